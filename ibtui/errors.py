@@ -1,0 +1,35 @@
+"""The few kinds of failure that ibtui reports, each with the exit status it ends the command with."""
+
+from __future__ import annotations
+
+
+class IbtuiError(Exception):
+    """Anything that ibtui reports to its user in one line.
+
+    `exit_status` is what the command ends with: 1, the run failed.
+    """
+
+    exit_status = 1
+
+
+class UsageError(IbtuiError):
+    """What was asked for cannot be: a wrong argument, configuration or file. Nothing was started."""
+
+    exit_status = 2
+
+
+class RecordingError(UsageError):
+    """A file is not a recording that can be read, or a place is not one that can be written."""
+
+
+class EngineError(IbtuiError):
+    """An engine could not be made, or training broke off."""
+
+
+def printable(text: str) -> str:
+    """The text with control characters made visible, for strings from outside that reach a terminal.
+
+    Bidirectional overrides and other invisible format characters count as control characters: they can
+    make a line read as something else.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
