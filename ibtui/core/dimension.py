@@ -1,0 +1,110 @@
+"""How many directions a layer's activations really use: two measures that are never to be confused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ibtui.core._arrays import matrix
+
+
+def centred(t: ArrayLike) -> NDArray[np.float64] | None:
+    """Activations minus their mean, scaled by one power of two to at most 1; None where they are not finite.
+
+    The scale changes no ratio of singular values and keeps their squares from overflowing or vanishing. The
+    first row is subtracted before the mean is taken: rows that are all alike then give exactly zero, and not
+    the rounding error of their mean.
+
+    Parameters
+    ----------
+    t : array-like of shape (N, width) or (N,)
+
+    Returns
+    -------
+    ndarray of shape (N, width), float64, or None
+    """
+    values = np.asarray(matrix("t", t), np.float64)
+    if not np.isfinite(values).all():
+        return None
+    values = _scaled(values)
+    values = values - values[0]
+    return _scaled(values - values.mean(axis=0))
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, exponent = math.frexp(float(np.abs(values).max()))
+    return np.ldexp(values, -exponent)
+
+
+def dimension(t: ArrayLike) -> float:
+    """(Σs)² / Σs², s the singular values of the centred activations.
+
+    Two units whose singular values have the ratio r give 1 + 2r / (1 + r²): 1 on a line, 2 where both
+    directions count alike. The measure is the participation ratio's, on singular values where that one takes
+    their squares, and therefore forgets a fading direction later.
+
+    Parameters
+    ----------
+    t : array-like of shape (N, width) or (N,)
+        Activations of one layer; computed on in float64.
+
+    Returns
+    -------
+    float
+        1 to width; NaN where there is no variance, or where activations are not finite.
+
+    Raises
+    ------
+    ValueError
+        If `t` has no rows, no units, or does not hold real numbers.
+    """
+    deviations = centred(t)
+    if deviations is None:
+        return math.nan
+    try:
+        # LAPACK reduces a tall matrix to its triangular factor first, so a million rows are no trouble.
+        s = np.linalg.svd(deviations, compute_uv=False)
+    except np.linalg.LinAlgError:
+        return math.nan
+    return _effective_number(float(s.sum()), float(s @ s))
+
+
+def participation_ratio(t: ArrayLike) -> float:
+    """(Σλ)² / Σλ², λ the eigenvalues of the activations' covariance.
+
+    Two units whose singular values have the ratio r give 1 + 2r² / (1 + r⁴). Computed as trace(C)² / ‖C‖²,
+    which is the same number: a symmetric matrix has the sum of its eigenvalues on its diagonal, and the sum
+    of their squares as its squared Frobenius norm.
+
+    Parameters
+    ----------
+    t : array-like of shape (N, width) or (N,)
+        Activations of one layer; computed on in float64.
+
+    Returns
+    -------
+    float
+        1 to width; NaN where there is no variance, or where activations are not finite.
+
+    Raises
+    ------
+    ValueError
+        If `t` has no rows, no units, or does not hold real numbers.
+
+    References
+    ----------
+    Gao et al., "A theory of multineuronal dimensionality, dynamics and measurement" (2017), equation 1.
+    """
+    deviations = centred(t)
+    if deviations is None:
+        return math.nan
+    if deviations.shape[0] < deviations.shape[1]:
+        deviations = deviations.T  # the smaller product has the same eigenvalues, but for zeros
+    covariance = deviations.T @ deviations  # but for a factor, which the ratio does not see
+    return _effective_number(float(np.trace(covariance)), float((covariance * covariance).sum()))
+
+
+def _effective_number(total: float, total_of_squares: float) -> float:
+    return total * total / total_of_squares if total_of_squares > 0 else math.nan

@@ -1,0 +1,106 @@
+"""The forward pass that every measurement uses, whatever engine trained the weights; accuracy and loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ibtui.core._arrays import choice, labels, matrix, same_length
+
+ACTIVATIONS = ("tanh", "relu", "sigmoid")
+
+
+def forward(
+    x: ArrayLike, parameters: Sequence[tuple[NDArray[Any], NDArray[Any]]], activation: str
+) -> list[NDArray[np.float32]]:
+    """Every layer's activations, ``t = act(t @ W.T + b)``, in float32.
+
+    The same arrays give the same bits, whatever their memory layout. Weights that have diverged give
+    infinities and NaN, without a warning.
+
+    Parameters
+    ----------
+    x : array-like of shape (N, inputs)
+        Taken as float32.
+    parameters : sequence of (W, b)
+        W of shape (out, in) and b of shape (out,) for each layer, taken as float32.
+    activation : {"tanh", "relu", "sigmoid"}
+        Of every layer, the last one too.
+
+    Returns
+    -------
+    list of ndarray of shape (N, out), float32
+        One for each layer.
+
+    Raises
+    ------
+    ValueError
+        If the activation is unknown or shapes do not fit together.
+    """
+    choice("activation", activation, ACTIVATIONS)
+    # One memory layout, so that the matrix product takes one path through BLAS.
+    t = np.ascontiguousarray(matrix("x", x), np.float32)
+    outputs = []
+    with np.errstate(all="ignore"):
+        for layer, (weights, biases) in enumerate(parameters):
+            w = np.ascontiguousarray(weights, np.float32)
+            b = np.ascontiguousarray(biases, np.float32)
+            if w.ndim != 2 or w.shape[1] != t.shape[1] or b.shape != w.shape[:1]:
+                raise ValueError(
+                    f"layer {layer} needs W of shape (out, {t.shape[1]}) and b of shape (out,), "
+                    f"not {w.shape} and {b.shape}"
+                )
+            t = _activate(t @ w.T + b, activation)
+            outputs.append(t)
+    return outputs
+
+
+def _activate(z: NDArray[np.float32], activation: str) -> NDArray[np.float32]:
+    if activation == "tanh":
+        return np.tanh(z)
+    if activation == "relu":
+        return np.maximum(z, np.float32(0))
+    # exp of minus the magnitude cannot overflow, and keeps the small end's relative precision.
+    decayed = np.exp(-np.abs(z))
+    above = np.where(z < 0, decayed, np.float32(1))
+    sigmoid: NDArray[np.float32] = above / (1 + decayed)
+    return sigmoid
+
+
+def evaluate(outputs: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Accuracy, and mean softmax cross-entropy, of the last layer's outputs.
+
+    Parameters
+    ----------
+    outputs : array-like of shape (N, classes)
+        The last layer's activations; computed on in float64.
+    y : array-like of shape (N,), int
+        The right class, 0 to classes - 1.
+
+    Returns
+    -------
+    accuracy : float
+        Share of samples whose largest output (the first of equals) is the right class. A row with NaN in it
+        has no largest output, and counts as wrong.
+    loss : float
+        In nats. NaN where outputs have diverged.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or a label is not a class.
+    """
+    scores = np.asarray(matrix("outputs", outputs), np.float64)
+    right = labels("y", y)
+    same_length("outputs", scores, "y", right)
+    if right.min() < 0 or right.max() >= scores.shape[1]:
+        raise ValueError(f"y must name one of {scores.shape[1]} classes, not {right.min()} to {right.max()}")
+    of_right = scores[np.arange(len(right)), right]
+    top = scores.max(axis=1)
+    hit = (scores.argmax(axis=1) == right) & ~np.isnan(top)
+    with np.errstate(all="ignore"):
+        loss = np.log(np.exp(scores - top[:, np.newaxis]).sum(axis=1)) - (of_right - top)
+        return float(hit.mean()), float(loss.mean())

@@ -1,0 +1,484 @@
+"""What the information plane shows: estimates of I(X;T) and I(T;Y), and the level that chance alone reaches.
+
+Everything is in nats. X is the input, T a layer's activations, Y the label; X and T are binned, unit by unit,
+and a cell is one combination of bins. Three binnings:
+
+``notebook``
+    Bins of equal width on the range, and bin index ``floor((v - low) / width)`` in float64, except that a
+    value equal to the upper bound always gets index n: a bin of its own, n + 1 per axis.
+``closed``
+    The same, but the upper bound joins bin n - 1.
+``adaptive``
+    For T, bins of equal mass: edges at the empirical quantiles k / n of each unit (NumPy's default, linear
+    interpolation, in float64), and a value's index is the number of edges that are not above it, so that ties
+    share a bin. The range plays no part, and no value is outside. X stays on its grid, by the notebook rule.
+
+A value outside the range joins the nearest bin and is counted. A range that is a single point (a ReLU layer
+that has died) is one bin. Where activations hold NaN, or the range is infinite, every result is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ibtui.core import _arrays as check
+from ibtui.core.forward import ACTIVATIONS
+
+BINNINGS = ("notebook", "closed", "adaptive")
+_TABLED_LOGS = 4096
+_EMPTY = np.empty((0, 0))
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How X and T are divided into cells; ValueError if it cannot be done."""
+
+    kind: str = "notebook"
+    """One of `BINNINGS`."""
+    x_bins: int = 4
+    """Bins per input axis on [0, 1]."""
+    t_bins: int = 100
+    """Bins per unit of a layer."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a binning."""
+        check.choice("binning", self.kind, BINNINGS)
+        object.__setattr__(self, "x_bins", check.bins("x_bins", self.x_bins))
+        object.__setattr__(self, "t_bins", check.bins("t_bins", self.t_bins))
+
+
+class Estimates(NamedTuple):
+    """One measurement of L layers: arrays of shape (L,); NaN for a layer that diverged."""
+
+    i_xt: NDArray[np.float64]
+    """I(X;T), nats."""
+    i_ty: NDArray[np.float64]
+    """I(T;Y), nats."""
+    chance_i_xt: NDArray[np.float64]
+    """What I(X;T) is expected to be if samples are paired at random, nats."""
+    chance_i_ty: NDArray[np.float64]
+    """The same for I(T;Y)."""
+    occupancy: NDArray[np.float64]
+    """T cells in use / samples: near 1, T identifies the sample, and the estimates say little."""
+    outside: NDArray[np.int64]
+    """Values outside their range: the layer's, and those of X."""
+
+
+class _Cells(NamedTuple):
+    labels: NDArray[np.int64]
+    kinds: int
+    outside: int
+    valid: bool
+
+
+def _ordered(values: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """Each unit's values sorted, shape (width, N), where the binning needs them."""
+    return np.sort(np.ascontiguousarray(values.T), axis=1) if kind == "adaptive" else _EMPTY
+
+
+def _cells(values: NDArray[np.float64], bins: int, bounds: tuple[float, float], kind: str) -> _Cells:
+    from ibtui.core._compiled import label_cells
+
+    return _Cells(*label_cells(values, _ordered(values, kind), *bounds, bins, kind == "closed"))
+
+
+def _x_cells(x: ArrayLike, x_bins: int, x_range: tuple[float, float], kind: str) -> _Cells:
+    check.choice("binning", kind, BINNINGS)
+    on_grid = "notebook" if kind == "adaptive" else kind
+    values = check.float_matrix("x", x)
+    return _cells(values, check.bins("x_bins", x_bins), check.bounds("x_range", x_range), on_grid)
+
+
+def _t_cells(t: ArrayLike, t_bins: int, bounds: tuple[float, float], kind: str) -> _Cells:
+    check.choice("binning", kind, BINNINGS)
+    values = check.float_matrix("t", t)
+    return _cells(values, check.bins("t_bins", t_bins), check.bounds("t_range", bounds), kind)
+
+
+def _label_cells(name: str, labels: ArrayLike) -> _Cells:
+    from ibtui.core._compiled import compact
+
+    keys = check.labels(name, labels)
+    numbered = np.empty_like(keys)
+    return _Cells(numbered, compact(keys, numbered), 0, True)
+
+
+@lru_cache(maxsize=1)
+def _log_table() -> NDArray[np.float64]:
+    """ln k at index k, in place of logarithms taken one by one; 0 at index 0, where it is multiplied by 0."""
+    table: NDArray[np.float64] = np.log(np.maximum(np.arange(_TABLED_LOGS + 1), 1))
+    return table
+
+
+def _relate(a: _Cells, b: _Cells, with_chance: bool) -> tuple[float, float]:
+    """The estimate and its chance level (NaN if not asked for)."""
+    from ibtui.core._compiled import relate
+
+    if not (a.valid and b.valid):
+        return math.nan, math.nan
+    return relate(a.labels, a.kinds, b.labels, b.kinds, _log_table(), with_chance)
+
+
+def _entropy(cells: _Cells) -> float:
+    if not cells.valid:
+        return math.nan
+    counts = np.bincount(cells.labels)
+    return float((counts * np.log(len(cells.labels) / counts)).sum()) / len(cells.labels)
+
+
+def _relate_x_and_t(
+    x: ArrayLike,
+    t: ArrayLike,
+    x_bins: int,
+    t_bins: int,
+    x_range: tuple[float, float],
+    t_range: tuple[float, float],
+    binning: str,
+    with_chance: bool,
+) -> tuple[float, float]:
+    of_x = _x_cells(x, x_bins, x_range, binning)
+    of_t = _t_cells(t, t_bins, t_range, binning)
+    check.same_length("x", of_x.labels, "t", of_t.labels)
+    return _relate(of_x, of_t, with_chance)
+
+
+def _relate_t_and_y(
+    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: tuple[float, float], binning: str, with_chance: bool
+) -> tuple[float, float]:
+    of_t = _t_cells(t, t_bins, t_range, binning)
+    of_y = _label_cells("y", y)
+    check.same_length("t", of_t.labels, "y", of_y.labels)
+    return _relate(of_t, of_y, with_chance)
+
+
+def i_xt(
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    x_bins: int = 4,
+    t_bins: int = 100,
+    x_range: tuple[float, float] = (0, 1),
+    t_range: tuple[float, float] = (-1, 1),
+    binning: str = "notebook",
+) -> float:
+    """Plug-in estimate of I(X;T), in nats.
+
+    I = Σ m/N ln(m N / (a b)) over the pairs of an X cell with a samples and a T cell with b samples that
+    share m > 0 of the N samples.
+
+    Parameters
+    ----------
+    x : array-like of shape (N, inputs) or (N,)
+        Inputs.
+    t : array-like of shape (N, width) or (N,)
+        One layer's activations for the same samples.
+    x_bins, t_bins : int
+        Bins per input axis, and per unit; 1 or more.
+    x_range, t_range : (float, float)
+        The ranges that are divided into bins. `t_range` plays no part if the binning is adaptive.
+    binning : {"notebook", "closed", "adaptive"}
+        See the module's description.
+
+    Returns
+    -------
+    float
+        0 or more; NaN where `x` or `t` holds NaN, or a range is not finite.
+
+    Raises
+    ------
+    ValueError
+        If shapes, bins, ranges or the binning make no sense.
+    """
+    return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, False)[0]
+
+
+def i_ty(
+    t: ArrayLike,
+    y: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: tuple[float, float] = (-1, 1),
+    binning: str = "notebook",
+) -> float:
+    """Plug-in estimate of I(T;Y), in nats.
+
+    Parameters
+    ----------
+    t : array-like of shape (N, width) or (N,)
+        One layer's activations.
+    y : array-like of shape (N,), integers
+        Labels of the same samples, any values.
+    t_bins, t_range, binning
+        As for `i_xt`.
+
+    Returns
+    -------
+    float
+        0 or more; NaN where `t` holds NaN or its range is not finite.
+
+    Raises
+    ------
+    ValueError
+        If shapes, bins, the range or the binning make no sense.
+    """
+    return _relate_t_and_y(t, y, t_bins, t_range, binning, False)[0]
+
+
+def chance_i_xt(
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    x_bins: int = 4,
+    t_bins: int = 100,
+    x_range: tuple[float, float] = (0, 1),
+    t_range: tuple[float, float] = (-1, 1),
+    binning: str = "notebook",
+) -> float:
+    """What `i_xt` is expected to give if samples of X and T are paired at random: exact, in nats.
+
+    The mean over all N! pairings, from the cells' sample counts alone (hypergeometric model). With few
+    samples per cell it comes close to the estimate's ceiling, so an estimate without it misleads.
+
+    Parameters, Raises
+        As for `i_xt`.
+
+    Returns
+    -------
+    float
+        0 or more; NaN where `i_xt` is.
+
+    References
+    ----------
+    Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison: variants, properties,
+    normalization and correction for chance", JMLR 11 (2010), equation 24.
+    """
+    return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, True)[1]
+
+
+def chance_i_ty(
+    t: ArrayLike,
+    y: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: tuple[float, float] = (-1, 1),
+    binning: str = "notebook",
+) -> float:
+    """What `i_ty` is expected to give if samples of T and Y are paired at random: exact, in nats.
+
+    Parameters, Raises
+        As for `i_ty`.
+
+    Returns
+    -------
+    float
+        0 or more; NaN where `i_ty` is.
+
+    References
+    ----------
+    As for `chance_i_xt`.
+    """
+    return _relate_t_and_y(t, y, t_bins, t_range, binning, True)[1]
+
+
+def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
+    """Plug-in mutual information of two labellings, in nats.
+
+    Parameters
+    ----------
+    a, b : array-like of shape (N,), integers
+        Any values; samples with the same value are in the same cell.
+
+    Returns
+    -------
+    float
+        0 or more, and exactly 0 where the table of counts is the product of its margins.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or labels are not integers.
+    """
+    of_a, of_b = _label_cells("a", a), _label_cells("b", b)
+    check.same_length("a", of_a.labels, "b", of_b.labels)
+    return _relate(of_a, of_b, False)[0]
+
+
+def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
+    """What `mutual_information_of_labels` is expected to give for a random pairing: exact, in nats.
+
+    Parameters and errors as there; the formula is `chance_i_xt`'s.
+    """
+    of_a, of_b = _label_cells("a", a), _label_cells("b", b)
+    check.same_length("a", of_a.labels, "b", of_b.labels)
+    return _relate(of_a, of_b, True)[1]
+
+
+def entropy_x(
+    x: ArrayLike, *, x_bins: int = 4, x_range: tuple[float, float] = (0, 1), binning: str = "notebook"
+) -> float:
+    """Plug-in entropy of binned X, in nats: the ceiling of I(X;T). Arguments and errors as for `i_xt`."""
+    return _entropy(_x_cells(x, x_bins, x_range, binning))
+
+
+def entropy_t(
+    t: ArrayLike, *, t_bins: int = 100, t_range: tuple[float, float] = (-1, 1), binning: str = "notebook"
+) -> float:
+    """Plug-in entropy of binned T, in nats. Arguments and errors as for `i_ty`."""
+    return _entropy(_t_cells(t, t_bins, t_range, binning))
+
+
+def entropy_y(y: ArrayLike) -> float:
+    """Plug-in entropy of the labels, in nats: the ceiling of I(T;Y). Arguments and errors as for `i_ty`."""
+    return _entropy(_label_cells("y", y))
+
+
+def t_range(activation: str, t: ArrayLike) -> tuple[float, float]:
+    """The range on which a layer's activations are binned.
+
+    Parameters
+    ----------
+    activation : {"tanh", "relu", "sigmoid"}
+    t : array-like of shape (N, width) or (N,)
+        The layer's activations in this measurement; only ReLU's range depends on them.
+
+    Returns
+    -------
+    (float, float)
+        [-1, 1] for tanh, [0, 1] for sigmoid, [0, the layer's maximum] for ReLU: (0, 0) for a layer that has
+        died, and not finite for one that diverged.
+
+    Raises
+    ------
+    ValueError
+        If the activation is unknown, or `t` has no values.
+    """
+    check.choice("activation", activation, ACTIVATIONS)
+    values = check.matrix("t", t)
+    if activation == "relu":
+        # Not below 0, so that a range is a range even for activations that no ReLU computed; NaN stays NaN.
+        return 0.0, float(np.maximum(values.max(), 0))
+    return (-1.0, 1.0) if activation == "tanh" else (0.0, 1.0)
+
+
+def saturation(t: ArrayLike, activation: str) -> float:
+    """The share of activations that lie exactly at an end of their range.
+
+    Parameters
+    ----------
+    t : array-like of shape (N, width) or (N,)
+        One layer's activations.
+    activation : {"tanh", "relu", "sigmoid"}
+        Its ends are those of `t_range`. For ReLU that is 0, and the layer's maximum, which at least one
+        activation always reaches.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where activations hold NaN.
+
+    Raises
+    ------
+    ValueError
+        If the activation is unknown, or `t` has no values.
+    """
+    values = check.matrix("t", t)
+    low, high = t_range(activation, values)
+    if np.isnan(values).any():
+        return math.nan
+    return float(((values == low) | (values == high)).mean())
+
+
+class Estimator:
+    """Measures the information of layers against one data set, whose cells are found once.
+
+    It holds no state that changes: threads may share one. Nearly all of `estimate` runs without the GIL.
+
+    Parameters
+    ----------
+    x : array-like of shape (N, inputs)
+        The measured inputs, binned on [0, 1].
+    y : array-like of shape (N,), integers
+        Their labels.
+    binning : Binning
+    activation : {"tanh", "relu", "sigmoid"}
+        Decides T's range; see `t_range`.
+
+    Attributes
+    ----------
+    h_x, h_y : float
+        Entropies of binned X and of Y, in nats: the ceilings of I(X;T) and I(T;Y). `h_x` is NaN if X holds
+        NaN.
+    x_outside : int
+        Values of X outside [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or the activation is unknown.
+    """
+
+    def __init__(self, x: ArrayLike, y: ArrayLike, binning: Binning, activation: str) -> None:
+        """Find the cells of X and the labels, once."""
+        self.binning = binning
+        self.activation = check.choice("activation", activation, ACTIVATIONS)
+        self._x = _x_cells(x, binning.x_bins, (0.0, 1.0), binning.kind)
+        self._y = _label_cells("y", y)
+        check.same_length("x", self._x.labels, "y", self._y.labels)
+        self.h_x = _entropy(self._x)
+        self.h_y = _entropy(self._y)
+        self.x_outside = self._x.outside
+
+    def estimate(self, activations: Sequence[ArrayLike]) -> Estimates:
+        """Measure layers.
+
+        Parameters
+        ----------
+        activations : sequence of array-like of shape (N, width)
+            Each layer's activations for the estimator's samples, in their order.
+
+        Returns
+        -------
+        Estimates
+
+        Raises
+        ------
+        ValueError
+            If a layer has another number of samples.
+        """
+        from ibtui.core._compiled import measure_layer
+
+        layers = len(activations)
+        numbers = np.full((5, layers), math.nan)  # a row for each of Estimates' first five
+        outside = np.zeros(layers, np.int64)
+        kind, bins = self.binning.kind, self.binning.t_bins
+        for layer, t in enumerate(activations):
+            values = check.float_matrix(f"layer {layer}", t)
+            check.same_length("x", self._x.labels, f"layer {layer}", values)
+            low, high = t_range(self.activation, values)
+            i_xt, i_ty, chance_i_xt, chance_i_ty, kinds, out, valid = measure_layer(
+                values,
+                _ordered(values, kind),
+                low,
+                high,
+                bins,
+                kind == "closed",
+                self._x.labels,
+                self._x.kinds,
+                self._y.labels,
+                self._y.kinds,
+                _log_table(),
+                True,
+            )
+            outside[layer] = out + self.x_outside
+            if valid:
+                numbers[:, layer] = i_xt, i_ty, chance_i_xt, chance_i_ty, kinds / len(values)
+        if not self._x.valid:
+            numbers[[0, 2]] = math.nan
+        return Estimates(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], outside)

@@ -1,0 +1,127 @@
+"""The forward pass and its evaluation: the definitions, and calm where training has diverged."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ibtui.core.forward import evaluate, forward
+from ibtui.core.seeding import initial_parameters
+
+F32 = NDArray[np.float32]
+
+
+def plain(x: F32, parameters: list[tuple[F32, F32]], activation: str) -> list[list[list[float]]]:
+    """Unit by unit in Python's float64."""
+    functions: dict[str, Callable[[float], float]] = {
+        "tanh": math.tanh,
+        "relu": lambda z: max(z, 0.0),
+        "sigmoid": lambda z: 1 / (1 + math.exp(-z)) if z > -700 else 0.0,
+    }
+    rows, layers = x.tolist(), []
+    for w, b in parameters:
+        rows = [
+            [
+                functions[activation](sum(p * q for p, q in zip(row, unit, strict=True)) + bias)
+                for unit, bias in zip(w.tolist(), b.tolist(), strict=True)
+            ]
+            for row in rows
+        ]
+        layers.append(rows)
+    return layers
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("widths", [[2, 2, 2, 2], [3, 1, 40, 2], [1]])
+def test_forward_is_the_definition(activation: str, widths: list[int]) -> None:
+    random = np.random.RandomState(0)
+    x = random.uniform(size=(50, 2)).astype(np.float32)
+    parameters = [
+        (w, random.normal(size=len(w)).astype(np.float32)) for w, _ in initial_parameters(widths, seed=5)
+    ]
+    layers = forward(x, parameters, activation)
+    assert [t.shape for t in layers] == [(50, width) for width in widths]
+    for t, expected in zip(layers, plain(x, parameters, activation), strict=True):
+        assert t.dtype == np.float32
+        np.testing.assert_allclose(t, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_values_give_the_same_bits_in_any_memory_layout() -> None:
+    x = np.random.RandomState(0).uniform(size=(501, 2)).astype(np.float32)
+    parameters = initial_parameters([7, 3, 2], seed=2)
+    first = forward(x, parameters, "tanh")
+    odd = np.zeros(501 * 2 + 1, np.float32)[1:].reshape(501, 2)  # at another alignment
+    odd[:] = x
+    for same in (x.copy(), np.asfortranarray(x), odd, x.astype(np.float64)):
+        again = forward(same, [(np.asfortranarray(w), b.copy()) for w, b in parameters], "tanh")
+        assert all(np.array_equal(t, u) for t, u in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
+def test_diverged_weights_neither_raise_nor_warn(activation: str, bad: float) -> None:
+    x = np.random.RandomState(0).uniform(-1, 1, size=(30, 2)).astype(np.float32)
+    parameters = initial_parameters([2, 2])
+    parameters[0][0][0, 1] = bad
+    parameters[1][0][1, 0] = -bad
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layers = forward(x, parameters, activation)
+        evaluate(layers[-1], np.zeros(30, int))
+    if math.isnan(bad):
+        assert np.isnan(layers[0][:, 0]).all()
+        assert not np.isnan(layers[0][:, 1]).any()
+
+
+def test_sigmoid_is_accurate_at_both_ends() -> None:
+    one = [(np.eye(1, dtype=np.float32), np.zeros(1, np.float32))]
+    z = np.array([-1000, -80, -20, 0, 20, 80, 1000], np.float32)
+    (t,) = forward(z, one, "sigmoid")
+    expected = [0.0, math.exp(-80), 1 / (1 + math.exp(20)), 0.5, 1.0, 1.0, 1.0]
+    np.testing.assert_allclose(t[:, 0], expected, rtol=1e-6)
+
+
+def test_forward_refuses_what_does_not_fit() -> None:
+    x = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match="activation"):
+        forward(x, initial_parameters([2]), "softplus")
+    with pytest.raises(ValueError, match="layer 0"):
+        forward(x, initial_parameters([2], inputs=3), "tanh")
+    with pytest.raises(ValueError, match="layer 1"):
+        forward(x, initial_parameters([2]) + initial_parameters([2], inputs=3), "tanh")
+
+
+def test_evaluate_by_hand() -> None:
+    outputs = np.array([[1.0, -1.0], [-1.0, 1.0], [0.5, 0.5], [0.5, 0.5]], np.float32)
+    accuracy, loss = evaluate(outputs, np.array([0, 0, 0, 1]))
+    assert type(accuracy) is float
+    assert type(loss) is float
+    assert accuracy == 0.5  # the first of equal outputs decides
+    floor = math.log1p(math.exp(-2))
+    assert loss == pytest.approx((floor + (2 + floor) + 2 * math.log(2)) / 4, rel=1e-14)
+
+
+def test_the_loss_of_tanh_outputs_has_a_floor() -> None:
+    assert evaluate(np.array([[1.0, -1.0]]), np.array([0]))[1] == pytest.approx(0.1269, abs=1e-4)
+
+
+def test_the_loss_neither_overflows_nor_vanishes() -> None:
+    assert evaluate(np.array([[0.0, 1e4]]), np.array([0])) == (0.0, 1e4)
+    assert evaluate(np.array([[0.0, 40.0]]), np.array([1]))[1] == pytest.approx(math.exp(-40), abs=1e-16)
+
+
+def test_nan_outputs_have_no_loss_and_count_as_wrong() -> None:
+    accuracy, loss = evaluate(np.array([[np.nan, 0.0], [1.0, 0.0]]), np.array([0, 0]))
+    assert accuracy == 0.5
+    assert math.isnan(loss)
+
+
+@pytest.mark.parametrize("y", [[0, 2], [-1, 0], [0], [0.0, 1.0], [[0, 1]]])
+def test_evaluate_refuses_labels_that_are_not_classes(y: list[float]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        evaluate(np.zeros((2, 2)), np.array(y))
