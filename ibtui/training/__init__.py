@@ -1,0 +1,1 @@
+"""Training: engines that run epochs, and the trainer that measures between them."""

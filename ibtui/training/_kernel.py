@@ -1,0 +1,223 @@
+"""The fused engine's compiled code: whole epochs of gradient descent on a stack of Dense layers.
+
+Sixteen samples of a batch sit side by side in the vector lanes: unit u of the layer at `offset` has its
+activations at `values[offset + u * LANES]`, and so for any width, depth and batch size the innermost work is
+on full vectors. A last block of fewer samples repeats one of them in the lanes left over, and gives those no
+weight in loss and gradient.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ibtui.core import _compiled
+from ibtui.core._compiled import compiled, fill_batch_order
+from ibtui.training import _lanes
+from ibtui.training._lanes import (
+    LANES,
+    exp,
+    fma,
+    larger,
+    load,
+    product,
+    relu,
+    sigmoid,
+    splat,
+    store,
+    tanh,
+    total,
+    where_equal,
+    where_positive,
+)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Floats = NDArray[np.float32]
+Widths = NDArray[np.int64]
+Order = NDArray[np.int32]
+
+TANH, RELU, SIGMOID = range(3)
+
+
+def _part(function: Function) -> Function:
+    """A part of `train_epochs`, compiled into it; not cached, since only the whole is ever loaded."""
+    return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+
+
+@_part
+def _gather(
+    x: Floats,
+    y: Floats,
+    order: Order,
+    first: int,
+    count: int,
+    values: Floats,
+    labels: Floats,
+    weights: Floats,
+) -> None:
+    """Put the samples `order[first : first + count]` into the lanes, features at the head of `values`."""
+    features = x.shape[1]
+    for lane in range(LANES):
+        sample = order[first + min(lane, count - 1)]
+        labels[lane] = y[sample]
+        weights[lane] = np.float32(lane < count)
+        for feature in range(features):
+            values[feature * LANES + lane] = x[sample, feature]
+
+
+@_part
+def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats) -> None:
+    """Activations of every layer for the sixteen samples at the head of `values`."""
+    weight, source = 0, 0
+    for layer in range(1, widths.size):
+        before, after = widths[layer - 1], widths[layer]
+        bias, target = weight + after * before, source + before * LANES
+        for unit in range(after):
+            t = splat(parameters[bias + unit])
+            for i in range(before):
+                t = fma(splat(parameters[weight + i]), load(values, source + i * LANES), t)
+            if activation == TANH:
+                t = tanh(t)
+            elif activation == RELU:
+                t = relu(t)
+            else:
+                t = sigmoid(t)
+            store(values, target + unit * LANES, t)
+            weight += before
+        weight, source = bias + after, target
+
+
+@_part
+def _loss(
+    outputs: int,
+    classes: int,
+    values: Floats,
+    labels: Floats,
+    weights: Floats,
+    share: np.float32,
+    deltas: Floats,
+) -> float:
+    """Summed cross-entropy of the softmax; `deltas` gets its gradient by the outputs, times `share`."""
+    label = load(labels, 0)
+    weight = load(weights, 0)
+    largest = load(values, outputs)
+    for unit in range(1, classes):
+        largest = larger(largest, load(values, outputs + unit * LANES))
+    one, zero = splat(np.float32(1)), splat(np.float32(0))
+    summed, right = zero, zero
+    for unit in range(classes):
+        logit = load(values, outputs + unit * LANES) - largest
+        power = exp(logit)
+        summed = summed + power
+        right = right + where_equal(label, splat(np.float32(unit)), logit, zero)
+        store(deltas, unit * LANES, power)
+    scale = splat(share) * weight
+    for unit in range(classes):
+        probability = load(deltas, unit * LANES) / summed
+        target = where_equal(label, splat(np.float32(unit)), one, zero)
+        store(deltas, unit * LANES, (probability - target) * scale)
+    # One logarithm for all lanes: each sum is between 1 and the number of classes, and the product of sixteen
+    # such fits a float64.
+    sums = where_equal(weight, zero, one, summed)
+    return math.log(product(sums)) - float(total(right * weight))
+
+
+@_part
+def _backward(
+    widths: Widths,
+    activation: int,
+    parameters: Floats,
+    values: Floats,
+    outputs: int,
+    deltas: Floats,
+    before_deltas: Floats,
+    gradients: Floats,
+) -> None:
+    """Add the batch's gradient, from `deltas` by the last layer's outputs, to `gradients`."""
+    weight, target = parameters.size, outputs
+    for layer in range(widths.size - 1, 0, -1):
+        before, after = widths[layer - 1], widths[layer]
+        bias = weight - after
+        weight, source = bias - after * before, target - before * LANES
+        for unit in range(after):
+            t = load(values, target + unit * LANES)
+            delta = load(deltas, unit * LANES)
+            if activation == TANH:
+                delta = delta * (splat(np.float32(1)) - t * t)
+            elif activation == RELU:
+                delta = where_positive(t, delta)
+            else:
+                delta = delta * t * (splat(np.float32(1)) - t)
+            gradients[bias + unit] += total(delta)
+            row = weight + unit * before
+            for i in range(before):
+                gradients[row + i] += total(delta * load(values, source + i * LANES))
+                if layer > 1:
+                    passed = splat(parameters[row + i]) * delta
+                    if unit > 0:
+                        passed = passed + load(before_deltas, i * LANES)
+                    store(before_deltas, i * LANES, passed)
+        deltas, before_deltas = before_deltas, deltas
+        target = source
+
+
+def _sources() -> int:
+    """A checksum of the other files whose code is compiled into `train_epochs`."""
+    return zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in (_lanes, _compiled)))
+
+
+def _train_epochs(sources: int) -> Callable[..., float]:
+    @compiled
+    def train_epochs(
+        x: Floats,
+        y: Floats,
+        widths: Widths,
+        activation: int,
+        batch_size: int,
+        lr: np.float32,
+        seed: np.uint64,
+        start: int,
+        stop: int,
+        moving_loss: float,
+        parameters: Floats,
+        scratch: tuple[Floats, ...],
+        order: Order,
+    ) -> float:
+        # Numba keeps compiled code as long as this file does not change, whatever becomes of the files it
+        # calls; but the value of a variable from the enclosing function belongs to the cache's key.
+        _ = sources
+        values, deltas, before_deltas, gradients, labels, weights = scratch
+        n = order.size
+        classes = widths[-1]
+        outputs = (widths.sum() - classes) * LANES
+        for epoch in range(start, stop):
+            fill_batch_order(seed, np.uint64(epoch), order)
+            for first in range(0, n, batch_size):
+                size = min(batch_size, n - first)
+                share = np.float32(1 / size)
+                gradients[:] = 0
+                loss = 0.0
+                for block in range(first, first + size, LANES):
+                    _gather(x, y, order, block, min(LANES, first + size - block), values, labels, weights)
+                    _forward(widths, activation, parameters, values)
+                    loss += _loss(outputs, classes, values, labels, weights, share, deltas)
+                    _backward(
+                        widths, activation, parameters, values, outputs, deltas, before_deltas, gradients
+                    )
+                for i in range(parameters.size):
+                    parameters[i] -= lr * gradients[i]
+                loss /= size
+                moving_loss = loss if math.isnan(moving_loss) else 0.9 * moving_loss + 0.1 * loss
+        return moving_loss
+
+    return train_epochs
+
+
+train_epochs: Any = _train_epochs(_sources())

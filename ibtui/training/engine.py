@@ -1,0 +1,176 @@
+"""What an engine is, which one a configuration gets on this machine, and how it is made.
+
+Nothing here imports MXNet or Numba: an engine's module is imported when an engine is made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibtui.config import RunConfig
+from ibtui.errors import UsageError
+from ibtui.training import mxnet_runtime
+
+Parameters = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Weights (out, in) and biases (out,) of each layer, float32."""
+
+Labels = NDArray[np.integer[Any]]
+"""Class of each sample, from 0 to the last layer's width - 1."""
+
+CPU_EXTRA = "pip install 'ibtui[cpu]'"
+CUDA_EXTRA = "pip install 'ibtui[cu112]'"
+
+
+class Engine(Protocol):
+    """Something that trains: the same arithmetic whatever it runs on, but for rounding."""
+
+    name: str
+    """gluon or fused."""
+    device: str
+    """cpu, gpu0, …"""
+    moving_loss: float
+    """0.9 old + 0.1 new per batch, in float64; the first batch's loss sets it; NaN before that."""
+
+    def train(self, start: int, stop: int) -> None:
+        """Train epochs `start` … `stop - 1`; an epoch's number decides the order of its batches alone."""
+
+    def parameters(self) -> Parameters:
+        """Weights and biases of each layer: float32 copies."""
+
+    def load(self, parameters: Parameters, moving_loss: float, seed: int | None = None) -> None:
+        """Go on from these, at once: nothing is compiled again.
+
+        A `seed` replaces the configuration's, for the order of batches from here on.
+        """
+
+    def close(self) -> None:
+        """Give back what the engine holds beyond its arrays."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine on a device, both settled."""
+
+    engine: str
+    """gluon or fused."""
+    ctx: str
+    """cpu, gpu0, …"""
+    why: str
+    """A short phrase for the status line."""
+
+
+def choose(config: RunConfig) -> Choice:
+    """Settle `auto`, and refuse what this machine cannot do, without importing MXNet into this process.
+
+    Asking for a GPU of a CUDA build takes seconds: a process of its own tries it.
+
+    Raises
+    ------
+    UsageError
+        If what was asked for cannot run here; one line that says what is missing and what would be right.
+    """
+    build = mxnet_runtime.installed()
+    if config.ctx == "auto":
+        return _automatic(config, build)
+    if config.ctx == "cpu":
+        return _on_cpu(config, build, "")
+    return _on_gpu(config, build)
+
+
+def _automatic(config: RunConfig, build: mxnet_runtime.Build | None) -> Choice:
+    if config.engine == "fused" or build is None or build.obstacle or build.cuda is False:
+        return _on_cpu(config, build, "")
+    refused = _gpu_refusal("gpu0", build)
+    return _on_cpu(config, build, refused) if refused else Choice("gluon", "gpu0", f"{build} on gpu0")
+
+
+def _on_cpu(config: RunConfig, build: mxnet_runtime.Build | None, no_gpu: str) -> Choice:
+    because = f"; no GPU: {no_gpu}" if no_gpu else ""
+    if config.engine == "fused":
+        return Choice("fused", "cpu", "as asked" + because)
+    if build is None:
+        if config.engine == "gluon":
+            raise UsageError(f"--engine gluon: MXNet is not installed: {CPU_EXTRA} (CUDA: {CUDA_EXTRA})")
+        return Choice("fused", "cpu", "MXNet is not installed")
+    if build.obstacle:
+        if config.engine == "gluon":
+            raise UsageError(f"--engine gluon: {build.obstacle}; --engine fused needs no MXNet")
+        return Choice("fused", "cpu", build.obstacle)
+    return Choice("gluon", "cpu", str(build) + because)
+
+
+def _on_gpu(config: RunConfig, build: mxnet_runtime.Build | None) -> Choice:
+    asked = f"--ctx {config.ctx}: "
+    if config.engine == "fused":
+        raise UsageError(f"{asked}the fused engine runs on the CPU: --ctx cpu, or --engine gluon")
+    if build is None:
+        raise UsageError(f"{asked}a GPU needs MXNet with CUDA, and MXNet is not installed: {CUDA_EXTRA}")
+    if refused := _gpu_refusal(config.ctx, build):
+        raise UsageError(f"{asked}{refused}")
+    return Choice("gluon", config.ctx, f"{build} on {config.ctx}")
+
+
+def _gpu_refusal(device: str, build: mxnet_runtime.Build) -> str:
+    """Why this MXNet cannot compute on this GPU, and what would be right; empty: it can."""
+    if build.cuda is False:
+        return f"{build} is the CPU build: pip uninstall mxnet, then {CUDA_EXTRA}, or --ctx cpu"
+    if not mxnet_runtime.has_driver():
+        return "no NVIDIA driver on this machine (libcuda.so.1): install it, or --ctx cpu with --engine fused"
+    if build.obstacle:
+        return build.obstacle
+    found = mxnet_runtime.probe(device)
+    if found.error:
+        return f"{found.error}; --ctx cpu needs no GPU"
+    if not found.cuda:
+        return f"{build} is a CPU build: {CUDA_EXTRA}, or --ctx cpu"
+    if int(device.removeprefix("gpu")) >= found.gpus:
+        there = ", ".join(f"gpu{index}" for index in range(found.gpus))
+        return f"no such GPU; there is {there}" if there else "MXNet sees no GPU on this machine: --ctx cpu"
+    if device in found.failures:
+        return f"{found.failures[device]}; --ctx cpu needs no GPU"
+    return ""
+
+
+def create_engine(
+    choice: Choice,
+    config: RunConfig,
+    x: NDArray[np.float32],
+    y: Labels,
+    parameters: Parameters,
+    moving_loss: float = math.nan,
+) -> Engine:
+    """The chosen engine, ready to train.
+
+    Compiled code is loaded, or compiled, in here: seconds, the first time on a machine.
+
+    Parameters
+    ----------
+    choice : Choice
+        From `choose`.
+    config : RunConfig
+        Layers, activation, learning rate, batch size and seed are used.
+    x : ndarray of shape (N, D), float32
+    y : ndarray of shape (N,), int
+        Class of each sample, from 0 to the last layer's width - 1.
+    parameters : list of (W, b)
+        To start from; copied.
+    moving_loss : float
+        To start from; NaN: none yet.
+
+    Raises
+    ------
+    EngineError
+        If the engine cannot be made after all.
+    """
+    if choice.engine == "fused":
+        from ibtui.training.fused import FusedEngine
+
+        return FusedEngine(config, x, y, parameters, moving_loss)
+    from ibtui.training.gluon import GluonEngine
+
+    return GluonEngine(config, choice.ctx, x, y, parameters, moving_loss)
