@@ -1,0 +1,132 @@
+"""`ibtui --record` as a user runs it, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibtui import storage
+
+SMALL = ("--engine", "fused", "--epochs", "60", "--every", "5", "--samples", "200")
+LONG = ("--engine", "fused", "--epochs", "100000000", "--every", "1000")
+
+
+def ibtui(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 100} | options
+    return subprocess.run([sys.executable, "-m", "ibtui", *arguments], check=False, **options)
+
+
+def arrays(path: Path | str) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def assert_same_bytes(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
+    assert a.keys() == b.keys()
+    for key in a:
+        assert a[key].dtype == b[key].dtype and a[key].shape == b[key].shape, key
+        assert a[key].tobytes() == b[key].tobytes(), key
+
+
+def test_a_recording_without_terminal_or_stdin_prints_a_line_per_tenth():
+    environment = {k: v for k, v in os.environ.items() if k != "TERM"}
+    done = ibtui(*SMALL, "--record", "run.npz", env=environment, stdin=None, close_fds=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"recorded 13 measurements of 60 epochs in run.npz, accuracy 0\.\d+", lines[-1])
+    assert 1 <= len(lines) - 1 <= 10
+    assert "epochs/s" in lines[0] and "I(T;Y)" in lines[0]
+    assert arrays("run.npz")["epoch"].tolist() == list(range(0, 61, 5))
+
+
+def test_the_same_configuration_twice_gives_the_same_bytes():
+    for name in ("a.npz", "b.npz"):
+        assert ibtui(*SMALL, "--record", name).returncode == 0
+    assert_same_bytes(arrays("a.npz"), arrays("b.npz"))
+    assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
+
+
+def test_an_existing_file_is_refused_unless_forced():
+    Path("run.npz").write_text("precious")
+    done = ibtui(*SMALL, "--record", "run.npz")
+    assert done.returncode == 2
+    assert "exists already" in done.stderr and "--force" in done.stderr
+    assert Path("run.npz").read_text() == "precious"
+    assert ibtui(*SMALL, "--record", "run.npz", "--force").returncode == 0
+    assert len(storage.load("run.npz")) == 13
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_saves_what_is_there(number, status):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ibtui", *LONG, "--record", "run.npz", "--autosave", "0.0001"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not Path("run.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (status, "")
+    assert "interrupted; saved" in out
+    recording = storage.load("run.npz")
+    assert recording.checkpoint.epoch >= max(1, recording.column("epoch")[-1])
+    assert [p.name for p in Path().iterdir() if p.name != "run.npz"] == []
+
+
+def test_going_on_gives_the_same_bytes_as_one_run():
+    def record(epochs: int, name: str, *more: str) -> None:
+        done = ibtui(
+            "--engine", "fused", "--samples", "200", "--epochs", str(epochs), "--record", name, *more
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    record(40, "whole.npz")
+    record(23, "part.npz")
+    assert arrays("part.npz")["epoch"].tolist() == [0, 10, 20, 23]
+    done = ibtui("--resume", "part.npz", "--epochs", "40", "--record", "rest.npz")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_same_bytes(arrays("whole.npz"), arrays("rest.npz"))
+
+
+def test_a_setting_that_contradicts_the_recording_is_refused_by_name():
+    assert ibtui(*SMALL, "--record", "run.npz").returncode == 0
+    done = ibtui("--resume", "run.npz", "--lr", "0.2", "--epochs", "80", "--record", "more.npz")
+    assert done.returncode == 2
+    assert "--lr 0.2" in done.stderr and "0.1" in done.stderr
+    done = ibtui("--resume", "run.npz", "--epochs", "50", "--record", "more.npz")
+    assert done.returncode == 2
+    assert "--epochs 50" in done.stderr
+    assert not Path("more.npz").exists()
+
+
+def test_on_a_terminal_there_is_a_progress_bar():
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ibtui", *SMALL, "--record", "run.npz"],
+        stdin=child, stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(child)
+    seen = b""
+    try:
+        while piece := os.read(parent, 65536):
+            seen += piece
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(parent)
+    assert process.wait(30) == 0
+    text = seen.decode()
+    assert "60/60" in text and "epochs/s" in text and "I(T;Y)" in text and "accuracy" in text
+    assert "recorded 13 measurements" in text
