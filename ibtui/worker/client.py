@@ -1,0 +1,252 @@
+"""The screen's side of a worker: one thread that owns the connection, and the mirror of what came over it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Protocol
+
+from ..errors import UsageError
+from ..recording import Checkpoint, Recording
+from . import runtime
+from .job import Job
+from .protocol import GREETING, Command, Detach, Frame, Look, Notice, Pull, Status, Stop
+
+LOG_LINES = 1000
+
+
+class Client(Protocol):
+    """What the screen needs of a worker. Nothing in here blocks."""
+
+    def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
+        """Begin; `arrived` is called in the client's own thread with each frame, and once when it is lost."""
+
+    def send(self, command: Command) -> None:
+        """Have a command carried out, in the order of sending."""
+
+    def pull(self, mirror: Mirror, row: int | None) -> None:
+        """Ask for the next frame, looking at a measurement (None: the present). One at a time."""
+
+    def close(self) -> None:
+        """Let go of the worker; unless it was told `Detach`, that ends it."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker has gone, and why: its exit status or signal, and the end of its log."""
+
+    reason: str
+    log: tuple[str, ...] = ()
+
+
+@dataclass
+class Mirror:
+    """What the screen knows of its worker: everything but the activations, small enough to hold whole.
+
+    Attributes
+    ----------
+    status : Status or None
+        None until the first frame.
+    recording : Recording or None
+        The history: scalars and weights of every measurement.
+    before : Recording or None
+        The history of the run before the last restart.
+    look : Look or None
+        What is to be drawn of one epoch.
+    """
+
+    status: Status | None = None
+    recording: Recording | None = None
+    before: Recording | None = None
+    look: Look | None = None
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    run: int = -1
+    log_end: int = 0
+    notices: int = 0
+    heard: float = field(default_factory=time.monotonic)
+
+    def take(self, frame: Frame) -> tuple[Notice, ...]:
+        """Bring the mirror up to date; what the user is to be told is returned."""
+        if frame.welcome is not None:
+            self.before = self.recording
+            self.run = frame.welcome.run
+            self.recording = Recording(frame.welcome.config, frame.welcome.dataset, h_y=frame.welcome.h_y)
+        if self.recording is not None:
+            if frame.changes is not None:
+                self.recording.mirror(frame.changes)
+            if frame.checkpoint is not None:
+                self.recording.checkpoint = frame.checkpoint
+        if frame.look is not None:
+            self.look = frame.look
+        self.status = frame.status
+        self.log.extend(frame.log)
+        self.log_end = frame.log_end
+        self.notices += len(frame.notices)
+        self.heard = time.monotonic()
+        return frame.notices
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Where training stood when last heard of."""
+        return self.recording.checkpoint if self.recording is not None else None
+
+
+START_S = 30.0
+"""How long a new worker may take to open its socket."""
+END_S = 2.0
+"""How long a worker may take to end."""
+GREETING_S = 5.0
+"""How long a worker that listens may take to say so."""
+
+
+class WorkerClient:
+    """A worker process of our own, or one that is there already.
+
+    Parameters
+    ----------
+    job : Job, optional
+        Start a worker for this.
+    name : str, optional
+        Connect to the worker of this name.
+    """
+
+    def __init__(self, job: Job | None = None, name: str | None = None) -> None:
+        self._job = job
+        self.name = job.name if job is not None else name or ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self.detached = job is None or job.options.detach
+
+    def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
+        """See `Client.start`."""
+        if self._job is not None:
+            self.spawn()
+        self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
+        self._thread.start()
+
+    def spawn(self) -> None:
+        """Start the worker without a thread to talk to it."""
+        assert self._job is not None
+        self._process = _spawn(self._job)
+
+    def send(self, command: Command) -> None:
+        """See `Client.send`."""
+        self._stopping = self._stopping or isinstance(command, Stop)
+        self.detached = self.detached or isinstance(command, Detach)
+        self._requests.put(command)
+
+    def pull(self, mirror: Mirror, row: int | None) -> None:
+        """See `Client.pull`."""
+        tick = mirror.recording.tick if mirror.recording is not None else 0
+        key = mirror.look.key if mirror.look is not None else ()
+        reached = mirror.checkpoint.epoch if mirror.checkpoint is not None else -1
+        self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
+
+    def close(self) -> None:
+        """See `Client.close`. Returns when the worker has ended, two seconds later at most."""
+        self._requests.put(None)
+        if self._thread is not None:
+            self._thread.join(END_S)
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.close()
+
+    def wait(self, seconds: float = END_S) -> None:
+        """Wait for the worker to end; one that does not is killed."""
+        if self._process is None or (self.detached and not self._stopping):
+            return
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        runtime.log_path(self.name).unlink(missing_ok=True)
+
+    def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
+        try:
+            self._connection = connection = self._connect()
+            while (request := self._requests.get()) is not None:
+                connection.send(request)
+                answer = connection.recv()
+                if isinstance(answer, Frame):
+                    arrived(answer)
+        except (EOFError, OSError, UsageError) as error:
+            if not self._stopping:
+                arrived(Lost(self._reason(error), runtime.log_tail(self.name)))
+
+    def _connect(self) -> Connection:
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                return greeted(self.name)
+            except (FileNotFoundError, ConnectionRefusedError):
+                dead = self._process is None or self._process.poll() is not None
+                if dead or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+
+    def _reason(self, error: Exception) -> str:
+        """How the worker ended, as far as can be known."""
+        if self._process is None:
+            return f"the connection to {self.name} has ended"
+        try:
+            status = self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return f"the worker (pid {self._process.pid}) does not answer: {error}"
+        if status < 0:
+            with contextlib.suppress(ValueError):
+                return f"the worker was killed by {signal.Signals(-status).name}"
+        return f"the worker ended with exit status {status}"
+
+
+def greeted(name: str) -> Connection:
+    """A connection to a worker that speaks our version of the protocol.
+
+    Raises
+    ------
+    OSError
+        None listens there, it is another user's, or it does not greet us.
+    UsageError
+        It is another version's.
+    """
+    connection = runtime.connect(name)
+    try:
+        if not connection.poll(GREETING_S):
+            raise TimeoutError(f"{name} does not answer")
+        version = connection.recv_bytes(64)
+        if version != GREETING:
+            raise UsageError(f"{name} was started by another version of ibtui; use that one")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _spawn(job: Job) -> subprocess.Popen[bytes]:
+    """A worker, in a session of its own: no signal of the terminal reaches it, nor its output the screen."""
+    with open(runtime.log_path(job.name), "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ibtui.worker"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(job.to_json().encode() + b"\n")
+    return process

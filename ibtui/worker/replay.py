@@ -1,0 +1,93 @@
+"""A worker's source that plays a recording."""
+
+from __future__ import annotations
+
+import queue
+
+from ..config import RunConfig
+from ..core.information import Binning
+from ..errors import UsageError
+from ..storage import load
+from .protocol import Pause, Restart, Resume, Save, SetPace, Step, Stop
+from .session import Session
+
+
+class ReplaySource:
+    """Moves a position through the measurements of a file."""
+
+    def __init__(self, session: Session, path: str) -> None:
+        self._session, self._path = session, path
+        self._playing = False
+
+    def prepare(self) -> None:
+        """Read the file; it is at its end at first, as a run that has just finished."""
+        session = self._session
+        session.update(message="reading", source="replay")
+        recording = load(self._path, history_bytes=session.options.history_mb << 20)
+        if not len(recording):
+            raise UsageError(f"{self._path}: holds no measurements")
+        self._recording = recording
+        c: RunConfig = recording.config
+        session.position = len(recording) - 1
+        session.begin(
+            recording,
+            source="replay",
+            engine=c.engine,
+            device=c.ctx,
+            epochs=c.epochs,
+            message="",
+            binning=Binning(c.binning, c.x_bins, c.t_bins),
+        )
+        self._settle()
+
+    def serve(self) -> bool:
+        """Play and obey until told to stop."""
+        while True:
+            pace = self._session.status.pace or 1000.0
+            try:
+                command = self._session.commands.get(timeout=1 / pace if self._playing else None)
+            except queue.Empty:
+                self._move(1)
+                continue
+            match command:
+                case Stop():
+                    return False
+                case Pause():
+                    self._playing = False
+                case Resume():
+                    self._playing = True
+                    if self._session.position == len(self._recording) - 1:
+                        self._session.position = 0
+                case Step(count):
+                    self._playing = False
+                    self._move(count)
+                case SetPace(pace):
+                    self._session.update(pace=max(0.0, pace))
+                case Restart():
+                    self._session.position = 0
+                case Save(path):
+                    epoch = int(self._recording.column("epoch")[-1])
+                    self._session.save(path, epoch, self._recording.checkpoint)
+                case _:
+                    pass
+            self._settle()
+
+    def _move(self, count: int) -> None:
+        last = len(self._recording) - 1
+        self._session.position = min(max(self._session.position + count, 0), last)
+        if self._session.position == last:
+            self._playing = False
+        self._settle()
+
+    def _settle(self) -> None:
+        session = self._session
+        epoch = int(self._recording.column("epoch")[session.position])
+        session.pausing = False
+        if self._playing:
+            session.speed.mark(epoch)
+        else:
+            session.speed.forget()
+        session.update(state="running" if self._playing else "paused", epoch=epoch)
+
+    def close(self) -> None:
+        """Nothing is held."""
