@@ -1,0 +1,1 @@
+"""The live screen, on Textual: an app, its panes, and their drawing."""

@@ -1,0 +1,647 @@
+"""The live screen: keys become commands or another view, frames become pictures."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+from rich.style import Style
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+
+from ..config import BINNINGS, Session
+from ..core.information import Binning as Bins
+from ..errors import printable
+from ..recording import Recording
+from ..worker.client import Client, Lost, Mirror
+from ..worker.protocol import (
+    Command,
+    Detach,
+    Frame,
+    Pause,
+    Rebin,
+    Restart,
+    Resume,
+    Save,
+    SetPace,
+    Step,
+    Stop,
+)  # fmt: skip
+from . import keys, palette
+from . import view as views
+from .ending import Ending
+from .panes.banner import Banner, wrong
+from .panes.curves import DIMENSION, I_TY, I_XT, Curves
+from .panes.footer import Footer
+from .panes.glyphs import auto_marker
+from .panes.log import Log, unseen
+from .panes.pane import Drawn, Pane
+from .panes.performance import Performance
+from .panes.plane import Plane
+from .panes.scatter import Scatter
+from .panes.status import StatusLine
+from .panes.table import Table
+from .panes.too_small import TooSmall
+from .view import View
+
+FRAME_S = 1 / 20
+"""The least time between two pulls."""
+IDLE_S = 1 / 10
+"""The same while nothing changes."""
+SILENT_S = 2.0
+"""From here on a worker that owes an answer is said to be silent."""
+SCATTER_WIDTH = 18
+"""The least that a scatter makes sense in; layers that do not fit are on further pages."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left to say when the screen has gone."""
+
+    epoch: int = 0
+    epochs: int = 0
+    train_accuracy: float = float("nan")
+    test_accuracy: float = float("nan")
+    saved: tuple[str, ...] = ()
+    """Files written, oldest first."""
+    state: str = "starting"
+    """One of `protocol.STATES`, or "dead"."""
+    reason: str = ""
+    """Why the run failed or its worker died."""
+    exit_status: int = 0
+    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke."""
+
+    @property
+    def summary(self) -> str:
+        """One line: how far the run came, how good it is, where it is kept, and what went wrong."""
+        said = [f"epoch {self.epoch:,} of {self.epochs:,}"]
+        if not math.isnan(self.train_accuracy):
+            said.append(f"accuracy {self.train_accuracy:.3f}, held out {self.test_accuracy:.3f}")
+        said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
+        if self.reason:
+            said.append(f"{self.state}: {printable(self.reason)}")
+        return "; ".join(said)
+
+
+@dataclass
+class Arrived(Message):
+    """From a client's thread to the app's."""
+
+    client: Client
+    news: Frame | Lost
+
+
+class MainScreen(Screen[None], inherit_bindings=False):
+    """Keys are the app's: nothing here takes the focus."""
+
+
+class IbtuiApp(App[None], inherit_bindings=False):
+    """See the module.
+
+    Parameters
+    ----------
+    client : Client
+        The worker; the app starts it, and closes it no more than that: `run` does.
+    session : Session
+        Only `marker` matters here.
+    rescue : callable, optional
+        Writes the mirror of a worker that has gone to a file, and returns its path.
+    revive : callable, optional
+        A client for a new worker, which goes on where the lost one's checkpoint is.
+    """
+
+    CSS_PATH = "app.tcss"
+    TITLE = "ibtui"
+    ALLOW_SELECT: ClassVar[bool] = False
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-narrow"),
+        (views.COMPACT[0], "-medium"),
+        (views.FULL[0], "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-short"),
+        (views.COMPACT[1], "-average"),
+        (views.FULL[1], "-tall"),
+        (views.ROOMY, "-roomy"),
+    ]
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.BINDINGS]
+
+    def __init__(
+        self,
+        client: Client,
+        session: Session,
+        *,
+        rescue: Callable[[Recording], str] | None = None,
+        revive: Callable[[Recording], Client] | None = None,
+    ) -> None:
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        marker = auto_marker(os.environ) if session.marker == "auto" else session.marker
+        self.client = client
+        self.mirror = Mirror()
+        self.view = View(marker=marker)  # type: ignore[arg-type]
+        self.exit_status = 0
+        self._rescue, self._revive = rescue, revive
+        self._rescued: tuple[str, ...] = ()
+        self._styles: list[Style] = []
+        self._drawn: list[Drawn] = []
+        self._broken: set[str] = set()
+        self._asked: float | None = None
+        self._pulled = 0.0
+        self._timer: Timer | None = None
+        self._after_save: tuple[int, Callable[[], None]] | None = None
+        self._arranged: object = None
+        if self._colour_system() in ("16", "none"):
+            self.theme = "ansi-dark"
+
+    # What there is.
+
+    def get_default_screen(self) -> Screen[None]:
+        """See `MainScreen`."""
+        return MainScreen(id="main")
+
+    def compose(self) -> ComposeResult:
+        """All panes but the scatters, whose number the first frame tells."""
+        yield StatusLine(id="status")
+        yield Banner(id="banner")
+        with Container(id="board"):
+            yield Container(id="scatters", classes="row")
+            with Container(id="information", classes="row"):
+                yield from (Curves(I_XT), Curves(I_TY), Plane())
+            with Container(id="rest", classes="row"):
+                yield from (Curves(DIMENSION), Performance(), Log())
+            yield Table(id="table")
+        yield TooSmall(id="too-small")
+        yield Footer(keys.HINTS)
+
+    def on_mount(self) -> None:
+        """Draw what is known, which is little, and ask for the first frame."""
+        self._drawn = [w for w in self.screen.walk_children() if isinstance(w, Drawn)]
+        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+        self._recolour()
+        self._engage(self.client)
+        self.set_interval(1, self._listen)
+        if not self.is_headless:
+            Ending(self._end, self.let_go).watch()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every key's action by its name, for the command palette."""
+        for binding in keys.NAMED:
+            title = f"{binding.tooltip.rstrip('.')}  ({binding.key_display})"
+            yield SystemCommand(title, "", partial(self.run_action, binding.action))
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+
+    # Frames: one is asked for when the last is drawn.
+
+    def _engage(self, client: Client) -> None:
+        self.client = client
+        self._asked = None
+        try:
+            client.start(lambda news: self._forward(client, news))
+        except Exception as error:
+            self._lose(Lost(f"the worker cannot be started: {error}"))
+        self._pull()
+
+    def _forward(self, client: Client, news: Frame | Lost) -> None:
+        """In the client's thread."""
+        self.post_message(Arrived(client, news))
+
+    def _pull(self) -> None:
+        self._timer = None
+        if self._asked is None and not self.view.lost:
+            self._asked = self._pulled = time.monotonic()
+            self.client.pull(self.mirror, self.view.row)
+
+    def _hurry(self) -> None:
+        """Something will have changed: don't wait for the next turn."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._pull()
+
+    def on_arrived(self, message: Arrived) -> None:
+        """Take over what is new, and draw it."""
+        if message.client is not self.client:
+            return  # from one that was replaced
+        news, self._asked = message.news, None
+        if isinstance(news, Lost):
+            self._lose(news)
+            return
+        run = self.mirror.run
+        for notice in self.mirror.take(news):
+            self._tell(notice.text, notice.severity)
+        self.view = views.confirmed(self.view, news.status)
+        if self.mirror.run != run:
+            self.view = replace(self.view, row=None)
+        self._settle_save(any(notice.severity == "error" for notice in news.notices))
+        self.show()
+        moving = news.changes is not None or news.look is not None or news.status.state == "running"
+        self.call_after_refresh(self._pull_later, FRAME_S if moving else IDLE_S)
+
+    def _pull_later(self, period: float) -> None:
+        self._timer = self.set_timer(max(0.001, self._pulled + period - time.monotonic()), self._pull)
+
+    def _listen(self) -> None:
+        """Once a second: does the worker owe an answer for long?"""
+        owed = time.monotonic() - self._asked if self._asked is not None else 0.0
+        silent = int(owed) if owed >= SILENT_S and self.mirror.status is not None else 0
+        if silent != self.view.silent:
+            self._look(replace(self.view, silent=silent))
+
+    def _lose(self, lost: Lost) -> None:
+        """The worker has gone: say so, with the end of its log, and keep what there is."""
+        self.mirror.log.extend(unseen(self.mirror.log, lost.log))
+        self._after_save = None
+        reason = lost.reason or "the worker has gone"
+        self.view = replace(self.view, lost=reason, pausing=False, binning=None, pace=None, silent=0)
+        self.show()
+        self.bell()
+
+    # Drawing.
+
+    def _look(self, view: View) -> None:
+        """Look at something else, or differently."""
+        self.view = view
+        self.show()
+
+    def show(self) -> None:
+        """Have everything drawn that has changed."""
+        self._arrange()
+        for widget in self._drawn:
+            widget.show(self.view, self.mirror, self._styles)
+
+    def _arrange(self) -> None:
+        """Which panes there are, and which are on the screen: little of it ever changes."""
+        view, alarm = self.view, wrong(self.view, self.mirror)
+        arranged = (self._layers, view.pane, view.layer, view.enlarged, view.marker, alarm, self.size)
+        if arranged == self._arranged:
+            return
+        self._arranged = arranged
+        self._mount_scatters()
+        main = self.screen_stack[0]
+        main.set_class(view.marker == "ascii", "-ascii")
+        main.query_one("#board").set_class(view.enlarged, "-enlarged")
+        main.query_one("#banner").set_class(alarm, "-wrong").refresh(layout=alarm)
+        page = views.page(self._layers, view.layer, self.size.width // SCATTER_WIDTH)
+        for row in main.query(".row"):
+            panes = [w for w in self._drawn if isinstance(w, Pane) and w.parent is row]
+            for pane in panes:
+                pane.set_class(view.enlarged and pane.chosen(view), "-enlarged")
+                hidden = isinstance(pane, Scatter) and pane.of_layer not in page and not view.enlarged
+                pane.set_class(hidden, "-off-page")
+            row.set_class(view.enlarged and any(pane.chosen(view) for pane in panes), "-enlarged")
+
+    def _mount_scatters(self) -> None:
+        """One for each layer, once it is known how many there are."""
+        row = self.screen_stack[0].query_one("#scatters")
+        if len(row.children) == self._layers:
+            return
+        row.remove_children()
+        scatters: list[Drawn] = [Scatter(layer) for layer in range(self._layers)]
+        row.mount(*scatters)
+        self._drawn = [w for w in self._drawn if not isinstance(w, Scatter)] + scatters
+        self.screen_stack[0].query_one("#table").refresh(layout=True)
+
+    def _recolour(self) -> None:
+        """The inks on the theme's ground."""
+        base = self.screen_stack[0].rich_style
+        ground = Style(color=base.color, bgcolor=base.bgcolor)
+        self._styles = [ground + ink for ink in palette.styles(self._colour_system())]
+        self.show()
+
+    def _colour_system(self) -> palette.ColourSystem:
+        if self.no_color or self.console.color_system is None:
+            return "none"
+        known: dict[str, palette.ColourSystem] = {"truecolor": "truecolor", "256": "256"}
+        return known.get(self.console.color_system, "16")
+
+    def on_resize(self) -> None:
+        """Another size may have room for other panes."""
+        self.show()
+
+    def on_drawn_broke(self, message: Drawn.Broke) -> None:
+        """A fault in drawing is told once, in the log; the pane itself shows it as long as it lasts."""
+        if message.where not in self._broken:
+            self._broken.add(message.where)
+            error = message.error
+            self.mirror.log.append(f"ibtui: {message.where} cannot be drawn: {type(error).__name__}: {error}")
+
+    def on_pane_chosen(self, message: Pane.Chosen) -> None:
+        """A click chooses."""
+        layer = self.view.layer if message.layer is None else message.layer
+        self._look(replace(self.view, pane=message.pane, layer=layer))
+
+    def _tell(self, text: str, severity: str = "information") -> None:
+        known = severity if severity in ("information", "warning", "error") else "warning"
+        self.notify(printable(text), severity=known, markup=False)  # type: ignore[arg-type]
+
+    # Facts that the keys need.
+
+    @property
+    def _layers(self) -> int:
+        return len(self.mirror.recording.config.layers) if self.mirror.recording is not None else 0
+
+    @property
+    def _replaying(self) -> bool:
+        return views.replaying(self.mirror)
+
+    @property
+    def _unsaved(self) -> bool:
+        status = self.mirror.status
+        return status is not None and status.unsaved and not self._rescued
+
+    def send(self, command: Command) -> bool:
+        """Have the worker carry out a command; False where there is none left to do so."""
+        if self.view.lost:
+            self._tell("the worker has gone: c continues from its last checkpoint", "warning")
+            return False
+        self.client.send(command)
+        self._hurry()
+        return True
+
+    # Keys: training.
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        state = views.state_of(self.view, self.mirror)
+        if state == "finished" and not self._replaying:
+            self._tell("the run has finished: r starts it again, R with the next seed")
+        elif state in ("starting", "running"):
+            if self.send(Pause()):
+                self._look(replace(self.view, pausing=True))
+        elif self.send(Resume()):
+            self._look(replace(self.view, pausing=False))
+
+    def action_step(self, epochs: int) -> None:
+        """Train so many epochs, then stand."""
+        self.send(Step(epochs))
+
+    def action_pace(self, by: int) -> None:
+        """Slower or faster."""
+        if (status := self.mirror.status) is not None:
+            pace = views.next_pace(views.pace_of(self.view, status), by)
+            if self.send(SetPace(pace)):
+                self._look(replace(self.view, pace=float(pace)))
+
+    def action_restart(self, seeds_on: int) -> None:
+        """From scratch, with a seed further on."""
+        recording = self.mirror.recording
+        seed = (recording.config.seed + seeds_on) % 2**32 if seeds_on and recording is not None else None
+        question = "Restart? This run's history is not saved."
+        self._unless_unsaved(question, "restart", lambda: self._restart(seed))
+
+    def _restart(self, seed: int | None) -> None:
+        if self.send(Restart(seed)):
+            self._look(replace(self.view, row=None, pausing=False))
+
+    def action_revive(self) -> None:
+        """Go on in a new worker, after a crash."""
+        if views.state_of(self.view, self.mirror) not in ("dead", "failed"):
+            self._tell("nothing to continue: the worker has not crashed")
+        elif self._revive is None:
+            self._tell("this run cannot be continued from here", "warning")
+        else:
+            try:
+                assert self.mirror.recording is not None
+                client = self._revive(self.mirror.recording)
+            except Exception as error:
+                self._tell(f"cannot be continued: {error}", "error")
+                return
+            self.client.close()
+            self.mirror = Mirror(before=self.mirror.before, log=self.mirror.log)
+            self._rescued = ()
+            self.view = replace(self.view, row=None, lost="", pausing=False)
+            self._engage(client)
+            self.show()
+
+    # Keys: binning.
+
+    def action_t_bins(self, by: int) -> None:
+        """Fewer or more bins for T."""
+        self._rebin(lambda b: replace(b, t_bins=views.stepped(views.T_BINS, b.t_bins, by)))
+
+    def action_x_bins(self, by: int) -> None:
+        """Fewer or more bins for X."""
+        self._rebin(lambda b: replace(b, x_bins=views.stepped(views.X_BINS, b.x_bins, by)))
+
+    def action_binning(self) -> None:
+        """The next binning."""
+        self._rebin(lambda b: replace(b, kind=views.following(BINNINGS, b.kind)))
+
+    def _rebin(self, change: Callable[[Bins], Bins]) -> None:
+        if (status := self.mirror.status) is None:
+            return
+        present = views.binning_of(self.view, status)
+        binning = change(present)
+        if binning != present and self.send(Rebin(binning)):
+            self._look(replace(self.view, binning=binning))
+
+    # Keys: looking.
+
+    def action_change(self, name: str) -> None:
+        """The next of a few ways to look."""
+        self._look(views.cycled(self.view, name))
+
+    def action_walk(self, by: int) -> None:
+        """To a measurement before or after."""
+        if self._replaying and not self.view.lost:
+            self.send(Step(by))
+        else:
+            self._walk_to(views.walked(self.view, self.mirror, by))
+
+    def action_walk_to_first(self) -> None:
+        """To the first measurement."""
+        self.action_walk(-(len(self.mirror.recording) if self.mirror.recording is not None else 0))
+
+    def action_walk_to_now(self) -> None:
+        """Back to the present; in a replay, to the last measurement."""
+        if self._replaying and not self.view.lost:
+            self.action_walk(len(self.mirror.recording) if self.mirror.recording is not None else 0)
+        else:
+            self._walk_to(replace(self.view, row=None))
+
+    def _walk_to(self, view: View) -> None:
+        if view.lost and self.mirror.recording is not None and len(self.mirror.recording):
+            row = len(self.mirror.recording) - 1 if view.row is None else view.row
+            self.mirror.look = views.remembered(self.mirror.recording, row)
+        self._look(view)
+        self._hurry()
+
+    def action_plane(self) -> None:
+        """The information plane, large, and back."""
+        large = self.view.enlarged and self.view.pane == "plane"
+        self._look(replace(self.view, pane="plane", enlarged=not large))
+
+    def action_layer(self, layer: int) -> None:
+        """Choose a layer."""
+        if layer < self._layers:
+            self._look(replace(self.view, layer=layer))
+
+    def action_pane(self, by: int) -> None:
+        """Choose the next pane, or the one before."""
+        layout = views.layout_for(*self.size)
+        self._look(views.next_pane(self.view, by, max(1, self._layers), layout))
+
+    def action_enlarge(self) -> None:
+        """Give the chosen pane the whole screen."""
+        self._look(replace(self.view, enlarged=True))
+
+    def action_shrink(self) -> None:
+        """Back to all panes."""
+        self._look(replace(self.view, enlarged=False))
+
+    def action_help(self) -> None:
+        """The help screen."""
+        from .help import HelpScreen
+
+        self.push_screen(HelpScreen(keys.entries(), self.view.marker))
+
+    # Keys: saving and leaving.
+
+    def action_save(self) -> None:
+        """Write a snapshot; of a worker that has gone, what the screen knows of it."""
+        if self.view.lost:
+            self._save_mirror()
+        else:
+            self.send(Save())
+
+    def action_save_before(self) -> None:
+        """Write the history of the run before the last restart, which is drawn as the background."""
+        self._save_of(self.mirror.before)
+
+    def action_detach(self) -> None:
+        """Let the run outlive this screen."""
+        if self._replaying:
+            self._tell("a replay has nothing that could go on", "warning")
+        elif self.send(Detach()):
+            self._tell("detached: the run goes on when this screen is left; ibtui attach brings it back")
+
+    def _save_mirror(self) -> bool:
+        path = self._save_of(self.mirror.recording)
+        self._rescued = (*self._rescued, *filter(None, [path]))
+        return path is not None
+
+    def _save_of(self, recording: Recording | None) -> str | None:
+        """Write what the screen itself knows; its path."""
+        if self._rescue is None or recording is None:
+            self._tell("nothing is there that could be saved", "warning")
+            return None
+        try:
+            path = self._rescue(recording)
+        except Exception as error:
+            self._tell(f"not saved: {error}", "error")
+            return None
+        self._tell(f"saved {path}")
+        return path
+
+    async def action_quit(self) -> None:
+        """See `action_leave`."""
+        self.action_leave(0)
+
+    def action_leave(self, exit_status: int) -> None:
+        """Quit; where history would be lost, ask first."""
+        status = self.mirror.status
+        if status is not None and status.detached:
+            self._leave(exit_status)
+        else:
+            leave = partial(self._leave, exit_status)
+            self._unless_unsaved("Quit? This run's history is not saved.", "quit", leave, interrupt=True)
+
+    def _leave(self, exit_status: int) -> None:
+        self.exit_status = exit_status
+        if not self.view.lost and not (self.mirror.status is not None and self.mirror.status.detached):
+            self.client.send(Stop(save=False))
+        self.exit()
+
+    def _end(self, exit_status: int) -> None:
+        """Leave without a question, for nobody is there to answer it."""
+        self.exit_status = exit_status
+        self._stop_saving()
+        self.exit()
+
+    def _stop_saving(self) -> None:
+        if not self.view.lost and not (self.mirror.status is not None and self.mirror.status.detached):
+            self.client.send(Stop(save=True))
+
+    def let_go(self) -> None:
+        """End the worker, which saves what is unsaved; a detached one goes on. From any thread."""
+        self._stop_saving()
+        self.client.close()
+
+    def _unless_unsaved(
+        self, question: str, verb: str, go: Callable[[], None], *, interrupt: bool = False
+    ) -> None:
+        """Do it, but where history is unsaved ask first."""
+        if not self._unsaved:
+            go()
+            return
+        from .panes.dialog import Choice, Question
+
+        def answered(answer: str | None) -> None:
+            if answer == "save":
+                self._save_then(go)
+            elif answer == "discard":
+                go()
+
+        save = Choice("s", f"save and {verb}", "save")
+        choices = [save, Choice(verb[0], f"{verb} without saving", "discard")]
+        self.push_screen(Question(question, choices, self.view.marker, interrupt=interrupt), answered)
+
+    def _save_then(self, go: Callable[[], None]) -> None:
+        """Save, and go on only when that is known to have worked."""
+        if self.view.lost:
+            if self._save_mirror():
+                go()
+        elif self.mirror.status is not None:
+            self._after_save = len(self.mirror.status.saved), go
+            self.send(Save())
+
+    def _settle_save(self, failed: bool) -> None:
+        if self._after_save is not None and self.mirror.status is not None:
+            saved, go = self._after_save
+            if len(self.mirror.status.saved) > saved:
+                self._after_save = None
+                go()
+            elif failed:
+                self._after_save = None
+
+    def outcome(self) -> Outcome:
+        """What is left to say."""
+        status, look = self.mirror.status, self.mirror.look
+        state = views.state_of(self.view, self.mirror)
+        values = look.values if look is not None else {}
+        failure = status.message if status is not None and state == "failed" else ""
+        return Outcome(
+            epoch=status.epoch if status is not None else 0,
+            epochs=status.epochs if status is not None else 0,
+            train_accuracy=float(values.get("train_accuracy", "nan")),
+            test_accuracy=float(values.get("test_accuracy", "nan")),
+            saved=(*(status.saved if status is not None else ()), *self._rescued),
+            state=state,
+            reason=self.view.lost or failure,
+            exit_status=self.exit_status or int(state in ("failed", "dead") or bool(self.return_code)),
+        )
+
+
+def run(
+    client: Client,
+    session: Session,
+    *,
+    rescue: Callable[[Recording], str] | None = None,
+    revive: Callable[[Recording], Client] | None = None,
+) -> Outcome:
+    """Show a worker until the user leaves, and let go of it. See `IbtuiApp` for the parameters."""
+    app = IbtuiApp(client, session, rescue=rescue, revive=revive)
+    try:
+        app.run()
+    finally:
+        app.client.close()
+    return app.outcome()

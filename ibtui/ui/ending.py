@@ -1,0 +1,62 @@
+"""Ends of the screen that its user did not choose: a signal, or a terminal that has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+PATIENCE_S = 3.0
+"""How long the screen may take to end in order; then the process ends without it."""
+
+
+class Ending:
+    """Sees to it that the process ends, whatever its terminal does.
+
+    Parameters
+    ----------
+    leave : callable
+        Ends the screen in order; called in the event loop with the exit status.
+    let_go : callable
+        Lets go of the worker; called in a thread where the screen cannot be ended in order any more, for
+        writing to a terminal that has gone would block or spin.
+    """
+
+    def __init__(self, leave: Callable[[int], None], let_go: Callable[[], None]) -> None:
+        self._leave, self._let_go = leave, let_go
+        self._begun = False
+
+    def watch(self) -> None:
+        """Begin, in the event loop."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._signalled, number)
+        if sys.__stdin__ is not None and sys.__stdin__.isatty():
+            threading.Thread(target=self._wait_for_hang_up, args=(sys.__stdin__.fileno(),), daemon=True).start()
+
+    def _signalled(self, number: int) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        status = 128 + number
+        insist = threading.Timer(PATIENCE_S, self._end_at_once, (status,))
+        insist.daemon = True
+        insist.start()
+        self._leave(status)
+
+    def _wait_for_hang_up(self, terminal: int) -> None:
+        poll = select.poll()
+        poll.register(terminal, 0)  # a hang-up is told of unasked
+        poll.poll()
+        self._end_at_once(128 + signal.SIGHUP)
+
+    def _end_at_once(self, status: int) -> None:
+        try:
+            self._let_go()
+        finally:
+            os._exit(status)

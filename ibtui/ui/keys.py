@@ -1,0 +1,89 @@
+"""Every key: what it does, in the words of the help screen, and what the footer says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from textual.binding import Binding
+
+from .panes.footer import Hint
+
+Group = Binding.Group
+T_BINS, X_BINS, PAST, PACE = Group("T bins"), Group("X bins"), Group("past"), Group("pace")
+
+
+def _key(
+    key: str, action: str, label: str, tooltip: str, shown: str | None = None, group: Group | None = None
+) -> Binding:
+    """A binding; one without a label is not in the footer, all are in the help screen and the palette."""
+    return Binding(key, action, label, bool(label), shown or key, tooltip=tooltip, group=group)
+
+
+BINDINGS = (
+    _key("space", "pause", "pause", "Pause training, or go on; in a replay, stop or play."),
+    _key("s", "step(1)", "step", "Train one epoch and stand (in a replay: one measurement on)."),
+    _key("S", "step(10)", "", "Train ten epochs and stand."),
+    _key(
+        "left_square_bracket", "t_bins(-1)", "T bins", "Fewer bins for T, in all of the history.", "[", T_BINS
+    ),
+    _key("right_square_bracket", "t_bins(1)", "T bins", "More bins for T.", "]", T_BINS),
+    _key("b", "binning", "binning", "Next binning: notebook, closed, adaptive."),
+    _key("w", "save", "save", "Save a snapshot of the run up to now; none is overwritten."),
+    _key("W", "save_before", "", "Save the run before the last restart."),
+    _key("left", "walk(-1)", "past", "Back to the measurement before; training goes on.", "←", PAST),
+    _key("right", "walk(1)", "past", "On to the next measurement.", "→", PAST),
+    _key("i", "plane", "plane", "The information plane, large, and back."),
+    _key("question_mark", "help", "help", "This page.", "?"),
+    _key("q", "leave(0)", "quit", "Quit; asks where history is not saved."),
+    _key("ctrl+c", "leave(130)", "", "Quit, too.", "Ctrl-C"),
+    _key("enter", "enlarge", "enlarge", "Give the chosen pane the whole screen.", "Enter"),
+    _key("escape", "shrink", "", "Back to all panes.", "Esc"),
+    _key("tab", "pane(1)", "pane", "Choose the next pane.", "Tab"),
+    _key("shift+tab", "pane(-1)", "", "Choose the pane before.", "Shift-Tab"),
+    _key("0", "layer(0)", "", "Choose a layer; more than ten are reached with Tab.", "0…9"),
+    *(Binding(str(n), f"layer({n})", show=False, system=True) for n in range(1, 10)),
+    _key("e", "change('level')", "excess", "Information as estimated, or its excess over chance."),
+    _key("d", "change('size')", "dim/pr", "Dimension, or participation ratio."),
+    _key("u", "change('unit')", "units", "Nats, or bits."),
+    _key("v", "change('samples')", "density", "Scatter of the samples, or density of their classes."),
+    _key("minus", "pace(-1)", "pace", "Slower.", "-", PACE),
+    _key("plus,equals_sign", "pace(1)", "pace", "Faster; past 1000 epochs/s there is no limit.", "+", PACE),
+    _key("left_curly_bracket", "x_bins(-1)", "X bins", "Fewer bins for X.", "{", X_BINS),
+    _key("right_curly_bracket", "x_bins(1)", "X bins", "More bins for X.", "}", X_BINS),
+    _key("r", "restart(0)", "restart", "Restart with the same seed, and so the same weights."),
+    _key("R", "restart(1)", "", "Restart with the next seed; this run stays as background."),
+    _key("m", "change('marker')", "marker", "Marker: braille, half-blocks, ASCII."),
+    _key("p", "change('plane_colour')", "", "Colour the information plane by layer, or by epoch."),
+    _key("home", "walk_to_first", "", "To the first measurement.", "Home"),
+    _key("end", "walk_to_now", "", "Back to the present (in a replay: the last measurement).", "End"),
+    _key("c", "revive", "", "After a crash: go on from the last checkpoint."),
+    _key("D", "detach", "", "Let the run outlive this screen: ibtui attach."),
+    _key("ctrl+p", "command_palette", "", "All of these by name.", "Ctrl-P"),
+)
+"""In the order of the help screen; in the footer, the first ones are the last to make room."""
+
+NAMED = tuple(b for b in BINDINGS if not b.system and b.action != "command_palette")
+"""Those that the command palette offers."""
+
+
+def entries() -> list[tuple[str, str]]:
+    """What the help screen says of each key."""
+    return [(b.key_display or b.key, b.tooltip) for b in BINDINGS if not b.system]
+
+
+def _hints() -> Iterator[Hint]:
+    """The bindings with a label, those of a group together; help and quit always."""
+    shown = [b for b in BINDINGS if b.show]
+    said: set[Group] = set()
+    for place, binding in enumerate(shown):
+        rank = 0 if binding.action in ("help", "leave(0)") else place + 1
+        group = binding.group
+        if group is None:
+            yield Hint(binding.key_display or binding.key, binding.description, rank)
+        elif group not in said:
+            said.add(group)
+            keys = " ".join(b.key_display or b.key for b in shown if b.group == group)
+            yield Hint(keys, group.description, rank)
+
+
+HINTS = tuple(_hints())

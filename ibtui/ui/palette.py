@@ -1,0 +1,114 @@
+"""Inks: small integers that cells carry, and the terminal styles that they stand for.
+
+Layers, classes and epochs keep their ink everywhere. Colours are chosen to be told apart by the colour-blind
+and to stand out from dark and light backgrounds alike; still they carry nothing alone: layers come with their
+number, classes with a character of their own in ASCII, and without colours there are bold and underlined
+cells.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.color import Color, ColorSystem
+from rich.style import Style
+
+ColourSystem = Literal["truecolor", "256", "16", "none"]
+
+NONE = 0
+TEXT = 1
+DIM = 2
+AXIS = 3
+CURSOR = 4
+WARN = 5
+MIXED = 6
+"""More than one class in a cell, which shows one colour."""
+PAST = 7
+"""The previous run's curves."""
+TRAIN = 8
+HELD_OUT = 9
+CEILING = 10
+
+CLASS = 16
+LAYER = 24
+CHANCE = 32
+"""A layer's chance level: its colour, dimmed."""
+EPOCH = 40
+"""From the first epochs, dark, to the newest, light."""
+
+CYCLE = 8
+"""How many classes, layers and steps of the epoch ramp have an ink of their own; beyond, inks repeat."""
+
+# ink: (red, green and blue; one of the sixteen ANSI colours; attributes, also without any colour)
+_NAMED: dict[int, tuple[str, str, str]] = {
+    NONE: ("", "", ""),
+    TEXT: ("", "", ""),
+    DIM: ("#808080", "bright_black", "dim"),
+    AXIS: ("#7a7a7a", "bright_black", "dim"),
+    CURSOR: ("#b08a00", "yellow", "bold"),
+    WARN: ("#d55e00", "bright_red", "bold"),
+    MIXED: ("#a9a094", "yellow", "underline"),
+    PAST: ("#6c6c6c", "bright_black", "dim"),
+    TRAIN: ("", "", "bold"),
+    HELD_OUT: ("#8a8a8a", "bright_black", ""),
+    CEILING: ("#808080", "bright_black", "dim"),
+}
+# Vermilion and blue first: the pair of Okabe and Ito's set that stays apart under every kind of
+# colour-blindness.
+_CLASSES = ["#e0561f", "#2a8fdc", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#8c8c8c", "#a05a2c"]
+_CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "white", "bright_red"]
+_LAYERS = ["#d37900", "#0cad65", "#b87bc4", "#3c6aec", "#9a4f10", "#55a8a8", "#8b7ae0", "#8c8c8c"]
+_LAYERS_16 = ["yellow", "green", "magenta", "bright_blue", "red", "cyan", "bright_magenta", "white"]
+_CHANCES = ["#91581a", "#1c744c", "#7d5a85", "#34509e", "#7a4c28", "#4a7676", "#665f9c", "#6c6c6c"]
+_EPOCHS = ["#6a4aa8", "#5560b4", "#3f78b0", "#2f8ca4", "#25a08a", "#4ab070", "#85bc48", "#c0c020"]
+_EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "yellow"]
+
+
+def of_class(label: int) -> int:
+    """The ink of a class."""
+    return CLASS + label % CYCLE
+
+
+def of_layer(layer: int) -> int:
+    """The ink of a layer; its number must stand beside it, because inks repeat from the ninth layer on."""
+    return LAYER + layer % CYCLE
+
+
+def of_chance(layer: int) -> int:
+    """The ink of a layer's chance level."""
+    return CHANCE + layer % CYCLE
+
+
+def styles(colour_system: ColourSystem) -> list[Style]:
+    """The style of each ink.
+
+    Parameters
+    ----------
+    colour_system : {"truecolor", "256", "16", "none"}
+        What the terminal can show; "none" leaves bold, dim and underlined.
+
+    Returns
+    -------
+    list of rich.style.Style
+        Indexed by ink.
+    """
+    table = dict(_NAMED)
+    for step in range(CYCLE):
+        table[CLASS + step] = (_CLASSES[step], _CLASSES_16[step], "bold" if step % 2 else "")
+        table[LAYER + step] = (_LAYERS[step], _LAYERS_16[step], "")
+        table[CHANCE + step] = (_CHANCES[step], _LAYERS_16[step], "dim")
+        table[EPOCH + step] = (_EPOCHS[step], _EPOCHS_16[step], "")
+    return [_style(*table.get(ink, ("", "", "")), colour_system) for ink in range(EPOCH + CYCLE)]
+
+
+def _style(rgb: str, ansi: str, attributes: str, colour_system: ColourSystem) -> Style:
+    # A colour of many can be dim or bright by itself; what an attribute adds to it is the terminal's taste.
+    kept = attributes if colour_system in ("none", "16") or not rgb else ""
+    colour = None
+    if colour_system == "16" and ansi:
+        colour = Color.parse(ansi)
+    elif colour_system in ("truecolor", "256") and rgb:
+        colour = Color.parse(rgb)
+        if colour_system == "256":
+            colour = colour.downgrade(ColorSystem.EIGHT_BIT)
+    return Style(color=colour) + Style.parse(kept)

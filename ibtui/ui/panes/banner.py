@@ -1,0 +1,67 @@
+"""What stands above everything else when the worker has gone, or its run has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+from textual.geometry import Size
+from textual.strip import Strip
+
+from ...errors import printable
+from .. import palette
+from ..view import View, state_of
+from .glyphs import STATES, spelled
+from .line import Run, strip
+from .log import wrapped
+from .pane import Drawn
+
+if TYPE_CHECKING:
+    from ...worker.client import Mirror
+
+_MOST_ROWS = 4
+_KEYS = "w save what the screen holds   c continue from the last checkpoint   q quit"
+
+
+class Banner(Drawn):
+    """The reason, the end of the log, and what can be done; nothing while all is well."""
+
+    def key(self, view: View, mirror: Mirror) -> Hashable:
+        """See `Drawn.key`."""
+        return _reason(view, mirror), tuple(mirror.log)[-1:]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """No row at all where nothing is wrong."""
+        return len(_rows(*self._given[:2], width)) if self._given is not None else 0
+
+    def paint(
+        self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]
+    ) -> Sequence[Strip]:
+        """See `Drawn.paint`."""
+        return [strip([run], width, styles) for run in _rows(view, mirror, width)]
+
+
+def wrong(view: View, mirror: Mirror) -> bool:
+    """Whether there is something to say."""
+    return bool(_reason(view, mirror))
+
+
+def _reason(view: View, mirror: Mirror) -> str:
+    state = state_of(view, mirror)
+    if state == "dead":
+        return f"{STATES[state]} {printable(view.lost)}"
+    if state == "failed" and mirror.status is not None:
+        return f"{STATES[state]} the run failed: {printable(mirror.status.message)}"
+    return ""
+
+
+def _rows(view: View, mirror: Mirror, width: int) -> list[Run]:
+    reason = _reason(view, mirror)
+    if not reason:
+        return []
+    reason = spelled(reason, view.marker)
+    rows = [(f" {row}", palette.WARN) for row in list(wrapped(reason, width - 2))[: _MOST_ROWS - 2]]
+    said = [line for line in mirror.log if line.strip()][-1:]
+    rows += [(f" log: {row}", palette.TEXT) for line in said for row in list(wrapped(line, width - 7))[:1]]
+    return [*rows, (f" {_KEYS}", palette.TEXT)]

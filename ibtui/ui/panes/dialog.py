@@ -1,0 +1,62 @@
+"""A question that stands above the panes until it is answered with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from ..dots import Marker
+from .glyphs import spelled
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A possible answer."""
+
+    key: str
+    label: str
+    answer: str
+
+
+class Question(ModalScreen[str]):
+    """Asks; is dismissed with an answer, which is empty for Esc.
+
+    Parameters
+    ----------
+    text : str
+    choices : sequence of Choice
+        The first is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
+    """
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(
+        self, text: str, choices: Sequence[Choice], marker: Marker, *, interrupt: bool = False
+    ) -> None:
+        super().__init__(classes="-ascii" if marker == "ascii" else None)
+        self._text = spelled(text, marker)
+        self._answers = {choice.key: choice.answer for choice in choices} | {"escape": "", "ctrl+c": ""}
+        self._answers["enter"] = choices[0].answer
+        if interrupt:
+            self._answers["ctrl+c"] = choices[0].answer
+        self._choices = [*choices, Choice("Esc", "stay", "")]
+
+    def compose(self) -> ComposeResult:
+        """The question and a line per answer."""
+        rows = [f"  {choice.key:<5}{choice.label}" for choice in self._choices]
+        rows[0] += "  (Enter)"
+        yield Static(Content("\n".join([self._text, "", *rows])), id="question")
+
+    def on_key(self, event: events.Key) -> None:
+        """Only the answers mean anything; all other keys are swallowed."""
+        event.stop()
+        event.prevent_default()
+        if event.key in self._answers:
+            self.dismiss(self._answers[event.key])

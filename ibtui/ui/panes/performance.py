@@ -1,0 +1,91 @@
+"""Accuracy and loss over epochs, on the training half and on the half held out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.style import Style
+
+from ...recording import Recording
+from .. import palette
+from ..plots import performance_plot
+from ..ticks import number
+from ..view import View, cursor_row
+from .line import Piece, piece
+from .pane import Drawing, Pane, message
+
+if TYPE_CHECKING:
+    from ...worker.client import Mirror
+
+
+class Performance(Pane):
+    """Accuracy above, loss below."""
+
+    def __init__(self) -> None:
+        super().__init__("performance")
+
+    def content_key(self, view: View, mirror: Mirror) -> Hashable:
+        """The curves change with the history, the numbers with the look."""
+        recording, look = mirror.recording, mirror.look
+        history = (recording.tick, id(recording)) if recording is not None else None
+        return history, look and look.key, cursor_row(view, mirror)
+
+    def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+        """See `Pane.draw`."""
+        recording = mirror.recording
+        if recording is None or not len(recording):
+            waiting = message(["no measurement yet"], view, width, height, styles)
+            return Drawing([piece("accuracy · loss")], waiting)
+        row, epochs = cursor_row(view, mirror), recording.column("epoch")
+        cells = performance_plot(
+            epochs,
+            recording.column("train_accuracy"),
+            recording.column("test_accuracy"),
+            recording.column("train_loss"),
+            recording.column("test_loss"),
+            width,
+            height,
+            view.marker,
+            x_high=recording.config.epochs,
+            cursor=None if row is None else float(epochs[row]),
+        )
+        return Drawing(_title(mirror), cells, _note(mirror, recording))
+
+
+def _title(mirror: Mirror) -> list[Piece]:
+    values = mirror.look.values if mirror.look is not None else {}
+    train, test = (number(values.get(f"{half}_accuracy", float("nan"))) for half in ("train", "test"))
+    return [
+        piece("accuracy"),
+        piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
+        piece(f"held out {test}", f"h {test}", ink=palette.HELD_OUT, rank=2),
+    ]
+
+
+def _note(mirror: Mirror, recording: Recording) -> list[Piece]:
+    values = mirror.look.values if mirror.look is not None else {}
+    train, test = (loss(values.get(f"{half}_loss", float("nan"))) for half in ("train", "test"))
+    moving = loss(values.get("moving_loss", float("nan")))
+    return [
+        piece("loss"),
+        piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
+        piece(f"held out {test}", f"h {test}", ink=palette.HELD_OUT, rank=2),
+        piece(f"moving {moving}", ink=palette.DIM, rank=4),
+        *diverged(recording),
+    ]
+
+
+def loss(value: float) -> str:
+    """A loss in figures; one that is not a number is no missing value, but a run that has diverged."""
+    return "NaN" if np.isnan(value) else number(value)
+
+
+def diverged(recording: Recording) -> list[Piece]:
+    """From where on the loss is not finite, if it ever is not."""
+    wrong = np.flatnonzero(~np.isfinite(recording.column("train_loss")))
+    if not len(wrong):
+        return []
+    epoch = f"{int(recording.column('epoch')[wrong[0]]):,}"
+    return [piece(f"not finite from epoch {epoch}", f"diverged at {epoch}", ink=palette.WARN, rank=3)]

@@ -1,0 +1,74 @@
+"""The information plane: I(X;T) against I(T;Y), a trajectory per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+
+from .. import palette
+from ..plots import plane_plot
+from ..ticks import number
+from ..view import NATS_PER_BIT, Array, View, cursor_row
+from .curves import I_TY, I_XT
+from .line import piece
+from .pane import Drawing, Pane, message
+
+if TYPE_CHECKING:
+    from ...worker.client import Mirror
+
+
+class Plane(Pane):
+    """The trajectories, coloured by layer or by epoch."""
+
+    def __init__(self) -> None:
+        super().__init__("plane")
+
+    def content_key(self, view: View, mirror: Mirror) -> Hashable:
+        """Trajectories change with the history."""
+        recording = mirror.recording
+        history = (recording.tick, id(recording)) if recording is not None else None
+        return history, cursor_row(view, mirror), view.layer, view.unit, view.level, view.plane_colour
+
+    def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+        """See `Pane.draw`."""
+        recording = mirror.recording
+        title = [
+            piece("information plane", "plane"),
+            piece(view.unit, ink=palette.DIM, rank=1),
+            piece("over chance", ink=palette.DIM, rank=2) if view.level == "excess" else piece(""),
+            piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
+        ]
+        if recording is None or not len(recording):
+            return Drawing(title, message(["no measurement yet"], view, width, height, styles))
+        i_xt, i_ty = I_XT.values(recording, view), I_TY.values(recording, view)
+        row = cursor_row(view, mirror)
+        cells = plane_plot(
+            i_xt,
+            i_ty,
+            width,
+            height,
+            view.marker,
+            h_x=I_XT.ceiling(recording, view),
+            h_y=I_TY.ceiling(recording, view),
+            chance=_chance(recording.column("chance_i_xt"), recording.column("chance_i_ty"), view),
+            colour_by=view.plane_colour,
+            cursor_row=row,
+            unit=view.unit,
+        )
+        at = -1 if row is None else row
+        x, y = number(float(i_xt[at, view.layer])), number(float(i_ty[at, view.layer]))
+        note = [
+            piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
+            piece(f"I(X;T) {x}", x),
+            piece(f"I(T;Y) {y}", y),
+        ]
+        return Drawing(title, cells, note)
+
+
+def _chance(chance_i_xt: Array, chance_i_ty: Array, view: View) -> tuple[Array, Array] | None:
+    if view.level == "excess":
+        return None
+    scale = NATS_PER_BIT if view.unit == "bits" else 1.0
+    return chance_i_xt / scale, chance_i_ty / scale

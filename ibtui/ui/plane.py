@@ -1,0 +1,146 @@
+"""The information plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ibtui.ui import palette
+from ibtui.ui.axes import Area, draw_axes, draw_rules, extent
+from ibtui.ui.cells import Canvas, Cells
+from ibtui.ui.dots import Dots, Floats, Marker
+from ibtui.ui.raster import draw_trajectory
+from ibtui.ui.ticks import number
+
+_PATH_GLYPHS = "+xo*%&=~"
+"""What draws a layer's trajectory in ASCII; its number stands at the end."""
+
+
+def plane_plot(
+    i_xt: ArrayLike,
+    i_ty: ArrayLike,
+    width: int,
+    height: int,
+    marker: Marker,
+    *,
+    h_x: float,
+    h_y: float,
+    chance: tuple[ArrayLike, ArrayLike] | None = None,
+    colour_by: Literal["layer", "epoch"] = "layer",
+    cursor_row: int | None = None,
+    unit: str = "nats",
+) -> Cells:
+    """The information plane: I(X;T) across, I(T;Y) up, a trajectory per layer.
+
+    Parameters
+    ----------
+    i_xt, i_ty : array-like of shape (E, L)
+        The oldest measurement first.
+    width, height : int
+        In cells. Axis titles from 50 x 16 on.
+    marker : {"braille", "block", "ascii"}
+    h_x, h_y : float
+        The bounds, drawn as faint lines, in the unit of the rest.
+    chance : (array-like of shape (E, L), array-like of shape (E, L)), optional
+        The chance level's trajectories: of I(X;T), of I(T;Y).
+    colour_by : {"layer", "epoch"}
+        What a trajectory's ink tells. The numbers at the ends are the layers' in both.
+    cursor_row : int, optional
+        The measurement that is looked at: the layers' numbers stand there, and circles at the newest points.
+    unit : str
+
+    Returns
+    -------
+    Cells
+    """
+    across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
+    canvas = Canvas(width, height)
+    box = (*_plane_range(across, h_x), *_plane_range(up, h_y))
+    large = width >= 50 and height >= 16
+    labelled = width >= 20 and height >= 6
+    area = draw_axes(
+        canvas, box, marker,
+        top=int(large), bottom=int(large),
+        x_labels=labelled, y_labels=labelled, frame_x=large, frame_y=labelled,
+    )  # fmt: skip
+    dots = Dots(area.width, area.height, marker)
+    rows, layers = across.shape
+    if chance is not None:
+        chance_across, chance_up = (np.asarray(values, np.float64).reshape(rows, layers) for values in chance)
+        for layer in range(layers):
+            level = np.stack([chance_across[:, layer], chance_up[:, layer]], axis=1)
+            draw_trajectory(dots, level, palette.of_chance(layer), box, stride=2)
+    age = palette.EPOCH + np.arange(rows) * palette.CYCLE // max(rows, 1)
+    ends: list[tuple[int, int] | None] = []
+    for layer in range(layers):
+        ink = palette.of_layer(layer) if colour_by == "layer" else age
+        path = np.stack([across[:, layer], up[:, layer]], axis=1)
+        ends.append(draw_trajectory(dots, path, ink, box, _PATH_GLYPHS[layer % len(_PATH_GLYPHS)]))
+    canvas.paste(dots.cells(), area.top, area.left)
+    draw_rules(canvas, area, marker, h_x, h_y)
+    if cursor_row is not None:
+        for layer, end in enumerate(ends):
+            if end is not None:
+                circle = "@" if marker == "ascii" else "○"
+                canvas.put(circle, area.top + end[0], area.left + end[1], palette.of_layer(layer))
+        ends = [
+            _cell(dots, across[cursor_row, layer], up[cursor_row, layer], area) for layer in range(layers)
+        ]
+    _number_layers(canvas, area, ends)
+    if large:
+        _plane_titles(canvas, area, h_x, h_y, unit)
+    return canvas.cells()
+
+
+def _plane_range(values: Floats, bound: float) -> tuple[float, float]:
+    low, high = extent(np.append(values[np.isfinite(values)], [0.0, bound if np.isfinite(bound) else 0.0]))
+    high = high if high > low else low + 1.0
+    return low, high + (high - low) / 20  # so that the bound is not the edge
+
+
+def _cell(dots: Dots, x: float, y: float, area: Area) -> tuple[int, int] | None:
+    if dots.empty or np.isnan(x) or np.isnan(y):
+        return None
+    return area.row(y) - area.top, area.col(x) - area.left
+
+
+def _number_layers(canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | None]) -> None:
+    """Each layer's number at its end, or in the nearest free cells; the last layers have the first choice."""
+    taken: set[tuple[int, int]] = set()
+    nearby = sorted(
+        ((r, c) for r in range(-3, 4) for c in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2
+    )
+    for layer in reversed(range(len(ends))):
+        end, text = ends[layer], str(layer)
+        if end is None:
+            continue
+        for down, right in nearby:
+            row, col = end[0] + down, min(end[1] + right, area.width - len(text))
+            cells = {(row, col + place) for place in range(len(text))}
+            if 0 <= row < area.height and col >= 0 and not cells & taken:
+                taken |= cells
+                canvas.put(text, area.top + row, area.left + col, palette.of_layer(layer))
+                break
+
+
+def _plane_titles(canvas: Canvas, area: Area, h_x: float, h_y: float, unit: str) -> None:
+    canvas.put(f"I(T;Y) {unit}".strip(), 0, 0, palette.DIM)
+    across = f"I(X;T) {unit}".strip()
+    canvas.put(across, canvas.height - 1, area.left + area.width - len(across), palette.DIM)
+    if np.isfinite(h_x):
+        text = f"H(X) {number(h_x)}"
+        canvas.put(text, 0, min(area.col(h_x), canvas.width - len(text)), palette.CEILING)
+    if np.isfinite(h_y):
+        text = f"H(Y) {number(h_y)}"
+        row = slice(area.row(h_y), area.row(h_y) + 1)
+        # Over the line, where no trajectory is.
+        if not _drawn_on(canvas, area.row(h_y), area.left + 1, len(text)):
+            canvas.put(text, row.start, area.left + 1, palette.CEILING)
+
+
+def _drawn_on(canvas: Canvas, row: int, col: int, width: int) -> bool:
+    inks = canvas.ink[row, col : col + width]
+    return bool(np.isin(inks, (palette.NONE, palette.AXIS), invert=True).any())

@@ -1,0 +1,95 @@
+"""Where an axis has its ticks, and how numbers on a plot are written."""
+
+from __future__ import annotations
+
+import math
+
+_LONG = 100_000
+"""From here on thousands are written with a k, up to ten millions, and everything else with an exponent."""
+
+
+def ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
+    """Round values in [low, high], 1, 2 or 5 times a power of ten apart, with their labels.
+
+    Parameters
+    ----------
+    low, high : float
+        The axis, in either order.
+    count : int
+        The most ticks wanted.
+
+    Returns
+    -------
+    list of (value, label)
+        In rising order, at most `count`; all labels have the same number of decimals. One tick where the axis
+        is a single point or holds no round value at this spacing; none where it is not finite.
+    """
+    low, high = min(low, high), max(low, high)
+    if count < 1 or not (math.isfinite(low) and math.isfinite(high)):
+        return []
+    span = high - low
+    if not math.isfinite(span) or span <= max(abs(low), abs(high)) * 1e-12 + 1e-300:
+        return [(low, number(low))]  # no float steps through this
+    exponent = math.floor(math.log10(span / count))
+    for power in range(exponent, exponent + 3):
+        for factor in (1, 2, 5):
+            first, last = _multiples(low, high, factor, power)
+            if 0 < last - first + 1 <= count:
+                return [_tick(k * factor, power, max(abs(low), abs(high))) for k in range(first, last + 1)]
+    return [(low, number(low))]
+
+
+def _multiples(low: float, high: float, factor: int, power: int) -> tuple[int, int]:
+    """The first and the last multiple of the step in [low, high]; a hair outside counts, being rounding."""
+    step = float(f"{factor}e{power}")
+    if step == 0 or math.isinf(step):
+        return 0, -1
+    slack = 1e-9
+    return math.ceil(low / step - slack), math.floor(high / step + slack)
+
+
+def _tick(multiple: int, power: int, largest: float) -> tuple[float, str]:
+    value = float(f"{multiple}e{power}")  # the nearest float, where multiple * 10**power may be one beside it
+    if largest < _LONG and power >= -5:
+        return value, f"{value:,.{max(-power, 0)}f}"
+    if largest < 100 * _LONG and power >= 3:
+        return value, f"{value / 1000:,.0f}k" if value else "0"
+    places = math.floor(math.log10(abs(value))) - power if value else 0
+    return value, _exponent(value, max(places, 0))
+
+
+def number(value: float) -> str:
+    """A measured value in at most seven characters: three figures, thousands and beyond by an exponent.
+
+    Parameters
+    ----------
+    value : float
+
+    Returns
+    -------
+    str
+        "n/a" for NaN, as for the dimension of a layer that has none.
+    """
+    if math.isnan(value):
+        return "n/a"
+    size = abs(value)
+    if math.isinf(value):
+        return "-inf" if value < 0 else "inf"
+    if size == 0:
+        return "0.00"
+    if 0.01 <= size < 9.995:
+        return f"{value:.2f}"
+    if size < 0.01:
+        return f"{value:.3f}" if size >= 0.001 else _exponent(value)
+    if size < 99.95:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if size < 9999.5 else _exponent(value)
+
+
+def _exponent(value: float, places: int = 1) -> str:
+    """Like 1.5e6 or -2e-7: no leading zeros, no plus, no needless decimals."""
+    if value == 0:
+        return "0"
+    digits, _, power = f"{value:.{places}e}".partition("e")
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return f"{digits}e{int(power)}"

@@ -1,0 +1,273 @@
+"""A client without a worker: plausible numbers, commands written down, pulls answered at once or on demand.
+
+`python -m tests.ui.standin` shows the screen over one that trains by itself, to be looked at.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ibtui.config import RunConfig
+from ibtui.core.datasets import grid_labels
+from ibtui.core.dimension import dimension, participation_ratio
+from ibtui.core.forward import forward
+from ibtui.core.information import Binning
+from ibtui.core.projection import project
+from ibtui.recording import PER_LAYER, PERFORMANCE, Dataset, Measurement, Parameters, Recording
+from ibtui.worker.client import Lost, Mirror
+from ibtui.worker.protocol import (
+    Command,
+    Frame,
+    Look,
+    Notice,
+    Pause,
+    Rebin,
+    Restart,
+    Resume,
+    Save,
+    SetPace,
+    Status,
+    Step,
+    Stop,
+    Welcome,
+)  # fmt: skip
+
+
+def parameters(config: RunConfig, epoch: int, seed: int) -> Parameters:
+    """Weights that drift from one random net to another, more decided one."""
+    rng = np.random.default_rng(seed)
+    share = 1 - np.exp(-3 * epoch / max(config.epochs, 1))
+    inputs, found = 2, []
+    for width in config.layers:
+        first, last = rng.normal(size=(2, width, inputs)), 3 * rng.normal(size=(2, width, inputs))
+        weight = (1 - share) * first[0] + share * last[0]
+        bias = share * rng.normal(size=width)
+        found.append((weight.astype(np.float32), bias.astype(np.float32)))
+        inputs = width
+    return found
+
+
+def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binning) -> Measurement:
+    """Real activations and dimensions; information, accuracy and loss made up, but shaped as in a run."""
+    weights = parameters(config, epoch, config.seed)
+    activations = forward(dataset.x, weights, config.activation)
+    layers, depth = len(config.layers), np.arange(len(config.layers))
+    share = 1 - np.exp(-4 * epoch / max(config.epochs, 1))
+    fine = np.log(binning.t_bins + 1) / np.log(101)
+    wobble = 0.03 * np.sin(epoch / 30 + depth)
+    i_xt = fine * (2.6 - 0.3 * depth * share) + wobble
+    i_ty = np.clip(fine * (0.35 + 0.3 * share * (depth + 1) / layers) + wobble, 0, 0.69)
+    train = 0.5 + 0.48 * share
+    return Measurement(
+        epoch=epoch, binning=binning, i_xt=i_xt, i_ty=i_ty, chance_i_xt=0.55 * i_xt, chance_i_ty=0.4 * i_ty,
+        occupancy=np.full(layers, 0.7), outside=np.zeros(layers, np.int64),
+        dimension=np.array([dimension(t) for t in activations]),
+        participation_ratio=np.array([participation_ratio(t) for t in activations]),
+        saturation=np.full(layers, 0.01), train_accuracy=train, test_accuracy=train - 0.01,
+        train_loss=0.7 - 0.5 * share, test_loss=0.72 - 0.49 * share, moving_loss=0.71 - 0.5 * share,
+        parameters=weights, activations=activations,
+    )  # fmt: skip
+
+
+class StandIn:
+    """See the module.
+
+    Parameters
+    ----------
+    config : RunConfig
+    epochs : int
+        How far the run is at first.
+    answering : bool
+        Answer pulls at once; otherwise `answer` does.
+    """
+
+    def __init__(
+        self, config: RunConfig | None = None, epochs: int = 500, *, answering: bool = True, **status: Any
+    ) -> None:
+        self.config = config or RunConfig()
+        x, y = grid_labels(self.config.grid, self.config.samples, self.config.data_seed)
+        half = len(y) // 2
+        self.dataset = Dataset(x[:half], y[:half], x[half:], y[half:])
+        self.binning = Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
+        self.recording = self._new_recording()
+        self.status = Status(
+            run=0, state="running", epoch=0, epochs=self.config.epochs, epochs_per_second=212.0, pace=60.0,
+            engine="gluon", device="cpu", why="", binning=self.binning, pending=0, unsaved=True,
+        )  # fmt: skip
+        self.status = replace(self.status, **status)
+        self.commands: list[Command] = []
+        self.pulls: list[tuple[int, int | None]] = []
+        self.waiting: tuple[int, int, int | None, tuple[int, ...]] | None = None
+        self.most_waiting = 0
+        self.log: list[str] = ["engine: gluon on cpu", "2000 epochs, a measurement every 10"]
+        self.notices: list[Notice] = []
+        self.saving_works = True
+        self.values: dict[str, Any] = {}
+        """What looks say instead of what was measured."""
+        self.answering, self.closed, self.started = answering, False, False
+        self._log_sent = 0
+        self._lock = threading.RLock()
+        self.train_to(epochs)
+
+    def _new_recording(self) -> Recording:
+        recording = Recording(self.config, self.dataset, h_x=2.7636, h_y=0.69308)
+        return recording
+
+    # Client.
+
+    def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
+        self.arrived, self.started = arrived, True
+
+    def pull(self, mirror: Mirror, row: int | None) -> None:
+        with self._lock:
+            self.pulls.append((mirror.run, row))
+            self.most_waiting = max(self.most_waiting, 1 + (self.waiting is not None))
+            tick = mirror.recording.tick if mirror.recording is not None else 0
+            key = mirror.look.key if mirror.look is not None else ()
+            self.waiting = (mirror.run, tick, row, key)
+        if self.answering:
+            self.answer()
+
+    def send(self, command: Command) -> None:
+        with self._lock:
+            self.commands.append(command)
+            self._obey(command)
+
+    def close(self) -> None:
+        self.closed = True
+
+    # The run.
+
+    def train_to(self, epoch: int) -> None:
+        """Measure on schedule up to an epoch."""
+        with self._lock:
+            done = int(self.recording.column("epoch")[-1]) if len(self.recording) else -self.config.every
+            epoch = min(epoch, self.config.epochs)
+            for due in range(done + self.config.every, epoch + 1, self.config.every):
+                self.recording.append(measurement(self.config, self.dataset, due, self.binning))
+            state = "finished" if epoch >= self.config.epochs else self.status.state
+            self.status = replace(self.status, epoch=epoch, state=state, unsaved=True)
+
+    def _obey(self, command: Command) -> None:
+        status = self.status
+        match command:
+            case Pause():
+                self.status = replace(status, state="paused")
+            case Resume():
+                self.status = replace(status, state="running")
+            case Step(count):
+                self.train_to(status.epoch + count)
+                self.status = replace(self.status, state="paused")
+            case SetPace(pace):
+                self.status = replace(status, pace=pace)
+            case Rebin(binning):
+                self.binning = binning
+                epochs = self.recording.column("epoch").copy()
+                self.recording.rebin(binning, 2.7636)
+                for row, epoch in enumerate(epochs):
+                    self.recording.estimate(
+                        row, binning, measurement(self.config, self.dataset, int(epoch), binning)
+                    )
+                self.status = replace(status, binning=binning)
+            case Save():
+                if self.saving_works:
+                    path = f"snapshots/ibtui-{len(status.saved) + 1}.npz"
+                    self.status = replace(status, unsaved=False, saved=(*status.saved, path))
+                    self.notices.append(Notice(f"saved {path}"))
+                else:
+                    self.notices.append(Notice("not saved: snapshots: No space left on device", "error"))
+            case Restart(seed):
+                self.config = replace(self.config, seed=self.config.seed if seed is None else seed)
+                self.recording = self._new_recording()
+                self.status = replace(status, run=status.run + 1, epoch=0, state="running")
+                self.train_to(0)
+            case Stop():
+                self.closed = True
+
+    def answer(self) -> None:
+        """Answer the pull that waits."""
+        with self._lock:
+            assert self.waiting is not None
+            (run, tick, row, key), self.waiting = self.waiting, None
+            fresh = run != self.status.run
+            welcome = Welcome(self.status.run, self.config, self.dataset, 0.69308) if fresh else None
+            changes = self.recording.changes(0 if fresh else tick)
+            look = self.look(row) if len(self.recording) else None
+            log, self._log_sent = tuple(self.log[self._log_sent :]), len(self.log)
+            notices, self.notices = tuple(self.notices), []
+            frame = Frame(
+                self.status,
+                welcome,
+                changes,
+                look if look and look.key != key else None,
+                log=log,
+                notices=notices,
+            )
+        self.arrived(frame)
+
+    def look(self, row: int | None) -> Look:
+        """One epoch as the worker would show it."""
+        at = len(self.recording) - 1 if row is None else min(row, len(self.recording) - 1)
+        activations = forward(self.dataset.x, self.recording.parameters(at), self.config.activation)
+        values = {name: self.recording.column(name)[at] for name in (*PER_LAYER, *PERFORMANCE)}
+        i_ty = values["i_ty"]
+        return Look(
+            key=(self.status.run, at, self.recording.tick), row=at,
+            epoch=int(self.recording.column("epoch")[at]),
+            points=tuple(project(t) for t in activations), labels=self.dataset.y, samples=len(self.dataset.y),
+            ranges=((-1.0, 1.0, -1.0, 1.0),) * len(activations), values=values | self.values,
+            sensitivity=np.stack([0.5 * i_ty, 0.8 * i_ty, i_ty], axis=1),
+        )  # fmt: skip
+
+    def lose(self, reason: str = "the worker was killed by SIGKILL", log: tuple[str, ...] = ()) -> None:
+        """The worker goes."""
+        self.waiting = None
+        self.answering = False
+        self.arrived(Lost(reason, log))
+
+
+class Training(StandIn):
+    """One that trains by itself, in a thread, and answers a moment after it was asked."""
+
+    def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
+        super().start(arrived)
+        self.answering = False
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        progress = float(self.status.epoch)
+        while not self.closed:
+            time.sleep(0.004)
+            with self._lock:
+                if self.status.state == "running":
+                    progress = max(progress, self.status.epoch) + 0.004 * (self.status.pace or 1000)
+                    if self.status.epoch == 0:
+                        progress = 0.0 if progress > 100 else progress
+                    self.train_to(int(progress))
+                else:
+                    progress = self.status.epoch
+                waiting = self.waiting is not None
+            if waiting:
+                self.answer()
+
+
+def main() -> None:
+    """Show it: an epoch to begin with, and widths of layers, may be given."""
+    import sys
+
+    from ibtui.config import Session
+    from ibtui.ui.app import run
+
+    epoch = int(sys.argv[1]) if len(sys.argv) > 1 else 700
+    layers = tuple(int(w) for w in sys.argv[2].split(",")) if len(sys.argv) > 2 else (2, 2, 2, 2)
+    print(run(Training(RunConfig(layers=layers), epoch), Session()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,879 @@
+"""The screen, driven by keys and read back as text; a stand-in takes the worker's place."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from textual.pilot import Pilot
+
+from ibtui.config import RunConfig, Session
+from ibtui.core.information import Binning
+from ibtui.recording import Recording
+from ibtui.ui import keys, view
+from ibtui.ui.app import IbtuiApp, Outcome
+from ibtui.ui.help import HelpScreen
+from ibtui.ui.panes.dialog import Question
+from ibtui.ui.panes.glyphs import auto_marker
+from ibtui.ui.panes.line import fit, piece, spaced
+from ibtui.ui.panes.log import unseen
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.panes.scatter import Scatter
+from ibtui.ui.panes.status import status_pieces
+from ibtui.worker.protocol import (
+    Command,
+    Notice,
+    Pause,
+    Rebin,
+    Restart,
+    Resume,
+    Save,
+    SetPace,
+    Step,
+    Stop,
+)  # fmt: skip
+
+from .standin import StandIn
+
+FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
+BRAILLE = Session(marker="braille")
+Script = Callable[[IbtuiApp, Pilot[None], StandIn], Awaitable[None]]
+
+
+def screen_text(app: IbtuiApp) -> list[str]:
+    """What the terminal shows, a string per row."""
+    rows = app.screen._compositor.render_strips()
+    return [row.text for row in rows]
+
+
+def text_of(app: IbtuiApp) -> str:
+    return "\n".join(screen_text(app))
+
+
+async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
+    """Wait for something to have happened."""
+    for _ in range(400):
+        if true():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"never so:\n{text_of(pilot.app)}")  # type: ignore[arg-type]
+
+
+async def shows(app: IbtuiApp, pilot: Pilot[None], *texts: str) -> None:
+    """Wait for texts to be on the screen."""
+    await until(pilot, lambda: all(text in text_of(app) for text in texts))
+
+
+def play(
+    script: Script, size: tuple[int, int] = FULL, client: StandIn | None = None,
+    session: Session = BRAILLE, **hooks: Any,
+) -> Outcome:  # fmt: skip
+    """Run a script against the screen, once the first frame is drawn, and say what was left to say."""
+    client = client or StandIn()
+    app = IbtuiApp(client, session, **hooks)
+
+    async def run() -> None:
+        async with app.run_test(size=size, notifications=True) as pilot:
+            if client.answering:
+                await until(pilot, lambda: len(client.pulls) > 1)
+            await script(app, pilot, client)
+
+    asyncio.run(run())
+    return app.outcome()
+
+
+def regions(app: IbtuiApp) -> dict[str, Any]:
+    """Where the widgets are that can be seen."""
+    shown = {widget for widget in app.screen._compositor.visible_widgets if isinstance(widget, Drawn)}
+    return {str(widget.id): widget.region for widget in shown}
+
+
+# Layout.
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT, ODD, (100, 30), (100, 24), (80, 60), (133, 41), (250, 70)])
+def test_every_pane_lies_on_the_screen_and_on_no_other(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500", "I(X;T)", "quit")
+        shown = regions(app)
+        assert sum(region.area for region in shown.values()) == size[0] * size[1]  # nothing cut, nothing bare
+        for one, other in itertools.combinations(shown.values(), 2):
+            assert not one.overlaps(other)
+        assert all(cell_len(row) == size[0] for row in screen_text(app))
+        always = {"scatter0", "scatter1", "scatter2", "scatter3", "status", "footer"}
+        information, rest = {"i_xt", "i_ty", "plane"}, {"dimension", "performance", "log"}
+        if view.layout_for(*size) == "full":
+            assert shown.keys() == always | information | rest
+        else:
+            assert shown.keys() == always | {"table"} | (information if size[1] >= view.ROOMY else set())
+
+    play(script, size)
+
+
+def test_the_full_screen_has_all_panes() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(
+            app, pilot, "layer 0  dim 1.18", "layer 3  dim 1.06", "I(X;T)  nats", "I(T;Y)  nats",
+            "information plane", "dimension ", "accuracy  train 0.80", "loss", "log", "engine: gluon on cpu",
+            "H(X)", "chance 1.42", "ibtui  ● running  epoch 500 of 2,000  212 epochs/s", "cpu · gluon",
+            "T 100 · X 4 bins · notebook", "view: now", "space pause  s step  [ ] T bins",
+        )  # fmt: skip
+
+    play(script)
+
+
+def test_the_compact_screen_has_a_row_per_layer() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(
+            app, pilot, "● running  epoch 500 of 2,000", "I(X;T) nats of 2.76", "I(T;Y) nats of 0.69",
+            "dimension of 2.00", ">0 2.58    1.42", " 3 2.05    1.13", "accuracy   train 0.80",
+            "held out 0.41", "log        2000 epochs", "0  dim 1.18",
+        )  # fmt: skip
+        row = next(row for row in screen_text(app) if row.startswith(" 3 "))
+        assert set(row) & set("▁▂▃▄▅▆▇█")
+
+    play(script, COMPACT)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(SMALL, "ibtui needs 80x24"), ((79, 24), "ibtui needs 80x24"), ((200, 23), "ibtui needs 80x24"),
+     ((30, 5), "needs 80x24"), ((6, 2), "80x24"), ((1, 1), "8")],
+)  # fmt: skip
+def test_a_small_screen_says_which_size_is_needed(size: tuple[int, int], text: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, text)
+        assert set(regions(app)) == {"too-small"}
+        client.train_to(600)
+        await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.epoch == 600)
+        await pilot.resize_terminal(*COMPACT)
+        await shows(app, pilot, "epoch 600 of 2,000", "accuracy")
+
+    play(script, size)
+
+
+def test_any_sequence_of_sizes_is_drawn() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        rng = np.random.default_rng(0)
+        sizes = [
+            (1, 1),
+            (400, 120),
+            (80, 24),
+            (79, 24),
+            (100, 30),
+            (99, 29),
+            *rng.integers(1, 150, (12, 2)).tolist(),
+        ]
+        for width, height in sizes:
+            await pilot.resize_terminal(width, height)
+            await until(pilot, lambda: app.size == (width, height))  # noqa: B023
+            assert len(screen_text(app)) == height
+        await pilot.resize_terminal(*FULL)
+        await shows(app, pilot, "information plane", "layer 3  dim 1.06")
+        assert not app._broken
+
+    play(script)
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: len(app.query(Scatter)) == 12)
+        for layer in range(12):
+            assert f"scatter{layer}" in regions(app)
+            assert f"{'>' if size == COMPACT else ''}{layer}" in text_of(app)
+            await pilot.press("tab")
+            await pilot.pause()
+        assert app.view.pane != "scatter"
+
+    play(script, size, StandIn(RunConfig(layers=(2,) * 12), 100))
+
+
+def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "scatter3" in regions(app))
+        names = ["scatter0", "scatter1", "scatter2", "scatter3", "i_xt", "i_ty", "plane", "dimension",
+                 "performance", "log"]  # fmt: skip
+        for name in names:
+            await pilot.press("enter")
+            await until(pilot, lambda: set(regions(app)) == {"status", name, "footer"})  # noqa: B023
+            assert "Esc back" in text_of(app)
+            await pilot.press("escape")
+            await until(pilot, lambda: len(regions(app)) == 12)
+            await pilot.press("tab")
+        assert (app.view.pane, app.view.layer) == ("scatter", 0)
+        await pilot.press("shift+tab", "shift+tab")
+        assert app.view.pane == "performance"
+
+    play(script)
+
+
+def test_the_information_plane_has_a_key_of_its_own_on_every_screen() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("i")
+        await shows(app, pilot, "information plane", "H(Y) 0.69", "I(X;T) nats")
+        assert set(regions(app)) == {"status", "plane", "footer"}
+        await pilot.press("i")
+        await until(pilot, lambda: "table" in regions(app))
+
+    play(script, COMPACT)
+
+
+def test_a_click_chooses_a_pane() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "scatter2" in regions(app))
+        await pilot.click("#scatter2")
+        assert (app.view.pane, app.view.layer) == ("scatter", 2)
+        await pilot.click("#i_ty")
+        assert (app.view.pane, app.view.layer) == ("i_ty", 2)
+        await shows(app, pilot, "┏ I(T;Y)")
+
+    play(script)
+
+
+# Keys.
+
+
+@pytest.mark.parametrize(
+    ("pressed", "commands"),
+    [
+        ("space", [Pause()]),
+        ("space space", [Pause(), Resume()]),
+        ("s", [Step(1)]),
+        ("S", [Step(10)]),
+        ("left_square_bracket", [Rebin(Binning(t_bins=70))]),
+        ("right_square_bracket", [Rebin(Binning(t_bins=150))]),
+        ("left_curly_bracket", [Rebin(Binning(x_bins=3))]),
+        ("right_curly_bracket", [Rebin(Binning(x_bins=5))]),
+        ("b", [Rebin(Binning("closed"))]),
+        ("b b b", [Rebin(Binning("closed")), Rebin(Binning("adaptive")), Rebin(Binning())]),
+        ("w", [Save()]),
+        ("plus", [SetPace(120)]),
+        ("minus minus", [SetPace(30), SetPace(20)]),
+        ("r d", [Restart(None)]),
+        ("R", []),
+        ("R r", [Restart(2)]),
+        ("r s", [Save(), Restart(None)]),
+        ("r escape", []),
+    ],
+)
+def test_a_key_sends_its_command(pressed: str, commands: list[Command]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press(*pressed.replace("r d", "r r").split())
+        await until(pilot, lambda: len(client.commands) >= len(commands))
+        await pilot.pause()
+        assert client.commands == commands
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "texts"),
+    [
+        ("d", "size", ["dim 1.18", "pr 1.02", "dim 1.18"]),
+        ("u", "unit", ["I(X;T)  nats", "I(X;T)  bits", "I(X;T)  nats"]),
+        ("e", "level", ["chance 1.42", "I(X;T) − chance  nats", "chance 1.42"]),
+        ("v", "samples", ["⠞", "▓", "⠞"]),
+        ("p", "plane_colour", ["by layer", "by epoch", "by layer"]),
+        ("m", "marker", ["╭", "┌", "+ layer 1"]),
+    ],
+)
+def test_a_key_changes_the_way_of_looking(key: str, field: str, texts: list[str]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        for text, choice in zip(texts, itertools.cycle(view.CHOICES[field]), strict=False):
+            await shows(app, pilot, text)
+            assert getattr(app.view, field) == choice
+            await pilot.press(key)
+        assert not client.commands
+
+    play(script)
+
+
+def test_a_digit_chooses_a_layer_that_there_is() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("2")
+        await shows(app, pilot, "┏ layer 2", "layer 2  2.22  chance 1.22")
+        await pilot.press("7")
+        assert app.view.layer == 2
+
+    play(script)
+
+
+def test_a_held_key_goes_on_from_what_was_asked_for_last() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False
+        await pilot.press(*["right_square_bracket"] * 3)
+        assert [c.binning.t_bins for c in client.commands if isinstance(c, Rebin)] == [150, 200, 300]
+        await shows(app, pilot, "T 300 · X 4 bins")
+
+    play(script)
+
+
+def test_what_was_asked_for_outlasts_a_frame_that_knows_nothing_of_it() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client._obey = lambda command: None  # type: ignore[method-assign]
+        await pilot.press("right_square_bracket", "plus")
+        seen = len(client.pulls)
+        await until(pilot, lambda: len(client.pulls) > seen + 2)
+        await pilot.press("right_square_bracket", "plus")
+        assert client.commands == [
+            Rebin(Binning(t_bins=150)), SetPace(120), Rebin(Binning(t_bins=200)), SetPace(250),
+        ]  # fmt: skip
+
+    play(script)
+
+
+def test_pausing_is_said_until_the_worker_stands() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False
+        client._obey = lambda command: None  # type: ignore[method-assign]
+        await pilot.press("space")
+        await shows(app, pilot, "◍ pausing", "space go on")
+        await until(pilot, lambda: client.waiting is not None)
+        client.answer()  # from before the pause
+        await pilot.pause()
+        await shows(app, pilot, "◍ pausing")
+        await until(pilot, lambda: client.waiting is not None)
+        client.status = replace(client.status, state="paused")
+        client.answer()
+        await shows(app, pilot, "‖ paused")
+
+    play(script)
+
+
+def test_walking_through_the_past_while_training_goes_on() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("left")  # the present is the measurement of epoch 500 itself
+        await shows(app, pilot, "view: epoch 490 of 500")
+        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 490)
+        assert client.pulls[-1][1] == 49
+        client.train_to(600)
+        await shows(app, pilot, "view: epoch 490 of 600", "epoch 600 of 2,000")
+        await pilot.press("right", "right")
+        await shows(app, pilot, "view: epoch 510 of 600")
+        await pilot.press("home")
+        await shows(app, pilot, "view: epoch 0 of 600")
+        await pilot.press("left")
+        assert app.view.row == 0
+        await pilot.press("end")
+        await shows(app, pilot, "view: now")
+        await until(pilot, lambda: client.pulls[-1][1] is None)
+        await pilot.press("left", "right", "right")
+        assert app.view.row is None
+        assert not client.commands
+
+    play(script)
+
+
+def test_in_a_replay_the_same_keys_move_the_worker() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "‖ paused", "space play")
+        await pilot.press("left", "right", "s", "home", "end", "space")
+        assert client.commands == [Step(-1), Step(1), Step(1), Step(-51), Step(51), Resume()]
+        await shows(app, pilot, "● playing", "space stop")
+        assert "view:" not in text_of(app)
+
+    client = StandIn(source="replay", state="paused", unsaved=False)
+    client.train_to = lambda epoch: None  # type: ignore[method-assign]
+    play(script, client=client)
+
+
+def test_every_key_of_the_design_is_bound_and_says_what_it_does() -> None:
+    bound = {key for binding in keys.BINDINGS for key in binding.key.split(",")}
+    assert bound >= {
+        "space", "s", "S", "left_square_bracket", "right_square_bracket", "left_curly_bracket",
+        "right_curly_bracket", "b", "w", "left", "right", "home", "end", "r", "R", "c", "d", "u", "e", "v",
+        "i", *"0123456789", "tab", "shift+tab", "enter", "escape", "plus", "minus", "m", "question_mark", "q",
+        "ctrl+c",
+    }  # fmt: skip
+    assert all(5 < len(b.tooltip) <= 61 for b in keys.BINDINGS if not b.system)  # one line at 80 columns
+
+
+def test_the_help_screen_scrolls_through_all_keys_and_definitions() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and "Pause training" in text_of(app))
+        seen = set(screen_text(app))
+        for _ in range(5):
+            await pilot.press("space")
+            await pilot.pause()
+            seen |= set(screen_text(app))
+        whole = "\n".join(seen)
+        for key, tooltip in keys.entries():
+            assert key in whole
+            assert tooltip[:40] in whole
+        assert all(name in whole for name in ("Chance:", "notebook:", "Participation ratio", "Skipped:"))
+        await pilot.press("escape")
+        await shows(app, pilot, "● running")
+        assert not client.commands
+
+    play(script, COMPACT)
+
+
+def test_the_command_palette_has_every_key() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        for binding in keys.NAMED:
+            assert any(binding.tooltip.rstrip(".") in title for title in titles)
+        await pilot.press("ctrl+p")
+        await pilot.press(*"adaptive")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(pilot, lambda: client.commands == [Rebin(Binning("closed"))])
+
+    play(script)
+
+
+# Pulling.
+
+
+def test_one_pull_at_a_time_and_the_next_when_the_last_is_drawn() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert len(client.pulls) == 1
+        await pilot.press("left", "space", "right_square_bracket", "end", "d")
+        await pilot.pause(0.2)
+        assert len(client.pulls) == 1  # whatever happens, until the answer
+        for answers in range(1, 12):
+            await until(pilot, lambda: client.waiting is not None)
+            assert len(client.pulls) == answers
+            client.train_to(500 + 10 * answers)
+            client.answer()
+            assert client.waiting is None  # it is not drawn yet
+        assert client.most_waiting == 1
+
+    play(script, client=StandIn(answering=False))
+
+
+def test_frames_come_no_faster_than_twenty_a_second() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        before = len(client.pulls)
+        await pilot.pause(1.0)
+        assert 3 <= len(client.pulls) - before <= 21
+
+    play(script)
+
+
+def test_what_was_skipped_and_what_is_left_to_rebin_is_said() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "skipped 1,234", "rebinning 120 left")
+
+    play(script, (150, 40), StandIn(skipped=1234, pending=120))
+
+
+def test_a_worker_that_owes_an_answer_is_said_to_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ibtui.ui.app.SILENT_S", 0.0)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False
+        await until(pilot, lambda: client.waiting is not None)
+        app._asked = -5.0 + (app._asked or 0.0)
+        app._listen()
+        await shows(app, pilot, "no answer for 5 s")
+        client.answer()
+        await until(pilot, lambda: "no answer" not in text_of(app))
+
+    play(script, (150, 40))
+
+
+def test_restarting_keeps_the_last_run_as_background() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        first = app.mirror.recording
+        await pilot.press("left", "R", "r")
+        await until(pilot, lambda: app.mirror.run == 1)
+        assert app.mirror.before is first
+        assert app.mirror.recording is not None
+        assert app.mirror.recording.config.seed == 2
+        assert app.view.row is None
+        await shows(app, pilot, "epoch 0 of 2,000")
+        client.train_to(300)
+        await shows(app, pilot, "epoch 300 of 2,000")
+        await pilot.press("left")
+        assert app.view.row is not None
+        client._obey(Restart(None))  # by another screen
+        await until(pilot, lambda: app.mirror.run == 2)
+        assert app.view.row is None
+        assert not app._broken
+
+    play(script)
+
+
+# Leaving.
+
+
+def test_q_leaves_at_once_where_all_is_saved() -> None:
+    client = StandIn(unsaved=False)
+    client.status = replace(client.status, unsaved=False, saved=("a.npz",))
+    outcome = play(_leave_with("q"), client=client)
+    assert client.commands == [Stop(save=False)]
+    assert outcome.exit_status == 0
+    assert "epoch 500 of 2,000; accuracy 0.803, held out 0.793; saved a.npz" in outcome.summary
+
+
+def _leave_with(*pressed: str) -> Script:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press(*pressed)
+        await until(pilot, lambda: app._exit)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("pressed", "commands", "status"),
+    [
+        ("q q", [Stop()], 0),
+        ("q s", [Save(), Stop()], 0),
+        ("q enter", [Save(), Stop()], 0),
+        ("ctrl+c q", [Stop()], 130),
+        ("ctrl+c ctrl+c", [Save(), Stop()], 130),
+    ],
+)
+def test_leaving_an_unsaved_run_asks(pressed: str, commands: list[Command], status: int) -> None:
+    client = StandIn()
+    outcome = play(_leave_with(*pressed.split()), client=client)
+    assert client.commands == commands
+    assert outcome.exit_status == status
+    assert outcome.saved == (("snapshots/ibtui-1.npz",) if Save() in commands else ())
+
+
+def test_the_question_can_be_declined_and_names_its_answers() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await shows(
+            app, pilot, "history is not saved", "s    save and quit  (Enter)", "q    quit without", "Esc"
+        )
+        await pilot.press("space", "w", "x")
+        await pilot.press("escape")
+        await shows(app, pilot, "● running")
+        assert not client.commands
+
+    play(script, COMPACT)
+
+
+def test_a_save_that_fails_keeps_the_screen() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.saving_works = False
+        await pilot.press("q", "s")
+        await shows(app, pilot, "No space left on device")
+        assert not app._exit
+        assert client.commands == [Save()]
+        client.saving_works = True
+        await pilot.press("w")
+        await shows(app, pilot, "saved snapshots/ibtui-1.npz")
+        assert not app._exit
+
+    play(script)
+
+
+def test_a_detached_run_is_left_without_a_question_and_goes_on() -> None:
+    client = StandIn(detached=True)
+    play(_leave_with("q"), client=client)
+    assert client.commands == []
+
+
+def test_a_run_that_has_finished_stays_on_the_screen_and_says_so() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.train_to(2000)
+        await shows(app, pilot, "■ finished", "epoch 2,000 of 2,000")
+        await pilot.press("space")
+        await shows(app, pilot, "r starts it again")
+        assert not client.commands
+
+    play(script)
+
+
+# What goes wrong.
+
+
+def test_a_log_line_is_shown_as_it_is_and_moves_nothing() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.log += ["[red]not red[/red] [/]", "\x1b[2J\x1b[31mgone\r", "a\tb"]
+        client.notices.append(Notice("[bold]a path[/] \x1b]0;title\x07"))
+        await shows(app, pilot, "[red]not red[/red] [/]", r"\x1b[2J\x1b[31mgone\r", r"a\tb")
+        await shows(app, pilot, r"[bold]a path[/] \x1b]0;title\x07")
+
+    play(script)
+
+
+def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.log += [f"line {n}" for n in range(200)] + ["x" * 60 + "end"]
+        await shows(app, pilot, "line 199", "xend")
+        assert "line 100" not in text_of(app)
+
+    play(script)
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        recording = client.recording
+        recording.column("train_loss")[-5:] = math.nan
+        recording.column("test_loss")[-5:] = math.inf
+        recording.column("dimension")[:, 0] = math.nan
+        recording.column("i_xt")[-3:] = math.inf
+        recording.column("saturation")[-1, 1] = 0.31
+        recording.column("outside")[-1, 2] = 7
+        recording._columns["weight0"].data[: len(recording)] = math.nan
+        recording._tick += 1
+        recording._stamp.data[: len(recording)] = recording.tick
+        await shows(app, pilot, "n/a", "NaN", "inf", "no finite")
+        if size == FULL:
+            await shows(app, pilot, "dim n/a", "sat 31%", "7 out", "diverged at 460")
+        for key in "duevimmi":
+            await pilot.press(key)
+            await pilot.pause()
+        assert not app._broken
+
+    play(script, size)
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> None:
+    saved: list[Recording] = []
+
+    def rescue(recording: Recording) -> str:
+        saved.append(recording)
+        return "rescued.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
+        await shows(app, pilot, "† dead", "killed by SIGKILL", "CUDA: out of memory", "c continue")
+        assert list(app.mirror.log).count("2000 epochs, a measurement every 10") == 1
+        pulls, commands = len(client.pulls), list(client.commands)
+        await pilot.press("left", "left")
+        await shows(app, pilot, "view: epoch 480 of 500" if size == FULL else "view: epoch 480")
+        assert app.mirror.look is not None
+        assert app.mirror.look.epoch == 480
+        await pilot.press("space", "s", "right_square_bracket", "home", "end", "u", "c")
+        assert (len(client.pulls), client.commands) == (pulls, commands)
+        await pilot.press("w")
+        await shows(app, pilot, "saved rescued.npz")
+        assert saved == [app.mirror.recording]
+        assert not app._broken
+        await pilot.press("q")  # nothing is unsaved any more
+        await until(pilot, lambda: app._exit)
+        assert client.commands == commands
+
+    outcome = play(script, size, rescue=rescue)
+    assert (outcome.exit_status, outcome.state, outcome.saved) == (1, "dead", ("rescued.npz",))
+    assert "SIGKILL" in outcome.summary
+
+
+def test_what_is_remembered_is_what_the_worker_showed() -> None:
+    client = StandIn()
+    there, here = client.look(20), view.remembered(client.recording, 20)
+    assert here.epoch == there.epoch
+    for one, other in zip(here.points, there.points, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(here.values["i_xt"], there.values["i_xt"])
+
+
+def test_c_goes_on_with_a_new_worker() -> None:
+    second = StandIn(epochs=300)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("c")
+        await shows(app, pilot, "has not crashed")
+        client.lose()
+        await shows(app, pilot, "† dead")
+        await pilot.press("c")
+        await shows(app, pilot, "● running", "epoch 300 of 2,000")
+        assert client.closed
+        second.answering = False
+        client.arrived(client_frame)  # too late
+        await pilot.pause()
+        assert app.mirror.status is second.status
+        await pilot.press("s")
+        assert second.commands == [Step(1)]
+
+    first = StandIn()
+    frames: list[Any] = []
+    first.start(frames.append)
+    first.pull(IbtuiApp(first, BRAILLE).mirror, None)
+    client_frame = frames[0]
+    play(script, client=first, revive=lambda _: second)
+
+
+def test_a_failed_run_is_continued_with_one_pull_at_a_time() -> None:
+    second = StandIn(answering=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "✗ failed")
+        await pilot.press("c")
+        await pilot.pause(0.3)
+        assert len(second.pulls) == 1
+
+    play(script, client=StandIn(state="failed"), revive=lambda _: second)
+
+
+def test_a_worker_that_cannot_be_started_is_a_lost_one() -> None:
+    class Broken(StandIn):
+        def start(self, arrived: Any) -> None:
+            raise OSError("no such file")
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "† dead", "cannot be started: no such file")
+        await pilot.press("w", "c", "left", "i", "u")
+        await pilot.press("q")
+
+    assert play(script, client=Broken(answering=False)).exit_status == 1
+
+
+def test_a_failed_run_says_why() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "✗ failed", "the run failed: GPU 0 is out of memory")
+
+    play(script, client=StandIn(state="failed", message="GPU 0 is out of memory"))
+
+
+def test_a_fault_in_drawing_stays_in_its_pane(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by [zero]")
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        monkeypatch.setattr("ibtui.ui.panes.plane.Plane.draw", broken)
+        client.train_to(600)
+        await shows(app, pilot, "cannot be drawn: ZeroDivisionError", "epoch 600")
+        client.train_to(700)
+        await shows(app, pilot, "epoch 700", "I(X;T)")
+        assert sum("plane cannot be drawn" in line for line in app.mirror.log) == 1
+
+    play(script)
+
+
+# Plain terminals.
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT, SMALL])
+def test_ascii_means_the_whole_screen(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "* running", "500 of 2,000")
+        assert text_of(app).isascii()
+        for pressed in ("i", "i", "e", "left", "v", "end", "question_mark", "space", "escape", "q", "escape"):
+            await pilot.press(pressed)
+            await pilot.pause()
+            assert text_of(app).isascii(), pressed
+        client.lose()
+        await shows(app, pilot, "x dead")
+        assert text_of(app).isascii()
+
+    play(script, size, session=Session(marker="ascii"))
+
+
+def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "layer 0  dim 1.18")
+        for row in app.screen._compositor.render_strips():
+            for segment in row:
+                if segment.style is not None:
+                    assert segment.style.color is None or segment.style.color.is_default
+                    assert segment.style.bgcolor is None or segment.style.bgcolor.is_default
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    ("environ", "marker"),
+    [
+        ({"LANG": "en_US.UTF-8", "TERM": "xterm-256color"}, "braille"),
+        ({"LC_CTYPE": "UTF-8", "TERM": "xterm"}, "braille"),
+        ({"LC_ALL": "C.UTF-8", "TERM": "xterm"}, "braille"),
+        ({"LANG": "C.utf8", "TERM": "screen"}, "braille"),
+        ({"LANG": "en_US.UTF-8", "TERM": "linux"}, "block"),
+        ({"LANG": "en_US.UTF-8", "TERM": "dumb"}, "ascii"),
+        ({"LANG": "de_DE.ISO-8859-1", "TERM": "xterm"}, "ascii"),
+        ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, "ascii"),
+        ({"LC_CTYPE": "C.UTF-8", "LANG": "C"}, "ascii"),
+        ({}, "ascii"),
+    ],
+)
+def test_the_marker_follows_locale_and_term(environ: dict[str, str], marker: str) -> None:
+    assert auto_marker(environ) == marker
+
+
+# The parts.
+
+
+@pytest.mark.parametrize("width", range(1, 200, 3))
+def test_a_status_line_is_never_cut_in_a_word(width: int) -> None:
+    client = StandIn(skipped=12, pending=120, why="MXNet is not installed")
+    mirror = IbtuiApp(client, BRAILLE).mirror
+    frames: list[Any] = []
+    client.start(frames.append)
+    client.pull(mirror, None)
+    mirror.take(frames[0])
+    pieces = status_pieces(view.View(row=30), mirror)
+    runs = fit(pieces, width, 2, "braille")
+    assert sum(len(text) for text, _ in spaced(runs, 2)) <= width
+    variants = {variant for one in pieces for variant in one.variants}
+    assert all(text in variants for text, _ in runs)
+    if width > 40:
+        assert any("running" in text for text, _ in runs)
+        assert any("500" in text for text, _ in runs)
+
+
+def test_the_least_important_words_go_first() -> None:
+    pieces = [piece("state"), piece("a long form", "short", rank=1)]
+    pieces += [piece("extra", rank=4), piece("some", rank=3)]
+    for width, said in (
+        (30, "state a long form extra some"), (25, "state short extra some"), (20, "state short some"),
+        (12, "state short"), (5, "state"), (4, ""),
+    ):  # fmt: skip
+        assert " ".join(text for text, _ in fit(pieces, width, 1, "ascii")) == said
+
+
+@pytest.mark.parametrize(
+    ("known", "tail", "new"),
+    [("abc", "bcd", "d"), ("abc", "xyz", "xyz"), ("", "ab", "ab"), ("abc", "abc", ""), ("abab", "abab", ""),
+     ("ab", "", "")],
+)  # fmt: skip
+def test_the_end_of_a_log_is_not_said_twice(known: str, tail: str, new: str) -> None:
+    assert list(unseen(list(known), list(tail))) == list(new)
+
+
+@pytest.mark.parametrize(
+    ("value", "by", "rung"),
+    [(100, 1, 150), (100, -1, 70), (64, 1, 70), (64, -1, 50), (2, -1, 2), (10**6, 1, 10_000)],
+)
+def test_bins_go_up_and_down_a_ladder(value: int, by: int, rung: int) -> None:
+    assert view.stepped(view.T_BINS, value, by) == rung
+
+
+@pytest.mark.parametrize(
+    ("pace", "by", "then"), [(60, 1, 120), (1000, 1, 0), (0, 1, 0), (0, -1, 1000), (1, -1, 1)]
+)
+def test_past_the_highest_pace_there_is_no_limit(pace: float, by: int, then: int) -> None:
+    assert view.next_pace(pace, by) == then
+
+
+@pytest.mark.parametrize(("count", "room"), [*itertools.product((1, 4, 5, 12, 64), (1, 4, 6, 100))])
+def test_every_layer_is_on_a_page(count: int, room: int) -> None:
+    for chosen in range(count):
+        page = view.page(count, chosen, room)
+        assert chosen in page
+        assert page.start >= 0
+        assert page.stop <= count
+        assert len(page) == min(room, count)
+
+
+def test_the_screen_loads_nothing_heavy() -> None:
+    code = "import sys, ibtui.ui.app; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    ).stdout.split()
+    heavy = {"numba", "mxnet", "plotext", "matplotlib", "textual.widgets._markdown",
+             "ibtui.ui.help", "ibtui.core._compiled"}  # fmt: skip
+    assert not heavy & set(loaded)
