@@ -1,0 +1,528 @@
+"""`ibtui report`: the file's numbers in the figures and tables, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibtui import cli
+from ibtui.config import RunConfig
+from ibtui.core.seeding import initial_parameters
+from ibtui.measuring import Meter, make_dataset, new_recording
+from ibtui.recording import PER_LAYER, PERFORMANCE, Recording
+from ibtui.report import Settings, figures, panels, read_runs, render, runs, terminal_style
+from ibtui.report.plot import Style
+from ibtui.storage import load, save
+from ibtui.ui import palette
+
+CONFIG = RunConfig(epochs=60, every=5, samples=200)
+CODE = re.compile("\x1b\\[[0-9;]*m")
+needs_matplotlib = pytest.mark.skipif(
+    importlib.util.find_spec("matplotlib") is None, reason="matplotlib is an extra"
+)
+
+
+def record(config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None) -> Recording:
+    """A recording of weights that move smoothly from one random draw to another."""
+    dataset = make_dataset(config)
+    recording = new_recording(config, dataset, 1 << 30)
+    meter = Meter(dataset, config.activation, recording.binning)
+    start = initial_parameters(config.layers, inputs=2, sigma=1.0, seed=config.seed)
+    stop = initial_parameters(config.layers, inputs=2, sigma=3.0, seed=config.seed + 100)
+    for epoch in range(0, config.epochs + 1, config.every):
+        if epoch in drop:
+            continue
+        part = np.float32(epoch / config.epochs)
+        parameters = [
+            ((1 - part) * v + part * w, (1 - part) * b + part * c)
+            for (v, b), (w, c) in zip(start, stop, strict=True)
+        ]
+        if epoch == poison:
+            parameters = [(w * np.float32("nan"), b) for w, b in parameters]
+        recording.append(meter.measure(epoch, parameters, 0.1 * epoch if epoch else float("nan")))
+    return recording
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """a, b and c: three seeds. nan: b, diverged at 30. relu, deep: other nets. short: without 10, 20."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
+        save(record(replace(CONFIG, seed=seed)), folder / f"{name}.npz")
+    save(record(replace(CONFIG, seed=2), poison=30), folder / "nan.npz")
+    save(record(replace(CONFIG, layers=(3, 7, 1, 2), activation="relu")), folder / "relu.npz")
+    save(record(replace(CONFIG, layers=(2, 2, 2))), folder / "three.npz")
+    save(record(replace(CONFIG, layers=(2,) * 12)), folder / "deep.npz")
+    save(record(replace(CONFIG, seed=5), drop=(10, 20)), folder / "short.npz")
+    save(record(replace(CONFIG, epochs=1, every=5)), folder / "one.npz")
+    save(new_recording(CONFIG, make_dataset(CONFIG), 1), folder / "empty.npz")
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = cli.main(["report", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def drawn(paths: list[Path], style: Style, at: str | None = None, **settings: bool) -> list[str]:
+    made, notes = read_runs([str(path) for path in paths], at, {})
+    chosen = Settings(**settings)
+    return render(made, panels(made, chosen), chosen.unit, notes, style)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line with which the command is refused."""
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("ibtui: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def table(text: str) -> dict[str, list[str]]:
+    rows = list(csv.DictReader(io.StringIO(text)))
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+# Tables.
+
+
+@pytest.mark.parametrize("name", ["a", "nan", "relu"])
+def test_csv_has_the_numbers_of_the_file_to_the_bit(folder, tmp_path, capsys, name):
+    out = tmp_path / "x.csv"
+    assert run(capsys, folder / f"{name}.npz", "--out", out)[0] == 0
+    columns = table(out.read_text())
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+        measurements, layers = file["i_xt"].shape
+        assert columns["epoch"] == [str(e) for e in file["epoch"] for _ in range(layers)]
+        assert columns["layer"] == [str(i) for i in range(layers)] * measurements
+        for key in PER_LAYER:
+            numbers = np.array(columns[key], file[key].dtype).reshape(measurements, layers)
+            assert numbers.tobytes() == file[key].tobytes(), key
+        for key in PERFORMANCE:
+            numbers = np.array(columns[key], float).reshape(measurements, layers)
+            assert numbers.tobytes() == np.repeat(file[key][:, None], layers, 1).tobytes(), key
+        for key in ("h_x", "h_y"):
+            assert {float(v) for v in columns[key]} == {float(file[key])}
+    if name == "nan":
+        assert columns["i_xt"][6 * 4] == "nan"
+
+
+def test_json_has_the_numbers_of_the_file_to_the_bit_and_null_for_nan(folder, tmp_path, capsys):
+    out = tmp_path / "x.json"
+    assert run(capsys, folder / "nan.npz", "--out", out)[0] == 0
+    text = out.read_text()
+    assert "NaN" not in text
+    (made,) = json.loads(text)["runs"]
+    with np.load(folder / "nan.npz", allow_pickle=False) as file:
+        assert made["i_xt"][6] == [None] * 4
+        assert made["moving_loss"][0] is None
+        for key in (*PER_LAYER, *PERFORMANCE, "epoch", "h_x", "h_y"):
+            assert np.array(made[key], file[key].dtype).tobytes() == file[key].tobytes(), key
+        assert made["config"] == json.loads(str(file["config"]))
+
+
+def test_tables_of_several_files_say_which_row_is_whose(folder, tmp_path, capsys):
+    a, b, out, also = folder / "a.npz", folder / "b.npz", tmp_path / "x.csv", tmp_path / "x.json"
+    assert run(capsys, b, a, "--out", out, "--out", also)[0] == 0
+    columns = table(out.read_text())
+    assert columns["file"] == [str(b)] * 52 + [str(a)] * 52
+    assert columns["seed"] == ["2"] * 52 + ["1"] * 52
+    assert [made["file"] for made in json.loads(also.read_text())["runs"]] == [str(b), str(a)]
+
+
+def test_tables_are_in_nats_whatever_the_figures_are_in(folder, tmp_path, capsys):
+    for flags in ((), ("--bits", "--excess")):
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / "x.csv", "--force", *flags)[0] == 0
+        with np.load(folder / "a.npz") as file:
+            assert float(table((tmp_path / "x.csv").read_text())["i_ty"][0]) == file["i_ty"][0, 0]
+
+
+# Another binning.
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 1], ids=["activations stored", "derived from the weights"])
+@pytest.mark.parametrize(
+    ("flags", "setting"),
+    [
+        (["--t-bins", "30"], {"t_bins": 30}),
+        (["--x-bins", "7", "--binning", "closed"], {"x_bins": 7, "binning": "closed"}),
+        (["--binning", "adaptive", "--t-bins", "5"], {"binning": "adaptive", "t_bins": 5}),
+    ],
+)
+def test_a_re_estimated_report_equals_that_of_a_run_recorded_so(
+    folder, tmp_path, capsys, flags, setting, budget
+):
+    recording = load(folder / "a.npz", history_bytes=budget)
+    assert bool(recording.stored) == (budget > 1)
+    save(recording, tmp_path / "x.npz")
+    save(record(replace(CONFIG, **setting)), tmp_path / "recorded.npz")
+    assert run(capsys, tmp_path / "x.npz", "--out", tmp_path / "1.csv", *flags)[0] == 0
+    assert run(capsys, tmp_path / "recorded.npz", "--out", tmp_path / "2.csv")[0] == 0
+    ours, theirs = table((tmp_path / "1.csv").read_text()), table((tmp_path / "2.csv").read_text())
+    assert ours.pop("file") != theirs.pop("file")
+    assert ours == theirs
+    with np.load(folder / "a.npz") as file:
+        assert float(ours["i_xt"][0]) != file["i_xt"][0, 0]
+
+
+def test_re_estimation_measures_the_stored_activations_where_there_are_any(tmp_path, capsys):
+    recording = record(CONFIG)
+    other = record(replace(CONFIG, seed=9))
+    swapped = {row: other.activations(row) for row in recording.stored}
+    recording.fill({name: recording.column(name) for name in recording.names}, swapped)
+    save(recording, tmp_path / "x.npz")
+    save(other, tmp_path / "other.npz")
+    for name in ("x", "other"):
+        flags = ("--out", tmp_path / f"{name}.csv", "--t-bins", 20)
+        assert run(capsys, tmp_path / f"{name}.npz", *flags)[0] == 0
+    ours, theirs = (table((tmp_path / f"{name}.csv").read_text()) for name in ("x", "other"))
+    assert ours["i_xt"] == theirs["i_xt"]
+
+
+def test_the_report_says_which_binning_it_uses_and_which_was_recorded(folder, capsys):
+    _, out, _ = run(capsys, folder / "a.npz", "--t-bins", 30)
+    assert "notebook binning, T 30, X 4; recorded with notebook, T 100, X 4" in " ".join(out.split())
+
+
+# In the terminal.
+
+
+@pytest.mark.parametrize(
+    ("colours", "marker"),
+    [("none", "ascii"), ("none", "braille"), ("truecolor", "block"), ("16", "ascii"), ("256", "braille")],
+)
+@pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 23), (120, 39)])
+def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, marker):
+    style = Style(width, height, colours, marker)
+    everything = {"participation_ratio": True, "excess": True, "bits": True}
+    for names, options in (["a"], everything), (["a", "b", "nan"], {}), (["relu"], {}), (["deep"], {}):
+        lines = drawn([folder / f"{name}.npz" for name in names], style, at="60", **options)
+        bare = [CODE.sub("", line) for line in lines]
+        assert max(map(len, bare)) <= width
+        assert ("\x1b" in "".join(lines)) == (colours != "none")
+        if marker == "ascii":
+            assert "".join(bare).isascii()
+
+
+def test_the_figures_are_all_there_and_the_numbers_are_the_newest_of_the_file(folder):
+    text = "\n".join(drawn([folder / "a.npz"], Style(120, 39), at="0,60"))
+    order = ["accuracy ─", "├─ I(X;T)  nats ─", "├─ I(T;Y)  nats ─", "─ dimension ─"]
+    places = [text.rindex(title) for title in (*order, "epoch 0\n", "epoch 60\n")]
+    assert places == sorted(places)
+    assert "information plane" in text
+    assert text.count("layer 3  dim") == 2
+    with np.load(folder / "a.npz") as file:
+        for layer in range(4):
+            row = re.search(rf"^layer {layer} +(\S+) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+)", text, re.M)
+            keys = ("i_xt", "chance_i_xt", "i_ty", "chance_i_ty", "dimension", "participation_ratio")
+            for shown, key in zip(row.groups(), keys, strict=True):
+                assert float(shown) == pytest.approx(file[key][-1, layer], abs=0.006)
+        assert f"H(X) {float(file['h_x']):.2f}" in text
+
+
+def test_each_figure_fits_the_height_of_the_terminal(folder):
+    for height in (23, 39):
+        lines = drawn([folder / "a.npz"], Style(80, height))
+        lengths = [len(block.splitlines()) for block in "\n".join(lines).split("\n\n")]
+        assert max(lengths) <= height
+        assert len(lengths) == 3 + 2 + 6
+
+
+def test_a_flat_line_is_drawn_at_its_height():
+    """A plot of 9 rows from 0 to 8: the value 6 is in the third row from the top."""
+    from ibtui.report.plot import Axis, plotting
+
+    x, y = Axis(0, 10, []), Axis(0, 8, [(0, "0"), (8, "8")])
+    with plotting(24, 9, x, y, Style(marker="ascii")) as plot:
+        plot.line(np.array([0.0, 5.0, 10.0]), np.array([6.0, 6.0, 6.0]), 24, "1")
+        lines = ["".join(text for text, _ in line) for line in plot.lines("title", True)]
+    assert [row for row, line in enumerate(lines) if "1" in line] == [3]
+    assert lines[3].count("1") == plot.columns
+
+
+def test_layers_keep_their_colours_and_are_named_at_their_ends(folder):
+    lines = drawn([folder / "a.npz"], Style(120, 39, "truecolor"))
+    inks = palette.styles("truecolor")
+    for layer in range(4):
+        red, green, blue = inks[palette.of_layer(layer)].color.get_truecolor()
+        colour = f"{red};{green};{blue}"
+        ends = [line for line in lines if re.search(rf"\x1b\[38;2;{colour}m {layer} \d", line)]
+        assert len(ends) == 3  # I(X;T), I(T;Y), dimension
+
+
+def test_without_colours_layers_and_classes_have_characters_of_their_own(folder):
+    text = "\n".join(drawn([folder / "a.npz"], Style(100, 40), at="60"))
+    curves, scatters = text.split("epoch 60\n")
+    inside = re.search(r"I\(T;Y\)  nats .*?└", curves, re.S)[0]
+    plot = "".join(line.split("│")[1] for line in inside.splitlines() if line.count("│") == 2)
+    assert {"0", "1", "2", "3"} <= set(plot)
+    assert {"o", "x"} <= set(scatters)
+
+
+def test_several_runs_are_averaged_on_their_common_epochs(folder):
+    paths = [folder / f"{name}.npz" for name in ("a", "short", "c")]
+    made, _ = read_runs([str(path) for path in paths], None, {})
+    curve = panels(made, Settings())[1].curves[2]
+    files = [np.load(path) for path in paths]
+    kept = [e for e in range(0, 61, 5) if e not in (10, 20)]
+    assert curve.epochs.tolist() == kept
+    values = np.array([[f["i_xt"][f["epoch"].tolist().index(e), 2] for e in kept] for f in files])
+    np.testing.assert_allclose(curve.values, values.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(curve.spread, values.std(axis=0, ddof=1), rtol=1e-12)
+    assert [epochs.tolist() for epochs, _ in curve.runs] == [f["epoch"].tolist() for f in files]
+    text = "\n".join(drawn(paths, Style(120, 39)))
+    assert "mean ± standard deviation over 3 runs" in text
+    assert f"{values[:, -1].mean():.2f} ± {values[:, -1].std(ddof=1):.2f}" in text
+
+
+def test_excess_and_bits():
+    config = replace(CONFIG, epochs=5)
+    recording = record(config)
+    made = runs.Run(
+        "x", config, config, 100, {n: recording.column(n) for n in recording.names}, recording.h_x,
+        recording.h_y, (),
+    )  # fmt: skip
+    panel = panels([made], Settings(bits=True, excess=True))[1]
+    expected = (recording.column("i_xt") - recording.column("chance_i_xt"))[:, 1] / np.log(2)
+    np.testing.assert_allclose(panel.curves[1].values, expected, rtol=1e-12, atol=1e-15)
+    assert panel.unit == "bits"
+    assert panel.ceilings == (("chance", 0.0),)
+
+
+def test_a_value_that_is_none_is_a_gap():
+    x, y = np.arange(6.0), np.array([1, np.nan, 2, 3, np.inf, 4])
+    stretches = [(a.tolist(), b.tolist()) for a, b in figures.finite_stretches(x, y)]
+    assert stretches == [([0], [1]), ([2, 3], [2, 3]), ([5], [4])]
+
+
+def test_reducing_a_long_curve_loses_no_spike():
+    x = np.arange(10_000.0)
+    y = np.zeros(10_000)
+    y[[1234, 7777]] = 5, -5
+    kept_x, kept_y = figures.reduced(x, y, 50)
+    assert len(kept_x) <= 4 * 51
+    assert {1234.0, 7777.0, 0.0, 9999.0} <= set(kept_x.tolist())
+    assert (kept_y == y[kept_x.astype(int)]).all()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([5.0, 1.0], [5.0, 1.0]),
+        ([5.0, 5.0, 5.0], [5.0, 6.0, 7.0]),
+        ([9.0, 9.0], [8.0, 9.0]),
+        ([float("nan"), 3.0], [None, 3.0]),
+        ([12.0, -3.0], [9.0, 0.0]),
+    ],
+)
+def test_labels_are_spread_apart(wanted, expected):
+    assert figures.spread_apart(wanted, 1.0, 0.0, 9.0) == expected
+
+
+# Epochs.
+
+
+def test_an_epoch_that_was_not_measured_gives_the_nearest_and_says_so(folder, capsys):
+    status, out, _ = run(capsys, folder / "a.npz", "--at", "12,60")
+    assert status == 0
+    assert "epoch 12 was not measured; 10 is the nearest that was" in " ".join(out.split())
+    assert re.findall(r"^epoch ([\d,]+)$", out, re.M) == ["10", "60"]
+
+
+def test_by_default_early_epochs_are_shown_more_often():
+    epochs = np.arange(0, 2001, 10)
+    rows = runs.default_rows(epochs)
+    assert epochs[rows].tolist() == [0, 10, 40, 140, 530, 2000]
+    assert runs.default_rows(np.array([7])) == [0]
+    assert runs.default_rows(np.array([0, 5, 6])) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("at", ["61", "0,100000", "x", "", "1,,2", "-5", "1.5", ",".join(["1"] * 99)])
+def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
+    assert "--at" in refused(capsys, folder / "a.npz", "--at", at)
+
+
+# Pictures.
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"]], ids="-".join)
+def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path, capsys, names):
+    paths = [folder / f"{name}.npz" for name in names]
+    at = () if names == ["one"] else ("--at", "0,60")
+    assert run(capsys, *paths, "--out", tmp_path / "1.png", "--out", tmp_path / "2.png", *at)[0] == 0
+    first, second = ((tmp_path / out).read_bytes() for out in ("1.png", "2.png"))
+    assert first == second
+    from matplotlib.image import imread
+
+    pixels = imread(io.BytesIO(first))
+    height, width, _ = pixels.shape
+    assert width == 1440
+    assert 1000 < height < 5000
+    ink = (pixels[..., :3] < 0.9).any(axis=2)
+    assert 0.01 < ink.mean() < 0.4
+    assert not ink[:, :3].any()  # nothing is cut off at the edges
+    assert not ink[:, -3:].any()
+    assert not ink[:3].any()
+    assert not ink[-3:].any()
+
+
+@needs_matplotlib
+def test_svg_and_pdf_are_whole_and_undated(folder, tmp_path, capsys):
+    from xml.etree import ElementTree
+
+    for out in ("x.svg", "x.pdf"):
+        flags = ("--participation-ratio", "--at", 60)
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, *flags)[0] == 0
+    svg = (tmp_path / "x.svg").read_text()
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    for word in ("accuracy", "dimension", "participation ratio", "information plane", "layer 3", "epoch 60"):
+        assert f"<!-- {word}" in svg, word
+    assert "<dc:date>" not in svg
+    pdf = (tmp_path / "x.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert pdf.rstrip().endswith(b"%%EOF")
+    assert b"CreationDate" not in pdf
+
+
+@needs_matplotlib
+def test_a_picture_has_the_colours_of_the_screen(folder, tmp_path, capsys):
+    run(capsys, folder / "a.npz", "--out", tmp_path / "x.svg", "--at", 60)
+    svg = (tmp_path / "x.svg").read_text()
+    inks = palette.styles("truecolor")
+    for ink in (*map(palette.of_layer, range(4)), *map(palette.of_class, range(2))):
+        assert inks[ink].color.get_truecolor().hex in svg
+
+
+def test_without_matplotlib_the_extra_is_named(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "ibtui[report]" in refused(capsys, folder / "a.npz", "--out", tmp_path / "x.png")
+    assert run(capsys, folder / "a.npz", "--out", tmp_path / "x.csv")[0] == 0
+
+
+# What is refused.
+
+
+def test_what_cannot_be_read_is_refused_by_name(folder, tmp_path, capsys):
+    (tmp_path / "text.npz").write_text("no recording")
+    assert "text.npz" in refused(capsys, tmp_path / "text.npz")
+    assert "gone.npz: No such file" in refused(capsys, folder / "a.npz", tmp_path / "gone.npz")
+    assert "no measurement" in refused(capsys, folder / "empty.npz")
+    assert "three.npz: it has 3 layers" in refused(capsys, folder / "a.npz", folder / "three.npz")
+    refused(capsys)
+
+
+def test_runs_estimated_differently_are_not_averaged(folder, tmp_path, capsys):
+    save(record(replace(CONFIG, seed=8, t_bins=30)), tmp_path / "x.npz")
+    line = refused(capsys, folder / "a.npz", tmp_path / "x.npz")
+    assert "x.npz: estimated with --t-bins 30" in line
+    assert run(capsys, folder / "a.npz", tmp_path / "x.npz", "--t-bins", 30)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "flags", [("--t-bins", "0"), ("--x-bins", "a"), ("--binning", "b"), ("--marker", "z")]
+)
+def test_settings_outside_their_domain_are_refused_by_name(folder, capsys, flags):
+    assert f"{flags[0]} {flags[1]}: must be" in refused(capsys, folder / "a.npz", *flags)
+
+
+def test_nothing_is_overwritten_unless_forced_and_nothing_is_left_behind(folder, tmp_path, capsys):
+    out = tmp_path / "x.csv"
+    out.write_text("precious")
+    assert "--force" in refused(capsys, folder / "a.npz", "--out", out)
+    assert out.read_text() == "precious"
+    assert run(capsys, folder / "a.npz", "--out", out, "--force")[0] == 0
+    assert out.read_text().startswith("file,epoch,layer,")
+    refused(capsys, folder / "three.npz", folder / "a.npz", "--out", tmp_path / "y.csv")
+    refused(capsys, folder / "a.npz", "--out", tmp_path / "y.gif")
+    refused(capsys, folder / "a.npz", "--out", tmp_path / "no" / "y.csv")
+    assert os.listdir(tmp_path) == ["x.csv"]
+
+
+# As a command.
+
+
+def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    plain = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "TERM", "NO_COLOR")}
+    return subprocess.run(
+        [sys.executable, "-m", "ibtui", "report", *map(str, arguments)],
+        capture_output=True,
+        env=plain | environment,
+        timeout=120,
+    )
+
+
+def test_piped_it_is_a_hundred_columns_of_plain_text(folder):
+    done = command(folder / "a.npz", PYTHONIOENCODING="utf-8", COLUMNS="33", TERM="xterm-256color")
+    text = done.stdout.decode()
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert max(map(len, text.splitlines())) == 100
+    assert "\x1b" not in text
+    assert re.search("[⠁-⣿]", text)
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+def test_a_terminal_without_unicode_gets_ascii(folder, environment):
+    done = command(folder / "a.npz", **{"PYTHONIOENCODING": "utf-8"} | environment)
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert b"information plane" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_failure(folder):
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = [sys.executable, "-m", "ibtui", "report", str(folder / "a.npz")]
+    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=120)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"),
+    [
+        ({"TERM": "xterm-256color"}, "256"),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, "truecolor"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "none"),
+        ({"TERM": "dumb"}, "none"),
+    ],
+)
+def test_the_style_follows_the_terminal(monkeypatch, environment, colours):
+    for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "91")
+    monkeypatch.setenv("LINES", "31")
+    style = terminal_style(Terminal(), os.environ)
+    expected = "ascii" if environment["TERM"] == "dumb" else "braille"
+    assert style == Style(91, 30, colours, expected)
+
+
+def test_plotext_is_left_as_it_was(folder):
+    import plotext
+
+    drawn([folder / "a.npz"], Style(80, 23))
+    assert set(plotext.figure.build().string(True)) <= set("┌─┐│└┘ \n")
