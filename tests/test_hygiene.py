@@ -1,0 +1,27 @@
+"""What a front end imports: a fresh interpreter is asked what it has loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*{{m.split('.')[0] for m in sys.modules}})"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "forbidden"),
+    [
+        ("import ibtui.cli", {"numpy", "numba", "mxnet", "textual", "rich", "plotext"}),
+        ("import ibtui.core.information, ibtui.core.dimension, ibtui.core.datasets", {"numba", "mxnet", "textual"}),
+        ("import ibtui.record, ibtui.training.trainer", {"numba", "mxnet", "textual", "plotext"}),
+        ("import ibtui.ui.app, ibtui.worker.client", {"numba", "mxnet", "plotext", "matplotlib"}),
+        ("import ibtui.worker.process", {"numba", "mxnet", "textual", "rich", "plotext"}),
+    ],
+)  # fmt: skip
+def test_nothing_is_loaded_before_it_is_needed(statement, forbidden):
+    assert not loaded(statement) & forbidden

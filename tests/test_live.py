@@ -1,0 +1,170 @@
+"""The whole product on a real terminal: a screen, a worker, keys."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibtui import storage
+from tests.terminal import Terminal
+
+FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
+LONG = (*FUSED, "--epochs", "1000000")
+GLUON = ("--engine", "gluon", "--ctx", "cpu", "--samples", "200", "--epochs", "1000000")
+
+
+def no_worker_is_left(seconds: float = 3.0) -> bool:
+    folder = Path(os.environ["XDG_RUNTIME_DIR"], "ibtui")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not list(folder.glob("*.sock")):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (97, 33)])
+@pytest.mark.parametrize("arguments", [LONG, GLUON], ids=["fused", "gluon"])
+def test_a_session(size, arguments):
+    if "gluon" in arguments and importlib.util.find_spec("mxnet") is None:
+        pytest.skip("MXNet is not installed")
+    with Terminal(*arguments, columns=size[0], rows=size[1]) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        terminal.type(" ")
+        terminal.until(r"paused")
+        terminal.settle(0.3)  # for the line to be drawn to its end
+        epoch = terminal.epoch()
+        terminal.settle(0.5)
+        assert terminal.epoch() == epoch, "training went on while paused"
+        terminal.type("s")
+        terminal.until(rf"epoch {epoch + 1:,} of")
+        terminal.type("S")
+        terminal.until(rf"epoch {epoch + 11:,} of")
+        terminal.type("[")
+        terminal.until(r"T ?70\b")
+        terminal.type("}")
+        terminal.until(r"X ?5\b")
+        terminal.type("b")
+        terminal.until(r"closed|clos")
+        terminal.type("w")
+        terminal.until(r"saved")
+        terminal.type(" ")
+        terminal.until(r"running")
+        while terminal.epoch() == epoch + 11:
+            terminal.settle(0.1)
+        terminal.type("q")
+        terminal.until(r"without saving")
+        terminal.type("q")
+        assert terminal.wait() == 0
+    (snapshot,) = Path().glob("*.npz")
+    recording = storage.load(snapshot)
+    assert recording.checkpoint.epoch == epoch + 11
+    assert (recording.config.binning, recording.config.t_bins, recording.config.x_bins) == ("closed", 70, 5)
+    assert np.isfinite(recording.column("i_ty")).all()
+    left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
+    assert re.search(r"epoch [\d,]+ of 1,000,000", left) and "accuracy" in left and snapshot.name in left
+    assert no_worker_is_left()
+
+
+def test_a_run_that_ends_stays_on_the_screen_and_says_so():
+    with Terminal(*FUSED, "--epochs", "50", "--epochs-per-second", "0") as terminal:
+        terminal.until(r"finished +epoch 50 of 50")
+        terminal.settle(0.3)
+        assert terminal.process.poll() is None
+        terminal.type("w")
+        terminal.until("saved")
+        terminal.type("q")
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number, status):
+    with Terminal(*LONG) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        began = time.monotonic()
+        terminal.process.send_signal(number)
+        assert terminal.wait() == status
+        assert no_worker_is_left()
+        assert time.monotonic() - began < 10
+        (snapshot,) = Path().glob("*.npz")
+        assert storage.load(snapshot).checkpoint.epoch > 0
+        assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
+
+
+def test_a_dropped_line_ends_everything_with_a_snapshot():
+    with Terminal(*LONG) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        terminal.hang_up()
+        assert terminal.process.wait(10) == 129
+        assert no_worker_is_left()
+        (snapshot,) = Path().glob("*.npz")
+        assert storage.load(snapshot).checkpoint.epoch > 0
+
+
+def test_a_worker_that_is_killed_leaves_the_history_and_goes_on_with_c():
+    with Terminal(*LONG) as terminal:
+        terminal.until(r"running +epoch [2-9]\d")
+        terminal.type(" ")
+        terminal.until("paused")
+        terminal.settle(0.3)
+        epoch = terminal.epoch()
+        os.kill(worker_of(terminal.process.pid), signal.SIGKILL)
+        terminal.until("dead")
+        terminal.until("SIGKILL")
+        terminal.type("w")
+        terminal.until("saved")
+        (snapshot,) = Path().glob("*.npz")
+        assert storage.load(snapshot).checkpoint.epoch == epoch
+        terminal.type("c")
+        terminal.until(r"running +epoch [1-9]")
+        assert terminal.epoch() >= epoch
+        terminal.type("q")
+        terminal.until("without saving")
+        terminal.type("q")
+        assert terminal.wait() == 0
+
+
+def worker_of(pid: int) -> int:
+    """The only child of a process."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def test_replay_needs_no_training():
+    with Terminal(*FUSED, "--epochs", "50", "--record", "run.npz") as terminal:
+        assert terminal.wait() == 0
+    with Terminal("replay", "run.npz") as terminal:
+        terminal.until(r"epoch 50 of 50")
+        terminal.type("\x1b[D")
+        terminal.until(r"view: epoch 40|epoch 40 of 50")
+        terminal.type("q")
+        assert terminal.wait() == 0
+        assert no_worker_is_left()
+
+
+def test_every_size_is_survived_and_training_goes_on():
+    with Terminal(*LONG) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        for columns, rows in (
+            (1, 1),
+            (10, 3),
+            (400, 120),
+            (79, 24),
+            (80, 23),
+            (80, 24),
+            (200, 50),
+            (120, 40),
+        ):
+            terminal.resize(columns, rows)
+            terminal.settle(0.3)
+        terminal.until(r"running +epoch [1-9]\d")
+        terminal.type("q")
+        terminal.until("without saving")
+        terminal.type("q")
+        assert terminal.wait() == 0
