@@ -56,14 +56,7 @@ def watch(client: WorkerClient, session: Session) -> int:
 
 
 def summary(outcome: Outcome, detached: str | None) -> str:
-    """Epochs, accuracy and where the snapshots are."""
-    parts = [f"epoch {outcome.epoch:,} of {outcome.epochs:,}"]
-    if outcome.train_accuracy == outcome.train_accuracy:
-        parts.append(f"accuracy {outcome.train_accuracy:.3f}, held out {outcome.test_accuracy:.3f}")
-    if outcome.reason:
-        parts.append(f"{outcome.state}: {outcome.reason}")
-    if outcome.saved:
-        parts.append("saved " + ", ".join(outcome.saved))
-    if detached is not None:
-        parts.append(f"goes on as {detached}: ibtui attach {detached}, ibtui stop {detached}")
-    return "; ".join(parts)
+    """What the screen leaves behind; of a run that goes on without it, its name and what to do with it."""
+    if detached is None:
+        return outcome.summary
+    return f"{outcome.summary}; goes on as {detached}: ibtui attach {detached}, ibtui stop {detached}"

@@ -37,7 +37,8 @@ class Ending:
         for number in SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
         if sys.__stdin__ is not None and sys.__stdin__.isatty():
-            threading.Thread(target=self._wait_for_hang_up, args=(sys.__stdin__.fileno(),), daemon=True).start()
+            terminal = sys.__stdin__.fileno()
+            threading.Thread(target=self._wait_for_hang_up, args=(terminal,), daemon=True).start()
 
     def _signalled(self, number: int) -> None:
         if self._begun:

@@ -146,14 +146,31 @@ def page(count: int, chosen: int, room: int) -> range:
 
 
 def cursor_row(view: View, mirror: Mirror) -> int | None:
-    """The measurement that curves mark: the one walked to; in a replay, the one that is played."""
+    """The measurement that curves mark: the one walked to; in a replay, the one played, but for the last."""
     if mirror.recording is None or not len(mirror.recording):
         return None
     if view.row is not None:
         return min(view.row, len(mirror.recording) - 1)
     if replaying(mirror) and mirror.look is not None:
-        return mirror.look.row
+        at_the_end = mirror.look.row == len(mirror.recording) - 1
+        return None if at_the_end else mirror.look.row
     return None
+
+
+def horizon(mirror: Mirror) -> float:
+    """Up to which epoch curves have room: a little further than the run is, so that they fill the pane.
+
+    It grows in steps of 1, 2, 5, 10, …, so that the curves stand still between two of them.
+    """
+    recording = mirror.recording
+    if recording is None or not len(recording):
+        return 1.0
+    runs = [run for run in (recording, mirror.before) if run is not None and len(run)]
+    newest = max(int(run.column("epoch")[-1]) for run in runs)
+    least = max(newest, 10 * recording.config.every)
+    power = 10 ** (len(str(least)) - 1)
+    step = next(step for step in (1, 2, 5, 10) if step * power >= least)
+    return float(min(step * power, max(recording.config.epochs, newest)))
 
 
 def replaying(mirror: Mirror) -> bool:

@@ -13,7 +13,7 @@ from ...recording import Recording
 from .. import palette
 from ..plots import Series, curve_plot
 from ..ticks import number
-from ..view import NATS_PER_BIT, Array, View, cursor_row, excess
+from ..view import NATS_PER_BIT, Array, View, cursor_row, excess, horizon
 from .line import Piece, piece
 from .pane import Drawing, Pane, message
 
@@ -96,7 +96,7 @@ class Curves(Pane):
             height,
             view.marker,
             y_low=_lowest(quantity, series),
-            x_high=recording.config.epochs,
+            x_high=horizon(mirror),
             cursor=None if row is None else float(epochs[row]),
             unit=view.unit if quantity.is_information else "",
         )

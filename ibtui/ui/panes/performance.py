@@ -12,7 +12,7 @@ from ...recording import Recording
 from .. import palette
 from ..plots import performance_plot
 from ..ticks import number
-from ..view import View, cursor_row
+from ..view import View, cursor_row, horizon
 from .line import Piece, piece
 from .pane import Drawing, Pane, message
 
@@ -48,7 +48,7 @@ class Performance(Pane):
             width,
             height,
             view.marker,
-            x_high=recording.config.epochs,
+            x_high=horizon(mirror),
             cursor=None if row is None else float(epochs[row]),
         )
         return Drawing(_title(mirror), cells, _note(mirror, recording))

@@ -58,7 +58,7 @@ class Table(Drawn):
             return []
         columns = _columns(width)
         layers = page(len(recording.config.layers), view.layer, height - _OTHER_ROWS)
-        lines = [*_headings(recording, view, columns, width, styles)]
+        lines = [*_headings(recording, mirror, view, columns, width, styles)]
         lines += [_layer_row(layer, recording, mirror, view, columns, width, styles) for layer in layers]
         lines += [_performance(name, recording, mirror, view, width, styles) for name in ("accuracy", "loss")]
         return [*lines, _log(mirror, view, width, styles)]
@@ -71,7 +71,12 @@ def _columns(width: int) -> list[tuple[Quantity, int]]:
 
 
 def _headings(
-    recording: Recording, view: View, columns: list[tuple[Quantity, int]], width: int, styles: Sequence[Style]
+    recording: Recording,
+    mirror: Mirror,
+    view: View,
+    columns: list[tuple[Quantity, int]],
+    width: int,
+    styles: Sequence[Style],
 ) -> list[Strip]:
     names: list[Run] = [(" " * _LABEL, palette.TEXT)]
     legend: list[Run] = [(" " * _LABEL, palette.TEXT)]
@@ -86,7 +91,7 @@ def _headings(
         unit = [piece(view.unit, ink=palette.DIM)] if quantity.is_information else []
         names += _cell([piece(title), *unit, *bound], room, view)
         if not quantity.is_information:
-            said = [piece("now" if view.row is None else "then")]
+            said = [piece("now" if cursor_row(view, mirror) is None else "then")]
         elif view.level == "excess":
             said = [piece("over chance")]
         else:
