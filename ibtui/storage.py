@@ -399,7 +399,7 @@ def _opened(path: str | Path) -> Iterator[_Reader]:
             if file.read(4) != b"PK\x03\x04":  # numpy, too, takes an archive that begins later for none
                 raise _RefusedError("not a recording of ibtui")
             with zipfile.ZipFile(file) as archive:
-                file.allowance = None
+                file.longest = file.size
                 yield _Reader(archive, file.size)
     except (_RefusedError, UsageError) as error:
         raise RecordingError(f"{shown}: {error}") from error
@@ -416,9 +416,9 @@ class _RefusedError(Exception):
 
 
 class _File(io.FileIO):
-    """A regular file that is read to a limit for as long as its archive's directory is looked for.
+    """A regular file of which no long piece is read while its archive's directory is looked for.
 
-    `zipfile` reads the whole directory, however long it says it is.
+    `zipfile` reads the whole directory at once, however long it says it is.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -432,19 +432,12 @@ class _File(io.FileIO):
             self.close()
             raise _RefusedError("not a regular file")
         self.size = status.st_size
-        self.allowance: int | None = 1 << 20
+        self.longest = _DIRECTORY_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if self.allowance is None:
-            return super().read(size) or b""
-        wanted = self.allowance + 1 if size is None or size < 0 else size
-        if wanted > self.allowance + 1:
+        if size is not None and size > self.longest:
             raise _RefusedError("not a recording of ibtui: its directory is too long")
-        data = super().read(wanted) or b""
-        self.allowance -= len(data)
-        if self.allowance < 0:
-            raise _RefusedError("not a recording of ibtui: its directory is too long")
-        return data
+        return super().read(size) or b""
 
 
 _HEADER = re.compile(
@@ -453,6 +446,7 @@ _HEADER = re.compile(
 )
 """As numpy writes it for a plain array. Its own reader would evaluate a stranger's text as Python."""
 _HEADER_BYTES = 4096
+_DIRECTORY_BYTES = 1 << 20
 _TEXT_BYTES = 4 << 16
 _UNPACKED_BYTES = 1 << 30
 """What compressed arrays may come to: a small file must not fill the memory."""
@@ -535,8 +529,6 @@ class _Reader:
         with self._archive.open(f"{key}.npy") as member:
             member.read(self._found[key][2])
             yield member
-            if member.read(1):
-                raise _RefusedError(f"damaged: {key} goes on after its end")
 
     def array(self, key: str) -> Array:
         """An array whose header was found good."""

@@ -174,11 +174,19 @@ def test_a_snapshot_holds_the_first_rows_and_its_own_checkpoint():
     assert len(load(RUN)) == 5
 
 
-def test_activations_beyond_the_budget_are_not_kept_in_memory():
+def test_activations_beyond_the_budget_are_not_kept_in_memory(monkeypatch):
+    read, counts = storage._Reader.last, []
+
+    def last(self, key, count):
+        counts.append(count)
+        return read(self, key, count)
+
+    monkeypatch.setattr(storage._Reader, "last", last)
     save(example(6), RUN)
     a_row = 4 * 8 * (3 + 2)
     recording = load(RUN, history_bytes=2 * a_row + 1)
     assert recording.stored == [4, 5]
+    assert counts == [2, 2]
     assert load(RUN, history_bytes=0).stored == []
     for t in recording.activations(4):
         assert t.base is None  # no part of an array of all rows, which would stay whole
@@ -687,6 +695,17 @@ def test_flipped_bits_are_found_by_their_checksum():
     Path("flipped.npz").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     with pytest.raises(RecordingError, match="damaged"):
         load("flipped.npz")
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        path = rewrite({}, compression=compression)
+        content = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            checksums = [info.CRC for info in archive.infolist()]
+        for checksum in checksums:
+            # In both places where it is written down; the data stay as they are.
+            packed = struct.pack("<I", checksum)
+            path.write_bytes(content.replace(packed, struct.pack("<I", checksum ^ 1)))
+            with pytest.raises(RecordingError, match="damaged"):
+                load(path)
 
 
 EDITS = [
@@ -968,4 +987,5 @@ def test_refusing_a_bomb_takes_little_memory():
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == len(names)
+    assert "directory.npz: not a recording of ibtui: its directory is too long" in done.stderr
     assert int(done.stdout) < 20 << 10, done.stderr  # kB
