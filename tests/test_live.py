@@ -168,3 +168,59 @@ def test_every_size_is_survived_and_training_goes_on():
         terminal.until("without saving")
         terminal.type("q")
         assert terminal.wait() == 0
+
+
+def test_a_line_that_takes_nothing_stops_neither_training_nor_the_end():
+    with Terminal(*LONG, "--epochs-per-second", "0") as terminal:
+        epoch = int(terminal.until(r"running +epoch ([\d,]*[1-9][\d,]*)")[1].replace(",", ""))
+        time.sleep(3)  # nothing is read: the terminal's buffer fills up
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.process.wait(10) == 143
+        assert no_worker_is_left()
+        (snapshot,) = Path().glob("*.npz")
+        assert storage.load(snapshot).checkpoint.epoch > epoch + 1000
+
+
+def test_a_detached_run_goes_on_without_its_terminal_and_comes_back():
+    with Terminal(*LONG, "--detach") as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        epoch = terminal.epoch()
+        terminal.hang_up()
+        assert terminal.process.wait(10) == 129
+    assert not no_worker_is_left(0.5)
+    with Terminal("attach") as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        assert terminal.epoch() > epoch
+        terminal.type("q")
+        assert terminal.wait() == 0
+    with Terminal("ls") as terminal:
+        terminal.until(r"running +epoch [1-9]")
+    with Terminal("stop") as terminal:
+        terminal.until(r"stopped run-\d+-\w+ at epoch")
+        assert terminal.wait() == 0
+    assert no_worker_is_left()
+    (snapshot,) = Path().glob("*.npz")
+    assert storage.load(snapshot).column("epoch")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TERM": "dumb"}, {"NO_COLOR": "1"}, {"LANG": "C"}, {"TERM": "linux"}, {"TERM": "screen"},
+        {"TERM": "xterm", "COLORTERM": ""}, {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_terminal_shows_the_run(environment):
+    with Terminal(*LONG, columns=80, rows=24, **environment) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        text = terminal.text
+        if environment in ({"TERM": "dumb"}, {"LANG": "C"}):
+            assert text.isascii(), text
+        colours = set(re.findall(rb"\x1b\[[\d;]*?(38;5|38;2|3[0-7])", terminal.raw))
+        if "NO_COLOR" in environment:
+            assert not colours
+        terminal.type("q")
+        terminal.until("without saving")
+        terminal.type("q")
+        assert terminal.wait() == 0

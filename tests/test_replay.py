@@ -79,7 +79,9 @@ def test_rebinned_in_replay_is_what_was_recorded_with_that_binning():
         trainer.train(60)
         storage.save(trainer.recording, name)
     assert trainers[0].recording.binning != Binning("closed", 4, 100)
-    jobs = [new_job(None, SESSION, replay=str(Path(name).resolve())) for name in ("notebook.npz", "closed.npz")]
+    jobs = [
+        new_job(None, SESSION, replay=str(Path(name).resolve())) for name in ("notebook.npz", "closed.npz")
+    ]
     (_, rebinned), (recorded,) = (
         screens(jobs[0], "paused", [["b"]], (120, 40)),
         screens(jobs[1], "paused", [], (120, 40)),

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 PATIENCE_S = 3.0
@@ -33,14 +34,15 @@ class Ending:
 
     def watch(self) -> None:
         """Begin, in the event loop."""
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._signalled, number)
+            # Not the loop's own handler: the loop may be waiting for a terminal that takes nothing.
+            signal.signal(number, self._signalled)
         if sys.__stdin__ is not None and sys.__stdin__.isatty():
             terminal = sys.__stdin__.fileno()
             threading.Thread(target=self._wait_for_hang_up, args=(terminal,), daemon=True).start()
 
-    def _signalled(self, number: int) -> None:
+    def _signalled(self, number: int, _: FrameType | None) -> None:
         if self._begun:
             return
         self._begun = True
@@ -48,7 +50,7 @@ class Ending:
         insist = threading.Timer(PATIENCE_S, self._end_at_once, (status,))
         insist.daemon = True
         insist.start()
-        self._leave(status)
+        self._loop.call_soon_threadsafe(self._leave, status)
 
     def _wait_for_hang_up(self, terminal: int) -> None:
         poll = select.poll()
