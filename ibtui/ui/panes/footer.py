@@ -47,6 +47,7 @@ class Footer(Drawn):
         if view.enlarged:
             hints = [Hint("Esc", "back", 0), *(hint for hint in hints if hint.keys != "Enter")]
         does = space_does(view, mirror)
+        hints = [hint for hint in hints if does or hint.keys != "space"]
         pieces = [piece(f"{h.keys}\0{does if h.keys == 'space' else h.label}", rank=h.rank) for h in hints]
         runs: list[Run] = []
         for text, _ in fit(pieces, width - 2, 2, view.marker):
@@ -56,8 +57,10 @@ class Footer(Drawn):
 
 
 def space_does(view: View, mirror: Mirror) -> str:
-    """What the space key does in this state, in a word or two."""
+    """What the space key does in this state, in a word or two; empty: nothing."""
     state = state_of(view, mirror)
     if replaying(mirror):
         return "stop" if state == "running" else "play"
+    if state in ("finished", "failed", "dead"):
+        return ""
     return "pause" if state in ("starting", "running") else "go on"
