@@ -26,7 +26,7 @@ from ibtui import storage
 from ibtui.core.information import Binning
 from ibtui.errors import RecordingError
 from ibtui.recording import ESTIMATES, PER_LAYER, PERFORMANCE
-from ibtui.storage import check_writable, claim, clean_up, load, peek, save, save_new
+from ibtui.storage import check_writable, claim, clean_up, load, peek, place, reading, save, save_new, writing
 
 from .fuzz_recordings import (
     as_member,
@@ -140,13 +140,13 @@ def test_the_same_recording_gives_the_same_bytes_whatever_its_arrays_look_like_i
 
 
 def test_a_change_of_binning_while_a_file_is_written_does_not_reach_it(monkeypatch):
-    recording, original = example(3), storage._temporary
+    recording, original = example(3), writing.temporary_file
 
     def rebin_first(path):
         recording.rebin(Binning("closed", 2, 2), 0.0)
         return original(path)
 
-    monkeypatch.setattr(storage, "_temporary", rebin_first)
+    monkeypatch.setattr(writing, "temporary_file", rebin_first)
     save(recording, "a.npz")
     save(example(3), "b.npz")
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
@@ -175,13 +175,13 @@ def test_a_snapshot_holds_the_first_rows_and_its_own_checkpoint():
 
 
 def test_activations_beyond_the_budget_are_not_kept_in_memory(monkeypatch):
-    read, counts = storage._Reader.last, []
+    read, counts = reading._Reader.last, []
 
     def last(self, key, count):
         counts.append(count)
         return read(self, key, count)
 
-    monkeypatch.setattr(storage._Reader, "last", last)
+    monkeypatch.setattr(reading._Reader, "last", last)
     save(example(6), RUN)
     a_row = 4 * 8 * (3 + 2)
     recording = load(RUN, history_bytes=2 * a_row + 1)
@@ -568,7 +568,7 @@ def test_a_claim_checks_the_place(monkeypatch):
     with claim(RUN):
         pass
     # It may appear between the first look and the lock.
-    monkeypatch.setattr(storage, "check_writable", lambda *_, **__: None)
+    monkeypatch.setattr(place, "check_writable", lambda *_, **__: None)
     with pytest.raises(RecordingError, match="exists already"), claim(RUN, force=False):
         pytest.fail("exists")
     assert os.listdir() == ["run.npz"]
@@ -879,23 +879,21 @@ def test_sizes_that_no_file_of_this_length_can_have_are_refused():
 
 def test_a_sum_of_sizes_past_the_memory_is_refused(monkeypatch):
     save(example(), RUN)
-    monkeypatch.setattr(storage, "_memory", lambda: 4000)
+    monkeypatch.setattr(reading, "_memory", lambda: 4000)
     refused(RUN, "past what this machine's memory holds")
-    monkeypatch.setattr(storage, "_memory", lambda: 10**6)
+    monkeypatch.setattr(reading, "_memory", lambda: 10**6)
     load(RUN)
 
 
 def test_compressed_arrays_may_come_to_so_much_and_no_more(monkeypatch):
-    monkeypatch.setattr(storage, "_UNPACKED_BYTES", 4000)
+    monkeypatch.setattr(reading, "_UNPACKED_BYTES", 4000)
     assert len(load(rewrite({}))) == 3
     refused(rewrite({}, compression=zipfile.ZIP_DEFLATED), "of compressed arrays")
 
 
 def test_the_memory_that_is_free_is_known():
-    assert 1 << 20 < storage._memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limited = (
-        "import resource, ibtui.storage as s; resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32));"
-    )
+    assert 1 << 20 < reading._memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limited = "import resource, ibtui.storage.reading as s; resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32));"
     assert int(python(f"{limited} print(s._memory())").stdout) <= 1 << 32
 
 

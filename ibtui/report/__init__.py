@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import IbtuiError, UsageError, printable
-from ..storage import _put_in_place, _temporary, check_writable
+from ..storage import check_writable
+from ..storage.place import put_in_place, temporary_file
 from .figures import Settings, panels
 from .plot import Style
 from .runs import BINNING, Run, check_comparable, default_rows, nearest_rows, parse_epochs, read_run
@@ -150,13 +151,13 @@ def _write(path: str, runs: Sequence[Run], settings: Settings, notes: Sequence[s
         content = draw(runs, panels(runs, settings), settings, notes, kind)
         what = "figure"
     try:
-        temporary, handle = _temporary(Path(path))
+        temporary, handle = temporary_file(Path(path))
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            _put_in_place(temporary, Path(path), force)
+            put_in_place(temporary, Path(path), force)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)

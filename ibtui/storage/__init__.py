@@ -1,0 +1,19 @@
+"""Recordings on disk: one schema, plain `.npz`, written whole or not at all and read with suspicion."""
+
+from .place import LOCK, TEMPORARY, check_writable, claim, clean_up
+from .reading import SCHEMA, Summary, load, peek
+from .writing import save, save_new
+
+__all__ = [
+    "LOCK",
+    "SCHEMA",
+    "TEMPORARY",
+    "Summary",
+    "check_writable",
+    "claim",
+    "clean_up",
+    "load",
+    "peek",
+    "save",
+    "save_new",
+]
