@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .config import RunConfig
+from .core import dimension
 from .core.datasets import grid_labels
-from .core.dimension import dimension, participation_ratio
 from .core.forward import evaluate, forward
 from .core.information import Binning, Estimator, saturation
 from .recording import Dataset, Measurement, Parameters, Recording
@@ -60,6 +60,7 @@ class Meter:
         d = self.dataset
         activations = self.forward(parameters)
         estimates = self.estimator.estimate(activations)
+        dimensions = np.array([dimension.both(t) for t in activations])
         held_out = forward(d.x_test, parameters, self.activation)[-1]
         train_accuracy, train_loss = evaluate(activations[-1], d.y)
         test_accuracy, test_loss = evaluate(held_out, d.y_test)
@@ -67,8 +68,8 @@ class Meter:
             epoch=epoch,
             binning=self.binning,
             **estimates._asdict(),
-            dimension=_per_layer(dimension, activations),
-            participation_ratio=_per_layer(participation_ratio, activations),
+            dimension=dimensions[:, 0],
+            participation_ratio=dimensions[:, 1],
             saturation=np.array([saturation(t, self.activation) for t in activations]),
             train_accuracy=train_accuracy,
             test_accuracy=test_accuracy,
@@ -83,7 +84,3 @@ class Meter:
         """A past measurement's activations: stored, or derived from its weights to the same bits."""
         stored = recording.activations(row)
         return stored if stored is not None else self.forward(recording.parameters(row))
-
-
-def _per_layer(function: Any, activations: Sequence[Array]) -> Array:
-    return np.array([function(t) for t in activations])

@@ -30,7 +30,8 @@ def centred(t: ArrayLike) -> NDArray[np.float64] | None:
         return None
     values = _scaled(values)
     values = values - values[0]
-    return _scaled(values - values.mean(axis=0))
+    # The bits of values.mean(axis=0), in a third of its time.
+    return _scaled(values - np.add.reduce(values, axis=0) / len(values))
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,7 +61,10 @@ def dimension(t: ArrayLike) -> float:
     ValueError
         If `t` has no rows, no units, or does not hold real numbers.
     """
-    deviations = centred(t)
+    return _of_singular_values(centred(t))
+
+
+def _of_singular_values(deviations: NDArray[np.float64] | None) -> float:
     if deviations is None:
         return math.nan
     try:
@@ -97,13 +101,22 @@ def participation_ratio(t: ArrayLike) -> float:
     ----------
     Gao et al., "A theory of multineuronal dimensionality, dynamics and measurement" (2017), equation 1.
     """
-    deviations = centred(t)
+    return _of_covariance(centred(t))
+
+
+def _of_covariance(deviations: NDArray[np.float64] | None) -> float:
     if deviations is None:
         return math.nan
     if deviations.shape[0] < deviations.shape[1]:
         deviations = deviations.T  # the smaller product has the same eigenvalues, but for zeros
     covariance = deviations.T @ deviations  # but for a factor, which the ratio does not see
     return _effective_number(float(np.trace(covariance)), float((covariance * covariance).sum()))
+
+
+def both(t: ArrayLike) -> tuple[float, float]:
+    """`dimension` and `participation_ratio`, to the same bits; centring, the larger part, is done once."""
+    deviations = centred(t)
+    return _of_singular_values(deviations), _of_covariance(deviations)
 
 
 def _effective_number(total: float, total_of_squares: float) -> float:
