@@ -28,7 +28,10 @@ class _Watched:
 
     def revive(self, recording: Recording) -> Client:
         """A new worker that goes on from the last checkpoint of one that has gone."""
-        job: Job = new_job(recording.config, replace(self._session, paused=False))
+        config = recording.config
+        if config.ctx.startswith("gpu"):  # a card that failed once is not to be trusted with the rest
+            config = replace(config, ctx="cpu", engine="fused")
+        job: Job = new_job(config, replace(self._session, paused=False))
         kept = runtime.socket_path(job.name).with_suffix(".npz")
         storage.save(recording, kept, overwrite=True)
         client = WorkerClient(replace(job, resume=str(kept), forget_resume=True))

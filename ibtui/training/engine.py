@@ -6,15 +6,17 @@ Nothing here imports MXNet or Numba: an engine's module is imported when an engi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
-from ibtui.errors import UsageError
-from ibtui.training import mxnet_runtime
+from ibtui.errors import EngineError, IbtuiError, UsageError
+from ibtui.training import cuda, mxnet_runtime
 
 Parameters = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Weights (out, in) and biases (out,) of each layer, float32."""
@@ -23,7 +25,10 @@ Labels = NDArray[np.integer[Any]]
 """Class of each sample, from 0 to the last layer's width - 1."""
 
 CPU_EXTRA = "pip install 'ibtui[cpu]'"
-CUDA_EXTRA = "pip install 'ibtui[cu112]'"
+CUDA_EXTRA = cuda.EXTRA
+
+INPUTS = 2
+"""Width of the inputs, in every experiment that a configuration can describe."""
 
 
 class Engine(Protocol):
@@ -85,8 +90,10 @@ def choose(config: RunConfig) -> Choice:
 def _automatic(config: RunConfig, build: mxnet_runtime.Build | None) -> Choice:
     if config.engine == "fused" or build is None or build.obstacle or build.cuda is False:
         return _on_cpu(config, build, "")
-    refused = _gpu_refusal("gpu0", build)
-    return _on_cpu(config, build, refused) if refused else Choice("gluon", "gpu0", f"{build} on gpu0")
+    try:
+        return _on_gpu(replace(config, ctx="gpu0"), build)
+    except UsageError as refusal:
+        return _on_cpu(config, build, str(refusal).removeprefix("--ctx gpu0: "))
 
 
 def _on_cpu(config: RunConfig, build: mxnet_runtime.Build | None, no_gpu: str) -> Choice:
@@ -105,18 +112,38 @@ def _on_cpu(config: RunConfig, build: mxnet_runtime.Build | None, no_gpu: str) -
 
 
 def _on_gpu(config: RunConfig, build: mxnet_runtime.Build | None) -> Choice:
+    """Gluon where MXNet has code for this GPU, the fused engine otherwise, or what was asked for."""
     asked = f"--ctx {config.ctx}: "
-    if config.engine == "fused":
-        raise UsageError(f"{asked}the fused engine runs on the CPU: --ctx cpu, or --engine gluon")
     if build is None:
         raise UsageError(f"{asked}a GPU needs MXNet with CUDA, and MXNet is not installed: {CUDA_EXTRA}")
     if refused := _gpu_refusal(config.ctx, build):
         raise UsageError(f"{asked}{refused}")
-    return Choice("gluon", config.ctx, f"{build} on {config.ctx}")
+    found = mxnet_runtime.probe(config.ctx)
+    card = found.cards.get(config.ctx, config.ctx)
+    no_gluon = found.failures.get(config.ctx, "")
+    if config.engine == "gluon" and no_gluon:
+        raise UsageError(f"{asked}--engine gluon: {no_gluon}; --engine fused may run there, or --ctx cpu")
+    if config.engine != "fused" and not no_gluon:
+        return Choice("gluon", config.ctx, f"{build} on {card}")
+    if no_fused := _fused_refusal(config):
+        both = f"{no_gluon}; and the fused engine: " if no_gluon else "the fused engine: "
+        raise UsageError(f"{asked}{both}{no_fused}; --ctx cpu needs no GPU")
+    return Choice("fused", config.ctx, no_gluon or f"as asked, on {card}")
+
+
+def _fused_refusal(config: RunConfig) -> str:
+    """Why the fused engine cannot train this net on this GPU; empty: it can."""
+    from ibtui.training import fused_gpu
+
+    try:
+        fused_gpu.plan((INPUTS, *config.layers), config.batch_size)
+    except EngineError as error:
+        return str(error)
+    return mxnet_runtime.probe_fused(config.ctx)
 
 
 def _gpu_refusal(device: str, build: mxnet_runtime.Build) -> str:
-    """Why this MXNet cannot compute on this GPU, and what would be right; empty: it can."""
+    """Why this MXNet does not even reach this GPU, and what would be right; empty: it does."""
     if build.cuda is False:
         return f"{build} is the CPU build: pip uninstall mxnet, then {CUDA_EXTRA}, or --ctx cpu"
     if not mxnet_runtime.has_driver():
@@ -131,8 +158,6 @@ def _gpu_refusal(device: str, build: mxnet_runtime.Build) -> str:
     if int(device.removeprefix("gpu")) >= found.gpus:
         there = ", ".join(f"gpu{index}" for index in range(found.gpus))
         return f"no such GPU; there is {there}" if there else "MXNet sees no GPU on this machine: --ctx cpu"
-    if device in found.failures:
-        return f"{found.failures[device]}; --ctx cpu needs no GPU"
     return ""
 
 
@@ -167,6 +192,8 @@ def create_engine(
     EngineError
         If the engine cannot be made after all.
     """
+    if choice.ctx != "cpu":
+        return OnCard(choice, config, x, y, parameters, moving_loss)
     if choice.engine == "fused":
         from ibtui.training.fused import FusedEngine
 
@@ -174,3 +201,63 @@ def create_engine(
     from ibtui.training.gluon import GluonEngine
 
     return GluonEngine(config, choice.ctx, x, y, parameters, moving_loss)
+
+
+class OnCard:
+    """An engine on a GPU whose failures are `EngineError`, in plain words.
+
+    Parameters as for `create_engine`.
+    """
+
+    def __init__(self, choice: Choice, *arguments: Any) -> None:
+        self.name, self.device = choice.engine, choice.ctx
+        with self._in_plain_words():
+            self._engine = self._make(*arguments)
+
+    def _make(self, config: RunConfig, *arguments: Any) -> Engine:
+        if self.name == "fused":
+            from ibtui.training.fused_gpu import FusedGpuEngine
+
+            return FusedGpuEngine(config, self.device, *arguments)
+        from ibtui.training.gluon import GluonEngine
+
+        return GluonEngine(config, self.device, *arguments)
+
+    @property
+    def moving_loss(self) -> float:
+        """See `Engine`."""
+        return self._engine.moving_loss
+
+    @moving_loss.setter
+    def moving_loss(self, value: float) -> None:
+        self._engine.moving_loss = value
+
+    def train(self, start: int, stop: int) -> None:
+        """See `Engine`."""
+        with self._in_plain_words():
+            self._engine.train(start, stop)
+
+    def parameters(self) -> Parameters:
+        """See `Engine`."""
+        with self._in_plain_words():
+            return self._engine.parameters()
+
+    def load(self, parameters: Parameters, moving_loss: float, seed: int | None = None) -> None:
+        """See `Engine`."""
+        with self._in_plain_words():
+            self._engine.load(parameters, moving_loss, seed)
+
+    def close(self) -> None:
+        """See `Engine`; on a GPU that has failed there is nothing left to give back."""
+        with suppress(Exception):
+            self._engine.close()
+
+    @contextmanager
+    def _in_plain_words(self) -> Iterator[None]:
+        try:
+            yield
+        except IbtuiError:
+            raise
+        except Exception as error:
+            text = cuda.plain(str(error) or type(error).__name__)
+            raise EngineError(f"{self.device}: {text}; --ctx cpu needs no GPU") from error

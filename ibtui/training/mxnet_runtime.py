@@ -1,7 +1,8 @@
 """The one module that imports MXNet, and knows what MXNet 1.9.1 needs from a Python of today.
 
-`installed` and `has_driver` look without importing anything. `probe` asks a process of its own, because MXNet
-ends the process that asks where the CUDA libraries do not suit the machine. `load` imports MXNet here.
+`installed` and `has_driver` look without importing anything. `probe` and `probe_fused` ask a process of its
+own, because MXNet ends the process that asks where the CUDA libraries do not suit the machine. `load` imports
+MXNet here, the CUDA libraries first.
 
 Measured and left alone: MXNet's engine. NaiveEngine, which would have to be set in the environment before the
 import and logs a line, is no faster than the default where a chunk of an epoch is one graph (see `gluon`).
@@ -13,22 +14,25 @@ import ctypes
 import functools
 import importlib
 import importlib.util
-import json
 import os
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
 import numpy
 
 from ibtui.errors import EngineError
+from ibtui.training import cuda
+from ibtui.training.asking import ask, tell
 
-PROBE_TIMEOUT_S = 120.0  # the first use of a GPU loads some hundred megabytes of its code
+_ENVIRONMENT = {
+    "CUDA_MODULE_LOADING": "LAZY",  # a kernel's code goes to the GPU when it is first used
+    "MXNET_CUDNN_LIB_CHECKING": "0",  # no word about cuDNN 8.9 where it was built with 8.1
+}
 _VARIANTS = ("", "-cu112", "-cu110", "-cu102", "-cu101", "-cu100", "-cu92", "-native")
 
 
@@ -100,10 +104,23 @@ def load() -> Any:
     if build is None:
         raise EngineError("MXNet is not installed: pip install 'ibtui[cpu]', or ibtui[cu112] for a CUDA GPU")
     try:
+        if build.cuda is not False:
+            _load_cuda(build)
         with _as_mxnet_expects():
             return importlib.import_module("mxnet")
+    except EngineError:
+        raise
     except Exception as error:
         raise EngineError(_why_not(build, error)) from error
+
+
+def _load_cuda(build: Build) -> None:
+    """Load what a CUDA build links, from the wheels that `ibtui[cu112]` brings or from the system."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Where no package says which build it is, a CPU build needs none of it: its import tells.
+    if has_driver() and (missing := cuda.missing(cuda.preload())) and build.cuda:
+        raise EngineError(f"{build} {missing}; --engine fused --ctx cpu needs no MXNet")
 
 
 def _why_not(build: Build, error: Exception) -> str:
@@ -180,50 +197,81 @@ class Probe:
     """Device to the reason why MXNet cannot compute on it, for those tried."""
     error: str
     """Why nothing could be found out; empty: it could."""
+    cards: dict[str, str] = field(default_factory=dict)
+    """Device to name and compute capability, such as "NVIDIA A100 (8.0)", as far as the driver says."""
 
 
 @functools.cache
 def probe(device: str) -> Probe:
     """Import MXNet in a process of its own, count its GPUs and compute a little on `device`."""
-    answer = "import sys; from ibtui.training import mxnet_runtime as m; m._answer(sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    answers, error = ask("from ibtui.training import mxnet_runtime as m; m._answer(sys.argv[1])", device)
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", answer, device],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PROBE_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        return Probe(False, 0, {}, f"MXNet gave no answer within {PROBE_TIMEOUT_S:.0f} s")
-    last = done.stdout.splitlines()[-1:]
-    try:
-        return Probe(**json.loads(last[0]))
-    except (IndexError, ValueError, TypeError):
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
-        return Probe(False, 0, {}, f"MXNet ended the process that tried it: {lines[-1].strip()[:200]}")
+        found = Probe(**answers[-1])
+    except (IndexError, TypeError):
+        return Probe(False, 0, {}, _ended(error))
+    if error and found.failures.get(device) == "":  # it ended while it computed
+        found.failures[device] = _ended(error)
+    return found
+
+
+@functools.cache
+def probe_fused(device: str) -> str:
+    """Why the fused engine cannot run on this GPU, which a process of its own tries; empty: it can."""
+    answers, error = ask(
+        "from ibtui.training import mxnet_runtime as m; m._answer_fused(sys.argv[1])", device
+    )
+    return str(answers[-1]["failure"]) if answers else _ended(error)
+
+
+def _ended(error: str) -> str:
+    return f"MXNet ended the process that tried it: {cuda.plain(error)}"
 
 
 def _answer(device: str) -> None:
     """What the process that `probe` starts does."""
+    cards: tuple[cuda.Card, ...] = ()
     try:
         found = Probe(has_cuda(), gpu_count(), {}, "")
+        if found.cuda:
+            cards = cuda.driver().cards
     except EngineError as error:
         found = Probe(False, 0, {}, str(error))
+    found.cards.update({f"gpu{index}": str(card) for index, card in enumerate(cards)})
     if device in (f"gpu{index}" for index in range(found.gpus)):
-        try:
-            ones = load().nd.ones((2, 2), ctx=context(device))
-            load().nd.dot(ones, ones).asnumpy()
-        except Exception as error:  # whatever CUDA or cuBLAS say
-            text = str(error)
-            found.failures[device] = (
-                "MXNet has no code for this GPU's generation"
-                if "no kernel image" in text
-                else (text.strip().splitlines() or [type(error).__name__])[-1].strip()[:200]
-            )
-    # MXNet's own messages may have gone to stdout before: the answer is the last line.
-    print("\n" + json.dumps(vars(found)), flush=True)
+        found.failures[device] = ""  # so that what is said now shows that it was tried
+        tell(asdict(found))
+        failure = _gluon_failure(device, cards)
+        del found.failures[device]
+        if failure:
+            found.failures[device] = failure
+    tell(asdict(found))
     os._exit(0)  # CUDA libraries that failed may fail again when the process winds up
+
+
+def _gluon_failure(device: str, cards: tuple[cuda.Card, ...]) -> str:
+    """Why MXNet's own operators cannot run on a GPU; empty: they can."""
+    index = int(device.removeprefix("gpu"))
+    if index < len(cards) and not cuda.has_machine_code(cards[index].capability):
+        first, last = map(cuda.dotted, cuda.MACHINE_CODE)
+        return f"MXNet has machine code for compute capability {first} to {last}, and this is {cards[index]}"
+    try:
+        ones = load().nd.ones((2, 2), ctx=context(device))
+        load().nd.dot(ones, ones).asnumpy()
+    except Exception as error:  # whatever CUDA or cuBLAS say
+        return cuda.plain(str(error) or type(error).__name__)
+    return ""
+
+
+def _answer_fused(device: str) -> None:
+    """What the process that `probe_fused` starts does."""
+    from ibtui.training import fused_gpu
+
+    try:
+        fused_gpu.try_out(device)
+    except EngineError as error:
+        tell({"failure": str(error)})
+    except Exception as error:  # whatever MXNet, CUDA or the compiler say
+        tell({"failure": cuda.plain(str(error) or type(error).__name__)})
+    else:
+        tell({"failure": ""})
+    os._exit(0)

@@ -1,0 +1,59 @@
+"""Having a process of its own run what could end the process that runs it: vendors' libraries, above all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+TIMEOUT_S = 120.0  # the first use of a GPU loads some hundred megabytes of its code
+_TELLS = "ibtui: "
+
+
+def ask(statement: str, *arguments: str, timeout: float = TIMEOUT_S) -> tuple[list[dict[str, Any]], str]:
+    """Have a process of its own run a statement, with `arguments` in `sys.argv`.
+
+    Returns
+    -------
+    answers : list of dict
+        What it said with `tell`, also if it ended early.
+    error : str
+        Its last words, or its exit status, on one line; empty: it ended well.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import sys; {statement}", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired as expired:
+        said = expired.stdout or b""
+        text = said if isinstance(said, str) else said.decode(errors="replace")
+        return _answers(text), f"no answer within {timeout:.0f} s"
+    error = ""
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
+        error = lines[-1].strip()[:200]
+    return _answers(done.stdout), error
+
+
+def tell(answer: dict[str, Any]) -> None:
+    """In a process that `ask` started: say this, among whatever else goes to stdout."""
+    print(f"\n{_TELLS}{json.dumps(answer)}", flush=True)
+
+
+def _answers(output: str) -> list[dict[str, Any]]:
+    answers = []
+    for line in output.splitlines():
+        if line.startswith(_TELLS):
+            with suppress(ValueError):
+                answers.append(json.loads(line.removeprefix(_TELLS)))
+    return answers

@@ -1,0 +1,88 @@
+"""The kernel's source, compiled as C++ and run on the CPU, behind the engine's interface to a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ibtui.training import fused_gpu
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("g++")
+OUTCOMES = ["fine", "some threads passed a barrier and others did not", "wrote beyond its shared memory"]
+POINTERS = {"float": np.float32, "int": np.int32, "double": np.float64}
+NUMBERS = {"float": ctypes.c_float, "int": ctypes.c_int}
+
+
+@functools.cache
+def signature():
+    """Type, whether const and whether a pointer, of each of the kernel's arguments, as the engine says."""
+    pattern = re.compile(r"(const )?(\w+) (\*?)\w+")
+    matches = [pattern.fullmatch(part.strip()) for part in fused_gpu.SIGNATURE.split(",")]
+    return [(match[2], bool(match[1]), bool(match[3])) for match in matches]
+
+
+def compiled(folder, source=None):
+    """The emulation as a library; `source` in the place of the kernel's own."""
+    kernel = Path(folder, "kernel.cu")
+    kernel.write_text(fused_gpu.source() if source is None else source)
+    library = Path(folder, "emulated.so")
+    flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-Wno-unknown-pragmas", "-shared", "-fPIC"]
+    command = [COMPILER, *flags, f'-DFUSED_CU="{kernel}"', "-o", str(library), str(HERE / "emulated.cpp")]
+    subprocess.run(command, check=True, timeout=120)
+    return ctypes.CDLL(str(library))
+
+
+@functools.cache
+def library():
+    with tempfile.TemporaryDirectory() as folder:
+        return compiled(folder)
+
+
+class Emulation:
+    """A `fused_gpu.Launcher`.
+
+    It holds the engine to MXNet's rules: dtypes exactly as in the signature, no array twice in one launch,
+    none made after the first launch, nothing but whole arrays written.
+    """
+
+    def __init__(self, order=0, lib=None, blocks=1):
+        self.order, self.lib, self.blocks = order, lib or library(), blocks
+        self.launches = []
+        self.delay = None
+
+    def array(self, values):
+        assert not self.launches, "an array made after the first launch"
+        return values.copy()
+
+    def write(self, array, values):
+        assert array.shape == values.shape and array.dtype == values.dtype
+        array[...] = values
+
+    def read(self, array):
+        return array.copy()
+
+    def launch(self, arguments, threads, shared_bytes):
+        assert 0 < shared_bytes <= 48 * 1024 and 32 <= threads <= 512 and threads % 32 == 0
+        passed, arrays = [], []
+        for (kind, _, pointer), argument in zip(signature(), arguments, strict=True):
+            if pointer:
+                assert argument.dtype == POINTERS[kind]
+                passed.append(ctypes.c_void_p(argument.ctypes.data))
+                arrays.append(argument.ctypes.data)
+            else:
+                assert isinstance(argument, (int, float))
+                passed.append(NUMBERS[kind](argument))
+        assert len(set(arrays)) == len(arrays), "an array passed twice"
+        outcome = self.lib.run(self.blocks, threads, shared_bytes, self.order, *passed)
+        assert outcome == 0, OUTCOMES[outcome]
+        self.launches.append(arguments)
+        if self.delay is not None:
+            self.delay(arguments)

@@ -1,0 +1,277 @@
+"""On a machine with an NVIDIA GPU and MXNet for CUDA: `pytest -m gpu`; elsewhere skipped."""
+
+import functools
+import locale
+import math
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ibtui.config import RunConfig
+from ibtui.core.datasets import grid_labels
+from ibtui.core.seeding import initial_parameters
+from ibtui.errors import EngineError, UsageError
+from ibtui.training import cuda, fused_gpu, mxnet_runtime, nvml
+from ibtui.training.engine import Choice, choose, create_engine
+from ibtui.training.fused import FusedEngine
+from tests.training import oracle
+from tests.training.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
+from tests.worker.driver import Driver
+
+from .test_emulated import BATCHES
+
+pytestmark = pytest.mark.gpu
+
+
+@functools.cache
+def no_gpu():
+    """Why there is no GPU to test with; empty: there is one."""
+    build = mxnet_runtime.installed()
+    if build is None:
+        return "MXNet is not installed: pip install 'ibtui[cu112]'"
+    if build.cuda is False:
+        return f"{build} is the CPU build: pip install 'ibtui[cu112]'"
+    if build.obstacle:
+        return build.obstacle
+    found = mxnet_runtime.probe("gpu0")
+    return found.error or ("" if found.gpus else "MXNet sees no GPU")
+
+
+@pytest.fixture(autouse=True)
+def gpu():
+    if reason := no_gpu():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def capability():
+    return cuda.driver().cards[0].capability
+
+
+def make(config, x, y, parameters, moving_loss=math.nan, engine="fused"):
+    return create_engine(Choice(engine, "gpu0", ""), config, x, y, parameters, moving_loss)
+
+
+def assert_epochs_match(arguments, engine="fused", start=0, epochs=1):
+    trained, other = make(*arguments, engine=engine), FusedEngine(*arguments)
+    for each in (trained, other):
+        each.train(start, start + epochs)
+    during = range(start, start + epochs)
+    exact, loss = oracle.train(*arguments, during)
+    rounded, rounded_loss = oracle.train(*arguments, during, dtype=np.float32)
+    tolerance = 10 * distance(rounded, exact) + 2e-6
+    assert distance(trained.parameters(), exact) <= tolerance
+    assert distance(trained.parameters(), other.parameters()) <= 2 * tolerance
+    assert abs(trained.moving_loss - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
+
+
+@pytest.fixture(params=["fused", "gluon"])
+def engine(request, capability):
+    if request.param == "gluon" and not cuda.has_machine_code(capability):
+        pytest.skip(f"MXNet has no machine code for compute capability {cuda.dotted(capability)}")
+    return request.param
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("layers", SHAPES, ids=str)
+def test_one_step_is_the_oracles_step(engine, layers, activation):
+    arguments = problem(n=10, layers=layers, activation=activation)
+    trained = make(*arguments, engine=engine)
+    trained.train(0, 1)
+    expected, loss = oracle.train(*arguments, range(1))
+    assert distance(trained.parameters(), expected) < 1e-5
+    assert trained.moving_loss == pytest.approx(loss, abs=1e-5)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("layers", [*SHAPES, (60, 60, 3), (9, 200, 2)], ids=str)
+def test_an_epoch_is_the_oracles_epoch(engine, layers, activation):
+    assert_epochs_match(problem(n=57, layers=layers, activation=activation), engine)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), BATCHES)
+def test_any_batch_size(n, batch_size):
+    assert_epochs_match(problem(n=n, batch_size=batch_size))
+
+
+def test_late_epochs_of_the_default_experiment():
+    x, y = grid_labels()
+    config = RunConfig(seed=3)
+    start = initial_parameters(config.layers, seed=3)
+    assert_epochs_match((config, x[:500], y[:500], start), start=10**6, epochs=3)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(203, 10), (300, 129)])
+def test_a_run_repeats_to_the_bit(n, batch_size):
+    arguments = problem(n=n, layers=(16, 8, 4), batch_size=batch_size)
+    first, *others = (make(*arguments) for _ in range(3))
+    first.train(0, 50)
+    for other in others:
+        for epoch in range(0, 50, 10):
+            other.train(epoch, epoch + 10)
+        assert_same(other.parameters(), first.parameters())
+        assert other.moving_loss == first.moving_loss
+
+
+def test_a_long_stretch_takes_many_short_launches(monkeypatch):
+    arguments = problem(n=500, batch_size=1, every=1000)
+    trained = fused_gpu.FusedGpuEngine(arguments[0], "gpu0", *arguments[1:])
+    took, real = [], fused_gpu.Card.launch
+
+    def launch(self, passed, threads, shared_bytes):
+        began = fused_gpu.time.monotonic()
+        real(self, passed, threads, shared_bytes)
+        self.read(passed[6])
+        took.append(fused_gpu.time.monotonic() - began)
+
+    monkeypatch.setattr(fused_gpu.Card, "launch", launch)
+    trained.train(0, 1000)
+    assert len(took) > 3
+    assert max(took) < 0.5
+
+
+def test_the_locale_is_left_as_it_was():
+    before = locale.nl_langinfo(locale.CODESET)
+    make(*problem()).train(0, 1)
+    assert locale.nl_langinfo(locale.CODESET) == before
+
+
+def test_a_net_of_nan_stays_nan():
+    config, x, y, parameters = problem()
+    trained = make(config, x, y, [(weight * np.nan, bias) for weight, bias in parameters])
+    trained.train(0, 2)
+    assert np.isnan(flat(trained.parameters())).all()
+    assert math.isnan(trained.moving_loss)
+
+
+def test_auto_takes_gluon_where_mxnet_has_code_and_the_kernel_elsewhere(capability):
+    choice = choose(RunConfig(ctx="gpu0"))
+    assert choice.engine == ("gluon" if cuda.has_machine_code(capability) else "fused")
+    assert choice.ctx == "gpu0"
+    assert cuda.dotted(capability) in choice.why
+
+
+def test_gluon_without_machine_code_is_refused_before_training(capability):
+    if cuda.has_machine_code(capability):
+        pytest.skip("MXNet has machine code for this GPU")
+    with pytest.raises(UsageError, match="--engine fused"):
+        choose(RunConfig(ctx="gpu0", engine="gluon"))
+
+
+def ibtui(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "ibtui", *arguments], capture_output=True, text=True, timeout=170
+    )
+
+
+def test_a_recording_from_the_gpu_is_whole(tmp_path, engine):
+    done = ibtui("--record", "run.npz", "--ctx", "gpu0", "--engine", engine, "--epochs", "100")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "run.npz", allow_pickle=False) as run:
+        assert run["epoch"].tolist() == list(range(0, 101, 10))
+        for name in ("i_xt", "i_ty", "train_loss", "weight0", "t0"):
+            assert np.isfinite(run[name]).all()
+        assert '"ctx": "gpu0"' in str(run["config"]) and f'"engine": "{engine}"' in str(run["config"])
+        assert run["train_loss"][-1] < run["train_loss"][0]
+
+
+def test_the_doctor_is_content():
+    done = ibtui("doctor", "--ctx", "gpu0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^--ctx gpu0 +ok trains", done.stdout, re.MULTILINE)
+
+
+def test_the_status_line_names_the_card(capability):
+    assert cuda.dotted(capability) in nvml.Poller().describe("gpu0")
+
+
+# Failures that can be provoked.
+
+
+def test_a_net_that_does_not_fit_is_refused_with_its_size():
+    with pytest.raises(UsageError, match="49,152"):
+        choose(RunConfig(ctx="gpu0", engine="fused", layers=(200, 200, 2)))
+
+
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="no such GPU"):
+        choose(RunConfig(ctx="gpu99"))
+
+
+def provoked(code):
+    """What becomes of an engine on the GPU, in a process of its own: a fault ends all CUDA in it."""
+    head = (
+        "import numpy as np\n"
+        "from ibtui.errors import EngineError\n"
+        "from ibtui.training import fused_gpu, mxnet_runtime\n"
+        "from ibtui.training.engine import Choice, create_engine\n"
+        "from tests.training.test_engines import problem\n"
+        "def train():\n"
+        "    engine = create_engine(Choice('fused', 'gpu0', ''), *problem())\n"
+        "    try: engine.train(0, 3)\n"
+        "    finally: engine.close()\n"
+    )
+    tail = (
+        "\ntry: train()\nexcept EngineError as error: print('EngineError:', error, flush=True)\n"
+        "import os; os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", head + code + tail], capture_output=True, text=True, timeout=170
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_kernel_that_faults_is_one_plain_sentence():
+    code = (
+        "right = fused_gpu.source\n"
+        "fused_gpu.source = lambda: right().replace('state[2] = position;', "
+        "'state[2] = position; *(float *)16 = 1.0f;')"
+    )
+    said = provoked(code)
+    assert "EngineError: gpu0: a kernel failed on the GPU" in said
+    assert "illegal" in said or "launch failure" in said
+
+
+def test_a_gpu_without_free_memory_is_one_plain_sentence():
+    code = (
+        "mx = mxnet_runtime.load()\n"
+        "kept = []\n"
+        "size = 1 << 34\n"
+        "while size >= 1 << 12:\n"
+        "    try:\n"
+        "        kept.append(mx.nd.empty((size // 4,), ctx=mx.gpu(0)))\n"
+        "        kept[-1].wait_to_read()\n"
+        "    except mx.MXNetError: size //= 2\n"
+    )
+    said = provoked(code)
+    assert "EngineError: gpu0: the GPU is out of memory" in said
+
+
+def test_a_kernel_that_does_not_compile_is_one_plain_sentence():
+    said = provoked("fused_gpu.source = lambda: 'this is no CUDA'")
+    assert "EngineError: gpu0: " in said
+
+
+def test_a_worker_whose_gpu_fails_keeps_its_screen_and_history(monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from ibtui.training import fused_gpu\n"
+        "right = fused_gpu.source\n"
+        "begun = 'double moving_loss = state[0];'\n"
+        "faults = begun + ' if (moving_loss == moving_loss) *(float *)16 = 1.0f;'\n"
+        "fused_gpu.source = lambda: right().replace(begun, faults)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    config = RunConfig(ctx="gpu0", engine="fused", epochs=10_000, every=1000)
+    with Driver.train(config) as driver:
+        driver.until_state("failed")
+        assert "a kernel failed on the GPU" in driver.status.message
+        assert len(driver.recording) > 0
+
+
+def test_a_device_that_never_was_is_an_engine_error():
+    with pytest.raises(EngineError):
+        create_engine(Choice("fused", "gpu99", ""), *problem())

@@ -1,0 +1,379 @@
+"""What is told of libraries, driver and failures, where there is no GPU to ask."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from ibtui.errors import EngineError
+from ibtui.training import cuda, mxnet_runtime, nvml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent.parent
+GCC = shutil.which("gcc")
+NEEDS_GCC = pytest.mark.skipif(GCC is None, reason="gcc is not installed")
+
+
+# Libraries.
+
+
+def test_the_extra_brings_what_is_loaded_and_nothing_else():
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["cu112"]
+    names = {re.split(r"[=<>;]", line)[0] for line in lines}
+    assert {name for name in names if name.endswith("-cu11")} == {one.wheel for one in cuda.LIBRARIES}
+    assert {"mxnet-cu112", "nvidia-ml-py", "numpy"} <= names
+    for line in lines:
+        if "nvidia" in line or "mxnet" in line:
+            assert "sys_platform == 'linux' and platform_machine == 'x86_64'" in line
+            assert "python_version < '3.13'" in line
+
+
+def test_the_compiler_of_the_tests_is_the_extras():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = [
+        {line.partition(";")[0] for line in extras[name] if "nvrtc" in line} for name in ("test", "cu112")
+    ]
+    assert pins[0] == pins[1] != set()
+
+
+@pytest.mark.parametrize("library", cuda.LIBRARIES, ids=lambda library: library.soname)
+def test_a_wheel_has_its_library_where_it_is_looked_for(library):
+    try:
+        files = metadata.files(library.wheel)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{library.wheel} is not installed")
+    assert f"nvidia/{library.folder}/lib/{library.soname}" in map(str, files)
+    assert cuda.wheel_path(library)
+
+
+def test_libraries_that_are_not_there_are_named_with_what_brings_them():
+    found = cuda.preload([cuda.Library("libnosuch.so.3", "nosuch-cu11", "nosuch")])
+    assert found[0].path == "" and "libnosuch.so.3" in found[0].error
+    assert cuda.missing(found) == "lacks libnosuch.so.3 (nosuch-cu11): pip install 'ibtui[cu112]'"
+    assert cuda.missing([]) == ""
+
+
+def library(folder, name, code, *link):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "code.c").write_text(code)
+    command = [
+        GCC,
+        "-shared",
+        "-fPIC",
+        f"-Wl,-soname,{name}",
+        "-o",
+        str(folder / name),
+        str(folder / "code.c"),
+        *link,
+    ]
+    subprocess.run(command, check=True)
+    return str(folder / name)
+
+
+@NEEDS_GCC
+@pytest.mark.parametrize("linked", [True, False])
+def test_the_wheels_library_serves_those_that_need_it(tmp_path, linked):
+    """As libmxnet.so needs libcublas.so.11, which no loader would find in its wheel's folder.
+
+    Some libraries name what they need, some count on its symbols being there.
+    """
+    site = tmp_path / "site" / "nvidia" / "one" / "lib"
+    path = library(site, "libibone.so.1", "int one(void) { return 1; }")
+    uses = "int one(void); int two(void) { return 1 + one(); }"
+    user = library(tmp_path / "user", "libibuser.so.1", uses, *[path] * linked)
+    code = (
+        "import ctypes, sys; from ibtui.training import cuda; "
+        "found = cuda.preload([cuda.Library('libibone.so.1', 'one-cu11', 'one')]); "
+        "print(found[0].path, ctypes.CDLL(sys.argv[1]).two())"
+    )
+    path_list = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
+    environment = os.environ | {"PYTHONPATH": path_list}
+    done = subprocess.run([sys.executable, "-c", code, user], capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == [path, "2"], done.stderr
+    alone = f"import ctypes; ctypes.CDLL({user!r}).two()"
+    assert subprocess.run([sys.executable, "-c", alone], capture_output=True).returncode != 0
+
+
+@NEEDS_GCC
+def test_the_systems_library_is_used_where_there_is_no_wheel(tmp_path):
+    path = library(tmp_path, "libibsystem.so.4", "int four(void) { return 4; }")
+    code = (
+        "from ibtui.training import cuda; "
+        "print(cuda.preload([cuda.Library('libibsystem.so.4', 'system-cu11', 'system')])[0].path)"
+    )
+    environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == path
+
+
+@pytest.mark.parametrize("cuda_build", [True, False, None])
+def test_only_a_cuda_build_has_libraries_loaded(monkeypatch, cuda_build):
+    asked = []
+    monkeypatch.setattr(
+        mxnet_runtime, "installed", lambda: mxnet_runtime.Build("mxnet-x", "1", cuda_build, "")
+    )
+    monkeypatch.setattr(mxnet_runtime, "has_driver", lambda: True)
+    monkeypatch.setattr(mxnet_runtime.importlib, "import_module", lambda name: name)
+    absent = [cuda.Loaded("libcublas.so.11", "nvidia-cublas-cu11", "", "no")]
+    monkeypatch.setattr(cuda, "preload", lambda: asked.append(1) or absent)
+    for name in mxnet_runtime._ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "kept") if cuda_build is None else None
+    if cuda_build:
+        with pytest.raises(
+            EngineError, match=r"^mxnet-x 1 lacks libcublas\.so\.11 \(nvidia-cublas-cu11\): pip "
+        ):
+            mxnet_runtime.load.__wrapped__()
+    else:
+        assert mxnet_runtime.load.__wrapped__() == "mxnet"
+    assert len(asked) == (cuda_build is not False)
+    assert os.environ.get("CUDA_MODULE_LOADING") == {True: "LAZY", False: None, None: "kept"}[cuda_build]
+
+
+# Capabilities.
+
+
+@pytest.mark.parametrize(
+    ("capability", "known", "arch"),
+    [
+        ((5, 0), [50, 52, 86], 50),
+        ((6, 1), [52, 60, 61, 70], 61),
+        ((8, 9), [80, 86], 86),
+        ((9, 0), [86, 90], 90),
+        ((10, 0), [86, 90], 90),
+        ((12, 1), [35, 86], 86),
+    ],
+)
+def test_kernels_are_compiled_for_the_newest_that_card_and_compiler_share(capability, known, arch):
+    assert cuda.architecture(capability, known) == f"--gpu-architecture=compute_{arch}"
+
+
+@pytest.mark.parametrize("capability", [(3, 5), (3, 7)])
+def test_a_card_that_is_too_old_is_refused(capability):
+    with pytest.raises(EngineError, match="too old"):
+        cuda.architecture(capability, [35, 37, 50, 90])
+
+
+@pytest.mark.parametrize(
+    ("capability", "has"),
+    [
+        ((3, 7), False),
+        ((5, 0), True),
+        ((6, 1), True),
+        ((7, 5), True),
+        ((8, 9), True),
+        ((9, 0), False),
+        ((12, 0), False),
+    ],
+)
+def test_gluon_runs_on_maxwell_to_ada(capability, has):
+    assert cuda.has_machine_code(capability) is has
+
+
+# The driver.
+
+DRIVER = r"""
+#include <stdio.h>
+#include <string.h>
+int cuInit(unsigned f) { return STATUS; }
+int cuGetErrorString(int e, const char **s) { *s = "no CUDA-capable device is detected"; return 0; }
+int cuDriverGetVersion(int *v) { *v = 12040; return 0; }
+int cuDeviceGetCount(int *n) { *n = 2; return 0; }
+int cuDeviceGet(int *d, int i) { *d = i + 10; return 0; }
+int cuDeviceGetName(char *name, int n, int d) { snprintf(name, n, "NVIDIA Card %d", d); return 0; }
+int cuDeviceGetPCIBusId(char *id, int n, int d) { snprintf(id, n, "0000:%02x:00.0", d); return 0; }
+int cuDeviceTotalMem_v2(size_t *m, int d) { *m = 80ul << 30; return 0; }
+int cuDeviceGetAttribute(int *v, int what, int d) { *v = what == 75 ? 8 : what == 76 ? d - 4 : -1; return 0; }
+"""
+
+
+def asked_of(driver_folder, statement):
+    environment = os.environ | {"LD_LIBRARY_PATH": str(driver_folder)}
+    code = f"from ibtui.training import cuda\ntry: {statement}\nexcept cuda.EngineError as e: print(e)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@NEEDS_GCC
+def test_the_driver_says_what_there_is(tmp_path):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0"))
+    said = asked_of(
+        tmp_path, "d = cuda.driver(); print(d.cuda, *d.cards, d.cards[1].memory >> 30, d.cards[1].pci)"
+    )
+    assert said == "(12, 4) NVIDIA Card 10 (8.6) NVIDIA Card 11 (8.7) 80 0000:0b:00.0"
+
+
+@NEEDS_GCC
+def test_a_driver_that_refuses_says_why(tmp_path):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100"))
+    assert asked_of(tmp_path, "cuda.driver()").startswith("no GPU answers")
+
+
+def test_without_a_driver_that_is_said():
+    if mxnet_runtime.has_driver():
+        pytest.skip("this machine has an NVIDIA driver")
+    with pytest.raises(EngineError, match="no NVIDIA driver"):
+        cuda.driver()
+
+
+# Failures, in CUDA's own words (cuGetErrorString's and cudaGetErrorString's) and names.
+
+FAILURES = [
+    ("out of memory", "out of memory: nvidia-smi"),
+    ("cudaMalloc retry failed: out of memory", "out of memory: nvidia-smi"),
+    ("CUDA_ERROR_OUT_OF_MEMORY", "out of memory: nvidia-smi"),
+    ("cuBLAS: CUBLAS_STATUS_ALLOC_FAILED", "out of memory: nvidia-smi"),
+    ("an illegal memory access was encountered", "a kernel failed"),
+    ("CUDA_ERROR_ILLEGAL_ADDRESS", "a kernel failed"),
+    ("unspecified launch failure", "a kernel failed"),
+    ("misaligned address", "a kernel failed"),
+    ("an illegal instruction was encountered", "a kernel failed"),
+    ("invalid program counter", "a kernel failed"),
+    ("operation not supported on global/shared address space", "a kernel failed"),
+    ("hardware stack error", "a kernel failed"),
+    ("device-side assert triggered", "a kernel failed"),
+    ("CUDA-capable device(s) is/are busy or unavailable", "exclusive mode"),
+    ("all CUDA-capable devices are busy or unavailable", "exclusive mode"),
+    ("exclusive-thread device already in use by a different thread", "exclusive mode"),
+    ("no kernel image is available for execution on the device", "machine code"),
+    ("the provided PTX was compiled with an unsupported toolchain.", "older than the CUDA"),
+    ("CUDA driver version is insufficient for CUDA runtime version", "too old for CUDA 11"),
+    ("system has unsupported display driver / cuda driver combination", "too old for CUDA 11"),
+    ("the launch timed out and was terminated", "watchdog"),
+    ("uncorrectable ECC error encountered", "hardware reported"),
+    ("uncorrectable NVLink error detected during the execution", "hardware reported"),
+    ("no CUDA-capable device is detected", "no GPU answers"),
+    ("GPU is lost", "no GPU answers"),
+    ("invalid device ordinal", "no such GPU"),
+    ("system not yet initialized", "Fabric Manager"),
+    ("too many resources requested for launch", "more than a block"),
+    ("a PTX JIT compilation failed", "could not be compiled"),
+    ("device kernel image is invalid", "could not be compiled"),
+    ("initialization error", "could not be started"),
+    ("CUBLAS_STATUS_NOT_INITIALIZED", "could not be started"),
+    ("unknown error", "unknown error: often"),
+]
+
+
+@pytest.mark.parametrize(("said", "plainly"), FAILURES)
+def test_a_failure_is_one_plain_sentence_with_cudas_own_words(said, plainly):
+    around = (
+        "Traceback (most recent call last):\n"
+        '  File "src/storage/./pooled_storage_manager.h", line 187\n'
+        f"CUDA: Check failed: e == cudaSuccess: {said}\n"
+        "Stack trace:\n  [bt] (0) libmxnet.so(+0x1) [0x7f]\n"
+    )
+    for text in (said, f"cuInit: {said} (1)", around):
+        told = cuda.plain(text)
+        assert "\n" not in told
+        assert plainly in told.partition(" [")[0]
+        assert said in told.partition(" [")[2]
+        assert ".h" not in told and "[bt]" not in told
+
+
+@pytest.mark.parametrize("text", ["", "\n", "something new\nand more", "x" * 1000])
+def test_a_failure_that_nobody_foresaw_is_told_as_it_is(text):
+    told = cuda.plain(text)
+    assert told and "\n" not in told and len(told) <= 160
+    assert text[:20].partition("\n")[0] in told
+
+
+# The status line.
+
+CARD = cuda.Card("NVIDIA Card", (8, 6), 80 << 30, "0000:0b:00.0")
+
+
+class Nvml:
+    """A stand-in for pynvml."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def nvmlInit(self):
+        pass
+
+    def nvmlDeviceGetHandleByPciBusId(self, pci):
+        assert pci == b"0000:0b:00.0"
+        return 7
+
+    def nvmlDeviceGetMemoryInfo(self, handle):
+        assert handle == 7
+        self.asked += 1
+        return type("Memory", (), {"used": 3 << 29, "total": 80 << 30})
+
+    def nvmlDeviceGetUtilizationRates(self, handle):
+        return type("Rates", (), {"gpu": 37, "memory": 2})
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    def make(module, driver=cuda.Driver((12, 4), (CARD,))):  # noqa: B008
+        def told():
+            if driver is None:
+                raise EngineError("no driver")
+            return driver
+
+        monkeypatch.setattr(cuda, "driver", told)
+        monkeypatch.setitem(sys.modules, "pynvml", module)
+        return module
+
+    return make
+
+
+def test_the_status_line_says_what_the_card_does_once_a_second(machine):
+    library = machine(Nvml())
+    now = 100.0
+    poller = nvml.Poller(lambda: now)
+    expected = "NVIDIA Card (8.6) · 1.5 of 80 GiB · 37 %"
+    assert [poller.describe("gpu0") for _ in range(5)] == [expected] * 5
+    assert library.asked == 1
+    now += 0.99
+    poller.describe("gpu0")
+    assert library.asked == 1
+    now += 0.02
+    poller.describe("gpu0")
+    assert library.asked == 2
+    assert poller.describe("cpu") == ""
+
+
+def test_where_nvml_knows_less_less_is_shown(machine):
+    machine(None)  # importing it fails
+    assert nvml.Poller().describe("gpu0") == "NVIDIA Card (8.6)"
+    assert nvml.Poller().describe("gpu3") == ""
+    slice_of_it = machine(Nvml())
+    slice_of_it.nvmlDeviceGetUtilizationRates = None
+    assert nvml.Poller().describe("gpu0") == "NVIDIA Card (8.6) · 1.5 of 80 GiB"
+    machine(object(), None)
+    assert nvml.Poller().describe("gpu0") == ""
+
+
+def test_the_description_is_published_when_it_changes(machine, monkeypatch):
+    import threading
+
+    texts, published, done = iter(["a", "a", "b"]), [], threading.Event()
+
+    class Poller:
+        def describe(self, device):
+            try:
+                return next(texts)
+            except StopIteration:
+                done.set()
+                return "b"
+
+    monkeypatch.setattr(nvml, "PERIOD_S", 0.001)
+    nvml.watch("gpu0", published.append, Poller())
+    assert done.wait(10)
+    assert published == ["a", "b"]
+    before = threading.active_count()
+    nvml.watch("cpu", published.append)
+    assert threading.active_count() == before

@@ -1,0 +1,262 @@
+"""The GPU's kernel, its source compiled as C++ and run on the CPU: it trains as the definition says.
+
+That shows its arithmetic and its barriers, not that a card runs it: for that see test_card.py.
+"""
+
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ibtui.config import RunConfig
+from ibtui.core.datasets import grid_labels
+from ibtui.core.seeding import batch_order, initial_parameters
+from ibtui.errors import EngineError
+from ibtui.training import fused_gpu
+from ibtui.training.engine import INPUTS
+from ibtui.training.fused import FusedEngine
+from ibtui.training.fused_gpu import FusedGpuEngine
+from tests.training import oracle
+from tests.training.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
+
+from .emulation import COMPILER, Emulation, compiled
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
+
+BATCHES = [
+    (20, 1), (500, 7), (500, 10), (500, 500), (50, 1000), (33, 16), (50, 17), (64, 32), (501, 10), (4, 3),
+    (300, 129),
+]  # fmt: skip
+
+
+def make(config, x, y, parameters, moving_loss=math.nan, *, card=None):
+    return FusedGpuEngine(config, "gpu0", x, y, parameters, moving_loss, launcher=card or Emulation())
+
+
+def assert_epochs_match(arguments, start=0, epochs=1):
+    trained, other = make(*arguments), FusedEngine(*arguments)
+    during = range(start, start + epochs)
+    for engine in (trained, other):
+        engine.train(start, start + epochs)
+    exact, loss = oracle.train(*arguments, during)
+    rounded, rounded_loss = oracle.train(*arguments, during, dtype=np.float32)
+    tolerance = 10 * distance(rounded, exact) + 2e-6
+    assert distance(trained.parameters(), exact) <= tolerance
+    assert distance(trained.parameters(), other.parameters()) <= 2 * tolerance
+    assert abs(trained.moving_loss - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("layers", SHAPES, ids=str)
+def test_one_step_is_the_oracles_step(layers, activation):
+    arguments = problem(n=10, layers=layers, activation=activation)
+    trained = make(*arguments)
+    trained.train(0, 1)
+    expected, loss = oracle.train(*arguments, range(1))
+    assert distance(trained.parameters(), expected) < 1e-5
+    assert distance(arguments[-1], expected) > 1e-4, "the step is too small to show anything"
+    assert trained.moving_loss == pytest.approx(loss, abs=1e-5)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("layers", [*SHAPES, (60, 60, 3), (9, 200, 2)], ids=str)
+def test_an_epoch_is_the_oracles_epoch(layers, activation):
+    assert_epochs_match(problem(n=57, layers=layers, activation=activation))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), BATCHES)
+def test_any_batch_size(n, batch_size):
+    assert_epochs_match(problem(n=n, batch_size=batch_size))
+
+
+@pytest.mark.parametrize("inputs", [1, 3, 20])
+def test_any_number_of_inputs(inputs):
+    assert_epochs_match(problem(inputs=inputs, layers=(3, 2)))
+
+
+@pytest.mark.parametrize("seed", [0, 12345, 2**32 - 1])
+def test_the_default_experiment_from_any_seed(seed):
+    x, y = grid_labels()
+    config = RunConfig(seed=seed)
+    assert_epochs_match((config, x[:500], y[:500], initial_parameters(config.layers, seed=seed)))
+
+
+def test_a_late_epoch_has_the_order_that_every_engine_has():
+    arguments = problem(every=3)
+    assert_epochs_match(arguments, start=10**6, epochs=2)
+    card = Emulation()
+    make(*arguments, card=card).train(10**6, 10**6 + 5)
+    orders = card.launches[-1][2]
+    np.testing.assert_array_equal(orders[0], batch_order(arguments[0].seed, 10**6 + 3, 50))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(57, 10), (300, 129), (40, 40)])
+@pytest.mark.parametrize("layers", [(2, 2, 2, 2), (16, 8, 4), (40, 2)], ids=str)
+def test_no_order_of_the_threads_changes_a_bit(layers, n, batch_size):
+    arguments = problem(n=n, layers=layers, batch_size=batch_size)
+    engines = [make(*arguments, card=Emulation(order)) for order in (0, 1, 7, 101)]
+    for engine in engines:
+        engine.train(0, 2)
+    for engine in engines[1:]:
+        assert_same(engine.parameters(), engines[0].parameters())
+        assert engine.moving_loss == engines[0].moving_loss
+
+
+@pytest.mark.parametrize(
+    "phase", ["values[row * stride + lane] = x", "= activate(", "losses[lane] =", "weights[i] -="]
+)
+def test_a_missing_barrier_would_show(phase, tmp_path):
+    before, found, after = fused_gpu.source().partition(phase)
+    assert found
+    broken = compiled(tmp_path, before + found + after.replace("__syncthreads();", "", 1))
+    arguments = problem(n=57, layers=(5, 4, 3))
+    numbers = set()
+    for card in (Emulation(), Emulation(0, broken), Emulation(1, broken), Emulation(7, broken)):
+        engine = make(*arguments, card=card)
+        engine.train(0, 2)
+        numbers.add(flat(engine.parameters()).tobytes())
+    assert len(numbers) > 1
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "shows"),
+    [
+        ("for (int i = thread; i <= layers;", "for (int i = thread; i <= layers + 40;", "wrote beyond"),
+        (
+            "__syncthreads();\n\n        position",
+            "if (lane) __syncthreads();\n\n        position",
+            "passed a barrier",
+        ),
+    ],
+)
+def test_a_kernel_that_would_hang_or_overrun_is_caught(right, wrong, shows, tmp_path):
+    assert fused_gpu.source().count(right) == 1
+    broken = compiled(tmp_path, fused_gpu.source().replace(right, wrong))
+    with pytest.raises(AssertionError, match=shows):
+        make(*problem(), card=Emulation(0, broken)).train(0, 1)
+
+
+@pytest.mark.parametrize("most", [1, 3, 5])
+@pytest.mark.parametrize(("n", "batch_size"), [(53, 10), (300, 200)])
+def test_a_launch_may_end_anywhere(monkeypatch, n, batch_size, most):
+    arguments = problem(n=n, batch_size=batch_size)
+    whole = make(*arguments)
+    monkeypatch.setattr(fused_gpu, "_FIRST_CHUNKS", most)
+    monkeypatch.setattr(fused_gpu, "_SHORT_S", -1.0)
+    card = Emulation()
+    pieces = make(*arguments, card=card)
+    whole.train(0, 3)
+    pieces.train(0, 3)
+    assert len(card.launches) > 1
+    assert_same(pieces.parameters(), whole.parameters())
+    assert pieces.moving_loss == whole.moving_loss
+
+
+def test_launches_become_as_long_as_they_may(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(fused_gpu.time, "monotonic", lambda: now)
+    card = Emulation()
+
+    def delay(arguments):
+        nonlocal now
+        now += 0.001 * arguments[-1]  # a millisecond a chunk
+
+    card.delay = delay
+    make(*problem(n=500, batch_size=1, every=100), card=card).train(0, 20)
+    taken = [0.001 * launch[-1] for launch in card.launches]
+    assert all(took <= 0.256 for took in taken)
+    assert taken[-1] < 0.2 < sum(taken)
+    card.launches.clear()
+    now = 0.0
+    card.delay = lambda arguments: None
+    make(*problem(n=500, batch_size=1, every=100), card=card).train(0, 20)
+    assert len(card.launches) <= 6
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_going_on_from_saved_parameters_changes_nothing(activation):
+    arguments = problem(n=53, activation=activation, every=4)
+    whole, half, other = make(*arguments), make(*arguments), make(*arguments)
+    whole.train(0, 6)
+    half.train(0, 3)
+    other.train(20, 25)
+    other.load(half.parameters(), half.moving_loss)
+    other.train(3, 6)
+    assert_same(whole.parameters(), other.parameters())
+    assert whole.moving_loss == other.moving_loss
+
+
+def test_a_restart_with_another_seed_is_a_run_of_that_seed():
+    config, x, y, parameters = problem(n=53)
+    other, restarted = make(replace(config, seed=5), x, y, parameters), make(config, x, y, parameters)
+    other.train(0, 2)
+    restarted.train(0, 2)
+    assert distance(restarted.parameters(), other.parameters()) > 0
+    restarted.load(parameters, math.nan, 5)
+    restarted.train(0, 2)
+    assert_same(restarted.parameters(), other.parameters())
+
+
+def test_an_engine_starts_from_what_it_is_given():
+    config, x, y, parameters = problem()
+    fresh = make(config, x, y, parameters)
+    assert_same(fresh.parameters(), parameters)
+    assert math.isnan(fresh.moving_loss)
+    fresh.train(0, 0)
+    assert_same(fresh.parameters(), parameters)
+    goes_on = make(config, x, y, parameters, 5.0)
+    goes_on.train(0, 1)
+    expected = oracle.train(config, x, y, parameters, range(1), moving_loss=5.0)[1]
+    assert goes_on.moving_loss == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("largest", range(3))
+def test_large_outputs_do_not_overflow_the_loss(largest):
+    config, x, y, parameters = problem(layers=(2, 3), activation="relu", lr=1e-9)
+    weight, bias = parameters[-1]
+    huge = [*parameters[:-1], (weight, bias + np.float32(200) * (np.arange(3) == largest))]
+    trained = make(config, x, y, huge)
+    trained.train(0, 1)
+    assert trained.moving_loss == pytest.approx(oracle.train(config, x, y, huge, range(1))[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_net_of_nan_stays_nan(activation):
+    config, x, y, parameters = problem(activation=activation)
+    trained = make(config, x, y, [(weight * np.nan, bias) for weight, bias in parameters])
+    trained.train(0, 2)
+    assert np.isnan(flat(trained.parameters())).all()
+    assert math.isnan(trained.moving_loss)
+
+
+def test_a_net_fits_or_is_refused_with_its_size():
+    random.seed(3)
+    fitted = 0
+    for _ in range(300):
+        widths = [INPUTS, *(random.choice([1, 2, 5, 30, 90, 300]) for _ in range(random.randint(1, 4)))]
+        batch = random.choice([1, 10, 77, 500, 100_000])
+        try:
+            plan = fused_gpu.plan(widths, batch)
+        except EngineError:
+            assert fused_gpu.parameter_count(widths) * 4 + 8 * sum(widths) > 48_000
+            continue
+        fitted += 1
+        assert plan.shared_bytes <= 48 * 1024
+        assert 1 <= plan.chunk <= min(batch, plan.stride, plan.threads)
+        assert plan.threads % 32 == 0 and 32 <= plan.threads <= 512
+    assert 30 < fitted < 290
+
+
+def test_the_largest_net_that_fits_trains():
+    size = next(n for n in range(200, 60, -1) if fits((INPUTS, n, n, 2)))
+    assert 90 < size < 110
+    assert_epochs_match(problem(n=9, layers=(size, size, 2), batch_size=4, init_sigma=0.1))
+
+
+def fits(widths):
+    try:
+        return fused_gpu.plan(widths, 4)
+    except EngineError:
+        return None

@@ -1,0 +1,208 @@
+"""`ibtui doctor`, on this machine and on machines that lack things."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ibtui import doctor
+from ibtui.training import cuda, mxnet_runtime
+
+
+def ibtui_doctor(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "ibtui", "doctor", *arguments],
+        capture_output=True,
+        timeout=170,
+        env={key: value for key, value in (os.environ | environment).items() if value is not None},
+    )
+
+
+def assert_readable(output):
+    lines = output.decode("ascii").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 45
+    assert "Traceback" not in output.decode()
+    return lines
+
+
+def test_this_machine_can_run_on_its_cpu(tmp_path):
+    run = [sys.executable, "-m", "ibtui", "doctor", "--ctx", "cpu"]
+    bare = {"PYTHONPATH": os.environ["PYTHONPATH"]}  # no home, no terminal, no locale
+    done = subprocess.run(run, capture_output=True, env=bare, cwd=tmp_path, timeout=170)
+    lines = assert_readable(done.stdout)
+    assert done.returncode == 0, done.stdout.decode()
+    assert lines[-1].startswith("--ctx cpu") or lines[-2].startswith("--ctx cpu")
+    assert done.stderr == b""
+    for label in (
+        "Python",
+        "NumPy",
+        "Numba",
+        "MXNet",
+        "CUDA libraries",
+        "NVIDIA driver",
+        "GPU",
+        "terminal",
+        "compiled",
+    ):
+        assert any(line.startswith(label) for line in lines), label
+
+
+@pytest.mark.skipif(mxnet_runtime.has_driver(), reason="this machine has an NVIDIA driver")
+def test_a_gpu_that_cannot_be_had_is_a_problem_with_a_fix(tmp_path):
+    cache = str(tmp_path / "caché")
+    bare = {"LC_ALL": "C", "LANG": None, "TERM": None, "PYTHONIOENCODING": "ascii", "NUMBA_CACHE_DIR": cache}
+    done = ibtui_doctor("--ctx", "gpu0", **bare)
+    text = " ".join(b" ".join(done.stdout.split()).decode("ascii").split())
+    assert_readable(done.stdout)
+    assert done.returncode == 1
+    assert "--ctx gpu0 ! cannot train" in text
+    assert "cach\\xe9" in text.replace(" ", "")
+    assert "fix: ibtui --ctx cpu --engine fused" in text
+
+
+def test_a_device_that_is_none_is_wrong_usage():
+    done = ibtui_doctor("--ctx", "tpu0")
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"--ctx tpu0" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("broken", [["mxnet", "numba"], ["numpy"]], ids=str)
+def test_a_package_that_ends_the_process_is_a_finding(broken, tmp_path):
+    for name in broken:
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        (tmp_path / "broken" / name / "__init__.py").write_text("import os; os.abort()")
+    path = os.pathsep.join([str(tmp_path / "broken"), os.environ["PYTHONPATH"]])
+    done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=path)
+    lines = assert_readable(done.stdout)
+    for name in broken:
+        label = {"mxnet": "MXNet", "numpy": "NumPy", "numba": "Numba"}[name]
+        assert any(line.startswith(f"{label:15} !  ") for line in lines), done.stdout.decode()
+    assert done.returncode == 1
+    assert b"ended the process" in done.stdout
+
+
+def test_asking_imports_nothing_that_could_end_the_process():
+    code = "import sys, ibtui.doctor; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert not loaded & {"numpy", "numba", "mxnet", "pynvml", "textual"}
+
+
+# What is made of the answers.
+
+CARD = {"name": "NVIDIA H100 (9.0)", "capability": [9, 0], "gib": 79.6}
+OLD_CARD = {"name": "NVIDIA T4 (7.5)", "capability": [7, 5], "gib": 15.0}
+TOLD = {
+    "numpy": ([{"version": "1.26.4", "path": "/site/numpy"}], ""),
+    "numba": ([{"version": "0.68.1", "path": "/site/numba"}], ""),
+    "mxnet": ([{"build": "mxnet-cu112 1.9.1", "cuda": True},
+               {"version": "1.9.1 (CUDA)", "path": "/site/mxnet"}], ""),
+    "libraries": ([
+        {"soname": "libcudart.so.11.0", "wheel": "nvidia-cuda-runtime-cu11",
+         "path": "/site/nvidia/cuda_runtime/lib/libcudart.so.11.0", "error": ""},
+        {"soname": "libcublas.so.11", "wheel": "nvidia-cublas-cu11",
+         "path": "/usr/lib/libcublas.so.11", "error": ""},
+    ], ""),
+    "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
+    "gluon": ([{"failure": "MXNet has machine code for 5.0 to 8.9"}], ""),
+    "fused": ([{"failure": ""}], ""),
+    "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
+}  # fmt: skip
+
+
+def examined(monkeypatch, ctx="gpu0", **told):
+    answers = TOLD | told
+    statements = {statement: name for name, statement in doctor._QUESTIONS.items()}
+    monkeypatch.setattr(doctor, "ask", lambda statement, *_: answers[statements[statement]])
+    findings, runs = doctor.examine(ctx)
+    lines = doctor.render(findings, 80)
+    assert max(map(len, lines)) <= 80
+    return "\n".join(" ".join(line.split()) for line in lines), runs
+
+
+def test_a_gpu_box_is_described(monkeypatch):
+    text, runs = examined(monkeypatch)
+    assert runs
+    for part in (
+        "CUDA libraries ok /site/", "ok nvidia/cuda_runtime/lib/libcudart.so.11.0",
+        "ok /usr/lib/libcublas.so.11",
+        "NVIDIA driver ok 535.1, for CUDA up to 12.2", "gpu0 ok NVIDIA H100 (9.0), 80 GiB; runs: fused",
+        "gluon does not run: MXNet has machine code",
+        "gpu1 - NVIDIA T4 (7.5), 15 GiB; by its capability: gluon, fused",
+        "--ctx gpu0 ok trains: fused on gpu0; on NVIDIA H100 (9.0)",
+    ):  # fmt: skip
+        assert part in text, text
+    assert "fix:" not in text.partition("NumPy")[2].partition("terminal")[0]
+
+
+def test_what_is_missing_is_named_with_its_fix(monkeypatch):
+    lost = {"soname": "libcudnn.so.8", "wheel": "nvidia-cudnn-cu11", "path": "", "error": "cannot open"}
+    text, runs = examined(
+        monkeypatch,
+        libraries=([lost], ""),
+        driver=([{"version": "470.1"}, {"cuda": [11, 4], "cards": []}], ""),
+        run=([{"choice": "fused on gpu0", "why": ""}, {"failure": "--ctx gpu0: out of luck"}], ""),
+    )
+    assert not runs
+    assert "CUDA libraries ! libcudnn.so.8 is missing" in text
+    assert "nvidia-cudnn-cu11 brings it" in text.replace("\n", " ")
+    assert "NVIDIA driver ! 470.1, for CUDA up to 11.4" in text and "driver 520" in text
+    assert "--ctx gpu0 ! cannot train: out of luck" in text
+
+
+def test_processes_that_say_nothing_are_findings(monkeypatch):
+    silent = ([], "status -6")
+    text, runs = examined(monkeypatch, **dict.fromkeys(TOLD, silent))
+    assert not runs
+    for label in ("NumPy !", "Numba !", "MXNet !", "NVIDIA driver !", "--ctx gpu0 !"):
+        assert label in text
+    assert text.count("status -6") >= 5
+
+
+@pytest.mark.parametrize(
+    ("environment", "size", "state", "says"),
+    [
+        ({"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}, (120, 40), "ok", "120x40, 256 colours"),
+        ({"TERM": "xterm", "COLORTERM": "truecolor", "LC_ALL": "C.utf8"}, (80, 24), "ok", "16 million"),
+        ({"TERM": "tmux-256color", "TMUX": "/tmp/x", "LANG": "C.UTF-8"}, (100, 30), "ok", "in tmux"),
+        (
+            {"TERM": "screen", "STY": "1.pts", "LC_ALL": "C", "LANG": "C.UTF-8"},
+            (100, 30),
+            "ok",
+            "no Unicode (locale C)",
+        ),
+        ({"TERM": "xterm", "LANG": "C.UTF-8"}, (60, 20), "!", "80x24"),
+        ({"TERM": "dumb", "LANG": "C.UTF-8"}, (100, 30), "!", "TERM is dumb"),
+        ({}, None, "-", "none here"),
+    ],
+)
+def test_the_terminal_is_described(environment, size, state, says):
+    finding = doctor._terminal(environment, size)
+    assert finding.state == state
+    assert says in f"{finding.text} {finding.fix}"
+
+
+def test_the_cache_is_where_numba_keeps_it(tmp_path, monkeypatch):
+    given = tmp_path / "given"
+    assert str(given) in doctor._cache({"NUMBA_CACHE_DIR": str(given)}).text
+    monkeypatch.setattr(doctor, "_writeable", lambda folder: folder == tmp_path / "numba")
+    assert str(tmp_path / "numba") in doctor._cache({"XDG_CACHE_HOME": str(tmp_path)}).text
+    monkeypatch.setattr(doctor, "_writeable", lambda folder: False)
+    assert doctor._cache({}).state == "!" and "NUMBA_CACHE_DIR" in doctor._cache({}).fix
+
+
+def test_the_cache_is_found_where_this_numba_put_it():
+    from ibtui.core._compiled import fill_batch_order
+
+    path = fill_batch_order._cache.cache_path
+    found = Path(doctor._cache(os.environ).text.partition(" (")[0])
+    assert Path(path) == found or found in Path(path).parents
+
+
+def test_text_from_outside_cannot_reach_the_terminal_raw():
+    lines = doctor.render([doctor.Finding("MXNet", "!", "broken \x1b[31m by a\nlibrary")], 80)
+    assert "\x1b" not in "".join(lines)
+    assert cuda.plain("a\x1b") == "a\x1b"  # made printable where it is printed
