@@ -1,0 +1,93 @@
+"""A process for each package that trains: none sees another's threads, and a crash of one is a line.
+
+The parent asks on the child's standard input, a line each of JSON, and the child answers on its standard
+output; what libraries print goes to the standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from .contenders import CONTENDERS, Train
+
+ENOUGH_S = 0.1
+"""A timed stretch of epochs is meant to take so long."""
+
+
+class GoneError(Exception):
+    """The child has ended, and why."""
+
+
+class Child:
+    """The parent's end.
+
+    Parameters
+    ----------
+    package : str
+        Whose contenders it gets ready, as they are asked for.
+    """
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ibtui.bench.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    def ask(self, contender: str, epochs: int) -> float:
+        """Seconds that these epochs took; `GoneError` where the child cannot say."""
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps([contender, epochs]) + "\n")
+            process.stdin.flush()
+            answer: dict[str, Any] = json.loads(process.stdout.readline())
+        except (OSError, ValueError):
+            raise GoneError(f"its process ended with status {process.wait()}") from None
+        if "error" in answer:
+            raise GoneError(str(answer["error"]))
+        return float(answer["seconds"])
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def main() -> None:
+    """Answer until the standard input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    ready: dict[str, Train] = {}
+    known = {contender.key: contender.prepare for contender in CONTENDERS}
+    done = 0
+    for line in sys.stdin:
+        key, epochs = json.loads(line)
+        try:
+            if key not in ready:
+                ready[key] = known[key]()
+            began = time.perf_counter()
+            ready[key](done, done + epochs)
+            answer: dict[str, object] = {"seconds": time.perf_counter() - began}
+            done += epochs
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Ways to train the default experiment that people would use instead, and ibtui's own, for comparison.
+
+Each contender is a function that gets the experiment ready and returns `train(start, stop)`, which returns
+when those epochs are trained. The loops are written for the bench, in the style of each library's tutorials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ..config import RunConfig
+from ..core.seeding import initial_parameters
+from ..measuring import make_dataset
+
+Train = Callable[[int, int], Any]
+
+CONFIG = RunConfig(ctx="cpu")
+BATCH, RATE, SIGMA = CONFIG.batch_size, CONFIG.lr, CONFIG.init_sigma
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to train."""
+
+    key: str
+    name: str
+    package: str
+    """The module that it needs; contenders of one package share a process."""
+    prepare: Callable[[], Train]
+
+
+def _data() -> tuple[Any, Any]:
+    """The half of the points that trains: float32 (500, 2) and labels."""
+    dataset = make_dataset(CONFIG)
+    return np.array(dataset.x), np.array(dataset.y)
+
+
+def _parameters() -> Any:
+    return initial_parameters(CONFIG.layers, sigma=SIGMA, seed=CONFIG.seed)
+
+
+def _engine(make: Callable[..., Any]) -> Train:
+    engine = make(*_data(), _parameters())
+    train: Train = engine.train
+    return train
+
+
+def fused() -> Train:
+    """The fused engine."""
+    from ..training.fused import FusedEngine
+
+    return _engine(lambda *arrays: FusedEngine(CONFIG, *arrays))
+
+
+def gluon() -> Train:
+    """The Gluon engine: an epoch as graphs."""
+    from ..training.gluon import GluonEngine
+
+    return _engine(lambda *arrays: GluonEngine(CONFIG, "cpu", *arrays))
+
+
+def gluon_trainer() -> Train:
+    """The Gluon engine's reference: a hybridised net, autograd and Trainer."""
+    from ..training.gluon import GluonTrainerEngine
+
+    return _engine(lambda *arrays: GluonTrainerEngine(CONFIG, "cpu", *arrays))
+
+
+def tutorial(evaluating: bool) -> Train:
+    """A loop as a newcomer to Gluon would write it: DataLoader, autograd, Trainer, accuracy by a metric."""
+    from ..training import mxnet_runtime
+
+    mx = mxnet_runtime.load()
+    gluon, autograd = mx.gluon, mx.autograd
+    x, y = _data()
+    points = gluon.data.ArrayDataset(x, y.astype(np.float32))
+    training = gluon.data.DataLoader(points, batch_size=BATCH, shuffle=True)
+    checking = gluon.data.DataLoader(points, batch_size=BATCH)
+    net = gluon.nn.Sequential()
+    for units in CONFIG.layers:
+        net.add(gluon.nn.Dense(units, activation="tanh"))
+    net.initialize(mx.init.Normal(SIGMA))
+    criterion = gluon.loss.SoftmaxCrossEntropyLoss()
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": RATE})
+
+    def accuracy() -> float:
+        metric = mx.metric.Accuracy()
+        for points, labels in checking:
+            metric.update(preds=net(points), labels=labels)
+        return float(metric.get()[1])
+
+    def train(start: int, stop: int) -> None:
+        for _ in range(start, stop):
+            total = 0.0
+            for points, labels in training:
+                with autograd.record():
+                    loss = criterion(net(points), labels)
+                loss.backward()
+                trainer.step(len(labels))
+                total += float(loss.mean().asscalar())
+            if evaluating:
+                accuracy()
+
+    return train
+
+
+def torch_eager() -> Train:
+    """PyTorch, eager, on tensors in memory and one thread, its fastest on arrays as small as these."""
+    torch: Any = import_module("torch")
+
+    torch.set_num_threads(1)
+    x, y = map(torch.as_tensor, _data())
+    layers: list[Any] = []
+    for before, units in zip((x.shape[1], *CONFIG.layers), CONFIG.layers, strict=False):
+        layers += [torch.nn.Linear(before, units), torch.nn.Tanh()]
+    net = torch.nn.Sequential(*layers)
+    criterion = torch.nn.CrossEntropyLoss()
+    optimiser = torch.optim.SGD(net.parameters(), lr=RATE)
+
+    def train(start: int, stop: int) -> None:
+        for _ in range(start, stop):
+            for batch in torch.randperm(len(x)).split(BATCH):
+                optimiser.zero_grad()
+                criterion(net(x[batch]), y[batch]).backward()
+                optimiser.step()
+
+    return train
+
+
+def jax_scan(over_epochs: bool) -> Train:
+    """JAX: a compiled scan over an epoch's batches, or over epochs and their batches.
+
+    The orders are drawn by NumPy, a few microseconds each: JAX's own permutation takes several times as long.
+    """
+    jax: Any = import_module("jax")
+    jnp: Any = import_module("jax.numpy")
+    lax = jax.lax
+    x, y = map(jnp.asarray, _data())
+    random = np.random.default_rng(CONFIG.seed)
+    n, classes = len(x), CONFIG.layers[-1]
+
+    def loss(parameters: Any, batch: Any) -> Any:
+        t, labels = batch
+        for weights, biases in parameters:
+            t = jnp.tanh(t @ weights.T + biases)
+        return -(jax.nn.log_softmax(t) * jax.nn.one_hot(labels, classes)).sum(axis=1).mean()
+
+    def step(parameters: Any, batch: Any) -> Any:
+        gradients = jax.grad(loss)(parameters, batch)
+        return jax.tree.map(lambda p, g: p - RATE * g, parameters, gradients), None
+
+    def epoch(parameters: Any, order: Any) -> Any:
+        batches = x[order].reshape(-1, BATCH, x.shape[1]), y[order].reshape(-1, BATCH)
+        return lax.scan(step, parameters, batches)
+
+    state = jax.tree.map(jnp.asarray, _parameters())
+    one_epoch = jax.jit(lambda parameters, order: epoch(parameters, order)[0])
+    all_epochs = jax.jit(lambda parameters, orders: lax.scan(epoch, parameters, orders)[0])
+
+    def by_epoch(start: int, stop: int) -> None:
+        nonlocal state
+        for _ in range(start, stop):
+            state = one_epoch(state, random.permutation(n))
+        jax.block_until_ready(state)
+
+    def at_once(start: int, stop: int) -> None:
+        nonlocal state
+        orders = np.tile(np.arange(n, dtype=np.int32), (stop - start, 1))
+        state = jax.block_until_ready(all_epochs(state, random.permuted(orders, axis=1)))
+
+    return at_once if over_epochs else by_epoch
+
+
+BASE = "fused"
+SLOWEST = "tutorial"
+CONTENDERS = (
+    Contender("tutorial", "Gluon as in tutorials, evaluating", "mxnet", lambda: tutorial(True)),
+    Contender("plain", "Gluon as in tutorials, not evaluating", "mxnet", lambda: tutorial(False)),
+    Contender("trainer", "Gluon, hybridised, arrays in memory", "mxnet", gluon_trainer),
+    Contender("torch", "PyTorch, eager", "torch", torch_eager),
+    Contender("gluon", "ibtui, Gluon engine", "mxnet", gluon),
+    Contender("jax", "JAX, a scan over an epoch", "jax", lambda: jax_scan(False)),
+    Contender("jax_all", "JAX, one scan over epochs and batches", "jax", lambda: jax_scan(True)),
+    Contender("fused", "ibtui, fused engine", "numba", fused),
+)

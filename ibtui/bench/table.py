@@ -1,0 +1,55 @@
+"""The bench's rows as tables for people."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from . import GROUPS
+from .rows import Report, cells
+
+_TITLES = {
+    "training": "training: the default experiment, 500 points, batch 10, four tanh layers of two",
+    "measurement": "measurement",
+    "scaling": "scaling",
+    "watching": "watching a worker on the fused engine, without a limit to its pace",
+    "screen": "screen at 120x40",
+    "runs": "whole runs: 2,000 epochs, 201 measurements",
+}
+_WIDTH = 150
+
+
+def show(report: Report, file: TextIO) -> None:
+    """Print it."""
+    width = None if file.isatty() or os.environ.get("COLUMNS") else _WIDTH
+    console = Console(file=file, width=width, highlight=False)
+    m = report.machine
+    versions = ", ".join(f"{name} {version}" for name, version in m["packages"].items())
+    console.print(Text(f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {m['system']}"))
+    console.print(Text(f"Python {m['python']}, {versions}"))
+    console.print(
+        Text("medians (percentiles where said), first and third quartiles; ratios are taken round by round")
+    )
+    if report.quick:
+        console.print(Text("--quick: these figures are rough, and whole runs are of 50 epochs"))
+    for group in GROUPS:
+        rows = [row for row in report.rows if row.group == group]
+        if rows:
+            table = Table(title=_TITLES[group], title_justify="left", box=box.SIMPLE_HEAD)
+            table.add_column("")
+            table.add_column("median", justify="right", no_wrap=True)
+            table.add_column("quartiles", justify="right", no_wrap=True)
+            table.add_column("ratio", justify="right", no_wrap=True)
+            table.add_column("target")
+            for row in rows:
+                table.add_row(*map(Text, (row.name, *cells(row))))
+            console.print(table)
+    for name, why in report.absent.items():
+        console.print(Text(f"left out: {name}: {why}"))
+    for group, why in report.failed.items():
+        console.print(Text(f"broke off: {group}: {why}"))

@@ -1,0 +1,135 @@
+"""The bench: that every figure is there, not what it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import math
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ibtui import bench
+from ibtui.bench.child import Child, GoneError
+from ibtui.bench.contenders import CONTENDERS
+from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most, cells, significant
+from ibtui.bench.setting import Setting
+from ibtui.bench.table import show
+from ibtui.cli import main
+
+LEAST_ROWS = {"training": 1, "measurement": 4, "scaling": 18, "watching": 4, "screen": 11, "runs": 1}
+OPTIONAL = {"mxnet", "torch", "jax", "sklearn"}
+
+
+def quick(group: str, said: list[str]) -> Report:
+    return bench.measured([group], Setting(rounds=2, share=0.05, say=said.append))
+
+
+def table_of(report: Report) -> str:
+    out = io.StringIO()
+    show(report, out)
+    return out.getvalue()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("group", bench.GROUPS)
+@pytest.mark.filterwarnings("default")
+def test_every_row_is_there_and_the_json_says_the_same_as_the_table(group: str) -> None:
+    said: list[str] = []
+    report = quick(group, said)
+    assert said
+    assert not report.failed
+    assert len(report.rows) >= LEAST_ROWS[group]
+    plain: dict[str, Any] = json.loads(json.dumps(report.to_json()))
+    names = [row.name for row in report.rows]
+    assert [row["name"] for row in plain["rows"]] == names
+    assert len(set(names)) == len(names)
+    for row in plain["rows"]:
+        assert row["group"] == group
+        for spread in filter(None, (row, row["ratio"])):
+            assert all(0 < spread[key] < math.inf for key in ("median", "low", "high", "repeats"))
+    assert plain["quick"] is True
+    table = table_of(report)
+    assert report.machine["cpu"] in table
+    assert all(row.name in table and cells(row)[0] in table for row in report.rows)
+
+
+def test_what_is_not_installed_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in OPTIONAL else found(name))
+    report = quick("training", [])
+    assert [row.name for row in report.rows] == ["ibtui, fused engine"]
+    assert report.absent == dict.fromkeys(("mxnet", "torch", "jax"), "not installed")
+    assert "left out: torch: not installed" in table_of(report)
+
+
+def test_a_contender_that_fails_says_why_in_one_line() -> None:
+    child = Child("nothing")
+    try:
+        with pytest.raises(GoneError, match="KeyError"):
+            child.ask("nothing", 1)
+    finally:
+        child.close()
+
+
+def test_a_group_that_breaks_off_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(report: Report, setting: Setting) -> None:
+        raise RuntimeError("no terminal")
+
+    monkeypatch.setattr("ibtui.bench.screen.measure", broken)
+    monkeypatch.setattr(
+        "ibtui.bench.whole.measure", lambda report, setting: report.absent.update(gluon="gone")
+    )
+    report = bench.measured(["screen", "runs"], Setting(rounds=1, share=0.1, say=print))
+    assert report.failed == {"screen": "RuntimeError: no terminal"}
+    assert "broke off: screen: RuntimeError: no terminal" in table_of(report)
+    assert report.absent == {"gluon": "gone"}
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    ratio = Spread.of_ratios([2.0, 200.0, 4.0], [1.0, 100.0, 2.0])
+    assert (ratio.median, ratio.low, ratio.high, ratio.repeats) == (2.0, 2.0, 2.0, 3)
+
+
+def test_a_spread_is_the_median_and_the_quartiles() -> None:
+    assert Spread.of([5, 1, 2, 3, 4]) == Spread(3, 2, 4, 5)
+    assert Spread.of([7]) == Spread(7, 7, 7, 1)
+
+
+def test_targets_are_held_against_the_median() -> None:
+    value = Spread.of([1.0, 2.0, 9.0])
+    assert at_most(value, 2, "ms") == Target("at most 2 ms", True)
+    assert not at_most(value, 1.9, "ms").met
+    assert at_least(value, 2, "others").met
+    assert not at_least(value, 2.1, "others").met
+
+
+def test_what_is_no_figure_gets_into_no_table() -> None:
+    with pytest.raises(ValueError, match="no figure"):
+        Row("runs", "a run", Spread.of([math.nan]), "s")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.01789, "0.0179"), (0.5, "0.500"), (9.999, "10.00"), (123.4, "123"), (35556.5, "35,556")],
+)
+def test_figures_have_three_digits(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+def test_the_command_line_knows_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "nonsense"]) == 2
+    assert "measurement" in capsys.readouterr().err
+
+
+def test_asking_for_the_bench_imports_nothing_heavy() -> None:
+    code = "import sys, ibtui.bench, ibtui.bench.contenders; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert not loaded & {"numba", "mxnet", "textual", "rich", "torch", "jax", "sklearn"}
+
+
+def test_contenders_are_told_apart() -> None:
+    assert len({c.key for c in CONTENDERS}) == len({c.name for c in CONTENDERS}) == len(CONTENDERS)
