@@ -409,7 +409,7 @@ def test_a_picture_has_the_colours_of_the_screen(folder, tmp_path, capsys):
 
 def test_without_matplotlib_the_extra_is_named(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "ibtui[report]" in refused(capsys, folder / "a.npz", "--out", tmp_path / "x.png")
+    assert ".[report]" in refused(capsys, folder / "a.npz", "--out", tmp_path / "x.png")
     assert run(capsys, folder / "a.npz", "--out", tmp_path / "x.csv")[0] == 0
 
 

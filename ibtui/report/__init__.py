@@ -129,7 +129,9 @@ def _check_outs(outs: Sequence[str], force: bool) -> None:
         if _kind(path) not in PICTURES + TABLES:
             raise UsageError(f"--out {printable(path)}: must end in .png, .svg, .pdf, .csv or .json")
         if _kind(path) in PICTURES and importlib.util.find_spec("matplotlib") is None:
-            raise UsageError(f"--out {printable(path)}: needs matplotlib; pip install 'ibtui[report]'")
+            raise UsageError(
+                f"--out {printable(path)}: needs matplotlib; pip install '.[report]' in ibtui's folder"
+            )
         check_writable(path, force=force)
 
 

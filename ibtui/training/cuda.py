@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ibtui.errors import EngineError
 
-EXTRA = "pip install 'ibtui[cu112]'"
+EXTRA = "pip install '.[cu112]' in ibtui's folder"
 
 MACHINE_CODE = ((5, 0), (8, 9))
 """Compute capabilities that MXNet 1.9.1 for CUDA has machine code for: sm_50, 60, 70, 80 and 86, no PTX."""

@@ -24,7 +24,7 @@ Parameters = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 Labels = NDArray[np.integer[Any]]
 """Class of each sample, from 0 to the last layer's width - 1."""
 
-CPU_EXTRA = "pip install 'ibtui[cpu]'"
+CPU_EXTRA = "pip install '.[cpu]' in ibtui's folder"
 CUDA_EXTRA = cuda.EXTRA
 
 INPUTS = 2

@@ -102,7 +102,9 @@ def load() -> Any:
     """
     build = installed()
     if build is None:
-        raise EngineError("MXNet is not installed: pip install 'ibtui[cpu]', or ibtui[cu112] for a CUDA GPU")
+        raise EngineError(
+            "MXNet is not installed: pip install '.[cpu]' in ibtui's folder, or '.[cu112]' for a CUDA GPU"
+        )
     try:
         if build.cuda is not False:
             _load_cuda(build)
@@ -115,7 +117,7 @@ def load() -> Any:
 
 
 def _load_cuda(build: Build) -> None:
-    """Load what a CUDA build links, from the wheels that `ibtui[cu112]` brings or from the system."""
+    """Load what a CUDA build links, from the wheels that the extra `cu112` brings or from the system."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Where no package says which build it is, a CPU build needs none of it: its import tells.
@@ -127,7 +129,7 @@ def _why_not(build: Build, error: Exception) -> str:
     if isinstance(error, OSError) and "libcuda.so" in str(error):
         return (
             f"{build} is a CUDA build and finds no NVIDIA driver (libcuda.so.1): "
-            "install the driver, or the CPU build: pip install 'ibtui[cpu]'"
+            "install the driver, or the CPU build: pip install '.[cpu]' in ibtui's folder"
         )
     reason = build.obstacle or " ".join(f"{type(error).__name__}: {error}".split())
     return f"{build} cannot be imported: {reason}; --engine fused needs no MXNet"

@@ -32,9 +32,9 @@ def no_gpu():
     """Why there is no GPU to test with; empty: there is one."""
     build = mxnet_runtime.installed()
     if build is None:
-        return "MXNet is not installed: pip install 'ibtui[cu112]'"
+        return "MXNet is not installed: pip install '.[cu112]' in ibtui's folder"
     if build.cuda is False:
-        return f"{build} is the CPU build: pip install 'ibtui[cu112]'"
+        return f"{build} is the CPU build: pip install '.[cu112]' in ibtui's folder"
     if build.obstacle:
         return build.obstacle
     found = mxnet_runtime.probe("gpu0")

@@ -58,7 +58,9 @@ def test_a_wheel_has_its_library_where_it_is_looked_for(library):
 def test_libraries_that_are_not_there_are_named_with_what_brings_them():
     found = cuda.preload([cuda.Library("libnosuch.so.3", "nosuch-cu11", "nosuch")])
     assert found[0].path == "" and "libnosuch.so.3" in found[0].error
-    assert cuda.missing(found) == "lacks libnosuch.so.3 (nosuch-cu11): pip install 'ibtui[cu112]'"
+    assert (
+        cuda.missing(found) == "lacks libnosuch.so.3 (nosuch-cu11): pip install '.[cu112]' in ibtui's folder"
+    )
     assert cuda.missing([]) == ""
 
 

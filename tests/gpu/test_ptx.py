@@ -14,7 +14,7 @@ from .emulation import signature
 NVRTC = next(library for library in cuda.LIBRARIES if library.folder == "cuda_nvrtc")
 pytestmark = pytest.mark.skipif(
     not cuda.wheel_path(NVRTC),
-    reason=f"{NVRTC.wheel} is not installed: it is in ibtui[test], for Linux x86-64",
+    reason=f"{NVRTC.wheel} is not installed: it is in the extra test, for Linux x86-64",
 )
 PTX_TYPES = {"float": "f32", "int": "u32"}
 

@@ -97,10 +97,10 @@ def test_the_status_line_says_why_the_fused_engine_is_on_the_gpu(machine):
 @pytest.mark.parametrize(
     ("build", "probe", "fused", "asked", "says"),
     [
-        (None, None, None, {"engine": "gluon"}, ["--engine gluon", "not installed", "ibtui[cpu]", "[cu112]"]),
-        (None, None, None, {"ctx": "gpu0"}, ["--ctx gpu0", "not installed", "ibtui[cu112]"]),
-        (CPU, WORKS, None, {"ctx": "gpu0"}, ["--ctx gpu0", "mxnet 1.9.1 is the CPU build", "ibtui[cu112]"]),
-        (CPU, WORKS, None, {"ctx": "gpu0", "engine": "fused"}, ["--ctx gpu0", "CPU build", "ibtui[cu112]"]),
+        (None, None, None, {"engine": "gluon"}, ["--engine gluon", "not installed", ".[cpu]", "[cu112]"]),
+        (None, None, None, {"ctx": "gpu0"}, ["--ctx gpu0", "not installed", ".[cu112]"]),
+        (CPU, WORKS, None, {"ctx": "gpu0"}, ["--ctx gpu0", "mxnet 1.9.1 is the CPU build", ".[cu112]"]),
+        (CPU, WORKS, None, {"ctx": "gpu0", "engine": "fused"}, ["--ctx gpu0", "CPU build", ".[cu112]"]),
         (NO_DRIVER, None, None, {"ctx": "gpu0"}, ["--ctx gpu0", "driver"]),
         (NO_DRIVER, None, None, {"engine": "gluon"}, ["--engine gluon", "driver", "--engine fused"]),
         (CUDA, WORKS, None, {"ctx": "gpu3"}, ["--ctx gpu3", "no such GPU", "gpu0"]),
@@ -166,7 +166,7 @@ def test_a_process_that_dies_is_an_answer(monkeypatch):
     [
         (
             OSError("libcuda.so.1: cannot open shared object file: No such file"),
-            ["libcuda.so.1", "ibtui[cpu]"],
+            ["libcuda.so.1", ".[cpu]"],
         ),
         (AttributeError("module 'numpy' has no attribute\n'float_'"), ["AttributeError", "--engine fused"]),
     ],
