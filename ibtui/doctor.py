@@ -27,7 +27,8 @@ from .training.asking import ask, tell
 
 WIDTH = 80
 _MARGIN = 19
-_EXTRAS = f"for Gluon, pip install '.[cpu]' in ibtui's folder; for an NVIDIA GPU, {cuda.EXTRA}"
+_CPU_EXTRA = "pip install '.[cpu]' in ibtui's folder"
+_EXTRAS = f"for Gluon, {_CPU_EXTRA}; for an NVIDIA GPU, {cuda.EXTRA}"
 _OLD_DRIVER = (11, 8)
 """CUDA of the oldest driver that takes kernels compiled by CUDA 11.8 at run time."""
 
@@ -211,12 +212,12 @@ def _mxnet(told: Mapping[str, Any], error: str) -> Finding:
     why = told.get("obstacle") or told.get("failure") or f"ended the process that imports it: {error}"
     name = build.partition(" ")[0]
     text = f"{build}: {why.removeprefix(f'{build} ').removeprefix(f'{name} ')}"
-    cpu = f"pip uninstall {name}, then pip install '.[cpu]' in ibtui's folder, where there is no GPU; or --engine fused"
+    cpu = f"where there is no GPU, pip uninstall {name}, then {_CPU_EXTRA}; or --engine fused"
     return Finding(
         "MXNet",
         PROBLEM,
         text,
-        cpu if told.get("cuda") else "pip install --force-reinstall '.[cpu]' in ibtui's folder",
+        cpu if told.get("cuda") else _CPU_EXTRA.replace("install", "install --force-reinstall"),
     )
 
 
