@@ -17,11 +17,11 @@ def loaded(statement: str) -> set[str]:
     ("statement", "forbidden"),
     [
         ("import ibtui.cli", {"numpy", "numba", "mxnet", "textual", "rich", "plotext"}),
-        ("import ibtui.core.information, ibtui.core.dimension, ibtui.core.datasets", {"numba", "mxnet", "textual"}),
+        ("import ibtui.core.information, ibtui.core.dimension", {"numba", "mxnet", "textual"}),
         ("import ibtui.record, ibtui.training.trainer", {"numba", "mxnet", "textual", "plotext"}),
         ("import ibtui.ui.app, ibtui.worker.client", {"numba", "mxnet", "plotext", "matplotlib"}),
         ("import ibtui.worker.process", {"numba", "mxnet", "textual", "rich", "plotext"}),
     ],
-)  # fmt: skip
+)
 def test_nothing_is_loaded_before_it_is_needed(statement, forbidden):
     assert not loaded(statement) & forbidden

@@ -86,10 +86,24 @@ def test_a_signal_saves_what_is_there(number, status):
     assert [p.name for p in Path().iterdir() if p.name != "run.npz"] == []
 
 
-def test_going_on_gives_the_same_bytes_as_one_run():
+@pytest.mark.parametrize("engine", ["fused", "gluon"])
+def test_going_on_gives_the_same_bytes_as_one_run(engine):
+    if engine == "gluon" and importlib.util.find_spec("mxnet") is None:
+        pytest.skip("MXNet is not installed")
+
     def record(epochs: int, name: str, *more: str) -> None:
         done = ibtui(
-            "--engine", "fused", "--samples", "200", "--epochs", str(epochs), "--record", name, *more
+            "--engine",
+            engine,
+            "--ctx",
+            "cpu",
+            "--samples",
+            "200",
+            "--epochs",
+            str(epochs),
+            "--record",
+            name,
+            *more,
         )
         assert (done.returncode, done.stderr) == (0, "")
 

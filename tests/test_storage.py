@@ -893,8 +893,9 @@ def test_compressed_arrays_may_come_to_so_much_and_no_more(monkeypatch):
 
 def test_the_memory_that_is_free_is_known():
     assert 1 << 20 < reading._memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limited = "import resource, ibtui.storage.reading as s; resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32));"
-    assert int(python(f"{limited} print(s._memory())").stdout) <= 1 << 32
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))"
+    read = "from ibtui.storage import reading; print(reading._memory())"
+    assert int(python(f"{limit}; {read}").stdout) <= 1 << 32
 
 
 def test_a_net_too_large_to_be_measured_on_its_samples_is_refused():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from . import figures
 Array = np.ndarray[Any, Any]
 Line = list[tuple[str, int]]
 """Stretches of text, each with its ink."""
-Ticks = list[tuple[float, str]]
+Ticks = Sequence[tuple[float, str]]
 
 _LINE_ENDS = str.maketrans("┌┐", "├┤")
 _CLASSES = "oxvsdpnz"

@@ -57,6 +57,12 @@ FRAME_S = 1 / 20
 """The least time between two pulls."""
 IDLE_S = 1 / 10
 """The same while nothing changes."""
+PROMPT_S = 1 / 100
+"""The same after a command, until its effect can be seen."""
+EFFECT_S = 0.15
+"""How long a command is given for that."""
+LAG_S = 0.3
+"""How old a picture of the history may be while training goes on."""
 SILENT_S = 2.0
 """From here on a worker that owes an answer is said to be silent."""
 SCATTER_WIDTH = 18
@@ -156,10 +162,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._drawn: list[Drawn] = []
         self._broken: set[str] = set()
         self._asked: float | None = None
-        self._pulled = 0.0
+        self._pulled = self._commanded = -math.inf
+        self._moving = False
         self._timer: Timer | None = None
         self._after_save: tuple[int, Callable[[], None]] | None = None
         self._arranged: object = None
+        self._shown: object = None
         if self._colour_system() in ("16", "none"):
             self.theme = "ansi-dark"
 
@@ -243,11 +251,21 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.view = replace(self.view, row=None)
         self._settle_save(any(notice.severity == "error" for notice in news.notices))
         self.show()
-        moving = news.changes is not None or news.look is not None or news.status.state == "running"
-        self.call_after_refresh(self._pull_later, FRAME_S if moving else IDLE_S)
+        self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
+        if self._period == PROMPT_S:
+            self._pull_later()
+        else:
+            self.call_after_refresh(self._pull_later)
 
-    def _pull_later(self, period: float) -> None:
-        self._timer = self.set_timer(max(0.001, self._pulled + period - time.monotonic()), self._pull)
+    @property
+    def _period(self) -> float:
+        """The least time between two pulls, as things are now."""
+        obeying = self.view.pausing or time.monotonic() - self._commanded < EFFECT_S
+        return PROMPT_S if obeying else FRAME_S if self._moving else IDLE_S
+
+    def _pull_later(self) -> None:
+        left = self._pulled + self._period - time.monotonic()
+        self._timer = self.set_timer(max(0.001, left), self._pull)
 
     def _listen(self) -> None:
         """Once a second: does the worker owe an answer for long?"""
@@ -273,10 +291,33 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.show()
 
     def show(self) -> None:
-        """Have everything drawn that has changed."""
+        """Have everything drawn that has changed.
+
+        Pictures of the whole history are dear, and change little from one frame to the next. While training
+        just goes on they take turns, and otherwise they are drawn when all else is on the screen.
+        """
         self._arrange()
         for widget in self._drawn:
-            widget.show(self.view, self.mirror, self._styles)
+            widget.take(self.view, self.mirror, self._styles)
+        stale = [widget for widget in self._drawn if widget.stale]
+        late = [widget for widget in stale if widget.may_lag]
+        for widget in stale:
+            if not widget.may_lag:
+                widget.redraw()
+        goes_on = views.state_of(self.view, self.mirror) in ("running", "pausing")
+        shown = replace(self.view, pausing=False), self.mirror.run, goes_on
+        if shown == self._shown and goes_on and not self._replaying:
+            for widget in _in_turn(late):
+                widget.redraw()
+        elif late:
+            self.call_after_refresh(self._catch_up)
+        self._shown = shown
+
+    def _catch_up(self) -> None:
+        """Nothing stays behind."""
+        for widget in self._drawn:
+            if widget.stale:
+                widget.redraw()
 
     def _arrange(self) -> None:
         """Which panes there are, and which are on the screen: little of it ever changes."""
@@ -364,6 +405,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self._tell("the worker has gone: c continues from its last checkpoint", "warning")
             return False
         self.client.send(command)
+        self._commanded = time.monotonic()
         self._hurry()
         return True
 
@@ -629,6 +671,13 @@ class IbtuiApp(App[None], inherit_bindings=False):
             reason=self.view.lost or failure,
             exit_status=self.exit_status or int(state in ("failed", "dead") or bool(self.return_code)),
         )
+
+
+def _in_turn(late: Iterable[Drawn]) -> list[Drawn]:
+    """Of widgets that show something old the one that waits longest, and those that wait for too long."""
+    waiting = sorted(late, key=lambda widget: widget.drawn_at)
+    overdue = time.monotonic() - LAG_S
+    return waiting[:1] + [widget for widget in waiting[1:] if widget.drawn_at <= overdue]
 
 
 def run(

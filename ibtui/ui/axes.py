@@ -63,7 +63,7 @@ def draw_axes(
     """
     below = bottom + (1 + frame_x if x_labels else 0)
     height = max(canvas.height - top - below, 0)
-    y_ticks = ticks(box[2], box[3], max(height // 3, min(height, 3))) if y_labels else []
+    y_ticks = ticks(box[2], box[3], max(height // 3, min(height, 3))) if y_labels else ()
     digits = max((len(label) for _, label in y_ticks), default=0)
     left = digits + frame_y if y_ticks and digits <= canvas.width // 3 else 0
     area = Area(top, left, max(canvas.width - left - right, 0), height, box)

@@ -12,7 +12,7 @@ from ibtui.ui import palette
 from ibtui.ui.axes import Area, draw_axes, draw_rules, extent
 from ibtui.ui.cells import Canvas, Cells
 from ibtui.ui.dots import Dots, Floats, Marker
-from ibtui.ui.raster import draw_trajectory
+from ibtui.ui.raster import draw_trajectories
 from ibtui.ui.ticks import number
 
 _PATH_GLYPHS = "+xo*%&=~"
@@ -68,17 +68,18 @@ def plane_plot(
     )  # fmt: skip
     dots = Dots(area.width, area.height, marker)
     rows, layers = across.shape
-    if chance is not None:
-        chance_across, chance_up = (np.asarray(values, np.float64).reshape(rows, layers) for values in chance)
-        for layer in range(layers):
-            level = np.stack([chance_across[:, layer], chance_up[:, layer]], axis=1)
-            draw_trajectory(dots, level, palette.of_chance(layer), box, stride=2)
     age = palette.EPOCH + np.arange(rows) * palette.CYCLE // max(rows, 1)
-    ends: list[tuple[int, int] | None] = []
-    for layer in range(layers):
-        ink = palette.of_layer(layer) if colour_by == "layer" else age
-        path = np.stack([across[:, layer], up[:, layer]], axis=1)
-        ends.append(draw_trajectory(dots, path, ink, box, _PATH_GLYPHS[layer % len(_PATH_GLYPHS)]))
+    own = np.array([palette.of_layer(layer) for layer in range(layers)])
+    inks = np.broadcast_to(own if colour_by == "layer" else age[:, None], (rows, layers))
+    glyphs = [_PATH_GLYPHS[layer % len(_PATH_GLYPHS)] for layer in range(layers)]
+    strides, x, y = [1] * layers, across, up
+    if chance is not None:  # behind everything else
+        chance_x, chance_y = (np.asarray(values, np.float64).reshape(rows, layers) for values in chance)
+        dim = np.array([palette.of_chance(layer) for layer in range(layers)])
+        inks = np.concatenate([np.broadcast_to(dim, (rows, layers)), inks], axis=1)
+        x, y = np.concatenate([chance_x, across], axis=1), np.concatenate([chance_y, up], axis=1)
+        glyphs, strides = ["."] * layers + glyphs, [2] * layers + strides
+    ends = draw_trajectories(dots, x, y, inks, box, glyphs, strides)[-layers:] if layers else []
     canvas.paste(dots.cells(), area.top, area.left)
     draw_rules(canvas, area, marker, h_x, h_y)
     if cursor_row is not None:

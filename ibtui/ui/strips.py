@@ -41,13 +41,12 @@ def rows(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
     changed = np.ones((height, width), np.bool_)
     np.not_equal(keys[:, 1:], keys[:, :-1], out=changed[:, 1:])
     starts = np.flatnonzero(changed)
-    look = {
-        int(key): _style(*divmod(int(key), len(styles)), styles) for key in np.unique(keys.ravel()[starts])
-    }
+    keyed = keys.ravel()[starts].tolist()
+    look = {key: _style(key // len(styles), key % len(styles), styles) for key in set(keyed)}
     text = chars.tobytes().decode("utf-32-le")
     stops = np.append(starts[1:], height * width).tolist()
     segments = []
-    for start, stop, key in zip(starts.tolist(), stops, keys.ravel()[starts].tolist(), strict=True):
+    for start, stop, key in zip(starts.tolist(), stops, keyed, strict=True):
         style, one_colour = look[key]
         piece = text[start:stop]
         segments.append(Segment(piece.replace("▀", "█") if one_colour else piece, style))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _LONG = 100_000
 """From here on thousands are written with a k, up to ten millions, and everything else with an exponent."""
 
 
-def ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
+@lru_cache(maxsize=256)
+def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
     """Round values in [low, high], 1, 2 or 5 times a power of ten apart, with their labels.
 
     Parameters
@@ -20,23 +22,23 @@ def ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
 
     Returns
     -------
-    list of (value, label)
+    tuple of (value, label)
         In rising order, at most `count`; all labels have the same number of decimals. One tick where the axis
         is a single point or holds no round value at this spacing; none where it is not finite.
     """
     low, high = min(low, high), max(low, high)
     if count < 1 or not (math.isfinite(low) and math.isfinite(high)):
-        return []
+        return ()
     span = high - low
     if not math.isfinite(span) or span <= max(abs(low), abs(high)) * 1e-12 + 1e-300:
-        return [(low, number(low))]  # no float steps through this
-    exponent = math.floor(math.log10(span / count))
+        return ((low, number(low)),)  # no float steps through this
+    exponent, largest = math.floor(math.log10(span / count)), max(abs(low), abs(high))
     for power in range(exponent, exponent + 3):
         for factor in (1, 2, 5):
             first, last = _multiples(low, high, factor, power)
             if 0 < last - first + 1 <= count:
-                return [_tick(k * factor, power, max(abs(low), abs(high))) for k in range(first, last + 1)]
-    return [(low, number(low))]
+                return tuple(_tick(k * factor, power, largest) for k in range(first, last + 1))
+    return ((low, number(low)),)
 
 
 def _multiples(low: float, high: float, factor: int, power: int) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def text_of(app: IbtuiApp) -> str:
 
 async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
     """Wait for something to have happened."""
-    for _ in range(400):
+    for _ in range(4000):
         if true():
             return
         await pilot.pause(0.01)

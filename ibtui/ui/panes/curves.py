@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from rich.style import Style
@@ -67,6 +67,8 @@ DIMENSION = Quantity("dimension", "dimension", "width")
 class Curves(Pane):
     """The curves of a quantity, its chance levels and its ceiling."""
 
+    may_lag: ClassVar[bool] = True
+
     def __init__(self, quantity: Quantity) -> None:
         super().__init__(quantity.name)
         self._quantity = quantity
@@ -128,8 +130,12 @@ def _lowest(quantity: Quantity, series: Sequence[Series]) -> float:
     """Information starts at 0 unless an excess is below it, dimension at 1."""
     if not quantity.is_information:
         return 1.0
-    values = np.concatenate([np.asarray(one.values, np.float64) for one in series])
-    return float(values[np.isfinite(values)].min(initial=0.0))
+    lows = [values.min(initial=0.0, where=np.isfinite(values)) for values in map(_values, series)]
+    return float(min(lows, default=0.0))
+
+
+def _values(one: Series) -> Array:
+    return np.asarray(one.values, np.float64)
 
 
 def _series(quantity: Quantity, recording: Recording, before: Recording | None, view: View) -> list[Series]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.filter import ANSIToTruecolor
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -42,6 +43,9 @@ class Drawing:
 class Drawn(Widget):
     """A widget that is drawn from (view, mirror) alone, and only when what it shows has changed."""
 
+    may_lag: ClassVar[bool] = False
+    """Whether it need not be drawn anew in each frame of a run that goes on."""
+
     @dataclass
     class Broke(Message):
         """Drawing failed: a fault of ibtui's, which must not end the run."""
@@ -52,16 +56,26 @@ class Drawn(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._given: tuple[View, Mirror, Sequence[Style]] | None = None
-        self._key: Hashable = None
         self._told: Hashable = None
+        self._fresh = False
+        self.drawn_at = 0.0
+        """When a redrawing was asked for last, on the monotonic clock."""
+        self._size_drawn: Size | None = None
         self._strips: list[Strip] = []
 
-    def show(self, view: View, mirror: Mirror, styles: Sequence[Style]) -> None:
-        """Take what there is to be looked at; repaint if this widget shows any of what is new."""
+    def take(self, view: View, mirror: Mirror, styles: Sequence[Style]) -> None:
+        """Take what there is to be looked at; what is on the screen stays until `redraw`."""
         self._given = view, mirror, styles
-        if self.is_attached and (key := self._present_key()) != self._told:
-            self._told = key
-            self.refresh()
+
+    @property
+    def stale(self) -> bool:
+        """Whether what was taken differs from what is on the screen in anything that this widget shows."""
+        return self.is_attached and self._present_key() != self._told
+
+    def redraw(self) -> None:
+        """Have what was taken drawn."""
+        self._told, self.drawn_at, self._fresh = self._present_key(), time.monotonic(), False
+        self.refresh()
 
     def _present_key(self) -> Hashable:
         if self._given is None:
@@ -71,12 +85,12 @@ class Drawn(Widget):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Lines of the picture drawn last, or drawn now: these widgets have no borders or paddings of CSS."""
-        width, height = self.size
-        key = self._present_key()
-        if key is None:
+        if self._given is None:
             return [Strip.blank(crop.width, self.rich_style)] * crop.height
-        if key != self._key:
-            self._key = key
+        # Textual asks for these lines also when it is another widget that has changed.
+        width, height = size = self.size
+        if not self._fresh or size != self._size_drawn:
+            self._told, self._size_drawn, self._fresh = self._present_key(), size, True
             self._strips = self._filled(self._redrawn(), width, height)
         lines = self._strips[crop.y : crop.bottom]
         if crop.column_span == (0, width):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from rich.style import Style
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 class Performance(Pane):
     """Accuracy above, loss below."""
+
+    may_lag: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__("performance")

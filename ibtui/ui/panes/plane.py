@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 class Plane(Pane):
     """The trajectories, coloured by layer or by epoch."""
+
+    may_lag: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__("plane")

@@ -1,0 +1,121 @@
+"""Pictures of the whole history take turns while training goes on, and never stay behind for it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from textual.pilot import Pilot
+
+from ibtui.config import RunConfig
+from ibtui.ui.app import LAG_S, IbtuiApp
+from ibtui.ui.panes.pane import Drawn
+
+from .standin import StandIn, Training
+from .test_app import play, shows, text_of, until
+
+
+def behind(app: IbtuiApp) -> list[str]:
+    """The widgets whose picture on the screen is not the one that they would draw now."""
+    shown = app.screen._compositor.visible_widgets
+    return [str(w.id) for w in app._drawn if w in shown and texts(w) != fresh(w)]
+
+
+def texts(widget: Drawn) -> list[str]:
+    return [strip.text for strip in widget._strips]
+
+
+def fresh(widget: Drawn) -> list[str]:
+    return [strip.text for strip in widget._filled(widget._redrawn(), *widget.size)]
+
+
+def late(app: IbtuiApp) -> list[Drawn]:
+    return [widget for widget in app._drawn if widget.may_lag]
+
+
+def flat_out() -> Training:
+    return Training(RunConfig(epochs=1_000_000), pace=2000.0)
+
+
+def test_histories_are_drawn_in_turns_while_training_goes_on() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: len(client.pulls) > 4)
+        assert {w.id for w in late(app)} == {"i_xt", "i_ty", "plane", "dimension", "performance"}
+        before = {w: w.drawn_at for w in late(app)}
+        pulls = len(client.pulls)
+        await until(pilot, lambda: all(w.drawn_at > before[w] for w in late(app)))
+        assert len(client.pulls) - pulls >= 3  # not all of them in one frame
+        await until(pilot, lambda: len({w.drawn_at for w in late(app)}) == 5)
+        oldest = time.monotonic() - min(w.drawn_at for w in late(app))
+        assert oldest < LAG_S + 1
+
+    play(script, client=flat_out())
+
+
+@pytest.mark.parametrize("key", ["space", "s"])
+def test_no_picture_stays_behind_when_training_stands(key: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        for _ in range(3):
+            await shows(app, pilot, "running")
+            await pilot.pause(0.17)
+            await pilot.press(key)
+            await shows(app, pilot, "paused")
+            await until(pilot, lambda: not behind(app))
+            await pilot.press("space")
+
+    play(script, client=flat_out())
+
+
+def test_no_picture_stays_behind_when_training_ends_or_the_worker_goes() -> None:
+    async def ends(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "finished")
+        await until(pilot, lambda: not behind(app))
+
+    async def goes(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "running")
+        await pilot.pause(0.3)
+        client.lose()
+        await shows(app, pilot, "dead")
+        await until(pilot, lambda: not behind(app))
+
+    play(ends, client=Training(RunConfig(epochs=1000), pace=1000.0))
+    play(goes, client=flat_out())
+
+
+def test_a_slow_run_is_drawn_though_nothing_more_happens() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500", "running")
+        client.train_to(510)
+        await shows(app, pilot, "epoch 510")
+        await until(pilot, lambda: not behind(app))
+
+    play(script)
+
+
+def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "running", "I(X;T)  nats")
+        await pilot.press("u")
+        await shows(app, pilot, "I(X;T)  bits", "I(T;Y)  bits", "information plane  bits")
+        assert "nats" not in text_of(app)
+        client.train_to(600)
+        await pilot.press("2")
+        moment = time.monotonic()
+        await until(pilot, lambda: all(not w.stale for w in app._drawn))
+        assert time.monotonic() - moment < 1
+
+    play(script)
+
+
+def test_a_pause_shows_on_the_screen_soon() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False
+        await until(pilot, lambda: client.waiting is not None)
+        client.answer()
+        await pilot.press("space")
+        await shows(app, pilot, "pausing")  # before any answer
+        await until(pilot, lambda: client.waiting is not None)
+        client.answer()
+        await shows(app, pilot, "paused")
+
+    play(script)
