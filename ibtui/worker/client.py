@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Protocol
 
-from ..errors import UsageError
+from ..errors import IbtuiError, UsageError, printable
 from ..recording import Checkpoint, Recording
 from . import runtime
 from .job import Job
@@ -91,7 +92,7 @@ class Mirror:
         self.status = frame.status
         self.log.extend(frame.log)
         self.log_end = frame.log_end
-        self.notices += len(frame.notices)
+        self.notices = frame.notice_end
         self.heard = time.monotonic()
         return frame.notices
 
@@ -101,10 +102,12 @@ class Mirror:
         return self.recording.checkpoint if self.recording is not None else None
 
 
-START_S = 30.0
+START_S = 120.0
 """How long a new worker may take to open its socket."""
 END_S = 2.0
 """How long a worker may take to end."""
+SAVE_S = 60.0
+"""How long one may take that has a history to save first."""
 GREETING_S = 5.0
 """How long a worker that listens may take to say so."""
 
@@ -127,24 +130,37 @@ class WorkerClient:
         self._connection: Connection | None = None
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = self._discarding = False
+        self._closing = threading.Event()
         self.detached = job is None or job.options.detach
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """See `Client.start`."""
         if self._job is not None:
-            self.spawn()
+            self._process = _spawn(self._job)
         self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
         self._thread.start()
 
     def spawn(self) -> None:
-        """Start the worker without a thread to talk to it."""
+        """Start the worker without a thread to talk to it, and wait until it listens.
+
+        Raises
+        ------
+        IbtuiError
+            It ended instead.
+        """
         assert self._job is not None
         self._process = _spawn(self._job)
+        try:
+            self._connect().close()
+        except (OSError, EOFError) as error:
+            tail = "; ".join(map(printable, runtime.log_tail(self.name, 1)))
+            raise IbtuiError(f"{self._reason(error)}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
         """See `Client.send`."""
-        self._stopping = self._stopping or isinstance(command, Stop)
+        if isinstance(command, Stop):
+            self._stopping, self._discarding = True, not command.save
         self.detached = self.detached or isinstance(command, Detach)
         self._requests.put(command)
 
@@ -156,35 +172,39 @@ class WorkerClient:
         self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
 
     def close(self) -> None:
-        """See `Client.close`. Returns when the worker has ended, two seconds later at most."""
+        """See `Client.close`. Returns when all was said, two seconds later at most."""
+        self._closing.set()
         self._requests.put(None)
         if self._thread is not None:
             self._thread.join(END_S)
         if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection.close()
+            runtime.hang_up(self._connection)
+            if self._thread is not None:
+                self._thread.join(END_S)  # it closes the connection
 
-    def wait(self, seconds: float = END_S) -> None:
-        """Wait for the worker to end; one that does not is killed."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the worker to end, longer where it has a history to save; one that does not is killed."""
         if self._process is None or (self.detached and not self._stopping):
             return
         try:
-            self._process.wait(seconds)
+            self._process.wait(seconds or (END_S if self._discarding else SAVE_S))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            runtime.socket_path(self.name).unlink(missing_ok=True)
         runtime.log_path(self.name).unlink(missing_ok=True)
 
     def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
         try:
             self._connection = connection = self._connect()
-            while (request := self._requests.get()) is not None:
-                connection.send(request)
-                answer = connection.recv()
-                if isinstance(answer, Frame):
-                    arrived(answer)
-        except (EOFError, OSError, UsageError) as error:
-            if not self._stopping:
+            with connection:
+                while (request := self._requests.get()) is not None:
+                    connection.send(request)
+                    answer = connection.recv()
+                    if isinstance(answer, Frame):
+                        arrived(answer)
+        except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
+            if not (self._stopping or self._closing.is_set()):
                 arrived(Lost(self._reason(error), runtime.log_tail(self.name)))
 
     def _connect(self) -> Connection:
@@ -194,18 +214,20 @@ class WorkerClient:
                 return greeted(self.name)
             except (FileNotFoundError, ConnectionRefusedError):
                 dead = self._process is None or self._process.poll() is not None
-                if dead or time.monotonic() > end:
+                if dead or self._closing.is_set() or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
 
     def _reason(self, error: Exception) -> str:
         """How the worker ended, as far as can be known."""
+        if isinstance(error, UsageError):
+            return str(error)
         if self._process is None:
             return f"the connection to {self.name} has ended"
         try:
             status = self._process.wait(0.5)
         except subprocess.TimeoutExpired:
-            return f"the worker (pid {self._process.pid}) does not answer: {error}"
+            return f"the worker (pid {self._process.pid}) does not answer: {error or type(error).__name__}"
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"the worker was killed by {signal.Signals(-status).name}"
@@ -235,11 +257,16 @@ def greeted(name: str) -> Connection:
     return connection
 
 
+_ROOT = str(Path(__file__).resolve().parents[2])
+_MAIN = "import sys; sys.path = [p for p in sys.path if p] + [{!r}]; from ibtui.worker import __main__"
+"""Runs the worker. With -m, a file of the user's named queue.py or token.py would be taken for a library."""
+
+
 def _spawn(job: Job) -> subprocess.Popen[bytes]:
     """A worker, in a session of its own: no signal of the terminal reaches it, nor its output the screen."""
-    with open(runtime.log_path(job.name), "ab") as log:
+    with open(runtime.log_path(job.name), "a+b") as log:  # the worker reads it too
         process = subprocess.Popen(
-            [sys.executable, "-m", "ibtui.worker"],
+            [sys.executable, "-c", _MAIN.format(_ROOT)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

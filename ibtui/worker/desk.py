@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,19 +16,24 @@ import numpy as np
 
 from ..core.information import Binning
 from ..measuring import Meter
-from ..recording import Checkpoint, Recording
+from ..recording import ESTIMATES, Recording
 
 _ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class SaveJob:
-    """Write the recording up to the moment of the asking."""
+    """Write a recording up to the moment of the asking."""
 
     recording: Recording
-    rows: int
-    checkpoint: Checkpoint | None
-    write: Callable[[Recording, int, Checkpoint | None], None]
+    write: Callable[[], None]
+
+    def do(self) -> None:
+        """Write it. Whatever goes wrong, others are still to be written."""
+        try:
+            self.write()
+        except Exception:
+            traceback.print_exc()
 
 
 class Desk(threading.Thread):
@@ -37,17 +43,25 @@ class Desk(threading.Thread):
     ----------
     rebinned : callable
         Called, in this thread, when the recording has taken another binning.
+    refused : callable
+        Called, in this thread, with what has gone wrong with a binning or an estimate.
     """
 
-    def __init__(self, recording: Recording, rebinned: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        rebinned: Callable[[], None],
+        refused: Callable[[str], None] = lambda text: None,
+    ) -> None:
         super().__init__(name="desk", daemon=True)
         self._recording = recording
         self._meter = self._meter_of(recording)
         self._wanted = recording.binning
         self._jobs: list[SaveJob] = []
-        self._rebinned = rebinned
+        self._writing: SaveJob | None = None
+        self._rebinned, self._refused = rebinned, refused
         self._changed = threading.Condition()
-        self._busy = False
+        self._busy = self._closed = False
 
     @staticmethod
     def _meter_of(recording: Recording) -> Meter:
@@ -66,9 +80,12 @@ class Desk(threading.Thread):
         return len(self._recording.pending())
 
     def take(self, recording: Recording) -> None:
-        """Turn to the recording of a new run; jobs for the old one are still done."""
+        """Turn to the recording of a new run; jobs for the old one are still done.
+
+        The binning asked for last stays the one that is wanted, also where the old run had not taken it yet.
+        """
         with self._changed:
-            self._recording, self._wanted = recording, recording.binning
+            self._recording = recording
             self._meter = self._meter_of(recording)
             self._changed.notify_all()
 
@@ -98,47 +115,87 @@ class Desk(threading.Thread):
                     return False
         return True
 
+    def close(self) -> list[SaveJob]:
+        """Begin nothing more; returns what is left to write, once the file that is being written is."""
+        with self._changed:
+            self._closed = True
+            left = [job for job in self._jobs if job is not self._writing]
+            while self._writing is not None:
+                self._changed.wait()
+            self._jobs = []
+        return left
+
     def run(self) -> None:
-        """Work for ever."""
+        """Work until closed."""
         while True:
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-                while (work := self._next()) is None:
+                while self._closed or (work := self._next()) is None:
                     self._changed.wait()
                 self._busy = True
             work()
 
     def _next(self) -> Callable[[], None] | None:
-        recording, wanted = self._recording, self._wanted
+        # What is worked on is bound here, under the lock: `take` may come at any moment.
+        recording, meter, wanted = self._recording, self._meter, self._wanted
         stale = [job for job in self._jobs if job.recording is not recording]
         if stale:
-            return lambda: self._write(stale[0])
+            return self._write_next(stale[0])
         if wanted != recording.binning:
-            return lambda: self._adopt(wanted)
+            return lambda: self._adopt(recording, meter, wanted)
         if len(pending := recording.pending()):
-            return lambda: self._estimate(pending[:_ROWS_AT_ONCE])
+            return lambda: self._estimate(recording, meter, pending[:_ROWS_AT_ONCE])
         if self._jobs:
-            job = self._jobs[0]
-            return lambda: self._write(job)
+            return self._write_next(self._jobs[0])
         return None
 
-    def _adopt(self, binning: Binning) -> None:
-        self._meter.binning = binning
-        self._recording.rebin(binning, self._meter.estimator.h_x)
+    def _adopt(self, recording: Recording, meter: Meter, binning: Binning) -> None:
+        before = recording.binning
+        try:
+            meter.binning = binning
+            recording.rebin(binning, meter.estimator.h_x)
+        except Exception as error:
+            traceback.print_exc()
+            meter.binning = before
+            with self._changed:
+                if self._wanted == binning:
+                    self._wanted = before
+            self._refused(f"{binning.kind}, {binning.x_bins} and {binning.t_bins} bins: {error}")
+            return
         self._rebinned()
 
-    def _estimate(self, rows: np.ndarray[Any, Any]) -> None:
-        recording, meter = self._recording, self._meter
+    def _estimate(self, recording: Recording, meter: Meter, rows: np.ndarray[Any, Any]) -> None:
         for row in rows:
-            if self._wanted != meter.binning:
+            if self._closed or self._wanted != meter.binning:
                 return
-            estimates = meter.estimator.estimate(meter.activations(recording, int(row)))
+            try:
+                estimates: Any = meter.estimator.estimate(meter.activations(recording, int(row)))
+            except Exception as error:  # such as a lack of memory: no reason to try for ever
+                traceback.print_exc()
+                self._refused(f"a measurement could not be estimated: {error or type(error).__name__}")
+                estimates = _Unknown()
             recording.estimate(int(row), meter.binning, estimates)
 
-    def _write(self, job: SaveJob) -> None:
-        try:
-            job.write(job.recording, job.rows, job.checkpoint)
-        finally:
-            with self._changed:
-                self._jobs.remove(job)
+    def _write_next(self, job: SaveJob) -> Callable[[], None]:
+        self._writing = job
+
+        def write() -> None:
+            try:
+                job.do()
+            finally:
+                with self._changed:
+                    self._jobs.remove(job)
+                    self._writing = None
+                    self._changed.notify_all()
+
+        return write
+
+
+class _Unknown:
+    """Estimates that could not be made."""
+
+    def __getattr__(self, name: str) -> float:
+        if name not in ESTIMATES:
+            raise AttributeError(name)
+        return 0 if name == "outside" else float("nan")

@@ -8,21 +8,26 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import IbtuiError
+from ..errors import IbtuiError, UsageError
 from . import runtime
+from .elsewhere import clean_folder
 from .job import Job
-from .protocol import GREETING, Done, Peek, Pull, Stop
+from .keeper import Keeper
+from .protocol import GREETING, Done, Peek, Pull, Save, Stop
 from .session import Session
 
 FIRST_SCREEN_S = 60.0
 """A worker to which no screen comes in this time ends."""
 END_S = 0.7
 """How long the source may take to end by itself; then the worker is ended from outside of it."""
+_ROUND_S = 1.0
+"""How often the door looks after everything else that time brings."""
 
 
 class Source(Protocol):
@@ -40,17 +45,18 @@ class Source(Protocol):
 
 def main() -> int:
     """Run a worker for the job on the standard input; returns its exit status."""
+    sys.stdout, sys.stderr = runtime.Output(1), runtime.Output(2)
     job = Job.from_json(sys.stdin.readline())
-    session = Session(job.options, runtime.log_path(job.name))
-    listener = runtime.listen(job.name)
-    worker = Worker(session, listener)
+    session = Session(job.options, runtime.Log(1))
+    keeper = Keeper(session, job.name)
+    worker = Worker(session, keeper, job.name)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: worker.end(save=True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=worker.welcome, name="door", daemon=True).start()
     status = 1
     try:
-        source = _source(session, job)
+        source = _source(session, keeper, job)
         source.prepare()
         worker.save_first = source.serve() or worker.save_first
         source.close()
@@ -68,43 +74,81 @@ def main() -> int:
     return status
 
 
-def _source(session: Session, job: Job) -> Source:
+def _source(session: Session, keeper: Keeper, job: Job) -> Source:
     if job.replay is not None:
         from .replay import ReplaySource
 
-        return ReplaySource(session, job.replay)
+        return ReplaySource(session, keeper, job.replay)
     from .training import TrainingSource
 
-    return TrainingSource(session, job)
+    return TrainingSource(session, keeper, job)
 
 
 class Worker:
     """The worker's door: lets screens in, answers them, and sees to it that the process ends."""
 
-    def __init__(self, session: Session, listener: socket.socket) -> None:
+    def __init__(self, session: Session, keeper: Keeper, name: str) -> None:
         self.save_first = False
-        self._session = session
-        self._listener = listener
-        self._path = Path(listener.getsockname())
+        self._session, self._keeper, self._name = session, keeper, name
+        self._began = time.time()
+        self._listener: socket.socket | None = None
+        self._path: Path | None = None
         self._screens = 0
+        self._alone_since = time.monotonic()
         self._lock = threading.Lock()
-        self._leaving = threading.Lock()
+        self._leaving, self._door = threading.Lock(), threading.Lock()
+        self._listen()
 
     def welcome(self) -> None:
-        """Let screens in, for ever."""
-        self._listener.settimeout(FIRST_SCREEN_S)
+        """Let screens in, for ever, and look after the rest once in a while."""
+        with contextlib.suppress(Exception):
+            runtime.sweep()
+            clean_folder(self._session.folder)
+        rounds = 0.0
         while True:
-            try:
-                connection = runtime.accept(self._listener)
-            except TimeoutError:
-                if self._screens == 0 and not self._session.detached:
-                    self.end(save=True)
-                    return
-                continue
-            except OSError:
-                return
+            self._let_in()
+            if time.monotonic() - rounds >= _ROUND_S:
+                rounds = time.monotonic()
+                try:
+                    self._look_after()
+                except Exception:
+                    traceback.print_exc()
+
+    def _let_in(self) -> None:
+        """Whoever knocks within a round."""
+        try:
+            assert self._listener is not None
+            connection = runtime.accept(self._listener)
             if connection is not None:
                 threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+        except TimeoutError:
+            pass
+        except (OSError, RuntimeError, AssertionError):  # no file or thread is left to be had, for now
+            time.sleep(_ROUND_S / 10)
+
+    def _look_after(self) -> None:
+        self._session.log.cut()
+        self._keeper.tick()
+        with contextlib.suppress(OSError, UsageError), self._door:
+            if not self._session.ended.is_set() and not runtime.socket_path(self._name).exists():
+                self._listen()
+        alone = self._screens == 0 and not self._session.detached
+        if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
+            self.end(save=True)
+
+    def _listen(self) -> None:
+        """Open the door; again where the runtime folder has been removed, as it is after the last logout."""
+        before, path = self._path, runtime.socket_path(self._name)
+        listener = runtime.listen(self._name)
+        listener.settimeout(_ROUND_S)
+        if self._listener is not None:
+            self._listener.close()
+        self._listener, self._path = listener, path
+        if before is not None and before != path:
+            with contextlib.suppress(OSError):
+                before.unlink()
+        with contextlib.suppress(OSError):
+            os.utime(self._path, (self._began, self._began))  # a run's age
 
     def _attend(self, connection: Connection) -> None:
         """Answer whoever is at the other end until it goes. One that pulls frames is a screen."""
@@ -122,8 +166,10 @@ class Worker:
                     connection.send(self._session.where())
                 elif isinstance(request, Stop):
                     told_to_stop = True
-                    connection.send(Done())
-                    self.end(save=request.save)
+                    try:
+                        connection.send(Done())
+                    finally:  # also where nobody waits for the answer
+                        self.end(save=request.save)
                 else:
                     self._session.obey(request)
                     connection.send(Done())
@@ -140,6 +186,7 @@ class Worker:
     def _count(self, change: int) -> int:
         with self._lock:
             self._screens += change
+            self._alone_since = time.monotonic()
             return self._screens
 
     def end(self, save: bool) -> None:
@@ -153,20 +200,25 @@ class Worker:
             self.leave(0)
 
     def wait_to_be_told(self) -> None:
-        """Nothing can go on, but the history is there and screens may ask for it."""
-        while not isinstance(self._session.commands.get(), Stop):
-            pass
+        """Nothing can go on, but the history is there, and screens may ask for it or have it saved."""
+        while not isinstance(command := self._session.commands.get(), Stop):
+            if isinstance(command, Save):
+                self._keeper.save(command.path)
+        self.save_first = self.save_first or command.save
 
     def leave(self, status: int) -> None:
-        """Save if that is wanted, and end the process at once: no library's clean-up may hang it."""
+        """Save what is to be saved, and end the process at once: no library's clean-up may hang it."""
         with self._leaving:
-            self._session.ended.set()
             try:
-                if self.save_first:
-                    self._session.save_at_once()
-            except Exception:
+                self._session.ended.set()
+                self._keeper.finish(self.save_first)
+            except BaseException:
                 traceback.print_exc()
-            self._path.unlink(missing_ok=True)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+            finally:
+                try:
+                    with self._door:
+                        if self._path is not None:
+                            self._path.unlink(missing_ok=True)
+                        os._exit(status)
+                finally:
+                    os._exit(status)

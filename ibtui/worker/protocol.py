@@ -18,7 +18,7 @@ from ..recording import Changes, Checkpoint, Dataset
 Array = np.ndarray[Any, Any]
 
 GREETING = b"ibtui 1"
-"""A worker's first bytes: a screen refuses one that speaks another version (`ibtui attach` after an upgrade)."""
+"""A worker's first bytes. A screen refuses one of another version (`ibtui attach` after an upgrade)."""
 
 STATES = ("starting", "running", "pausing", "paused", "finished", "failed")
 """A worker's states; the screen adds "dead", for a worker that has gone."""
@@ -146,7 +146,9 @@ class Status:
     unsaved: bool
     """History that no file holds yet."""
     saved: tuple[str, ...] = ()
-    """Snapshots written, oldest first."""
+    """Snapshots written, oldest first; of very many, the newest."""
+    saves: int = 0
+    """How often a file was written."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
     source: str = "training"
@@ -218,3 +220,5 @@ class Frame:
     log_end: int = 0
     """What the next `Pull.log` is to say: how much of the output has been sent."""
     notices: tuple[Notice, ...] = ()
+    notice_end: int = 0
+    """What the next `Pull.notice` is to say."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import queue
 
 from ..config import RunConfig
 from ..core.information import Binning
 from ..errors import UsageError
 from ..storage import load
+from .keeper import Keeper
 from .protocol import Pause, Restart, Resume, Save, SetPace, Step, Stop
 from .session import Session
+
+_LONGEST_S = 1e6
+"""A slower pace than this stands still for anyone who looks."""
 
 
 class ReplaySource:
     """Moves a position through the measurements of a file."""
 
-    def __init__(self, session: Session, path: str) -> None:
-        self._session, self._path = session, path
+    def __init__(self, session: Session, keeper: Keeper, path: str) -> None:
+        self._session, self._keeper, self._path = session, keeper, path
         self._playing = False
 
     def prepare(self) -> None:
@@ -45,7 +50,8 @@ class ReplaySource:
         while True:
             pace = self._session.status.pace or 1000.0
             try:
-                command = self._session.commands.get(timeout=1 / pace if self._playing else None)
+                patience = min(1 / pace, _LONGEST_S) if self._playing else None
+                command = self._session.commands.get(timeout=patience)
             except queue.Empty:
                 self._move(1)
                 continue
@@ -62,12 +68,11 @@ class ReplaySource:
                     self._playing = False
                     self._move(count)
                 case SetPace(pace):
-                    self._session.update(pace=max(0.0, pace))
+                    self._session.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
                 case Restart():
                     self._session.position = 0
                 case Save(path):
-                    epoch = int(self._recording.column("epoch")[-1])
-                    self._session.save(path, epoch, self._recording.checkpoint)
+                    self._keeper.save(path)
                 case _:
                     pass
             self._settle()

@@ -5,21 +5,27 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections import deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import storage
 from ..config import Session as Options
 from ..core.information import Binning
 from ..measuring import Meter
-from ..recording import Checkpoint, Measurement, Recording
+from ..recording import Measurement, Recording
 from . import look as looks
-from . import runtime
-from .desk import Desk, SaveJob
-from .protocol import Command, Detach, Frame, Look, Notice, Pause, Pull, Rebin, Save, Status, Stop, Welcome
+from .desk import Desk
+from .protocol import Command, Detach, Frame, Look, Notice, Pause, Pull, Rebin, Status, Welcome
+from .runtime import Log
 
 SPEED_WINDOW_S = 2.0
+NOTICES = 100
+"""Notices that are kept for a screen that is slow to ask."""
+NOTICES_FOR_NEWCOMERS = 5
+SAVED = 1000
+"""Names of snapshots that are kept."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Speed:
         self._marks.clear()
 
     def __call__(self) -> float:
+        """The speed now."""
         now = time.monotonic()
         marks = [m for m in list(self._marks) if now - m[0] <= SPEED_WINDOW_S] or list(self._marks)[-2:]
         if len(marks) < 2:
@@ -55,34 +62,43 @@ class Speed:
 class Session:
     """State written by the source's thread, read by the threads that answer screens.
 
+    Two locks: one for the few assignments by which anything here changes, and one for drawing looks, which
+    takes long and for which the source never waits.
+
     Parameters
     ----------
     options : Options
         Pace, folder for snapshots, memory for the history.
-    log : Path
-        The file that takes the process's output.
+    log : Log
+        The process's output.
     """
 
-    def __init__(self, options: Options, log: Path) -> None:
+    def __init__(self, options: Options, log: Log) -> None:
         self.options = options
+        self.folder = Path(options.snapshot_dir).absolute()
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.detached = options.detach
         self.status = Status(
-            run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0, pace=options.epochs_per_second,
-            engine="", device="", why="", binning=Binning(), pending=0, unsaved=False,
+            run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
+            pace=options.epochs_per_second, engine="", device="", why="",
+            binning=Binning(), pending=0, unsaved=False,
         )  # fmt: skip
         self.speed = Speed()
         self.pausing = False
         self.recording: Recording | None = None
         self.desk: Desk | None = None
-        self._log = log
+        self.log = log
         self._lock = threading.RLock()
+        self._looking = threading.Lock()
+        self._asked: Binning | None = None
         self._present: Measurement | None = None
         self._serial = 0
         self._meter: Meter | None = None
         self._look: Look | None = None
-        self._notices: list[Notice] = []
+        self._undrawable: tuple[int, ...] = ()
+        self._notices: deque[Notice] = deque(maxlen=NOTICES)
+        self._noted = 0
         self._saved_at: tuple[int, int] | None = None
         self._last_row = -1
 
@@ -93,13 +109,20 @@ class Session:
         with self._lock:
             self.recording = recording
             self._meter = Meter(recording.dataset, recording.config.activation, recording.binning)
-            self._present, self._look, self._last_row = None, None, -1
+            self._present, self._last_row = None, -1
             self.status = replace(self.status, run=self.status.run + 1, **status)  # type: ignore[arg-type]
             if self.desk is None:
-                self.desk = Desk(recording, lambda: self.commands.put(Rebinned()))
+                self.desk = Desk(recording, lambda: self.commands.put(Rebinned()), self._refused)
+                if self._asked is not None:
+                    self.desk.rebin(self._asked)
                 self.desk.start()
             else:
                 self.desk.take(recording)
+
+    def _refused(self, text: str) -> None:
+        with self._lock:
+            if not self._notices or self._notices[-1].text != text:
+                self.note(text, "error")
 
     def update(self, **status: object) -> None:
         """Change fields of the status."""
@@ -121,52 +144,22 @@ class Session:
         """Tell the user something, once."""
         with self._lock:
             self._notices.append(Notice(text, severity))
+            self._noted += 1
 
-    # Saving.
+    # From whoever saves.
 
-    def save(self, path: str | None, epoch: int, checkpoint: Checkpoint | None) -> None:
-        """Have the desk write a snapshot of this moment; the outcome becomes a notice."""
-        assert self.recording is not None and self.desk is not None
-        run = self.status.run
+    def standing_still(self) -> AbstractContextManager[object]:
+        """In this block the status, and the recording that it belongs to, don't change."""
+        return self._lock
 
-        def write(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> None:
-            self._write(recording, rows, checkpoint, path, run, epoch)
-
-        self.desk.save(SaveJob(self.recording, len(self.recording), checkpoint, write))
-
-    def _write(
-        self,
-        recording: Recording,
-        rows: int,
-        checkpoint: Checkpoint | None,
-        path: str | None,
-        run: int,
-        epoch: int,
-    ) -> None:
-        try:
-            if path is None:
-                stem = f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{epoch}"
-                written = storage.save_new(
-                    recording,
-                    Path(self.options.snapshot_dir).resolve(),
-                    stem,
-                    rows=rows,
-                    checkpoint=checkpoint,
-                )
-            else:
-                written = Path(path)
-                storage.save(recording, written, rows=rows, checkpoint=checkpoint)
-        except Exception as error:
-            where = path or self.options.snapshot_dir
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.note(f"not saved: {where}: {reason}", "error")
-            return
+    def kept(self, path: Path, run: int, epoch: int) -> None:
+        """A file holds a run up to an epoch."""
         with self._lock:
             self._saved_at = max(self._saved_at or (run, epoch), (run, epoch))
-            saved = (*self.status.saved, str(written))
-            self.status = replace(self.status, saved=saved)
-        print(f"saved {written}", flush=True)
-        self.note(f"saved {written}")
+            saved = tuple(name for name in self.status.saved if name != str(path))
+            self.status = replace(
+                self.status, saved=(*saved, str(path))[-SAVED:], saves=self.status.saves + 1
+            )
 
     @property
     def unsaved(self) -> bool:
@@ -175,104 +168,124 @@ class Session:
             return False
         return self._saved_at is None or self._saved_at < (self.status.run, self.status.epoch)
 
-    def save_at_once(self) -> None:
-        """Write what there is in the calling thread: the worker is about to end."""
-        if self.recording is None or self.desk is None or not self.unsaved:
-            return
-        self.desk.settle(0.5)
-        checkpoint = self.recording.checkpoint
-        epoch = checkpoint.epoch if checkpoint else self.status.epoch
-        self._write(self.recording, len(self.recording), checkpoint, None, self.status.run, epoch)
-
     # From the threads that answer screens.
 
     def obey(self, command: Command) -> None:
         """Pass a command on to whoever carries it out."""
         match command:
             case Rebin(binning):
-                if self.desk is not None:
-                    self.desk.rebin(binning)
-                    return
-            case Pause():
-                self.pausing = True
+                with self._lock:
+                    if self.desk is not None:
+                        self.desk.rebin(binning)
+                    else:
+                        self._asked = binning
+                        self.status = replace(self.status, binning=binning)
+                return
             case Detach():
                 self.detached = True
                 return
-            case Stop() | Save():
+            case Pause():
+                self.pausing = True
+            case _:
                 pass
         self.commands.put(command)
 
     def frame(self, pull: Pull) -> Frame:
         """What is new since the asker's last frame."""
+        log, log_end = self.log.lines(pull.log)
         with self._lock:
-            log, at = runtime.log_lines(self._log, pull.log)
             status = self.where()
-            notices = tuple(self._notices[pull.notice :])
-            recording = self.recording
-            if recording is None:
-                return Frame(status, log=log, log_end=at, notices=notices)
-            fresh = pull.run != status.run
-            welcome = (
-                Welcome(status.run, recording.config, recording.dataset, recording.h_y) if fresh else None
-            )
-            changes = recording.changes(0 if fresh else pull.tick)
-            look = self._look_at(None if fresh else pull.row)
-            skipped = self.status.skipped
-            if look is not None and look.row is not None and pull.row is None:
-                skipped += max(0, look.row - self._last_row - 1) if self._last_row >= 0 else 0
-                self._last_row = max(look.row, self._last_row)
-                self.status = replace(self.status, skipped=skipped)
-            if look is not None and look.key == pull.look:
-                look = None
-            checkpoint = recording.checkpoint
-            reached = checkpoint.epoch if checkpoint else -1
-            return Frame(
-                replace(status, skipped=skipped),
-                welcome,
-                changes,
-                look,
-                None if not fresh and reached == pull.checkpoint else checkpoint,
-                log,
-                at,
-                notices,
-            )
+            notices = self._notices_since(NOTICES_FOR_NEWCOMERS if pull.run < 0 else NOTICES, pull.notice)
+            noted = self._noted
+            recording, meter, present, serial = self.recording, self._meter, self._present, self._serial
+        told = {"log": log, "log_end": log_end, "notices": notices, "notice_end": noted}
+        if recording is None or meter is None:
+            return Frame(status, **told)  # type: ignore[arg-type]
+        fresh = pull.run != status.run
+        # Before the rows: what goes on from a checkpoint older than its last rows makes them again to the
+        # bit, from one that is newer than its last rows it would leave a hole.
+        checkpoint = recording.checkpoint
+        changes = recording.changes(0 if fresh else pull.tick)
+        row = None if fresh else pull.row
+        look = self._look_at(row, status, recording, meter, present, serial)
+        if look is not None and look.row is not None and pull.row is None:
+            status = replace(status, skipped=self._skipped(look.row, recording))
+        if look is not None and look.key == pull.look:
+            look = None
+        reached = checkpoint.epoch if checkpoint else -1
+        return Frame(
+            status,
+            Welcome(status.run, recording.config, recording.dataset, recording.h_y) if fresh else None,
+            changes,
+            look,
+            None if not fresh and reached == pull.checkpoint else checkpoint,
+            **told,  # type: ignore[arg-type]
+        )
+
+    def _notices_since(self, most: int, since: int) -> tuple[Notice, ...]:
+        first = max(since, self._noted - min(most, len(self._notices)))
+        return tuple(self._notices)[first - self._noted :] if first < self._noted else ()
+
+    def _skipped(self, row: int, recording: Recording) -> int:
+        """Count the measurements that were passed over since the last one that was shown as the present."""
+        with self._lock:
+            if recording is self.recording:
+                passed = max(0, row - self._last_row - 1) if self._last_row >= 0 else 0
+                self._last_row = max(row, self._last_row)
+                self.status = replace(self.status, skipped=self.status.skipped + passed)
+            return self.status.skipped
 
     def where(self) -> Status:
         """Where the run stands at this moment."""
-        state = self.status.state
-        running = state == "running"
-        return replace(
-            self.status,
-            state="pausing" if running and self.pausing else state,
-            epochs_per_second=self.speed() if running else 0.0,
-            binning=self.desk.binning if self.desk else self.status.binning,
-            pending=self.desk.pending if self.desk else 0,
-            unsaved=self.unsaved,
-            detached=self.detached,
-        )
+        with self._lock:
+            state = self.status.state
+            running = state == "running"
+            return replace(
+                self.status,
+                state="pausing" if running and self.pausing else state,
+                epochs_per_second=self.speed() if running else 0.0,
+                binning=self.desk.binning if self.desk else self.status.binning,
+                pending=self.desk.pending if self.desk else 0,
+                unsaved=self.unsaved,
+                detached=self.detached,
+            )
 
-    def _look_at(self, row: int | None) -> Look | None:
-        recording, meter = self.recording, self._meter
-        assert recording is not None and meter is not None
+    def _look_at(
+        self,
+        row: int | None,
+        status: Status,
+        recording: Recording,
+        meter: Meter,
+        present: Measurement | None,
+        serial: int,
+    ) -> Look | None:
         rows = len(recording)
-        if row is None and self._present is None and self.status.source == "replay":
+        if row is None and present is None and status.source == "replay":
             row = self.position
-        present = self._present if row is None else None
-        if present is None:
+        if row is not None or present is None:
             if not rows:
                 return None
-            row = rows - 1 if row is None else min(max(row, 0), rows - 1)
-            key = (self.status.run, row, recording.stamp(row))
+            row, present = rows - 1 if row is None else min(max(row, 0), rows - 1), None
+            key: tuple[int, ...] = (status.run, row, recording.stamp(row))
         else:
-            key = (self.status.run, -1, self._serial)
-        if self._look is None or self._look.key != key:
-            meter.binning = recording.binning
-            if present is not None:
-                self._look = looks.of_present(present, meter, key)
-            else:
-                assert row is not None
-                self._look = looks.of_row(recording, row, meter, key)
-        return self._look
+            key = (status.run, -1, serial)
+        with self._looking:
+            if self._look is not None and self._look.key == key:
+                return self._look
+            if self._undrawable == key:
+                return None
+            try:
+                meter.binning = recording.binning
+                if present is not None:
+                    self._look = looks.of_present(present, meter, key)
+                else:
+                    assert row is not None
+                    self._look = looks.of_row(recording, row, meter, key)
+            except Exception:  # such as a lack of memory; curves and weights still go out
+                traceback.print_exc()
+                self._undrawable = key
+                return None
+            return self._look
 
     position = 0
     """In a replay, the row that is shown."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import time
 import traceback
 from pathlib import Path
 
+from ..errors import IbtuiError
+from ..recording import Checkpoint
 from .job import Job
+from .keeper import Keeper
 from .protocol import Pause, Restart, Resume, Save, SetPace, Step, Stop
 from .session import Rebinned, Session
 
 _LONGEST_S = 0.03
 """A stretch of epochs is meant to take no longer, so that commands never wait."""
 _TICKS_PER_SECOND = 50
+_SLOWEST_S = 1e6
+"""A slower pace than an epoch in this time stands still for anyone who looks."""
 _CHECKPOINT_S = 0.25
 """How old the state may be from which a worker that is ended at once is resumed."""
 
@@ -24,8 +30,8 @@ class TrainingSource:
     There is one question, how far to train: `goal` is the epoch at which to pause (None: the end).
     """
 
-    def __init__(self, session: Session, job: Job) -> None:
-        self._session = session
+    def __init__(self, session: Session, keeper: Keeper, job: Job) -> None:
+        self._session, self._keeper = session, keeper
         self._job = job
         self._goal: int | None = 0 if session.options.paused else None
         self._stretch = 1
@@ -33,6 +39,7 @@ class TrainingSource:
 
     def prepare(self) -> None:
         """Import the engine, compile what it needs, and start the session's first run."""
+        from ..training import nvml
         from ..training.engine import choose
         from ..training.resuming import resume
         from ..training.trainer import Trainer
@@ -43,9 +50,8 @@ class TrainingSource:
         resumed = None
         if job.resume is not None:
             resumed = resume(job.resume, config.epochs, options.history_mb << 20)
-            if job.forget_resume:
-                Path(job.resume).unlink(missing_ok=True)
         choice = choose(config)
+        print(f"{choice.engine} on {choice.ctx}: {choice.why or 'as asked'}", flush=True)
         session.update(message=f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled")
         trainer = Trainer(config, choice, options.history_mb << 20, resumed)
         if self._goal is not None:
@@ -61,6 +67,9 @@ class TrainingSource:
             epochs=trainer.config.epochs,
             message="",
         )
+        if job.resume is not None and job.forget_resume:
+            Path(job.resume).unlink(missing_ok=True)
+        nvml.watch(choice.ctx, lambda text: session.update(gpu=text))
 
     def serve(self) -> bool:
         """Train and obey until told to stop; returns whether to save first."""
@@ -73,13 +82,11 @@ class TrainingSource:
                 continue
             try:
                 if isinstance(command, Stop):
-                    self._trainer.recording.checkpoint = self._trainer.checkpoint()
+                    self._checkpoint()
                     return command.save
                 self._obey(command)
             except Exception as error:
                 self._fail(error)
-                if isinstance(command, Stop):  # the engine cannot say where it stands; the last word counts
-                    return command.save
 
     @property
     def _running(self) -> bool:
@@ -91,7 +98,7 @@ class TrainingSource:
         """Seconds to wait for a command before training goes on; None: for ever."""
         if not self._running:
             return None
-        return max(0.0, self._due - time.monotonic()) if self._goal is None else 0.0
+        return min(max(0.0, self._due - time.monotonic()), _SLOWEST_S) if self._goal is None else 0.0
 
     def _obey(self, command: object) -> None:
         trainer, session = self._trainer, self._session
@@ -104,11 +111,10 @@ class TrainingSource:
                 paused_at = trainer.epoch if self._goal is None else max(self._goal, trainer.epoch)
                 self._goal = min(paused_at + max(1, epochs), trainer.config.epochs)
             case SetPace(pace):
-                session.update(pace=max(0.0, pace))
+                session.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
                 self._due = 0.0
             case Save(path):
-                trainer.recording.checkpoint = trainer.checkpoint()
-                session.save(path, trainer.epoch, trainer.recording.checkpoint)
+                self._keeper.save(path, self._checkpoint())
             case Restart(seed):
                 self._restart(trainer.config.seed if seed is None else seed)
             case Rebinned():
@@ -117,12 +123,23 @@ class TrainingSource:
 
     def _restart(self, seed: int) -> None:
         trainer = self._trainer
-        paused = self._goal is not None and trainer.epoch >= self._goal and not trainer.finished
-        trainer.restart(seed)
-        trainer.measure_if_due()
-        self._goal = 0 if paused else None
-        self._session.speed.forget()
-        self._session.begin(trainer.recording, epoch=0, state="running")
+        paused = self._goal is not None and not trainer.finished
+        try:
+            trainer.restart(seed)
+            trainer.measure_if_due()
+        finally:  # an engine that cannot begin again has a new, empty recording all the same
+            self._goal = 0 if paused else None
+            self._session.speed.forget()
+            self._session.begin(trainer.recording, epoch=trainer.epoch, state="running", message="")
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """The present state; the last known one where the engine cannot tell any more."""
+        recording = self._trainer.recording
+        try:
+            recording.checkpoint = self._trainer.checkpoint()
+        except Exception:
+            traceback.print_exc()
+        return recording.checkpoint
 
     def _advance(self) -> None:
         """Train the next stretch: a few epochs, as many as the pace has for one tick."""
@@ -140,6 +157,7 @@ class TrainingSource:
             if began - self._kept > _CHECKPOINT_S:
                 trainer.recording.checkpoint = trainer.checkpoint()
                 self._kept = began
+            self._settle()
         except Exception as error:
             self._fail(error)
             return
@@ -152,7 +170,6 @@ class TrainingSource:
             # From the last due time, so that the pace is kept on average; not from long ago, so that a
             # pause or a slow stretch is not made up for by a rush.
             self._due = max(self._due, began - 0.1) + epochs / pace
-        self._settle()
 
     def _settle(self) -> None:
         """Say where training stands; when it stands still, show the present weights."""
@@ -180,6 +197,8 @@ class TrainingSource:
         traceback.print_exc()
         reason = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {reason[0]}" if reason else type(error).__name__
+        if isinstance(error, IbtuiError):  # a sentence as it is
+            text = str(error)
         self._session.update(state="failed", message=text, epoch=self._trainer.epoch)
         self._session.note(f"training broke off: {text}", "error")
 

@@ -1,0 +1,518 @@
+"""What a worker does so that nothing is lost, without being asked; and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibtui import runs, storage
+from ibtui.config import Session as Options
+from ibtui.core.information import Binning
+from ibtui.errors import IbtuiError, UsageError
+from ibtui.worker import client as clients
+from ibtui.worker import process, runtime
+from ibtui.worker.client import WorkerClient
+from ibtui.worker.desk import Desk
+from ibtui.worker.job import new_job
+from ibtui.worker.keeper import Keeper
+from ibtui.worker.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Save, Step, Stop
+from ibtui.worker.session import Session
+from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
+from tests.worker.driver import SMALL, Driver
+
+LONG = replace(SMALL, epochs=1_000_000)
+PACED = {"epochs_per_second": 300.0}
+
+
+def ended(driver: Driver) -> bool:
+    """Wait for a worker that was told to end by somebody else."""
+    return driver.client._process.wait(10) == 0
+
+
+# Autosave.
+
+
+def test_autosave_writes_one_file_anew_and_says_nothing(tmp_path):
+    with Driver.train(LONG, autosave=0.0001, snapshot_dir=str(tmp_path), **PACED) as driver:
+        path = tmp_path / f"ibtui-{driver.client.name}-autosave.npz"
+        driver.until(lambda d: path.exists())
+        first = storage.load(path).checkpoint.epoch
+        driver.until(lambda d: storage.load(path).checkpoint.epoch > first)
+        assert [p.name for p in tmp_path.glob("*.npz")] == [path.name]
+        assert driver.notices == [] and driver.status.saved == (str(path),)
+        driver.send(Restart(7))  # the next run gets a file of its own
+        driver.until(lambda d: len(list(tmp_path.glob("*.npz"))) == 2)
+        assert storage.load(path).config.seed == 1
+    assert resumes_exactly(path, 50)
+
+
+def test_without_being_asked_for_there_is_no_autosave(tmp_path):
+    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("finished")
+        time.sleep(2.2)
+        assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_an_autosave_that_fails_is_told_once_tried_again_and_told_when_it_works(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with Driver.train(LONG, autosave=0.0001, snapshot_dir=str(folder), **PACED) as driver:
+        driver.until(lambda d: d.status.saves)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        driver.until(lambda d: d.notices)
+        time.sleep(2.5)  # two more attempts
+        driver.pull()
+        assert len(driver.notices) == 1 and driver.notices[0].severity == "error"
+        assert "No such file" in driver.notices[0].text and str(folder) in driver.notices[0].text
+        folder.mkdir()
+        driver.until(lambda d: list(folder.glob("*.npz")) and len(d.notices) == 2)
+        assert driver.notices[1].severity == "information"
+        epoch = driver.status.epoch
+        driver.until(lambda d: d.status.epoch > epoch)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class SlowDesk:
+    """Writes at once, and it takes a while."""
+
+    pending, binning = 0, Binning()
+
+    def __init__(self, clock: Clock, takes: float) -> None:
+        self.clock, self.takes, self.written = clock, takes, []
+
+    def save(self, job) -> None:
+        self.clock.now += self.takes
+        job.do()
+        self.written.append(self.clock.now)
+
+
+def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(tmp_path, monkeypatch):
+    clock = Clock()
+    session = Session(Options(autosave=1.0, snapshot_dir=str(tmp_path)), runtime.Log(-1))
+    session.recording = uninterrupted_small()
+    session.update(run=0, epoch=10**6, state="running")
+    keeper = Keeper(session, "run-1", clock)
+    session.desk = SlowDesk(clock, 0.0)  # type: ignore[assignment]
+
+    def slowly(*_: object, **__: object) -> Path:
+        clock.now += 30
+        return tmp_path / "x.npz"
+
+    monkeypatch.setattr(storage, "save_new", slowly)
+    monkeypatch.setattr(storage, "save", slowly)
+    while clock.now < 4000:
+        clock.now += 1
+        keeper.tick()
+    written = session.desk.written
+    assert np.diff(written).min() >= 600 and len(written) >= 5
+
+
+def uninterrupted_small(config=SMALL):
+    from ibtui.training.engine import Choice
+    from ibtui.training.trainer import Trainer
+
+    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
+    trainer.train(config.epochs)
+    return trainer.recording
+
+
+# Detached runs.
+
+
+def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path):
+    driver = Driver.train(SMALL, detach=True, snapshot_dir=str(tmp_path))
+    driver.until_state("finished")
+    driver.until(lambda d: d.status.saved)
+    time.sleep(2.2)
+    driver.pull()
+    (path,) = tmp_path.glob("*.npz")
+    assert driver.status.saved == (str(path),) and not driver.status.unsaved
+    assert equal(storage.load(path), uninterrupted(storage.load(path), 60))
+    driver.client.close()
+    assert runs.stop_run(None) == 0
+    assert ended(driver)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_a_detached_run_that_cannot_save_itself_tries_again(tmp_path, monkeypatch):
+    clock = Clock()
+    session = Session(Options(detach=True, snapshot_dir=str(tmp_path / "gone")), runtime.Log(-1))
+    session.recording = uninterrupted_small()
+    session.update(run=0, epoch=60, state="finished")
+    keeper = Keeper(session, "run-1", clock)
+    session.desk = SlowDesk(clock, 0.0)  # type: ignore[assignment]
+    for _ in range(200):
+        clock.now += 1
+        keeper.tick()
+    assert len(session.desk.written) == 4 and session._noted == 1
+    (tmp_path / "gone").mkdir()
+    for _ in range(200):
+        clock.now += 1
+        keeper.tick()
+    assert len(list((tmp_path / "gone").glob("*.npz"))) == 1 and not session.unsaved
+
+
+def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+    driver.until_state("running")
+    driver.client.close()
+    began = runtime.socket_path(driver.client.name).stat().st_mtime
+    for path in runtime.folder().iterdir():  # as systemd does after the last logout
+        path.unlink()
+    runtime.folder().rmdir()
+    wait_for(lambda: runs.running())
+    (run,) = runs.running()
+    assert abs(runtime.socket_path(run.name).stat().st_mtime - began) < 5
+    again = Driver(WorkerClient(name=run.name))
+    again.until(lambda d: d.status.epoch > driver.status.epoch)
+    again.client.close()
+    assert runs.stop_run(run.name) == 0
+    assert ended(driver)
+    assert list(runtime.folder().iterdir()) == []
+
+
+def test_a_last_save_goes_elsewhere_where_the_folder_has_gone(tmp_path, monkeypatch):
+    home, folder = tmp_path / "home", tmp_path / "gone"
+    home.mkdir()
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    driver = Driver.train(LONG, snapshot_dir=str(folder), **PACED)
+    driver.until(lambda d: d.status.epoch > 20)
+    folder.rmdir()
+    driver.stop(save=True)
+    (path,) = home.glob("*.npz")
+    assert storage.load(path).checkpoint.epoch > 20
+
+
+def test_a_save_just_before_the_end_is_written_also_while_estimates_are_made(tmp_path):
+    config = replace(SMALL, epochs=3000, every=1, samples=2000)
+    driver = Driver.train(config, snapshot_dir=str(tmp_path))
+    driver.until(lambda d: d.recording is not None and len(d.recording) > 300)
+    driver.send(Pause())
+    driver.send(Rebin(Binning("adaptive", 9, 200)))
+    driver.send(Save())
+    assert driver.stop() < 2
+    (path,) = tmp_path.glob("*.npz")
+    assert len(storage.load(path)) > 300
+    assert list(tmp_path.glob(f".*{storage.TEMPORARY}")) == []
+
+
+def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+    driver.until_state("running")
+    driver.client.close()
+    connection = clients.greeted(driver.client.name)
+    driver.client._process.send_signal(signal.SIGSTOP)
+    connection.send(Stop(save=False))
+    connection.close()
+    driver.client._process.send_signal(signal.SIGCONT)
+    assert driver.client._process.wait(5) == 0
+
+
+def test_what_a_killed_worker_left_in_the_snapshot_folder_is_removed(tmp_path):
+    storage.save(uninterrupted_small(), "run.npz")
+    dies = "import os; from ibtui import storage; os.fsync = lambda _: os._exit(9); "
+    for name in ("ibtui-1-epoch2.npz", "mine.npz"):
+        line = dies + f"storage.save(storage.load('run.npz'), {name!r})"
+        assert subprocess.run([sys.executable, "-c", line], check=False).returncode == 9
+    left, other = sorted(Path().glob(f".*{storage.TEMPORARY}"))
+    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
+        driver.until(lambda d: not left.exists())
+    assert other.exists() and "mine" in other.name
+
+
+# ls, attach, stop.
+
+
+def stale_socket(name: str) -> Path:
+    path = runtime.folder() / f"{name}.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    return path
+
+
+def test_garbage_in_the_runtime_folder_disturbs_nothing(capsys):
+    folder = runtime.folder()
+    stale = stale_socket("run-1-dead")
+    stale.with_suffix(".log").write_text("its last words")
+    (folder / "a file.sock").write_bytes(b"\0" * 100)
+    (folder / "file.sock").write_bytes(b"\0" * 100)
+    (folder / "folder.sock").mkdir()
+    (folder / "loop.sock").symlink_to("loop.sock")
+    (folder / "nowhere.sock").symlink_to("nothing")
+    stale_socket("..odd name\x1b[31m")
+    (folder / "old.log").write_text("")
+    os.utime(folder / "old.log", (0, 0))
+    (folder / "new.log").write_text("")
+    assert runs.running() == []
+    assert runs.list_runs() == 0
+    assert capsys.readouterr().out == "no runs\n"
+    with pytest.raises(UsageError, match="no such run; there is none"):
+        runs.stop_run("run-1-dead")
+    assert not stale.exists() and not stale.with_suffix(".log").exists()
+    assert not (folder / "old.log").exists() and (folder / "new.log").exists()
+    assert (folder / "file.sock").exists() and (folder / "folder.sock").exists()
+    with Driver.train(SMALL) as driver:
+        driver.until_state("finished")
+        assert [run.name for run in runs.running()] == [driver.client.name]
+
+
+def test_a_worker_that_starts_is_never_taken_for_a_dead_one(monkeypatch):
+    """Whatever `ls` finds under the name of a socket listens already."""
+    seen = []
+    listen = socket.socket.listen
+
+    def late(self: socket.socket, *queue: int) -> None:
+        seen.append(runs.running())
+        listen(self, *queue)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket.socket, "listen", late)
+        listener = runtime.listen("run-1-new")
+    assert seen == [[]] and runtime.socket_path("run-1-new").exists()
+    runtime.connect("run-1-new").close()
+    listener.close()
+
+
+def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypatch, capsys):
+    monkeypatch.setattr(clients, "GREETING_S", 0.03)
+    monkeypatch.setattr(runtime, "CONNECT_S", 0.03)
+    driver = Driver.train(LONG, detach=True)
+    driver.until_state("running")
+    pid = driver.client._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(70):  # also where it has no room for more that knock
+            (run,) = runs.running()
+            assert run.status is None
+        runs.list_runs()
+        assert "does not answer" in capsys.readouterr().out
+        with pytest.raises(IbtuiError, match="does not answer"):
+            runs.stop_run(None)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    driver.client.close()
+    monkeypatch.setattr(clients, "GREETING_S", 5.0)
+    monkeypatch.setattr(runtime, "CONNECT_S", 5.0)
+    assert runs.stop_run(None) == 0
+    assert ended(driver)
+
+
+def test_two_stops_at_once_both_succeed(tmp_path):
+    for _ in range(3):
+        driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+        driver.until(lambda d: d.status.epoch > 3)
+        driver.client.close()
+        line = [sys.executable, "-m", "ibtui", "stop", driver.client.name]
+        stops = [
+            subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        told = [(*stop.communicate(timeout=60), stop.returncode) for stop in stops]
+        for out, err, status in told:
+            late = "no such run" in err and status == 2
+            assert (status == 0 and "stopped" in out and not err) or late, told
+        assert any(status == 0 for *_, status in told)
+        assert ended(driver)
+    assert len(list(tmp_path.glob("*.npz"))) == 3
+
+
+def test_a_run_that_somebody_else_has_just_stopped_is_stopped(monkeypatch, capsys):
+    monkeypatch.setattr(runs, "find", lambda name: name)
+    assert runs.stop_run("run-1-gone") == 0
+    assert capsys.readouterr().out == "stopped run-1-gone\n"
+    stale_socket("run-1-dead")
+    with pytest.raises(IbtuiError, match="run-1-dead: died"):
+        runs.stop_run("run-1-dead")
+
+
+def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
+    monkeypatch.setattr(clients, "_MAIN", "import sys; sys.exit('no such device: {}')")
+    client = WorkerClient(new_job(SMALL, Options(detach=True)))
+    with pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
+        client.spawn()
+    assert client._process.wait(5) == 1
+
+
+def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
+    session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+    worker = process.Worker(session, Keeper(session, "run-1-x"), "run-1-x")
+    monkeypatch.setattr(process, "FIRST_SCREEN_S", 1.5)
+    ended = threading.Event()
+    monkeypatch.setattr(worker, "end", lambda save: ended.set())
+    threading.Thread(target=worker.welcome, daemon=True).start()
+    began = time.monotonic()
+    while not ended.wait(0.05):
+        assert time.monotonic() - began < 10
+        runs.running()
+    session.ended.set()  # the thread goes on, and must not listen in another test's folder
+    worker._listener.close()
+
+
+# What does not grow.
+
+
+def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "LOG_BYTES", 4000)
+    with open(tmp_path / "log", "a+b") as file:
+        log = runtime.Log(file.fileno())
+        seen, place = [], 0
+        for number in range(5000):
+            os.write(file.fileno(), f"line {number}\n".encode())
+            if number % 7 == 0:
+                lines, place = log.lines(place)
+                seen += lines
+                log.cut()
+                assert os.fstat(file.fileno()).st_size < 4100
+        seen += log.lines(place)[0]
+    assert seen == [f"line {number}" for number in range(5000)]
+
+
+def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_path):
+    talk = "[os.write(1, b'x' * 999 + b'\\n') for _ in range(30000)]"
+    wordy = f"import os, threading; threading.Thread(target=lambda: {talk}, daemon=True).start(); "
+    monkeypatch.setattr(clients, "_MAIN", wordy + clients._MAIN)
+    with Driver.train(LONG, **PACED) as driver:
+        path = runtime.log_path(driver.client.name)
+        driver.until(lambda d: d.status.epoch > 100)
+        wait_for(lambda: path.stat().st_size <= runtime.LOG_BYTES)
+        assert len(driver.mirror.log) <= clients.LOG_LINES
+        driver.send(Step(1))
+        driver.until_state("paused")
+
+
+def test_notices_are_bounded_and_each_is_told_once():
+    session = Session(Options(), runtime.Log(-1))
+    for number in range(1000):
+        session.note(f"{number}")
+    assert len(session._notices) <= 100
+    first = session.frame(Pull())
+    assert [n.text for n in first.notices] == [str(n) for n in range(995, 1000)]
+    session.note("news")
+    assert session.frame(Pull(run=0, notice=first.notice_end)).notices == (Notice("news"),)
+    assert session.frame(Pull(run=0, notice=1001)).notices == ()
+    assert len(session.frame(Pull(run=0, notice=3)).notices) == 100
+    for number in range(2000):
+        session.kept(Path(f"{number}.npz"), 0, number)
+    assert len(session.status.saved) == 1000 and session.status.saves == 2000
+
+
+# Commands at bad moments.
+
+
+def test_a_binning_asked_for_before_the_worker_is_ready_or_as_it_restarts_is_not_lost():
+    with Driver.train(SMALL) as driver:
+        driver.send(Rebin(Binning("closed", 3, 7)))
+        driver.until(
+            lambda d: d.status.state == "finished" and d.recording.binning == Binning("closed", 3, 7)
+        )
+        for bins in range(20, 26):
+            driver.send(Rebin(Binning("adaptive", 3, bins)))
+            driver.send(Restart())
+        driver.until(
+            lambda d: d.status.run == 6 and d.status.state == "finished" and not d.status.pending
+        ).pull()
+        assert driver.recording.binning == driver.status.binning == Binning("adaptive", 3, 25)
+
+
+def test_a_binning_that_the_old_run_had_not_taken_yet_is_the_new_runs():
+    old, new, wanted = uninterrupted_small(), uninterrupted_small(), Binning("closed", 2, 9)
+    desk = Desk(old, lambda: None)
+    desk.rebin(wanted)
+    desk.take(new)
+    desk.start()
+    assert desk.settle(10)
+    assert desk.binning == new.binning == wanted != old.binning
+
+
+def test_estimates_of_an_old_run_are_never_a_new_ones():
+    wanted = Binning("closed", 2, 9)
+    config = replace(SMALL, binning="closed", x_bins=2, t_bins=9, epochs=5)
+    old, new = uninterrupted_small(), uninterrupted_small(config)
+    before = {name: new.column(name).copy() for name in new.names}
+    desk = Desk(old, lambda: None)
+    desk.rebin(wanted)
+    desk._next()()
+    work = desk._next()  # a restart comes just as estimates are to be made
+    desk.take(new)
+    work()
+    assert len(old.pending()) == 0
+    assert all(new.column(name).tobytes() == value.tobytes() for name, value in before.items())
+
+
+def test_a_binning_that_cannot_be_is_told_and_the_last_one_stays():
+    with Driver.train(SMALL) as driver:
+        driver.until_state("finished")
+        before = driver.status.binning
+        driver.send(Rebin(Binning("closed", 4, 10**8)))
+        driver.until(lambda d: d.notices and d.status.binning == before and not d.status.pending)
+        driver.send(Rebin(Binning("closed", 4, 9)))
+        driver.until(lambda d: d.recording.binning.t_bins == 9 and not d.status.pending)
+
+
+def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
+    session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+    worker = process.Worker(session, Keeper(session, "run-1-y"), "run-1-y")
+    session.begin(uninterrupted_small(), epoch=60, state="failed")
+    session.commands.put(Save())
+    session.commands.put(Stop())
+    worker.wait_to_be_told()
+    wait_for(lambda: session.status.saves)
+    worker._listener.close()
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+@pytest.mark.parametrize("name", ["queue", "token", "numpy", "select"])
+def test_a_users_own_file_is_not_taken_for_a_library(name):
+    Path(f"{name}.py").write_text("raise SystemExit('the wrong file')")
+    with Driver.train(SMALL) as driver:
+        driver.until_state("finished")
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize(("lr", "sigma"), [(1e6, 1e6), (1e6, 1.0), (1e-6, 1e6)])
+def test_numbers_that_go_wrong_are_measured_rebinned_saved_and_gone_on_with(tmp_path, activation, lr, sigma):
+    config = replace(SMALL, layers=(8, 3, 2), lr=lr, init_sigma=sigma, activation=activation)
+    with Driver.train(config, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("finished")
+        driver.send(Rebin(Binning("adaptive", 4, 10)))
+        driver.until(lambda d: d.recording.binning.kind == "adaptive" and not d.status.pending)
+        driver.until(lambda d: d.mirror.look is not None and d.mirror.look.row == 1, row=1)
+        driver.send(Save())
+        driver.until(lambda d: d.status.saved)
+        assert driver.status.state == "finished"
+        assert [n.severity for n in driver.notices] == ["information"]
+        assert not any("Traceback" in line for line in driver.log)
+    (path,) = tmp_path.glob("*.npz")
+    assert resumes_exactly(path, 13)
+
+
+def test_going_on_and_off_loses_nothing_of_a_pause():
+    with Driver.train(LONG, epochs_per_second=1000.0) as driver:
+        driver.until_state("running")
+        for _ in range(50):
+            driver.send(Pause())
+            driver.send(Resume())
+        driver.send(Pause())
+        driver.send(Detach())
+        driver.until(lambda d: d.status.state == "paused" and d.status.detached)
+        driver.client.detached = False
