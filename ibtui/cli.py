@@ -211,11 +211,11 @@ def _attach(arguments: list[str]) -> int:
     )
     parser.add_argument("--marker", default="auto", metavar="auto|braille|block|ascii")
     flags = parser.parse_args(arguments)
-    from .runs import find
+    from .runs import find_detached
     from .worker.client import WorkerClient
 
     session = Session(marker=flags.marker, detach=True)
-    name = find(flags.name)
+    name = find_detached(flags.name)
     _need_terminal()
     return _watch(WorkerClient(name=name), session)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 from .config import RunConfig, Session
 from .errors import IbtuiError, printable
 from .recording import Recording
-from .storage import check_writable, save
+from .storage import claim, save
+from .worker.elsewhere import reason, save_elsewhere
+from .worker.runtime import Output
 
 _STRETCH_S = 0.1
 """How long training goes on between two looks at the clock and at the progress bar."""
 _SHARE_FOR_SAVING = 1 / 20
 """An autosave waits until it costs no more than this share of the time."""
+_IMPATIENCE_S = 0.5
+"""A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
 DEFAULT_AUTOSAVE_MIN = 1.0
 
 
@@ -38,7 +44,7 @@ def record(config: RunConfig, session: Session, path: str, *, force: bool, resum
     session : Session
         Its autosave and history budget; a pace only where one was asked for.
     path : str
-        The recording. It is absent or whole at any moment.
+        The recording. It is absent or whole at any moment, and one run's at a time.
     force : bool
         Replace an existing file.
     resume : str or None
@@ -48,23 +54,30 @@ def record(config: RunConfig, session: Session, path: str, *, force: bool, resum
     -------
     int
         Exit status: 0, or 128 and the number of the signal that ended the run, with what was done saved.
+
+    Raises
+    ------
+    IbtuiError
+        The run failed, or its end could not be written to `path`: it says where it was written instead.
     """
-    check_writable(path, force=force)
     shown = printable(path)
-    with _Signals() as signals:
+    with claim(path, force=force), _Signals() as signals:
         try:
             run = _Run(config, session, path, force, resume)
+            signals.wait_for_the_epoch = True
         except Interrupted as stop:
-            print(f"interrupted before the first measurement; {shown} was not written")
+            _say(f"interrupted before the first measurement; {shown} was not written")
             return stop.status
-        signals.wait_for_the_epoch = True
-        exact = True
+        exact, failure = True, None
         try:
-            run.train(signals)
+            try:
+                run.train(signals)
+            except Exception as error:
+                exact, failure = False, error
+            signals.ignore()  # nothing must break off the saving
         except Interrupted:
             exact = False
-        signals.ignore()  # nothing must break off the saving
-        run.finish(shown, interrupted=signals.status != 0, exact=exact)
+        run.finish(shown, interrupted=signals.status != 0, exact=exact, failure=failure)
     return signals.status
 
 
@@ -72,7 +85,7 @@ class _Signals:
     """Turns the signals that end a run into a status to look at, so that no epoch is broken off half-way.
 
     Before training, and on a second signal, `Interrupted` is raised: then an epoch may be half done, and the
-    run is saved as it was at its last checkpoint.
+    run is saved as it was at its last checkpoint. A signal that was ignored when the run began (`nohup`) is.
     """
 
     _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,9 +93,11 @@ class _Signals:
     def __init__(self) -> None:
         self.status = 0
         self.wait_for_the_epoch = False
+        self._first = 0.0
 
     def __enter__(self) -> _Signals:
-        self._before = {number: signal.signal(number, self._arrived) for number in self._NUMBERS}
+        heard = [number for number in self._NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._arrived) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,15 +105,18 @@ class _Signals:
             signal.signal(number, handler)
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
         second = self.status != 0
-        self.status = 128 + number
+        if second and now - self._first < _IMPATIENCE_S:
+            return
+        self.status, self._first = self.status or 128 + number, now
         if second or not self.wait_for_the_epoch:
             self.ignore()
             raise Interrupted(number)
 
     def ignore(self) -> None:
         """From now on nothing arrives."""
-        for number in self._NUMBERS:
+        for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -112,11 +130,12 @@ class _Run:
         from .training.resuming import resume
         from .training.trainer import Trainer
 
-        self._path, self._overwrite = path, force
+        self._path, self._overwrite = os.path.abspath(path), force
         minutes = DEFAULT_AUTOSAVE_MIN if session.autosave is None else session.autosave
         self._autosave_s = 60 * minutes
         self._saved_at = time.monotonic()
         self._save_cost_s = 0.0
+        self._failing = False
         budget = session.history_mb << 20
         resumed = resume(resume_from, config.epochs, budget) if resume_from else None
         choice = choose(config)
@@ -140,9 +159,24 @@ class _Run:
                 self._autosave()
 
     def _autosave(self) -> None:
+        """Write the file if it is time to. If that fails, training goes on, and it is tried again."""
         since = time.monotonic() - self._saved_at
-        if self._autosave_s and since > max(self._autosave_s, self._save_cost_s / _SHARE_FOR_SAVING):
+        if not self._autosave_s or since <= max(self._autosave_s, self._save_cost_s / _SHARE_FOR_SAVING):
+            return
+        shown = printable(self._path)
+        try:
             self._save()
+        except (OSError, MemoryError) as error:
+            self._saved_at = time.monotonic()
+            if not self._failing:
+                _say(
+                    f"ibtui: {shown}: not written: {reason(error)}; trying again while it trains", sys.stderr
+                )
+            self._failing = True
+        else:
+            if self._failing:
+                _say(f"ibtui: {shown}: written again", sys.stderr)
+            self._failing = False
 
     def _save(self, exact: bool = True) -> None:
         began = time.monotonic()
@@ -153,22 +187,55 @@ class _Run:
         self._saved_at = time.monotonic()
         self._save_cost_s = self._saved_at - began
 
-    def finish(self, shown: str, *, interrupted: bool, exact: bool) -> None:
+    def finish(self, shown: str, *, interrupted: bool, exact: bool, failure: Exception | None) -> None:
         """Write the file and say what is in it; not `exact`: as of the last checkpoint."""
         recording = self.trainer.recording
+        where = shown
+        trouble = f"training broke off: {_sentence(failure)}" if failure is not None else ""
         try:
             self._save(exact)
-        except FileExistsError as error:
-            raise IbtuiError(f"{shown}: appeared while training; it was not replaced") from error
-        except OSError as error:
-            raise IbtuiError(f"{shown}: not written: {error.strerror}") from error
+        except (OSError, MemoryError) as error:
+            why = (
+                "appeared while training; it was not replaced"
+                if isinstance(error, FileExistsError)
+                else f"not written: {reason(error)}"
+            )
+            kept = save_elsewhere(recording, f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-recorded")
+            trouble = "; ".join(filter(None, (trouble, f"{shown}: {why}")))
+            if kept is None:
+                raise IbtuiError(f"{trouble}; and it could be written nowhere else") from error
+            where = printable(str(kept))
         accuracy = recording.column("train_accuracy")
-        word = "interrupted; saved" if interrupted else "recorded"
+        word = "interrupted; saved" if interrupted else "saved" if trouble else "recorded"
         assert recording.checkpoint is not None
-        print(
-            f"{word} {len(recording)} measurements of {recording.checkpoint.epoch:,} epochs in {shown}"
-            + (f", accuracy {accuracy[-1]:.3f}" if len(accuracy) else "")
+        text = f"{word} {len(recording)} measurements of {recording.checkpoint.epoch:,} epochs in {where}" + (
+            f", accuracy {accuracy[-1]:.3f}" if len(accuracy) else ""
         )
+        if trouble:
+            raise IbtuiError(f"{trouble}; {text}") from failure
+        _say(text)
+
+
+def _sentence(error: Exception) -> str:
+    """What has gone wrong, in one line."""
+    if isinstance(error, IbtuiError):
+        return str(error)
+    first = (str(error).strip().splitlines() or [""])[0]
+    return printable(f"{type(error).__name__}: {first}" if first else type(error).__name__)
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line."""
+    print(text, file=_unbroken(stream or sys.stdout), flush=True)
+
+
+def _unbroken(stream: TextIO | None) -> TextIO:
+    """The stream, but no error where nobody can read it any more: that is no reason to stop training."""
+    try:
+        return Output(stream.fileno() if stream is not None else -1)  # type: ignore[return-value]
+    except OSError:
+        assert stream is not None
+        return stream  # one that is no file
 
 
 Show = Callable[[int, Recording], None]
@@ -176,7 +243,7 @@ Show = Callable[[int, Recording], None]
 
 @contextmanager
 def _progress(config: RunConfig, start: int) -> Iterator[Show]:
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         with _bar(config, start) as show:
             yield show
     else:
@@ -193,7 +260,7 @@ def _plain(config: RunConfig, start: int) -> Show:
         if (tenth := 10 * epoch // config.epochs) > last:
             last = tenth
             speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            print(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(recording, speed)}", flush=True)
+            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(recording, speed)}")
 
     return show
 
@@ -209,6 +276,7 @@ def _numbers(recording: Recording, speed: float) -> str:
 @contextmanager
 def _bar(config: RunConfig, start: int) -> Iterator[Show]:
     """A progress bar: epoch, epochs/s, time left, accuracy, loss and the last layer's I(T;Y)."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -219,7 +287,7 @@ def _bar(config: RunConfig, start: int) -> Iterator[Show]:
         TextColumn("{task.fields[numbers]}", markup=False),
     )
     began = time.monotonic()
-    with Progress(*columns, expand=True) as progress:
+    with Progress(*columns, console=Console(file=_unbroken(sys.stdout)), expand=True) as progress:
         task = progress.add_task("", total=config.epochs, completed=start, numbers="")
 
         def show(epoch: int, recording: Recording) -> None:

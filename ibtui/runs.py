@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from .errors import IbtuiError, UsageError, printable
@@ -11,37 +15,62 @@ from .worker import runtime
 from .worker.client import greeted
 from .worker.protocol import Peek, Status, Stop
 
-_STOP_S = 10.0
+_ANSWER_S = 5.0
+_STOP_S = 60.0
+"""How long a run may take to save itself."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A worker that answers."""
+    """A worker that listens."""
 
     name: str
-    status: Status
+    status: Status | None
+    """None: it does not answer; `trouble` says why."""
     age_s: float
+    trouble: str = ""
 
 
 def running() -> list[Run]:
     """The user's workers, oldest first. What workers that died have left behind is cleared away."""
     found = []
+    runtime.sweep()
     for path in sorted(runtime.folder().glob("*.sock")):
-        try:
-            status = _ask(path.stem)
-            found.append(Run(path.stem, status, time.time() - path.stat().st_mtime))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".log").unlink(missing_ok=True)
-        except (OSError, EOFError, UsageError):
-            continue
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is no socket of a run
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                continue
+            age = time.time() - path.stat().st_mtime
+            try:
+                found.append(Run(path.stem, _ask(path.stem), age))
+            except ConnectionRefusedError:
+                _clear(path)
+            except TimeoutError as error:
+                found.append(Run(path.stem, None, age, str(error)))
+            except UsageError as error:
+                if path.stem in str(error):  # another version's; the name of a run it is
+                    found.append(Run(path.stem, None, age, str(error)))
+            except EOFError:
+                continue
     return sorted(found, key=lambda run: -run.age_s)
+
+
+def _clear(socket: Path) -> None:
+    """Remove what a worker has left that died without a word."""
+    for path in (socket, socket.with_suffix(".log")):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _ask(name: str) -> Status:
     with greeted(name) as connection:
-        connection.send(Peek())
-        status = connection.recv()
+        return _peek(connection, name)
+
+
+def _peek(connection: Connection, name: str) -> Status:
+    connection.send(Peek())
+    if not connection.poll(_ANSWER_S):
+        raise TimeoutError(f"{name} (process {runtime.peer_process(connection)}) does not answer")
+    status = connection.recv()
     assert isinstance(status, Status)
     return status
 
@@ -60,11 +89,28 @@ def find(name: str | None) -> str:
     return name
 
 
+def find_detached(name: str | None) -> str:
+    """The name of the one run that is meant, if it is one that a second screen may leave as it likes.
+
+    Raises
+    ------
+    UsageError
+        There is no such run, or it belongs to the screen that started it, and ends with that one's q or ours.
+    """
+    name = find(name)
+    for run in running():
+        if run.name == name and run.status is not None and not run.status.detached:
+            raise UsageError(f"{name}: belongs to the screen that started it; D in that one detaches it")
+    return name
+
+
 def list_runs() -> int:
     """Print a line per run: name, state, epoch, device and age."""
     runs = running()
     for run in runs:
-        s = run.status
+        if (s := run.status) is None:
+            print(f"{run.name}  {run.trouble.removeprefix(run.name).strip()}  {_age(run.age_s)}")
+            continue
         where = f"{s.device} {s.engine}".strip() or "-"
         print(
             f"{run.name}  {s.state}  epoch {s.epoch:,} of {s.epochs:,}  {where}  {_age(run.age_s)}"
@@ -83,24 +129,40 @@ def _age(seconds: float) -> str:
 
 
 def stop_run(name: str | None) -> int:
-    """End a run, having it saved first, and say where."""
+    """End a run, having it saved first, and say where. Several at once may stop the same run."""
     name = find(name)
-    socket: Path = runtime.socket_path(name)
+    before = None
     try:
         with greeted(name) as connection:
-            connection.send(Peek())
-            before: Status = connection.recv()
+            before = _peek(connection, name)
             connection.send(Stop(save=True))
-            connection.recv()
-    except (OSError, EOFError) as error:
-        raise IbtuiError(f"{name}: does not answer: {error}") from error
-    end = time.monotonic() + _STOP_S
-    while socket.exists():
+            connection.poll(_ANSWER_S)
+    except TimeoutError as error:
+        raise IbtuiError(str(error)) from error
+    except (OSError, EOFError):  # somebody else was faster
+        pass
+    _wait_for_the_end(name)
+    tail = [line for line in runtime.log_tail(name) if line.startswith(("saved ", "not saved"))]
+    with contextlib.suppress(OSError):
+        runtime.log_path(name).unlink()
+    reached = f" at epoch {before.epoch:,}" if before is not None else ""
+    saved = tail[-1] if tail and (before is None or before.unsaved) else ""
+    if saved.startswith("not saved"):
+        raise IbtuiError(f"stopped {name}{reached}; {printable(saved)}")
+    print(f"stopped {name}{reached}" + (f"; {printable(saved)}" if saved else ""))
+    return 0
+
+
+def _wait_for_the_end(name: str) -> None:
+    socket, end = runtime.socket_path(name), time.monotonic() + _STOP_S
+    while os.path.lexists(socket):
+        try:
+            runtime.connect(name).close()
+        except ConnectionRefusedError:
+            _clear(socket)
+            raise IbtuiError(f"{name}: died while it was told to stop") from None
+        except OSError:
+            pass
         if time.monotonic() > end:
             raise IbtuiError(f"{name}: was told to stop, and has not ended in {_STOP_S:.0f} s")
-        time.sleep(0.02)
-    tail = [line for line in runtime.log_tail(name) if line.startswith("saved ")]
-    runtime.log_path(name).unlink(missing_ok=True)
-    unsaved = before.unsaved
-    print(f"stopped {name} at epoch {before.epoch:,}" + (f"; {tail[-1]}" if unsaved and tail else ""))
-    return 0
+        time.sleep(0.05)
