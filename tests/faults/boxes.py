@@ -1,0 +1,135 @@
+"""What the trials share: a run in a process of its own, an uninterrupted run to compare with, a full disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ibtui import storage
+from ibtui.recording import Recording
+from ibtui.training.engine import Choice
+from ibtui.training.trainer import Trainer
+
+LONG_S = 120.0
+ENDLESS = 100_000_000
+FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200", "--every", "500")
+
+
+@dataclass
+class Lost:
+    """What a trial tells: how often a fault was brought about, and what it cost."""
+
+    fault: str
+    tried: int
+    lost: str
+    holds: bool
+    """Whether that is no more than was promised."""
+
+
+def ibtui(*arguments: str, **options) -> subprocess.Popen[str]:
+    """The command, its output piped."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, "-m", "ibtui", *arguments], text=True, **options)
+
+
+def wait_for(what, seconds: float = LONG_S) -> None:
+    """Until it is true."""
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            raise AssertionError("did not come about")
+        time.sleep(0.005)
+
+
+def uninterrupted(like: Recording, epochs: int) -> Recording:
+    """One run of so many epochs with a recording's configuration."""
+    trainer = Trainer(replace(like.config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28)
+    trainer.train(epochs)
+    return trainer.recording
+
+
+def gone_on_with(path: Path, epochs: int) -> Recording:
+    """A file gone on with to so many epochs."""
+    from ibtui.training.resuming import resume
+
+    trainer = Trainer(
+        replace(storage.load(path).config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28,
+        resume(str(path), epochs, 1 << 28),
+    )  # fmt: skip
+    trainer.measure_if_due()
+    trainer.train(epochs)
+    return trainer.recording
+
+
+def equal(a: Recording, b: Recording) -> bool:
+    """Whether two recordings say the same, to the bit."""
+    return len(a) == len(b) > 0 and all(a.column(n).tobytes() == b.column(n).tobytes() for n in a.names)
+
+
+def resumes_exactly(path: Path, more: int = 700) -> bool:
+    """Whether a file, gone on with, becomes what a run without an interruption is."""
+    recording = storage.load(path)
+    assert recording.checkpoint is not None
+    total = max(recording.checkpoint.epoch, int(recording.column("epoch")[-1])) + more
+    return equal(gone_on_with(path, total), uninterrupted(recording, total))
+
+
+def temporaries(folder: Path) -> list[str]:
+    """Files that somebody was writing."""
+    return [name for name in os.listdir(folder) if name.endswith(storage.TEMPORARY)]
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for one trial; also the home, where what cannot be written elsewhere goes."""
+    place = Path(tempfile.mkdtemp(prefix="ibtui-fault-"))
+    before = os.environ.get("HOME")
+    home = place / "home"
+    home.mkdir()
+    os.environ["HOME"] = str(home)
+    try:
+        yield place
+    finally:
+        if before is None:
+            del os.environ["HOME"]
+        else:
+            os.environ["HOME"] = before
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def small_disk_command(place: Path, kilobytes: int) -> list[str]:
+    """What runs a shell's line with a small file system of its own at `place`; empty: not allowed here."""
+    mount = f'mount -t tmpfs -o size={kilobytes}k none "{place}" && exec sh -c "$0"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
+    try:
+        done = subprocess.run([*command, "true"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return command if done.returncode == 0 else []
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
+    """Send a signal, and take in what is left."""
+    process.send_signal(number)
+    process.communicate(timeout=LONG_S)
+
+
+def worst(values: list[float] | np.ndarray) -> float:
+    """The greatest; 0 of none."""
+    return float(max(values, default=0.0))

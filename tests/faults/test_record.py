@@ -1,0 +1,154 @@
+"""`--record` where its terminal, its engine or its signals misbehave."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibtui import record, storage
+from ibtui.config import RunConfig, Session
+from ibtui.errors import EngineError, IbtuiError
+from ibtui.training import fused
+from tests.faults.boxes import ENDLESS, FUSED, LONG_S, resumes_exactly, small_disk_command, wait_for
+
+PATH = Path("run.npz")
+RUN = (*FUSED, "--epochs", str(ENDLESS), "--record", str(PATH), "--autosave", "0.001")
+CONFIG = RunConfig(engine="fused", ctx="cpu", epochs=200, every=10, samples=200)
+
+
+def test_a_terminal_that_goes_away_ends_the_run_with_everything_saved():
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ibtui", *RUN], stdin=child, stdout=child, stderr=child,
+        start_new_session=True, preexec_fn=lambda: _terminal(0),
+    )  # fmt: skip
+    os.close(child)
+    wait_for(PATH.exists)
+    reached = storage.load(PATH).checkpoint.epoch
+    os.close(parent)
+    assert process.wait(LONG_S) == 129
+    assert storage.load(PATH).checkpoint.epoch >= reached
+    assert list(Path().iterdir()) == [PATH]
+
+
+def _terminal(fd: int) -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+
+
+def test_under_nohup_the_run_outlives_its_terminal():
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ibtui", *RUN], stdin=subprocess.DEVNULL, stdout=child, stderr=child,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    os.close(child)
+    wait_for(PATH.exists)
+    os.close(parent)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    reached = storage.load(PATH).checkpoint.epoch
+    wait_for(lambda: storage.load(PATH).checkpoint.epoch > reached)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LONG_S) == 143
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run():
+    line = [sys.executable, "-m", "ibtui", *FUSED, "--epochs", "4000", "--record", str(PATH)]
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(LONG_S) == 0
+    assert storage.load(PATH).checkpoint.epoch == 4000
+
+
+def test_closed_standard_streams_are_not_written_to():
+    line = f"exec {sys.executable} -m ibtui {' '.join(FUSED)} --epochs 2000 --record {PATH} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", line], check=False, timeout=LONG_S).returncode == 0
+    assert storage.load(PATH).checkpoint.epoch == 2000
+
+
+def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience(monkeypatch):
+    with record._Signals() as signals:
+        signals.wait_for_the_epoch = True
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.status == 129
+        monkeypatch.setattr(record, "_IMPATIENCE_S", 0.0)
+        with pytest.raises(record.Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # heard no more
+    assert signals.status == 129
+
+
+class Broken(fused.FusedEngine):
+    error: Exception = EngineError("the GPU has fallen off the bus")
+
+    def train(self, start: int, stop: int) -> None:
+        if stop > 100:
+            raise self.error
+        super().train(start, stop)
+
+
+@pytest.mark.parametrize(
+    "error", [EngineError("the GPU has fallen off the bus"), MemoryError(), OSError(5, "EIO")]
+)
+def test_training_that_breaks_off_leaves_what_was_done_and_says_where(monkeypatch, error):
+    told = r"training broke off: .*saved 11 measurements of 100 epochs in run.npz"
+    with monkeypatch.context() as patched:
+        patched.setattr("ibtui.training.fused.FusedEngine", Broken)
+        patched.setattr(Broken, "error", error)
+        with pytest.raises(IbtuiError, match=told):
+            record.record(CONFIG, Session(), str(PATH), force=False, resume=None)
+    assert storage.load(PATH).column("epoch").tolist() == list(range(0, 101, 10))
+    assert resumes_exactly(PATH, 7)
+
+
+def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
+    began = []
+    save = storage.save
+
+    def slowly(*arguments, **options):
+        began.append(time.monotonic())
+        time.sleep(0.05)
+        return save(*arguments, **options)
+
+    monkeypatch.setattr(record, "save", slowly)
+    monkeypatch.setattr(record, "_STRETCH_S", 0.01)
+    config = replace(CONFIG, epochs=60_000, every=1000)
+    record.record(config, Session(autosave=1e-6), str(PATH), force=False, resume=None)
+    assert len(began) >= 2 and np.diff(began[:-1]).min(initial=9) >= 0.95
+
+
+def test_where_nothing_can_be_written_anywhere_the_old_file_stays(monkeypatch, capfd):
+    config = replace(CONFIG, epochs=3000)
+    record.record(CONFIG, Session(), str(PATH), force=False, resume=None)
+    before = PATH.read_bytes()
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "save_new", full)
+    monkeypatch.setattr(record, "save", full)
+    with pytest.raises(IbtuiError, match=r"No space left on device; .*nowhere else"):
+        record.record(config, Session(autosave=1e-6), str(PATH), force=True, resume=None)
+    assert PATH.read_bytes() == before
+    assert capfd.readouterr().err.count("No space left") == 1
+
+
+def test_a_small_disk_can_be_made_here():
+    if not small_disk_command(Path.cwd(), 100):
+        pytest.skip("no user namespaces: the trial limits the size of files instead")

@@ -1,0 +1,398 @@
+"""The faults, one function each: brings it about so many times and tells what was lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ibtui import storage
+from ibtui.config import RunConfig
+from ibtui.errors import RecordingError
+from ibtui.worker import runtime
+from ibtui.worker.protocol import Pause, Pull
+from tests.faults.boxes import (
+    ENDLESS,
+    FUSED,
+    LONG_S,
+    Lost,
+    children_of,
+    equal,
+    folder,
+    ibtui,
+    kill,
+    resumes_exactly,
+    small_disk_command,
+    temporaries,
+    uninterrupted,
+    wait_for,
+    worst,
+)  # fmt: skip
+from tests.terminal import Terminal
+from tests.worker.driver import Driver
+
+AUTOSAVE_MIN = 0.01
+SPARSE = (*FUSED[:-1], "5000")
+"""Small files: a large one is written more seldom, to cost no more than a twentieth of the time."""
+_ALLOWED_S = 60 * AUTOSAVE_MIN + 0.7
+"""The interval, a stretch of epochs before it is looked at, and what a busy machine adds."""
+
+
+def record_killed(tries: int) -> list[Lost]:
+    """`kill -9` of `--record` at random moments, each run going on where the last one was killed."""
+    moments, damaged, ages, left, refused = random.Random(1), 0, [], 0, 0
+    with folder() as place:
+        path = place / "run.npz"
+        for count in range(tries):
+            more = ("--resume", str(path), "--force") if path.exists() else SPARSE
+            process = ibtui(
+                *more,
+                "--epochs",
+                str(ENDLESS),
+                "--record",
+                str(path),
+                "--autosave",
+                str(AUTOSAVE_MIN),
+                "--history-mb",
+                "1",
+            )
+            began = time.time()
+            if count % 2:  # once it writes, however long a busy machine takes until then
+                wait_for(lambda since=began: path.exists() and path.stat().st_mtime > since)
+                time.sleep(moments.uniform(0.0, 2.0))
+            else:
+                time.sleep(moments.uniform(0.0, 4.5))
+            killed = time.time()
+            kill(process)
+            refused += process.returncode != -signal.SIGKILL
+            if path.exists():
+                try:
+                    storage.load(path)
+                except RecordingError:
+                    damaged += 1
+                written = path.stat().st_mtime
+                if written > began:  # by this run, not by one before
+                    ages.append(killed - written)
+        storage.check_writable(path)
+        left = len(temporaries(place))
+        exact = path.exists() and resumes_exactly(path)
+    late = sum(age > _ALLOWED_S for age in ages)
+    return [
+        Lost(
+            "`--record` killed (`kill -9`) at random moments, each gone on from",
+            tries,
+            f"{damaged} files damaged, {left} temporaries left by the next run; {worst(ages):.2f} s of work "
+            f"at most (autosave every {60 * AUTOSAVE_MIN:.1f} s); in the end {'' if exact else 'NOT '}equal "
+            "to a run never killed, to the bit",
+            not damaged and not left and exact and not refused and late <= tries // 20,
+        )
+    ]
+
+
+def signals(tries: int) -> list[Lost]:
+    """The signals that end a run, from its first instant on."""
+    moments, statuses, wrong, unread = random.Random(2), {}, 0, 0
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with folder() as place:
+        for count in range(tries):
+            path, number = place / f"{count}.npz", numbers[count % 3]
+            process = ibtui(*FUSED, "--epochs", str(ENDLESS), "--record", str(path))
+            time.sleep(moments.uniform(1.5, 3.0))
+            process.send_signal(number)
+            out, err = process.communicate(timeout=LONG_S)
+            statuses[process.returncode] = statuses.get(process.returncode, 0) + 1
+            early = process.returncode in (-number, 130) and "Traceback" not in err and not path.exists()
+            if early or "before the first measurement" in out:
+                continue  # before there was anything to save
+            wrong += process.returncode != 128 + number or "interrupted; saved" not in out or bool(err)
+            try:
+                unread += not len(storage.load(path))
+            except RecordingError:
+                unread += 1
+    return [
+        Lost(
+            "SIGINT, SIGTERM, SIGHUP to `--record`",
+            tries,
+            f"{unread} files missing or unreadable, {wrong} wrong exit statuses; nothing of what was trained",
+            not wrong and not unread,
+        )
+    ]
+
+
+CONFIG = RunConfig(engine="fused", ctx="cpu", epochs=1_000_000, every=10, samples=200)
+
+
+def worker_killed(tries: int) -> list[Lost]:
+    """`kill -9` of the worker: the screen's mirror is saved, and gone on with."""
+    moments, unequal, behind, told = random.Random(3), 0, [], []
+    with folder() as place:
+        for count in range(tries):
+            driver = Driver.train(CONFIG, epochs_per_second=0.0)
+            driver.until(lambda d: d.recording is not None and len(d.recording) > 2)
+            end = time.monotonic() + moments.uniform(0, 0.7)
+            while time.monotonic() < end:
+                driver.pull()
+            os.kill(driver.client._process.pid, signal.SIGKILL)
+            began = time.monotonic()
+            while driver.lost is None:
+                driver.pull()
+            told.append(time.monotonic() - began)
+            assert "SIGKILL" in driver.lost.reason
+            driver.client.close()
+            driver.client.wait()
+            path = place / f"{count}.npz"
+            storage.save(driver.recording, path)
+            behind.append(driver.status.epoch - driver.mirror.checkpoint.epoch)
+            unequal += not resumes_exactly(path, 137)
+        left = len(list(runtime.folder().glob("*.sock")))
+        for stale in runtime.folder().iterdir():
+            stale.unlink()
+    return [
+        Lost(
+            "The worker killed (`kill -9`); its screen's mirror saved and gone on from",
+            tries,
+            f"no measurement that was shown; {tries - unequal} of {tries} equal to a run never killed, to "
+            f"the bit; told after {worst(told):.2f} s at most",
+            not unequal and worst(told) < 1.0 and left <= tries,
+        )
+    ]
+
+
+def screen_killed(tries: int) -> list[Lost]:
+    """`kill -9` of the screen: the worker saves and ends."""
+    moments, missing, took, left = random.Random(4), 0, [], 0
+    with folder() as place:
+        for count in range(tries):
+            at = place / str(count)
+            at.mkdir()
+            with Terminal(*FUSED, "--epochs", str(ENDLESS), "--snapshot-dir", str(at)) as terminal:
+                terminal.until(r"running +epoch [1-9]")
+                terminal.settle(moments.uniform(0, 0.5))
+                (worker,) = children_of(terminal.process.pid)
+                terminal.process.kill()
+                began = time.monotonic()
+                wait_for(lambda pid=worker: _ended(pid), 20)
+                took.append(time.monotonic() - began)
+            files = list(at.glob("*.npz"))
+            missing += len(files) != 1 or storage.load(files[0]).checkpoint.epoch < 1
+            left += len(list(runtime.folder().glob("*.sock")))
+        for stale in runtime.folder().iterdir():
+            stale.unlink()
+    return [
+        Lost(
+            "The screen killed (`kill -9`)",
+            tries,
+            f"{missing} histories, {left} sockets left; saved, and the worker ended, in {worst(took):.2f} s",
+            not missing and not left and worst(took) < 2.5,
+        )
+    ]
+
+
+def _ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def disk_full(tries: int) -> list[Lost]:
+    """A disk that fills up while a run records to it."""
+    whole, kept, told = 0, 0, 0
+    with folder() as place:
+        small = place / "small"
+        small.mkdir()
+        command = small_disk_command(small, 400)
+        for count in range(tries):
+            old, home = place / f"old{count}.npz", place / f"home{count}"
+            home.mkdir()
+            run = [sys.executable, "-m", "ibtui", *FUSED, "--epochs", "60000", "--record", "small/run.npz"]
+            run += ["--autosave", "0.002"]
+            if command:
+                line = f"{shlex.join(run)}; code=$?; cp small/run.npz {old}; ls -A small | wc -l; exit $code"
+                done = _run([*command, line], place, home)
+            else:  # the size of files is limited instead, and so is that of the fallback
+                done = _run(run, place, home, preexec_fn=_no_large_files)
+                shutil.copy(small / "run.npz", old)
+            assert "Traceback" not in done.stderr, done.stderr
+            told += done.returncode == 1 and done.stderr.count("trying again while it trains") == 1
+            kept += len(storage.load(old)) > 1
+            for file in home.glob("*.npz"):
+                whole += equal(storage.load(file), uninterrupted(storage.load(file), 60_000))
+    fallback = (
+        f"{tries - whole} of the whole runs" if command else "the last part of each run (no fallback here)"
+    )
+    return [
+        Lost(
+            "Disk full while recording" if command else "File size limit reached while recording",
+            tries,
+            f"{tries - kept} of the files written before, {fallback}: each in the fallback that is named; "
+            f"{tries - told} not told once, with exit status 1",
+            kept == tries and told == tries and (whole == tries or not command),
+        )
+    ]
+
+
+def _no_large_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, 200 << 10))
+
+
+def _run(command: list[str], at: Path, home: Path, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=at, env=os.environ | {"HOME": str(home)}, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=LONG_S, check=False, **options,
+    )  # fmt: skip
+
+
+def folder_removed(tries: int) -> list[Lost]:
+    """The folder disappears in the middle of a run; every other time it comes back."""
+    wrong = 0
+    with folder() as place:
+        for count in range(tries):
+            at, home = place / str(count), place / f"home{count}"
+            at.mkdir()
+            home.mkdir()
+            path = at / "run.npz"
+            process = ibtui(
+                *FUSED, "--epochs", str(ENDLESS), "--record", str(path), "--autosave", "0.002",
+                env=os.environ | {"HOME": str(home)},
+            )  # fmt: skip
+            wait_for(path.exists)
+            shutil.rmtree(at, ignore_errors=True)
+            shutil.rmtree(at, ignore_errors=True)
+            time.sleep(0.5)
+            back = count % 2 == 0
+            if back:
+                at.mkdir(exist_ok=True)
+                wait_for(path.exists)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=LONG_S)
+            (found,) = [path] if back else home.glob("*.npz")
+            good = len(storage.load(found)) > 0 and "Traceback" not in err
+            if back:
+                good &= process.returncode == 143 and err.count("No such file") <= 1
+            else:
+                good &= process.returncode == 1 and str(found) in err
+            wrong += not good
+    return [
+        Lost(
+            "The folder removed while recording; every other time it comes back",
+            tries,
+            f"{wrong} runs; they go on, and are written there again, or to the fallback that is named",
+            not wrong,
+        )
+    ]
+
+
+def two_runs(tries: int) -> list[Lost]:
+    """Several runs to one path at once."""
+    wrong = 0
+    with folder() as place:
+        for count in range(tries):
+            path = place / f"{count}.npz"
+            line = (*FUSED, "--epochs", str(ENDLESS), "--record", str(path), "--autosave", "0.002")
+            runs = [ibtui(*line) for _ in range(3)]
+            wait_for(lambda runs=runs: sum(run.poll() is not None for run in runs) >= 2)
+            (winner,) = [run for run in runs if run.poll() is None]
+            wait_for(path.exists)
+            for run in runs:
+                if run is not winner:
+                    _, err = run.communicate(timeout=LONG_S)
+                    named = str(path) in err and "recording to it" in err
+                    wrong += run.returncode != 2 or not named or err.count("\n") != 1
+            winner.send_signal(signal.SIGTERM)
+            _, err = winner.communicate(timeout=LONG_S)
+            wrong += bool(err) or not path.exists()
+    return [
+        Lost(
+            "Three runs recording to one path at once",
+            tries,
+            f"nothing: one records, {2 * tries - wrong} of {2 * tries} others refused by name",
+            not wrong,
+        )
+    ]
+
+
+def races(tries: int) -> list[Lost]:
+    """Random commands at random moments; see tests/worker/races.py."""
+    from tests.worker.races import Game
+
+    commands = checked = saves = 0
+    took = []
+    for seed in range(1000, 1000 + tries):
+        with folder() as place:
+            shots = place / "snapshots"
+            shots.mkdir()
+            try:
+                played = Game(seed, 60, shots).play()
+            except BaseException:
+                print(f"races: seed {seed} failed", file=sys.stderr)
+                raise
+            commands += played.commands
+            checked += played.steps_checked
+            saves += played.saves
+            took.append(played.shutdown_s)
+    return [
+        Lost(
+            "Random commands at random moments, a second screen coming and going",
+            tries,
+            f"0 of {commands:,} commands, 0 of {saves} snapshots; {checked} steps of exactly one epoch; "
+            f"shutdown after {worst(took):.2f} s at most",
+            worst(took) < 2.0,
+        )
+    ]
+
+
+def stuck_screen(tries: int) -> list[Lost]:
+    """A screen that stops reading in the middle of an answer."""
+    slowed, grown, took = [], [], []
+    for _ in range(tries):
+        config = replace(CONFIG, every=1)
+        with Driver.train(config, epochs_per_second=0.0, history_mb=1) as driver:
+            driver.until(lambda d: d.recording is not None and len(d.recording) > 2000)
+            pid = driver.client._process.pid
+            free = _speed(driver)
+            stuck = [runtime.connect(driver.client.name) for _ in range(5)]
+            for connection in stuck:
+                connection.recv_bytes()
+                for _ in range(20):
+                    connection.send(Pull())
+            time.sleep(0.3)
+            before = _rss_mb(pid)
+            held = _speed(driver)
+            grown.append(_rss_mb(pid) - before)
+            slowed.append(held / free)
+            driver.send(Pause())
+            driver.until_state("paused")
+            took.append(driver.stop())
+    return [
+        Lost(
+            "Five screens that stop reading in the middle of an answer",
+            tries,
+            f"nothing: {100 * min(slowed):.0f}% of the speed at least, {worst(grown):.0f} MB more at most, "
+            f"shutdown in {worst(took):.2f} s at most",
+            min(slowed) > 0.5 and worst(took) < 2.0,
+        )
+    ]
+
+
+def _speed(driver: Driver) -> float:
+    driver.pull()
+    began, epoch = time.monotonic(), driver.status.epoch
+    while time.monotonic() - began < 1.0:
+        driver.pull()
+        time.sleep(0.05)
+    return (driver.status.epoch - epoch) / (time.monotonic() - began)
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
