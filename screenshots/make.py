@@ -19,6 +19,7 @@ from ibtui.config import RunConfig, Session
 from ibtui.ui.app import IbtuiApp
 from ibtui.worker.client import WorkerClient
 from ibtui.worker.job import new_job
+from ibtui.worker.protocol import Stop
 
 HERE = Path(__file__).parent
 FONT = "DejaVu Sans Mono"
@@ -49,6 +50,7 @@ async def live(
         await pilot.press(*keys)
         await pilot.pause(1.0)
         picture(name, app.export_screenshot(title="ibtui"))
+    client.send(Stop())
     client.close()
     client.wait()
 

@@ -181,6 +181,18 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_the_end():
         assert storage.load(snapshot).checkpoint.epoch > epoch + 1000
 
 
+def test_a_run_with_a_screen_of_its_own_is_not_attached_to():
+    with Terminal(*LONG) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        with Terminal("attach") as other:
+            other.until("D in that one detaches it")
+            assert other.wait() == 2
+        terminal.type("q")
+        terminal.until("without saving")
+        terminal.type("q")
+        assert terminal.wait() == 0
+
+
 def test_a_detached_run_goes_on_without_its_terminal_and_comes_back():
     with Terminal(*LONG, "--detach") as terminal:
         terminal.until(r"running +epoch [1-9]")

@@ -643,13 +643,13 @@ class IbtuiApp(App[None], inherit_bindings=False):
             if self._save_mirror():
                 go()
         elif self.mirror.status is not None:
-            self._after_save = len(self.mirror.status.saved), go
+            self._after_save = self.mirror.status.saves, go
             self.send(Save())
 
     def _settle_save(self, failed: bool) -> None:
         if self._after_save is not None and self.mirror.status is not None:
-            saved, go = self._after_save
-            if len(self.mirror.status.saved) > saved:
+            saves, go = self._after_save
+            if self.mirror.status.saves > saves:
                 self._after_save = None
                 go()
             elif failed:

@@ -90,6 +90,9 @@ def test_the_wheels_library_serves_those_that_need_it(tmp_path, linked):
     """
     site = tmp_path / "site" / "nvidia" / "one" / "lib"
     path = library(site, "libibone.so.1", "int one(void) { return 1; }")
+    (site.parent.parent / "__init__.py").write_text(
+        ""
+    )  # as in NVIDIA's own wheels, one of which may be there
     uses = "int one(void); int two(void) { return 1 + one(); }"
     user = library(tmp_path / "user", "libibuser.so.1", uses, *[path] * linked)
     code = (

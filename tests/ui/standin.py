@@ -178,7 +178,8 @@ class StandIn:
             case Save():
                 if self.saving_works:
                     path = f"snapshots/ibtui-{len(status.saved) + 1}.npz"
-                    self.status = replace(status, unsaved=False, saved=(*status.saved, path))
+                    saved = (*status.saved, path)
+                    self.status = replace(status, unsaved=False, saved=saved, saves=len(saved))
                     self.notices.append(Notice(f"saved {path}"))
                 else:
                     self.notices.append(Notice("not saved: snapshots: No space left on device", "error"))

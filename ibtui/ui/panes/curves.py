@@ -120,10 +120,12 @@ def _sensitivity(quantity: Quantity, mirror: Mirror, view: View) -> list[Piece]:
         return []
     assert look is not None and look.sensitivity is not None
     scale = NATS_PER_BIT if view.unit == "bits" else 1.0
-    values = " ".join(number(float(value) / scale) for value in look.sensitivity[view.layer])
+    values = [number(float(value) / scale) for value in look.sensitivity[view.layer]]
     counts = [str(bins) for bins in SENSITIVITY_BINS]
-    ink = palette.of_layer(view.layer)
-    return [piece(f"{values} at {' '.join(counts)} bins", f"{values} at {'·'.join(counts)}", ink=ink, rank=2)]
+    said, bins = " ".join(values), "·".join(counts)
+    tight = " ".join(value.removeprefix("0") for value in values)
+    variants = (f"{said} at {' '.join(counts)} bins", f"{said} at {bins}", f"{bins}: {tight}")
+    return [piece(*variants, ink=palette.of_layer(view.layer), rank=2)]
 
 
 def _lowest(quantity: Quantity, series: Sequence[Series]) -> float:
