@@ -36,6 +36,10 @@ _PURE = 2 / 3
 """The share of a cell's samples from which the class that has it gives the cell its colour."""
 
 
+_MANY = 8
+"""Values to a column from which on a curve is condensed before it is drawn."""
+
+
 def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
     """Samples on a plane, coloured by class.
 
@@ -165,11 +169,15 @@ def draw_curves(dots: Dots, series: Sequence[Curve], box: Box) -> None:
     if dots.empty or not series:
         return
     times = {id(curve.x): np.asarray(curve.x, np.float64).reshape(-1) for curve in series}
-    xs = [times[id(curve.x)] for curve in series]
-    ys = [np.asarray(curve.y, np.float64).reshape(-1) for curve in series]
-    for abscissae, values in zip(xs, ys, strict=True):
+    groups = {key: _columns_of(x, dots, box) for key, x in times.items()}
+    xs, ys = [], []
+    for curve in series:
+        abscissae, values = times[id(curve.x)], np.asarray(curve.y, np.float64).reshape(-1)
         if len(abscissae) != len(values):
             raise ValueError(f"a curve has {len(abscissae)} values of x and {len(values)} of y")
+        abscissae, values = _condensed(abscissae, values, groups[id(curve.x)])
+        xs.append(abscissae)
+        ys.append(values)
     x, y = np.concatenate(xs), np.concatenate(ys)
     owner = np.repeat(np.arange(len(series)), [len(values) for values in ys])
     known = np.flatnonzero(np.isfinite(x) & ~np.isnan(y))
@@ -203,6 +211,24 @@ def draw_curves(dots: Dots, series: Sequence[Curve], box: Box) -> None:
         np.array([curve.ink for curve in series], np.int16)[owners],
         np.array([curve.glyph for curve in series], "<U1")[owners],
     )
+
+
+def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:
+    """Where each column's values begin, if so many share one that it pays to condense them."""
+    if len(x) < _MANY * dots.width or not np.isfinite(x).all():
+        return None
+    col = dots.columns(x, box[0], box[1])
+    first = np.flatnonzero(np.append(True, np.diff(col) != 0))
+    return first if _MANY * len(first) <= len(x) else None
+
+
+def _condensed(x: Floats, y: Floats, first: Integers | None) -> tuple[Floats, Floats]:
+    """The same picture from fewer values: of each column the first, largest, smallest and last."""
+    if first is None or np.isnan(y).any():
+        return x, y
+    last = np.append(first[1:], len(y)) - 1
+    of_column = y[first], np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[last]
+    return np.repeat(x[first], 4), np.stack(of_column, axis=1).reshape(-1)
 
 
 def trajectory(

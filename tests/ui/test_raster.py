@@ -456,3 +456,16 @@ def test_strips_of_any_cells_have_their_text() -> None:
         cells = Cells(chars, rng.integers(0, 40, shape).astype(np.int16), np.zeros(shape, np.int16))
         drawn = strips(cells, palette.styles("256"))
         assert [strip.text for strip in drawn] == cells.text()
+
+
+def test_many_values_to_a_column_are_drawn_as_if_each_were() -> None:
+    """A long curve is condensed; a NaN, at its end where it shows nothing, has it drawn value by value."""
+    rng = np.random.default_rng(3)
+    x = np.arange(5000.0)
+    for _ in range(5):
+        y = np.cumsum(rng.normal(size=5000)) / 20
+        box = (0.0, 4999.0, -2.0, 2.0)
+        condensed = curves([Curve(x, y, 1)], box, 30, 8, "braille")
+        longer, gap = np.append(x, 4999.0), np.append(y, np.nan)
+        one_by_one = curves([Curve(longer, gap, 1)], box, 30, 8, "braille")
+        assert condensed.text() == one_by_one.text()
