@@ -51,7 +51,6 @@ class TrainingSource:
         if job.resume is not None:
             resumed = resume(job.resume, config.epochs, options.history_mb << 20)
         choice = choose(config)
-        print(f"{choice.engine} on {choice.ctx}: {choice.why or 'as asked'}", flush=True)
         session.update(message=f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled")
         trainer = Trainer(config, choice, options.history_mb << 20, resumed)
         if self._goal is not None:

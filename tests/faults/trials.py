@@ -207,6 +207,7 @@ def _ended(pid: int) -> bool:
 def disk_full(tries: int) -> list[Lost]:
     """A disk that fills up while a run records to it."""
     whole, kept, told = 0, 0, 0
+    epochs = 400_000  # long enough for an autosave to find the disk full
     with folder() as place:
         small = place / "small"
         small.mkdir()
@@ -214,8 +215,17 @@ def disk_full(tries: int) -> list[Lost]:
         for count in range(tries):
             old, home = place / f"old{count}.npz", place / f"home{count}"
             home.mkdir()
-            run = [sys.executable, "-m", "ibtui", *FUSED, "--epochs", "60000", "--record", "small/run.npz"]
-            run += ["--autosave", "0.002"]
+            run = [
+                sys.executable,
+                "-m",
+                "ibtui",
+                *FUSED,
+                "--epochs",
+                str(epochs),
+                "--record",
+                "small/run.npz",
+            ]
+            run += ["--record", "small/run.npz", "--autosave", "0.002"]
             if command:
                 line = f"{shlex.join(run)}; code=$?; cp small/run.npz {old}; ls -A small | wc -l; exit $code"
                 done = _run([*command, line], place, home)
@@ -226,7 +236,7 @@ def disk_full(tries: int) -> list[Lost]:
             told += done.returncode == 1 and done.stderr.count("trying again while it trains") == 1
             kept += len(storage.load(old)) > 1
             for file in home.glob("*.npz"):
-                whole += equal(storage.load(file), uninterrupted(storage.load(file), 60_000))
+                whole += equal(storage.load(file), uninterrupted(storage.load(file), epochs))
     fallback = (
         f"{tries - whole} of the whole runs" if command else "the last part of each run (no fallback here)"
     )
