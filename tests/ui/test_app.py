@@ -877,3 +877,11 @@ def test_the_screen_loads_nothing_heavy() -> None:
     heavy = {"numba", "mxnet", "plotext", "matplotlib", "textual.widgets._markdown",
              "ibtui.ui.help", "ibtui.core._compiled"}  # fmt: skip
     assert not heavy & set(loaded)
+
+
+def test_the_card_is_in_the_status_line() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, gpu="NVIDIA H200 (9.0) · 1.2 of 139 GiB · 37 %\x1b[2J")
+        await until(pilot, lambda: "NVIDIA H200 (9.0) · 1.2 of 139 GiB · 37 %\\x1b" in screen_text(app)[0])
+
+    play(script, size=(240, 50))

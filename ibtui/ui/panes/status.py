@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from textual.strip import Strip
 
+from ...errors import printable
 from .. import palette
 from ..view import View, binning_of, pace_of, replaying, state_of
 from .glyphs import STATES
@@ -76,6 +77,9 @@ def _run(view: View, mirror: Mirror) -> list[Piece]:
         why = [piece(f"({status.why})", ink=palette.DIM, rank=10)] if status.why else []
         device, engine = status.device, status.engine
         pieces += [piece(f"{device} · {engine}", f"{device} {engine}", rank=5), *why]
+    if status.gpu:  # its name, then memory and utilisation
+        gpu = printable(status.gpu)
+        pieces.append(piece(gpu, gpu.partition(" · ")[2] or gpu, ink=palette.DIM, rank=8))
     b = binning_of(view, status)
     long = f"T {b.t_bins:,} · X {b.x_bins:,} bins · {b.kind}"
     pieces.append(piece(long, f"T{b.t_bins} X{b.x_bins} {b.kind}", f"T{b.t_bins} X{b.x_bins}", rank=3))
