@@ -24,7 +24,9 @@ from ibtui.training import _lanes
 from ibtui.training._lanes import (
     LANES,
     exp,
+    first_lanes,
     fma,
+    gather,
     larger,
     load,
     product,
@@ -34,6 +36,7 @@ from ibtui.training._lanes import (
     store,
     tanh,
     total,
+    totals,
     where_equal,
     where_positive,
 )
@@ -52,24 +55,11 @@ def _part(function: Function) -> Function:
 
 
 @_part
-def _gather(
-    x: Floats,
-    y: Floats,
-    order: Order,
-    first: int,
-    count: int,
-    values: Floats,
-    labels: Floats,
-    weights: Floats,
-) -> None:
-    """Put the samples `order[first : first + count]` into the lanes, features at the head of `values`."""
+def _inputs(x: Floats, order: Order, first: int, count: int, values: Floats) -> None:
+    """Put the features of the samples `order[first : first + count]` at the head of `values`."""
     features = x.shape[1]
-    for lane in range(LANES):
-        sample = order[first + min(lane, count - 1)]
-        labels[lane] = y[sample]
-        weights[lane] = np.float32(lane < count)
-        for feature in range(features):
-            values[feature * LANES + lane] = x[sample, feature]
+    for feature in range(features):
+        store(values, feature * LANES, gather(x, feature, features, order, first, count))
 
 
 @_part
@@ -96,17 +86,19 @@ def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats
 
 @_part
 def _loss(
+    y: Floats,
+    order: Order,
+    first: int,
+    count: int,
     outputs: int,
     classes: int,
     values: Floats,
-    labels: Floats,
-    weights: Floats,
     share: np.float32,
     deltas: Floats,
 ) -> float:
     """Summed cross-entropy of the softmax; `deltas` gets its gradient by the outputs, times `share`."""
-    label = load(labels, 0)
-    weight = load(weights, 0)
+    label = gather(y, 0, 1, order, first, count)
+    weight = first_lanes(count)
     largest = load(values, outputs)
     for unit in range(1, classes):
         largest = larger(largest, load(values, outputs + unit * LANES))
@@ -137,34 +129,58 @@ def _backward(
     values: Floats,
     outputs: int,
     deltas: Floats,
-    before_deltas: Floats,
     gradients: Floats,
+    lr: np.float32,
+    last: bool,
 ) -> None:
-    """Add the batch's gradient, from `deltas` by the last layer's outputs, to `gradients`."""
+    """Add these samples' gradient to `gradients`; after the batch's last ones descend, and clear it.
+
+    `deltas` has the gradient by the last layer's outputs at its head; by halves, it is one layer's and the
+    next one's in turn. A parameter is updated here, as soon as nothing needs its old value: a vector loaded
+    from numbers that were just stored one by one would have to wait for all of them.
+    """
     weight, target = parameters.size, outputs
+    here, there = 0, deltas.size // 2
     for layer in range(widths.size - 1, 0, -1):
         before, after = widths[layer - 1], widths[layer]
         bias = weight - after
         weight, source = bias - after * before, target - before * LANES
         for unit in range(after):
             t = load(values, target + unit * LANES)
-            delta = load(deltas, unit * LANES)
+            delta = load(deltas, here + unit * LANES)
             if activation == TANH:
                 delta = delta * (splat(np.float32(1)) - t * t)
             elif activation == RELU:
                 delta = where_positive(t, delta)
             else:
                 delta = delta * t * (splat(np.float32(1)) - t)
-            gradients[bias + unit] += total(delta)
             row = weight + unit * before
-            for i in range(before):
-                gradients[row + i] += total(delta * load(values, source + i * LANES))
-                if layer > 1:
+            if layer > 1:
+                for i in range(before):
                     passed = splat(parameters[row + i]) * delta
                     if unit > 0:
-                        passed = passed + load(before_deltas, i * LANES)
-                    store(before_deltas, i * LANES, passed)
-        deltas, before_deltas = before_deltas, deltas
+                        passed = passed + load(deltas, there + i * LANES)
+                    store(deltas, there + i * LANES, passed)
+            gradient = gradients[bias + unit] + total(delta)
+            if last:
+                parameters[bias + unit] -= lr * gradient
+                gradient = np.float32(0)
+            gradients[bias + unit] = gradient
+            done = 0
+            while done + LANES <= before:
+                sums = load(gradients, row + done) + totals(delta, values, source + done * LANES)
+                if last:
+                    store(parameters, row + done, load(parameters, row + done) - splat(lr) * sums)
+                    sums = splat(np.float32(0))
+                store(gradients, row + done, sums)
+                done += LANES
+            for i in range(done, before):
+                gradient = gradients[row + i] + total(delta * load(values, source + i * LANES))
+                if last:
+                    parameters[row + i] -= lr * gradient
+                    gradient = np.float32(0)
+                gradients[row + i] = gradient
+        here, there = there, here
         target = source
 
 
@@ -193,27 +209,25 @@ def _train_epochs(sources: int) -> Callable[..., float]:
         # Numba keeps compiled code as long as this file does not change, whatever becomes of the files it
         # calls; but the value of a variable from the enclosing function belongs to the cache's key.
         _ = sources
-        values, deltas, before_deltas, gradients, labels, weights = scratch
+        values, deltas, gradients = scratch
         n = order.size
         classes = widths[-1]
         outputs = (widths.sum() - classes) * LANES
+        gradients[:] = 0
         for epoch in range(start, stop):
             fill_batch_order(seed, np.uint64(epoch), order)
-            for first in range(0, n, batch_size):
-                size = min(batch_size, n - first)
-                share = np.float32(1 / size)
-                gradients[:] = 0
+            for begin in range(0, n, batch_size):
+                end = min(begin + batch_size, n)
+                share = np.float32(1 / (end - begin))
                 loss = 0.0
-                for block in range(first, first + size, LANES):
-                    _gather(x, y, order, block, min(LANES, first + size - block), values, labels, weights)
+                for first in range(begin, end, LANES):
+                    count = min(LANES, end - first)
+                    last = first + count == end
+                    _inputs(x, order, first, count, values)
                     _forward(widths, activation, parameters, values)
-                    loss += _loss(outputs, classes, values, labels, weights, share, deltas)
-                    _backward(
-                        widths, activation, parameters, values, outputs, deltas, before_deltas, gradients
-                    )
-                for i in range(parameters.size):
-                    parameters[i] -= lr * gradients[i]
-                loss /= size
+                    loss += _loss(y, order, first, count, outputs, classes, values, share, deltas)
+                    _backward(widths, activation, parameters, values, outputs, deltas, gradients, lr, last)
+                loss /= end - begin
                 moving_loss = loss if math.isnan(moving_loss) else 0.9 * moving_loss + 0.1 * loss
         return moving_loss
 

@@ -56,6 +56,8 @@ class Lanes(types.Type):
 lanes = Lanes()
 _vector = ir.VectorType(ir.FloatType(), LANES)
 _integers = ir.VectorType(ir.IntType(32), LANES)
+_longs = ir.VectorType(ir.IntType(64), LANES)
+_flags = ir.VectorType(ir.IntType(1), LANES)
 
 
 @register_model(Lanes)
@@ -71,6 +73,19 @@ def _intrinsic(function: Callable[..., Any]) -> Any:
 
 def _constant(value: float) -> ir.Constant:
     return ir.Constant(_vector, [value] * LANES)
+
+
+def _spread(builder: Any, number: Any, vector: ir.VectorType) -> Any:
+    """The number in every lane of a vector of this type."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(_integers, [0] * LANES))
+
+
+def _inside(builder: Any, count: Any) -> Any:
+    """True in the lanes below `count`."""
+    lane = ir.Constant(_integers, list(range(LANES)))
+    return builder.icmp_signed("<", lane, _spread(builder, builder.trunc(count, ir.IntType(32)), _integers))
 
 
 def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -220,11 +235,55 @@ def splat(typing: Any, number: Any) -> Any:
     """One number in every lane."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
-        undefined = ir.Constant(_vector, ir.Undefined)
-        one = builder.insert_element(undefined, values[0], ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(one, undefined, ir.Constant(_integers, [0] * LANES))
+        return _spread(builder, values[0], _vector)
 
     return lanes(types.float32), codegen
+
+
+@_intrinsic
+def first_lanes(typing: Any, count: Any) -> Any:
+    """1 in the lanes below `count`, 0 in the rest."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        return builder.select(_inside(builder, values[0]), _constant(1.0), _constant(0.0))
+
+    return lanes(types.intp), codegen
+
+
+@_intrinsic
+def gather(typing: Any, array: Any, offset: Any, stride: Any, order: Any, first: Any, count: Any) -> Any:
+    """`array[offset + stride * order[first + lane]]` in the lanes below `count`, lane 0's in the rest.
+
+    `array` is a contiguous one of float32, `order` one of int32; bounds are not checked.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        array, offset, stride, order, first, count = values
+        start = builder.gep(context.make_array(signature.args[3])(context, builder, order).data, [first])
+        head = _spread(builder, builder.load(start), _integers)
+        start = builder.bitcast(start, _integers.as_pointer())
+        index = _masked(builder, "load", f"v{LANES}i32.p0", start, _inside(builder, count), head)
+        index = builder.mul(builder.sext(index, _longs), _spread(builder, stride, _longs))
+        index = builder.add(index, _spread(builder, offset, _longs))
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        # By addresses: llvmlite's pointers take no vector of indices.
+        address = _spread(builder, builder.ptrtoint(data, ir.IntType(64)), _longs)
+        address = builder.add(address, builder.mul(index, ir.Constant(_longs, [4] * LANES)))
+        pointers = builder.inttoptr(address, ir.VectorType(ir.FloatType().as_pointer(), LANES))
+        everywhere = ir.Constant(_flags, [1] * LANES)
+        return _masked(builder, "gather", f"v{LANES}f32.v{LANES}p0", pointers, everywhere, _constant(0.0))
+
+    return lanes(array, types.intp, types.intp, order, types.intp, types.intp), codegen
+
+
+def _masked(builder: Any, what: str, kind: str, place: Any, mask: Any, otherwise: Any) -> Any:
+    """What lies at a place in the lanes of the mask, else `otherwise`; LLVM knows what is fastest here."""
+    aligned = ir.Constant(ir.IntType(32), 4)
+    arguments = [place, aligned, mask, otherwise]
+    signature = ir.FunctionType(otherwise.type, [argument.type for argument in arguments])
+    name = f"llvm.masked.{what}.{kind}"
+    function = cgutils.get_or_insert_function(builder.module, signature, name)  # type: ignore[no-untyped-call]
+    return builder.call(function, arguments)
 
 
 @_intrinsic
@@ -271,6 +330,44 @@ def total(typing: Any, a: Any) -> Any:
         return _fold(builder, values[0], LANES, builder.fadd)
 
     return types.float32(lanes), codegen
+
+
+@_intrinsic
+def totals(typing: Any, a: Any, array: Any, index: Any) -> Any:
+    """In lane k `total(a * load(array, index + k * LANES))`, to the bit."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        a, array, index = values
+        products = []
+        for k in range(LANES):
+            at = builder.add(index, ir.Constant(index.type, k * LANES))
+            address = _address(context, builder, signature.args[1], array, at)
+            products.append(builder.fmul(a, builder.load(address, align=4)))
+        return _transposed_sum(builder, products)
+
+    return lanes(lanes, array, types.intp), codegen
+
+
+def _transposed_sum(builder: Any, vectors: list[Any]) -> Any:
+    """The sums of sixteen vectors, one in each lane: two become one vector, of sums half as wide."""
+    width = LANES
+    while len(vectors) > 1:
+        width //= 2
+        low = [
+            vector + group + lane
+            for group in range(0, LANES, 2 * width)
+            for vector in (0, LANES)
+            for lane in range(width)
+        ]
+        low_lanes, high_lanes = (
+            ir.Constant(_integers, [lane + shift for lane in low]) for shift in (0, width)
+        )
+        half = len(vectors) // 2
+        vectors = [
+            builder.fadd(builder.shuffle_vector(a, b, low_lanes), builder.shuffle_vector(a, b, high_lanes))
+            for a, b in zip(vectors[:half], vectors[half:], strict=True)
+        ]
+    return vectors[0]
 
 
 @_intrinsic

@@ -55,7 +55,7 @@ class FusedEngine:
         widest = int(self._widths.max())
         size = sum(after * (before + 1) for before, after in zip(self._widths, config.layers, strict=False))
         self._parameters = np.empty(size, np.float32)
-        lengths = (int(self._widths.sum()) * LANES, widest * LANES, widest * LANES, size, LANES, LANES)
+        lengths = (int(self._widths.sum()) * LANES, 2 * widest * LANES, size)
         self._scratch = tuple(np.zeros(length, np.float32) for length in lengths)
         self.moving_loss = math.nan
         self._seed = np.uint64(config.seed)

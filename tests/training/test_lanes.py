@@ -70,3 +70,37 @@ def test_sums_and_products_take_every_lane():
         return _lanes.total(values), _lanes.product(values)
 
     assert both(np.arange(1, 17, dtype=np.float32)) == (136, np.prod(np.arange(1.0, 17.0)))
+
+
+def test_sixteen_totals_are_each_the_total_to_the_bit():
+    @numba.njit
+    def both(numbers, results):
+        factor = _lanes.load(numbers, 0)
+        _lanes.store(results, 0, _lanes.totals(factor, numbers, 3))
+        for k in range(_lanes.LANES):
+            results[_lanes.LANES + k] = _lanes.total(factor * _lanes.load(numbers, 3 + k * _lanes.LANES))
+
+    numbers = np.random.RandomState(0).randn(3 + _lanes.LANES**2).astype(np.float32)
+    results = np.empty(2 * _lanes.LANES, np.float32)
+    both(numbers, results)
+    np.testing.assert_array_equal(results[: _lanes.LANES], results[_lanes.LANES :])
+    rows = numbers[3:].reshape(_lanes.LANES, _lanes.LANES).astype(np.float64)
+    np.testing.assert_allclose(results[: _lanes.LANES], rows @ numbers[: _lanes.LANES], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 5, 15, 16])
+def test_gathering_follows_the_order_and_reads_nothing_past_the_count(count):
+    @numba.njit
+    def gathered(x, order, count, results):
+        _lanes.store(results, 0, _lanes.gather(x, 2, x.shape[1], order, 4, count))
+        _lanes.store(results, _lanes.LANES, _lanes.first_lanes(count))
+
+    x = np.arange(90, dtype=np.float32).reshape(30, 3)
+    order = np.random.RandomState(1).permutation(30).astype(np.int32)[: 4 + count]
+    beyond = np.full(2 * _lanes.LANES, 2**31 - 1, np.int32)  # an index that would read far outside of x
+    padded = np.concatenate([order, beyond])
+    results = np.empty(2 * _lanes.LANES, np.float32)
+    gathered(x, padded, count, results)
+    samples = [order[4 + lane] if lane < count else order[4] for lane in range(_lanes.LANES)]
+    np.testing.assert_array_equal(results[: _lanes.LANES], x[samples, 2])
+    np.testing.assert_array_equal(results[_lanes.LANES :], np.arange(_lanes.LANES) < count)
