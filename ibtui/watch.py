@@ -12,7 +12,8 @@ from .recording import Recording
 from .ui.app import Outcome, run
 from .worker import runtime
 from .worker.client import Client, WorkerClient
-from .worker.job import Job, new_job
+from .worker.elsewhere import save_elsewhere
+from .worker.job import Job, Remains, new_job
 
 
 class _Watched:
@@ -24,35 +25,45 @@ class _Watched:
 
     def rescue(self, recording: Recording) -> str:
         """Write the screen's mirror of a worker that has gone; returns the path."""
-        return str(storage.save_new(recording, self._session.snapshot_dir, _rescued_name(recording)))
+        reached = recording.checkpoint.epoch if recording.checkpoint else 0
+        stem = f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{reached}"
+        try:
+            return str(storage.save_new(recording, self._session.snapshot_dir, stem))
+        except OSError:
+            if (elsewhere := save_elsewhere(recording, stem)) is None:
+                raise
+            return str(elsewhere)
+
+    def remain(self, recording: Recording, remains: Remains) -> Client:
+        """A new worker that holds what is left of one that has gone."""
+        job = new_job(None, replace(self._session, detach=False))
+        path = str(runtime.recording_path(job.name))
+        return self._handed(replace(job, replay=path, remains=remains), recording)
 
     def revive(self, recording: Recording) -> Client:
         """A new worker that goes on from the last checkpoint of one that has gone."""
         config = recording.config
         if config.ctx.startswith("gpu"):  # a card that failed once is not to be trusted with the rest
             config = replace(config, ctx="cpu", engine="fused")
-        job: Job = new_job(config, replace(self._session, paused=False))
-        kept = runtime.socket_path(job.name).with_suffix(".npz")
-        storage.save(recording, kept, overwrite=True)
-        client = WorkerClient(replace(job, resume=str(kept), forget_resume=True))
+        job = new_job(config, replace(self._session, paused=False))
+        return self._handed(replace(job, resume=str(runtime.recording_path(job.name))), recording)
+
+    def _handed(self, job: Job, recording: Recording) -> Client:
+        """A worker that begins with a recording of the screen's."""
+        client = WorkerClient(replace(job, forget=True), handed=recording)
         self.clients.append(client)
         return client
-
-
-def _rescued_name(recording: Recording) -> str:
-    reached = recording.checkpoint.epoch if recording.checkpoint else 0
-    return f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{reached}"
 
 
 def watch(client: WorkerClient, session: Session) -> int:
     """Show a worker until the user leaves, then say in a line what there was; returns the exit status."""
     watched = _Watched(client, session)
-    outcome = run(client, session, rescue=watched.rescue, revive=watched.revive)
+    outcome = run(client, session, rescue=watched.rescue, remain=watched.remain, revive=watched.revive)
+    goes_on = [each.name for each in watched.clients if each.goes_on]
     for each in watched.clients:
         each.wait()
-    last = watched.clients[-1]
     try:
-        print(summary(outcome, last.name if last.detached else None), flush=True)
+        print(summary(outcome, goes_on[-1] if goes_on else None), flush=True)
     except OSError:  # the terminal has gone: Python would fail again, and say so, when it closes the stream
         os._exit(outcome.exit_status)
     return outcome.exit_status

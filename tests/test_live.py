@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -13,10 +14,13 @@ import numpy as np
 import pytest
 
 from ibtui import storage
+from tests.faults.boxes import resumes_exactly, wait_for
 from tests.terminal import Terminal
 
 FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
 LONG = (*FUSED, "--epochs", "1000000")
+HELD = r"← → past  \[ \] b binning"
+"""What can be done with what is left of a run, while a worker holds it."""
 GLUON = ("--engine", "gluon", "--ctx", "cpu", "--samples", "200", "--epochs", "1000000")
 
 
@@ -108,32 +112,124 @@ def test_a_dropped_line_ends_everything_with_a_snapshot():
         assert storage.load(snapshot).checkpoint.epoch > 0
 
 
-def test_a_worker_that_is_killed_leaves_the_history_and_goes_on_with_c():
-    with Terminal(*LONG) as terminal:
-        terminal.until(r"running +epoch [2-9]\d")
-        terminal.type(" ")
-        terminal.until("paused")
-        terminal.settle(0.3)
-        epoch = terminal.epoch()
-        os.kill(worker_of(terminal.process.pid), signal.SIGKILL)
-        terminal.until("dead")
-        terminal.until("SIGKILL")
+def paused_and_killed(terminal):
+    """The epoch at which a run was paused before its worker was killed."""
+    terminal.until(r"running +epoch [2-9]\d")
+    terminal.type(" ")
+    terminal.until("paused")
+    terminal.settle(0.3)
+    epoch = terminal.epoch()
+    began = time.monotonic()
+    os.kill(worker_of(terminal.process.pid), signal.SIGKILL)
+    terminal.until(r"dead +epoch")
+    terminal.until("† the worker was killed by SIGKILL")
+    assert time.monotonic() - began < 1
+    return epoch
+
+
+def worker_of(pid: int) -> int:
+    """The only child of a process, whichever of its threads has started it."""
+    children = [
+        int(n) for task in Path(f"/proc/{pid}/task").glob("*/children") for n in task.read_text().split()
+    ]
+    (worker,) = filter(alive, children)
+    return worker
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_and_gone_on_with(size):
+    with Terminal(*LONG, columns=size[0], rows=size[1]) as terminal:
+        epoch = paused_and_killed(terminal)
+        terminal.until(HELD)
+        terminal.type("[")
+        terminal.until(r"T ?70\b")
+        terminal.type("b")
+        terminal.type("\x1b[H")
+        terminal.until(r"view: epoch 0\b|view 0\b")
+        terminal.until("0  dim")
         terminal.type("w")
         terminal.until("saved")
         (snapshot,) = Path().glob("*.npz")
-        assert storage.load(snapshot).checkpoint.epoch == epoch
+        recording = storage.load(snapshot)
+        assert recording.checkpoint.epoch == epoch
+        assert (recording.config.binning, recording.config.t_bins) == ("closed", 70)
+        assert resumes_exactly(snapshot, 50)  # all of it, to what was recorded with that binning
+        holder = worker_of(terminal.process.pid)
         terminal.type("c")
         terminal.until(r"running +epoch [1-9]")
         assert terminal.epoch() >= epoch
+        wait_for(lambda: not alive(holder))
         terminal.type("q")
         terminal.until("without saving")
         terminal.type("q")
         assert terminal.wait() == 0
+    left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
+    assert snapshot.name in left, "what was saved before c is not named"
+    assert list(Path().glob("*.npz")) == [snapshot]
+    assert not list(Path(os.environ["XDG_RUNTIME_DIR"], "ibtui").iterdir())
 
 
-def worker_of(pid: int) -> int:
-    """The only child of a process."""
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+@pytest.mark.parametrize("end", ["signal", "hang up", "kill"])
+@pytest.mark.parametrize("held", [True, False], ids=["held", "at once"])
+def test_the_end_of_a_screen_whose_worker_has_died_leaves_one_snapshot_and_no_process(end, held):
+    if (end, held) == ("kill", False):
+        pytest.skip("then the worker that no screen comes to saves the history, in a minute")
+    with Terminal(*LONG) as terminal:
+        epoch = paused_and_killed(terminal)
+        if held:
+            terminal.until(HELD)
+        if end == "hang up":
+            terminal.hang_up()
+            assert terminal.process.wait(10) == 129
+        else:
+            terminal.process.send_signal(signal.SIGHUP if end == "signal" else signal.SIGKILL)
+            terminal.wait()
+        wait_for(lambda: list(Path().glob("*.npz")), 10)
+        wait_for(lambda: not processes(), 10)
+        (snapshot,) = Path().glob("*.npz")
+        assert storage.load(snapshot).checkpoint.epoch == epoch
+        assert resumes_exactly(snapshot, 50)
+
+
+def processes() -> list[str]:
+    """Workers of this test's own runtime folder that are still there."""
+    folder = f"XDG_RUNTIME_DIR={os.environ['XDG_RUNTIME_DIR']}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(path.name) != os.getpid() and folder in (path / "environ").read_bytes():
+                found.append(path.name)
+    return found
+
+
+def test_a_detached_run_whose_worker_dies_is_held_for_the_screen_that_watches_it():
+    with Terminal(*LONG, "--detach") as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        worker = worker_of(terminal.process.pid)
+        terminal.type("q")
+        assert terminal.wait() == 0
+    with Terminal("attach") as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        os.kill(worker, signal.SIGKILL)
+        terminal.until(r"dead +epoch")
+        terminal.until(HELD)
+        terminal.type("[")
+        terminal.until(r"T ?70\b")
+        terminal.type("q")
+        terminal.until("without saving")
+        terminal.type("s")
+        assert terminal.wait() == 1
+    (snapshot,) = Path().glob("*.npz")
+    assert storage.load(snapshot).config.t_bins == 70
+    assert resumes_exactly(snapshot, 50)
+    assert not processes()
 
 
 def test_replay_needs_no_training():

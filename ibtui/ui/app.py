@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
@@ -23,6 +25,7 @@ from ..core.information import Binning as Bins
 from ..errors import printable
 from ..recording import Recording
 from ..worker.client import Client, Lost, Mirror
+from ..worker.job import Remains
 from ..worker.protocol import (
     Command,
     Detach,
@@ -99,6 +102,16 @@ class Outcome:
 
 
 @dataclass
+class _Successor:
+    """A new worker, which takes over what is on the screen as soon as it has the history."""
+
+    client: Client
+    failing: str
+    """What it means if it never does."""
+    mirror: Mirror = field(default_factory=Mirror)
+
+
+@dataclass
 class Arrived(Message):
     """From a client's thread to the app's."""
 
@@ -121,8 +134,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
         Only `marker` matters here.
     rescue : callable, optional
         Writes the mirror of a worker that has gone to a file, and returns its path.
+    remain : callable, optional
+        A client for a new worker, which holds what the mirror of one that has gone does.
     revive : callable, optional
-        A client for a new worker, which goes on where the lost one's checkpoint is.
+        A client for a new worker, which goes on where the mirror's checkpoint is.
     """
 
     CSS_PATH = "app.tcss"
@@ -148,6 +163,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         session: Session,
         *,
         rescue: Callable[[Recording], str] | None = None,
+        remain: Callable[[Recording, Remains], Client] | None = None,
         revive: Callable[[Recording], Client] | None = None,
     ) -> None:
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -156,8 +172,11 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.mirror = Mirror()
         self.view = View(marker=marker)  # type: ignore[arg-type]
         self.exit_status = 0
-        self._rescue, self._revive = rescue, revive
-        self._rescued: tuple[str, ...] = ()
+        self._rescue, self._remain, self._revive = rescue, remain, revive
+        self._successor: _Successor | None = None
+        self._saved: tuple[str, ...] = ()
+        self._rescued = False
+        self._ending = threading.Lock()
         self._styles: list[Style] = []
         self._drawn: list[Drawn] = []
         self._broken: set[str] = set()
@@ -196,7 +215,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._drawn = [w for w in self.screen.walk_children() if isinstance(w, Drawn)]
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._recolour()
-        self._engage(self.client)
+        self._engage()
         self.set_interval(1, self._listen)
         if not self.is_headless:
             Ending(self._end, self.let_go).watch()
@@ -210,11 +229,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     # Frames: one is asked for when the last is drawn.
 
-    def _engage(self, client: Client) -> None:
-        self.client = client
-        self._asked = None
+    def _engage(self) -> None:
         try:
-            client.start(lambda news: self._forward(client, news))
+            self.client.start(partial(self._forward, self.client))
         except Exception as error:
             self._lose(Lost(f"the worker cannot be started: {error}"))
         self._pull()
@@ -237,6 +254,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def on_arrived(self, message: Arrived) -> None:
         """Take over what is new, and draw it."""
+        if self._successor is not None and message.client is self._successor.client:
+            self._hear(self._successor, message.news)
+            return
         if message.client is not self.client:
             return  # from one that was replaced
         news, self._asked = message.news, None
@@ -264,6 +284,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         return PROMPT_S if obeying else FRAME_S if self._moving else IDLE_S
 
     def _pull_later(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
         left = self._pulled + self._period - time.monotonic()
         self._timer = self.set_timer(max(0.001, left), self._pull)
 
@@ -275,13 +297,94 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self._look(replace(self.view, silent=silent))
 
     def _lose(self, lost: Lost) -> None:
-        """The worker has gone: say so, with the end of its log, and keep what there is."""
-        self.mirror.log.extend(unseen(self.mirror.log, lost.log))
+        """The worker has gone: say so, with the end of its log, and have what there is looked after."""
+        mirror = self.mirror
+        mirror.log.extend(unseen(mirror.log, lost.log))
+        if mirror.died is not None:
+            self._tell(f"the worker that held the history has gone, too: {lost.reason}", "error")
+        mirror.died = mirror.died or lost
         self._after_save = None
-        reason = lost.reason or "the worker has gone"
-        self.view = replace(self.view, lost=reason, pausing=False, binning=None, pace=None, silent=0)
+        self.view = replace(self.view, lost=True, pausing=False, binning=None, pace=None, silent=0)
         self.show()
         self.bell()
+        if self._successor is None:
+            self._hand_over()
+
+    # Successors: what is on the screen stays until a new worker has it.
+
+    def _hand_over(self) -> None:
+        """Have a new worker hold the history of one that trained and died; it is tried once."""
+        status, recording = self.mirror.status, self.mirror.recording
+        if status is None or status.source != "training" or recording is None or not len(recording):
+            return
+        if self._remain is not None:
+            remains = Remains(status.epoch, saved=not self._unsaved)
+            self._call(partial(self._remain, recording, remains), "no worker could take the history over")
+
+    def _call(self, make: Callable[[], Client], failing: str) -> None:
+        """Start a worker that is to take over, in the place of any other that is about to."""
+        self._call_off()
+        try:
+            client = make()
+            client.start(partial(self._forward, client))
+        except Exception as error:
+            self._tell(f"{failing}: {error}", "error")
+            return
+        self._successor = _Successor(client, failing)
+        self._pull_successor(self._successor)
+
+    def _call_off(self, reason: str | None = None) -> None:
+        """The worker that was to take over is not to, or cannot."""
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            self._dismiss(successor.client)
+            if reason is not None:
+                self._tell(f"{successor.failing}: {reason}", "error")
+            self._look(replace(self.view, continuing=""))
+
+    def _dismiss(self, client: Client) -> None:
+        """End a worker whose history is elsewhere."""
+        client.send(Stop(save=False))
+        threading.Thread(target=client.close, daemon=True).start()  # it may take a while
+
+    def _pull_successor(self, successor: _Successor) -> None:
+        if successor is self._successor:
+            successor.client.pull(successor.mirror, self.view.row)
+
+    def _hear(self, successor: _Successor, news: Frame | Lost) -> None:
+        """What comes from a worker that is about to take over."""
+        if isinstance(news, Lost):
+            self.mirror.log.extend(news.log)
+            self._call_off(news.reason)
+            return
+        for notice in successor.mirror.take(news):
+            self._tell(notice.text, notice.severity)
+        if successor.mirror.recording is not None and len(successor.mirror.recording):
+            self._take_over(successor)
+        elif news.status.state == "failed":
+            self._call_off(news.status.message)
+        else:
+            if self.view.continuing and news.status.message:
+                self._look(replace(self.view, continuing=news.status.message))
+            self.set_timer(FRAME_S, partial(self._pull_successor, successor))
+
+    def _take_over(self, successor: _Successor) -> None:
+        """The new worker has the history: from now on the screen is its."""
+        before, mirror = self.mirror, successor.mirror
+        before.log.extend(mirror.log)
+        mirror.log, mirror.before = before.log, before.before
+        assert mirror.status is not None
+        if mirror.status.source == "remains":
+            mirror.died = before.died
+        else:
+            self._rescued = False
+        if not self.view.lost:
+            self._dismiss(self.client)
+        self._saved, self._after_save = self._all_saved, None
+        self.client, self.mirror, self._successor, self._asked = successor.client, mirror, None, None
+        self.view = views.confirmed(replace(self.view, lost=False, continuing=""), mirror.status)
+        self.show()
+        self._pull_later()
 
     # Drawing.
 
@@ -399,15 +502,38 @@ class IbtuiApp(App[None], inherit_bindings=False):
         status = self.mirror.status
         return status is not None and status.unsaved and not self._rescued
 
+    @property
+    def _detached(self) -> bool:
+        """Whether the run goes on without this screen."""
+        return self.mirror.status is not None and self.mirror.status.detached and not self.view.lost
+
+    @property
+    def _all_saved(self) -> tuple[str, ...]:
+        """The files that this worker, those before it and the screen itself have written, oldest first."""
+        saved = self.mirror.status.saved if self.mirror.status is not None else ()
+        return tuple(dict.fromkeys((*self._saved, *saved)))
+
     def send(self, command: Command) -> bool:
-        """Have the worker carry out a command; False where there is none left to do so."""
-        if self.view.lost:
-            self._tell("the worker has gone: c continues from its last checkpoint", "warning")
+        """Have the worker carry out a command; False where there is none that could."""
+        if not self._obeyed(command):
             return False
         self.client.send(command)
         self._commanded = time.monotonic()
         self._hurry()
         return True
+
+    def _obeyed(self, command: Command) -> bool:
+        """Whether there is a worker that could carry out a command; otherwise it is said why not."""
+        if self._successor is not None and not isinstance(command, Save):
+            why = "a new worker is about to take over: a moment"
+        elif self.view.lost:
+            why = "no worker is left: c continues from the last checkpoint"
+        elif self.mirror.died is not None and not isinstance(command, Rebin | Save):
+            why = "the worker has died: c continues from the last checkpoint"
+        else:
+            return True
+        self._tell(why, "warning")
+        return False
 
     # Keys: training.
 
@@ -438,31 +564,23 @@ class IbtuiApp(App[None], inherit_bindings=False):
         recording = self.mirror.recording
         seed = (recording.config.seed + seeds_on) % 2**32 if seeds_on and recording is not None else None
         question = "Restart? This run's history is not saved."
-        self._unless_unsaved(question, "restart", lambda: self._restart(seed))
+        if self._obeyed(restart := Restart(seed)):
+            self._unless_unsaved(question, "restart", lambda: self._restart(restart))
 
-    def _restart(self, seed: int | None) -> None:
-        if self.send(Restart(seed)):
+    def _restart(self, restart: Restart) -> None:
+        if self.send(restart):
             self._look(replace(self.view, row=None, pausing=False))
 
     def action_revive(self) -> None:
         """Go on in a new worker, after a crash."""
         if views.state_of(self.view, self.mirror) not in ("dead", "failed"):
             self._tell("nothing to continue: the worker has not crashed")
-        elif self._revive is None:
+        elif self._revive is None or (recording := self.mirror.recording) is None:
             self._tell("this run cannot be continued from here", "warning")
-        else:
-            try:
-                assert self.mirror.recording is not None
-                client = self._revive(self.mirror.recording)
-            except Exception as error:
-                self._tell(f"cannot be continued: {error}", "error")
-                return
-            self.client.close()
-            self.mirror = Mirror(before=self.mirror.before, log=self.mirror.log)
-            self._rescued = ()
-            self.view = replace(self.view, row=None, lost="", pausing=False)
-            self._engage(client)
-            self.show()
+        elif not self.view.continuing:
+            self._call(partial(self._revive, recording), "cannot be continued")
+            if self._successor is not None:
+                self._look(replace(self.view, row=None, continuing="starting"))
 
     # Keys: binning.
 
@@ -494,7 +612,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_walk(self, by: int) -> None:
         """To a measurement before or after."""
-        if self._replaying and not self.view.lost:
+        if self._replaying:
             self.send(Step(by))
         else:
             self._walk_to(views.walked(self.view, self.mirror, by))
@@ -505,15 +623,15 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_walk_to_now(self) -> None:
         """Back to the present; in a replay, to the last measurement."""
-        if self._replaying and not self.view.lost:
+        if self._replaying:
             self.action_walk(len(self.mirror.recording) if self.mirror.recording is not None else 0)
         else:
             self._walk_to(replace(self.view, row=None))
 
     def _walk_to(self, view: View) -> None:
-        if view.lost and self.mirror.recording is not None and len(self.mirror.recording):
-            row = len(self.mirror.recording) - 1 if view.row is None else view.row
-            self.mirror.look = views.remembered(self.mirror.recording, row)
+        if self.view.lost:  # nobody is there to ask how it looked
+            self._obeyed(Step())
+            return
         self._look(view)
         self._hurry()
 
@@ -567,22 +685,23 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self._tell("detached: the run goes on when this screen is left; ibtui attach brings it back")
 
     def _save_mirror(self) -> bool:
-        path = self._save_of(self.mirror.recording)
-        self._rescued = (*self._rescued, *filter(None, [path]))
-        return path is not None
+        saved = self._save_of(self.mirror.recording)
+        self._rescued = self._rescued or saved
+        return saved
 
-    def _save_of(self, recording: Recording | None) -> str | None:
-        """Write what the screen itself knows; its path."""
+    def _save_of(self, recording: Recording | None) -> bool:
+        """Write what the screen itself knows; whether that worked."""
         if self._rescue is None or recording is None:
             self._tell("nothing is there that could be saved", "warning")
-            return None
+            return False
         try:
             path = self._rescue(recording)
         except Exception as error:
             self._tell(f"not saved: {error}", "error")
-            return None
+            return False
+        self._saved = (*self._all_saved, path)
         self._tell(f"saved {path}")
-        return path
+        return True
 
     async def action_quit(self) -> None:
         """See `action_leave`."""
@@ -590,8 +709,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_leave(self, exit_status: int) -> None:
         """Quit; where history would be lost, ask first."""
-        status = self.mirror.status
-        if status is not None and status.detached:
+        if self._detached:
             self._leave(exit_status)
         else:
             leave = partial(self._leave, exit_status)
@@ -599,23 +717,37 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def _leave(self, exit_status: int) -> None:
         self.exit_status = exit_status
-        if not self.view.lost and not (self.mirror.status is not None and self.mirror.status.detached):
+        if not self.view.lost and not self._detached:
             self.client.send(Stop(save=False))
         self.exit()
 
     def _end(self, exit_status: int) -> None:
         """Leave without a question, for nobody is there to answer it."""
         self.exit_status = exit_status
-        self._stop_saving()
+        self._keep_all()
         self.exit()
 
-    def _stop_saving(self) -> None:
-        if not self.view.lost and not (self.mirror.status is not None and self.mirror.status.detached):
-            self.client.send(Stop(save=True))
+    def _keep_all(self) -> None:
+        """Nobody is there to be asked: have what is unsaved saved. From any thread, from two at once too."""
+        with self._ending:
+            if not self.view.lost:
+                if not self._detached:
+                    self.client.send(Stop(save=True))
+            elif self._unsaved and self._rescue is not None and self.mirror.recording is not None:
+                with contextlib.suppress(Exception):
+                    self._saved = (*self._all_saved, self._rescue(self.mirror.recording))
+                    self._rescued = True
 
     def let_go(self) -> None:
         """End the worker, which saves what is unsaved; a detached one goes on. From any thread."""
-        self._stop_saving()
+        self._keep_all()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the workers; one that was only to take over is not needed any more."""
+        if self._successor is not None:
+            self._successor.client.send(Stop(save=False))
+            self._successor.client.close()
         self.client.close()
 
     def _unless_unsaved(
@@ -666,9 +798,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
             epochs=status.epochs if status is not None else 0,
             train_accuracy=float(values.get("train_accuracy", "nan")),
             test_accuracy=float(values.get("test_accuracy", "nan")),
-            saved=(*(status.saved if status is not None else ()), *self._rescued),
+            saved=self._all_saved,
             state=state,
-            reason=self.view.lost or failure,
+            reason=self.mirror.died.reason if self.mirror.died is not None else failure,
             exit_status=self.exit_status or int(state in ("failed", "dead") or bool(self.return_code)),
         )
 
@@ -685,12 +817,13 @@ def run(
     session: Session,
     *,
     rescue: Callable[[Recording], str] | None = None,
+    remain: Callable[[Recording, Remains], Client] | None = None,
     revive: Callable[[Recording], Client] | None = None,
 ) -> Outcome:
     """Show a worker until the user leaves, and let go of it. See `IbtuiApp` for the parameters."""
-    app = IbtuiApp(client, session, rescue=rescue, revive=revive)
+    app = IbtuiApp(client, session, rescue=rescue, remain=remain, revive=revive)
     try:
         app.run()
     finally:
-        app.client.close()
+        app.close()
     return app.outcome()

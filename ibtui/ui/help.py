@@ -72,6 +72,11 @@ _DEFINITIONS = (
         "View",
         "All panes show one epoch: the present, or the measurement walked to. Training goes on meanwhile.",
     ),
+    (
+        "Dead",
+        "The process that trained has gone. Its history is held by a new one, to be walked through, rebinned "
+        "and saved; c goes on from the last checkpoint.",
+    ),
 )
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..core.information import Binning
-from ..recording import PER_LAYER, PERFORMANCE, Recording
-from ..worker.protocol import Look, Status
+from ..worker.protocol import Status
 from .dots import Marker
 
 if TYPE_CHECKING:
@@ -67,8 +66,10 @@ class View:
     """A pace that was asked for, until the worker confirms it."""
     silent: int = 0
     """Seconds for which the worker has owed an answer; 0 while that is nothing unusual."""
-    lost: str = ""
-    """Why the worker has gone; empty while it is there."""
+    lost: bool = False
+    """Whether the worker has gone, and what the mirror holds is in no other process."""
+    continuing: str = ""
+    """What a new worker does that is to continue the run; empty where there is none."""
 
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -212,30 +213,3 @@ def excess(values: Mapping[str, Array], name: str, view: View) -> Array:
     """I(X;T) or I(T;Y) as the view has it: in its unit, and less its chance level where that is asked for."""
     data = values[name] - values[f"chance_{name}"] if view.level == "excess" else values[name]
     return data / NATS_PER_BIT if view.unit == "bits" else data
-
-
-def remembered(recording: Recording, row: int) -> Look:
-    """A measurement's look, made here from the mirror's weights: for when no worker is left to ask."""
-    from ..core.forward import forward
-    from ..core.projection import project
-
-    activations = forward(recording.dataset.x, recording.parameters(row), recording.config.activation)
-    points = tuple(project(t) for t in activations)
-    ranges = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
-    own = ranges.get(recording.config.activation)
-    boxes = [
-        (*own, *own) if own and t.shape[1] <= 2 else _around(p)
-        for t, p in zip(activations, points, strict=True)
-    ]
-    values = {name: recording.column(name)[row] for name in (*PER_LAYER, *PERFORMANCE)}
-    samples = len(recording.dataset.x)
-    epoch = int(recording.column("epoch")[row])
-    return Look((-1, row), epoch, row, points, recording.dataset.y, samples, tuple(boxes), values)
-
-
-def _around(points: Array) -> tuple[float, float, float, float]:
-    finite = points[np.isfinite(points).all(axis=1)]
-    if not len(finite):
-        return (-1.0, 1.0, -1.0, 1.0)
-    (low_x, low_y), (high_x, high_y) = finite.min(axis=0).tolist(), finite.max(axis=0).tolist()
-    return (low_x, high_x, low_y, high_y)

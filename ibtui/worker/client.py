@@ -17,9 +17,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
+from .. import storage
 from ..errors import IbtuiError, UsageError, printable
 from ..recording import Checkpoint, Recording
 from . import runtime
+from .elsewhere import reason
 from .job import Job
 from .protocol import GREETING, Command, Detach, Frame, Look, Notice, Pull, Status, Stop
 
@@ -64,12 +66,15 @@ class Mirror:
         The history of the run before the last restart.
     look : Look or None
         What is to be drawn of one epoch.
+    died : Lost or None
+        How the worker ended whose history this is, where it has.
     """
 
     status: Status | None = None
     recording: Recording | None = None
     before: Recording | None = None
     look: Look | None = None
+    died: Lost | None = None
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     run: int = -1
     log_end: int = 0
@@ -121,22 +126,26 @@ class WorkerClient:
         Start a worker for this.
     name : str, optional
         Connect to the worker of this name.
+    handed : Recording, optional
+        The recording that the job names: it is still to be written there.
     """
 
-    def __init__(self, job: Job | None = None, name: str | None = None) -> None:
-        self._job = job
+    def __init__(
+        self, job: Job | None = None, name: str | None = None, handed: Recording | None = None
+    ) -> None:
+        self._job, self._handed = job, handed
         self.name = job.name if job is not None else name or ""
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._stopping = self._discarding = False
+        self._stopping = self._discarding = self._lost = False
         self._closing = threading.Event()
         self.detached = job is None or job.options.detach
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """See `Client.start`."""
-        if self._job is not None:
+        if self._job is not None and self._handed is None:
             self._process = _spawn(self._job)
         self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
         self._thread.start()
@@ -181,21 +190,34 @@ class WorkerClient:
             runtime.hang_up(self._connection)
             if self._thread is not None:
                 self._thread.join(END_S)  # it closes the connection
+        elif self._process is not None and not self.goes_on:
+            self._process.kill()  # it could not be told
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the worker outlives the screen."""
+        there = not self._lost if self._process is None else self._process.poll() is None
+        return self.detached and not self._stopping and there
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for the worker to end, longer where it has a history to save; one that does not is killed."""
-        if self._process is None or (self.detached and not self._stopping):
+        """Wait for the worker to end, longer where it has a history to save; one that does not is killed.
+
+        Nothing of one that has ended is left in the runtime folder.
+        """
+        if self._job is None or self.goes_on:
             return
-        try:
-            self._process.wait(seconds or (END_S if self._discarding else SAVE_S))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            runtime.socket_path(self.name).unlink(missing_ok=True)
-        runtime.log_path(self.name).unlink(missing_ok=True)
+        if self._process is not None:
+            try:
+                self._process.wait(seconds or (END_S if self._discarding else SAVE_S))
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        runtime.clear(self.name)
 
     def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
         try:
+            if self._handed is not None:
+                self._hand_over(self._handed)
             self._connection = connection = self._connect()
             with connection:
                 while (request := self._requests.get()) is not None:
@@ -205,7 +227,16 @@ class WorkerClient:
                         arrived(answer)
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
+                self._lost = True
                 arrived(Lost(self._reason(error), runtime.log_tail(self.name)))
+
+    def _hand_over(self, recording: Recording) -> None:
+        """Start the worker, once the recording that it is to begin with is written: that takes a while."""
+        assert self._job is not None and self._job.recording is not None
+        storage.save(recording, self._job.recording, overwrite=True)
+        self._handed = None
+        if not self._closing.is_set():
+            self._process = _spawn(self._job)
 
     def _connect(self) -> Connection:
         end = time.monotonic() + START_S
@@ -223,7 +254,7 @@ class WorkerClient:
         if isinstance(error, UsageError):
             return str(error)
         if self._process is None:
-            return f"the connection to {self.name} has ended"
+            return f"the connection to {self.name} has ended" if self._job is None else reason(error)
         try:
             status = self._process.wait(0.5)
         except subprocess.TimeoutExpired:

@@ -12,6 +12,16 @@ from ..config import Session as Options
 
 
 @dataclass(frozen=True)
+class Remains:
+    """What is known of a run whose worker has died, besides its recording."""
+
+    epoch: int
+    """How far it had trained when last heard of."""
+    saved: bool
+    """Whether a file holds all of the recording."""
+
+
+@dataclass(frozen=True)
 class Job:
     """What a worker is started for; it crosses as one line of JSON on the standard input."""
 
@@ -20,10 +30,17 @@ class Job:
     options: Options
     resume: str | None = None
     """A recording to go on with."""
-    forget_resume: bool = False
-    """That recording was written for the worker's sake: it is removed once read."""
     replay: str | None = None
     """A recording to play, in the place of training."""
+    remains: Remains | None = None
+    """It is what is left of a run, to be looked at and looked after."""
+    forget: bool = False
+    """That recording was written for the worker's sake: it is removed once read."""
+
+    @property
+    def recording(self) -> str | None:
+        """The recording that the worker begins with."""
+        return self.resume or self.replay
 
     def to_json(self) -> str:
         """One line."""
@@ -35,8 +52,11 @@ class Job:
     def from_json(cls, text: str) -> Job:
         """What `to_json` wrote."""
         values = json.loads(text)
-        config = RunConfig.from_json(values.pop("config")) if values["config"] else values.pop("config")
-        return cls(config=config, options=Options(**values.pop("options")), **values)
+        if values["config"]:
+            values["config"] = RunConfig.from_json(values["config"])
+        if values["remains"]:
+            values["remains"] = Remains(**values["remains"])
+        return cls(options=Options(**values.pop("options")), **values)
 
 
 def new_job(

@@ -70,7 +70,7 @@ class Keeper:
         session = self._session
         if self._busy or session.desk is None or not session.unsaved:
             return
-        over = session.status.state in ("finished", "failed")
+        over = session.status.state in ("finished", "failed", "dead")
         waited = self._clock() - self._done_at
         if self._interval:
             wait = max(self._interval, self._cost / SHARE_FOR_SAVING)
@@ -112,7 +112,8 @@ class Keeper:
         rows = len(recording)
         resumable = checkpoint is not None and status.source != "replay"
         epoch = checkpoint.epoch if checkpoint and resumable else int(recording.column("epoch")[rows - 1])
-        upto = status.epoch if status.state == "failed" else epoch  # its engine cannot say more
+        # Of a run that has failed or died nobody can say more than that.
+        upto = status.epoch if status.state in ("failed", "dead") else epoch
         return _Moment(status.run, epoch, upto, recording, rows, checkpoint)
 
     # In the desk's thread, or in the last one.

@@ -31,7 +31,7 @@ _ROUND_S = 1.0
 
 
 class Source(Protocol):
-    """What a worker shows: training, or a recording that is played."""
+    """What a worker shows: training, a recording that is played, or what is left of a run."""
 
     def prepare(self) -> None:
         """Import and compile what is needed, and begin the session's first run."""
@@ -58,6 +58,8 @@ def main() -> int:
     try:
         source = _source(session, keeper, job)
         source.prepare()
+        if job.forget and job.recording is not None:
+            Path(job.recording).unlink(missing_ok=True)
         worker.save_first = source.serve() or worker.save_first
         source.close()
         status = 0
@@ -75,6 +77,10 @@ def main() -> int:
 
 
 def _source(session: Session, keeper: Keeper, job: Job) -> Source:
+    if job.remains is not None:
+        from .remains import RemainsSource
+
+        return RemainsSource(session, keeper, job)
     if job.replay is not None:
         from .replay import ReplaySource
 

@@ -20,8 +20,9 @@ Array = np.ndarray[Any, Any]
 GREETING = b"ibtui 1"
 """A worker's first bytes. A screen refuses one of another version (`ibtui attach` after an upgrade)."""
 
-STATES = ("starting", "running", "pausing", "paused", "finished", "failed")
-"""A worker's states; the screen adds "dead", for a worker that has gone."""
+STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead")
+"""A run's states. It is dead where its worker has gone; so says the screen, and the worker that holds what is
+left of it."""
 
 
 # Commands: screen to worker.
@@ -152,7 +153,7 @@ class Status:
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
     source: str = "training"
-    """"training" or "replay"."""
+    """"training", "replay", or "remains": the history of a run whose worker has died."""
     message: str = ""
     """What a worker that is starting does, or why one failed."""
     detached: bool = False

@@ -70,6 +70,18 @@ def log_path(name: str) -> Path:
     return socket_path(name).with_suffix(".log")
 
 
+def recording_path(name: str) -> Path:
+    """The recording that is handed to a worker to begin with."""
+    return socket_path(name).with_suffix(".npz")
+
+
+def clear(name: str) -> None:
+    """Remove what a worker that has ended has left."""
+    for path in (socket_path(name), log_path(name), recording_path(name)):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def listen(name: str) -> socket.socket:
     """A listening socket for a worker. Its path appears only once somebody listens there."""
     path = socket_path(name)

@@ -152,10 +152,15 @@ class Session:
         """In this block the status, and the recording that it belongs to, don't change."""
         return self._lock
 
-    def kept(self, path: Path, run: int, epoch: int) -> None:
-        """A file holds a run up to an epoch."""
+    def held(self, run: int, epoch: int) -> None:
+        """Some file holds a run up to an epoch."""
         with self._lock:
             self._saved_at = max(self._saved_at or (run, epoch), (run, epoch))
+
+    def kept(self, path: Path, run: int, epoch: int) -> None:
+        """This file now holds a run up to an epoch."""
+        with self._lock:
+            self.held(run, epoch)
             saved = tuple(name for name in self.status.saved if name != str(path))
             self.status = replace(
                 self.status, saved=(*saved, str(path))[-SAVED:], saves=self.status.saves + 1
@@ -206,7 +211,7 @@ class Session:
         # bit, from one that is newer than its last rows it would leave a hole.
         checkpoint = recording.checkpoint
         changes = recording.changes(0 if fresh else pull.tick)
-        row = None if fresh else pull.row
+        row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
         look = self._look_at(row, status, recording, meter, present, serial)
         if look is not None and look.row is not None and pull.row is None:
             status = replace(status, skipped=self._skipped(look.row, recording))

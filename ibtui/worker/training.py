@@ -6,7 +6,6 @@ import math
 import queue
 import time
 import traceback
-from pathlib import Path
 
 from ..errors import IbtuiError
 from ..recording import Checkpoint
@@ -66,8 +65,6 @@ class TrainingSource:
             epochs=trainer.config.epochs,
             message="",
         )
-        if job.resume is not None and job.forget_resume:
-            Path(job.resume).unlink(missing_ok=True)
         nvml.watch(choice.ctx, lambda text: session.update(gpu=text))
 
     def serve(self) -> bool:

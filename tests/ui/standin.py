@@ -110,6 +110,8 @@ class StandIn:
         self.saving_works = True
         self.values: dict[str, Any] = {}
         """What looks say instead of what was measured."""
+        self.unready: dict[str, Any] = {}
+        """What its status is while it has no recording yet; empty: it has one."""
         self.answering, self.closed, self.started = answering, False, False
         self._log_sent = 0
         self._lock = threading.RLock()
@@ -210,6 +212,8 @@ class StandIn:
                 log=log,
                 notices=notices,
             )
+            if self.unready:
+                frame = Frame(replace(self.status, run=-1, **self.unready), log=log)
         self.arrived(frame)
 
     def look(self, row: int | None) -> Look:

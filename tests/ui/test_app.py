@@ -30,6 +30,7 @@ from ibtui.ui.panes.log import unseen
 from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.panes.status import status_pieces
+from ibtui.worker.job import Remains
 from ibtui.worker.protocol import (
     Command,
     Notice,
@@ -47,6 +48,8 @@ from .standin import StandIn
 
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
 BRAILLE = Session(marker="braille")
+HELD = "← → past  [ ] b binning"
+"""What can be done with what is left of a run, while a worker holds it."""
 Script = Callable[[IbtuiApp, Pilot[None], StandIn], Awaitable[None]]
 
 
@@ -648,14 +651,22 @@ def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> N
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
-        await shows(app, pilot, "† dead", "killed by SIGKILL", "CUDA: out of memory", "c continue")
+        await shows(
+            app,
+            pilot,
+            "† dead",
+            "killed by SIGKILL",
+            "log: CUDA: out of memory",
+            "w save what the screen holds",
+        )
         assert list(app.mirror.log).count("2000 epochs, a measurement every 10") == 1
-        pulls, commands = len(client.pulls), list(client.commands)
-        await pilot.press("left", "left")
-        await shows(app, pilot, "view: epoch 480 of 500" if size == FULL else "view: epoch 480")
-        assert app.mirror.look is not None
-        assert app.mirror.look.epoch == 480
-        await pilot.press("space", "s", "right_square_bracket", "home", "end", "u", "c")
+        pulls, commands, look = len(client.pulls), list(client.commands), app.mirror.look
+        for key in ("left", "home", "end", "space", "s", "S", "plus", "D", "r", "right_square_bracket", "b"):
+            await pilot.press(key)
+            await shows(app, pilot, "no worker is left: c continues")
+            app.clear_notifications()
+        await pilot.press("u", "c")
+        assert (app.view.row, app.mirror.look) == (None, look)  # scatters and curves show one epoch
         assert (len(client.pulls), client.commands) == (pulls, commands)
         await pilot.press("w")
         await shows(app, pilot, "saved rescued.npz")
@@ -670,13 +681,270 @@ def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> N
     assert "SIGKILL" in outcome.summary
 
 
-def test_what_is_remembered_is_what_the_worker_showed() -> None:
-    client = StandIn()
-    there, here = client.look(20), view.remembered(client.recording, 20)
-    assert here.epoch == there.epoch
-    for one, other in zip(here.points, there.points, strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(here.values["i_xt"], there.values["i_xt"])
+def remaining(**options: Any) -> StandIn:
+    """A worker that holds what the stand-in's screen knew."""
+    return StandIn(**{"source": "remains", "state": "dead"} | options)
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(size: tuple[int, int]) -> None:
+    second = remaining(config=RunConfig(seed=2), answering=False)
+    handed: list[Any] = []
+
+    def remain(*given: Any) -> StandIn:
+        handed.extend(given)
+        return second
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("R", "r")
+        await until(pilot, lambda: app.mirror.run == 1)
+        client.train_to(500)
+        await pilot.press("left", "left", "2", "i", "escape")
+        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 480)
+        before, recording = app.mirror.before, app.mirror.recording
+        client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
+        await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory", "what the screen")
+        app.clear_notifications()
+        await until(pilot, lambda: not app._notifications)
+        await pilot.pause(0.1)
+        shown = screen_text(app)[1:-1]
+        assert handed == [recording, Remains(500, saved=False)]
+        assert second.pulls == [(-1, 48)]
+        second.unready, second.log = {"state": "starting", "message": "reading"}, ["a line"]
+        second.answer()
+        await until(pilot, lambda: second.waiting is not None)
+        assert (app.mirror.recording, screen_text(app)[1:-1]) == (recording, shown)
+        second.unready = {}
+        second.answer()
+        await shows(app, pilot, HELD)
+        assert app.client is second
+        changed = [row for row, was in zip(screen_text(app)[1:-1], shown, strict=True) if row != was]
+        assert [row for row in changed if HELD not in row and "a line" not in row] == []
+        assert (app.view.row, app.view.layer, app.mirror.before) == (48, 2, before)
+        assert list(app.mirror.log) == [*client.log, "CUDA: out of memory", "a line"]
+        await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory")
+
+    play(script, size, remain=remain)
+
+
+def test_what_is_left_of_a_run_is_walked_rebinned_and_saved_by_the_worker_that_holds_it() -> None:
+    second = remaining()
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, "† dead", HELD)
+        await pilot.press("left", "left")
+        await shows(app, pilot, "view: epoch 480 of 500")
+        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 480)
+        await pilot.press("left_square_bracket")
+        await shows(app, pilot, "T 70")
+        for key in ("space", "s", "S", "plus", "D", "r", "R"):
+            await pilot.press(key)
+            await shows(app, pilot, "the worker has died: c continues")
+            app.clear_notifications()
+        assert "space" not in screen_text(app)[-1] and "restart" not in screen_text(app)[-1]
+        await pilot.press("w")
+        await shows(app, pilot, "saved snapshots/ibtui-1.npz")
+        assert second.commands == [Rebin(Binning(t_bins=70)), Save()]
+        await until(pilot, lambda: not app._unsaved)
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+        assert second.commands[2:] == [Stop(save=False)]
+
+    outcome = play(script, remain=lambda *_: second)
+    assert (outcome.exit_status, outcome.state) == (1, "dead")
+    assert "saved snapshots/ibtui-1.npz; dead: the worker was killed by SIGKILL" in outcome.summary
+
+
+def test_what_is_left_of_an_unsaved_run_is_asked_for_before_quitting() -> None:
+    second = remaining()
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, HELD)
+        await pilot.press("q", "s")
+        await until(pilot, lambda: app._exit)
+
+    play(script, remain=lambda *_: second)
+    assert second.commands == [Save(), Stop(save=False)]
+
+
+@pytest.mark.parametrize("failing", ["at once", "refused", "dies", "dies later", "fails"])
+def test_where_no_other_worker_can_hold_the_history_the_screen_does(failing: str) -> None:
+    second = remaining(answering=failing == "dies later")
+    asked: list[object] = []
+    saved: list[Recording] = []
+
+    def remain(*given: object) -> StandIn:
+        asked.append(given)
+        if failing == "at once":
+            raise OSError("No space left on device")
+        if failing == "refused":
+            second.start = lambda arrived: [][0]  # type: ignore[assignment, misc]
+        return second
+
+    def rescue(recording: Recording) -> str:
+        saved.append(recording)
+        return "rescued.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose(log=("CUDA: out of memory",))
+        await shows(app, pilot, "† dead")
+        if failing == "dies":
+            second.lose("the worker was killed by SIGBUS")
+        elif failing == "fails":
+            second.unready = {"state": "failed", "message": "a damaged file"}
+            second.answer()
+        elif failing == "dies later":
+            await shows(app, pilot, HELD)
+            second.lose("the worker was killed by SIGBUS")
+        await shows(app, pilot, *{"dies later": ("SIGBUS",)}.get(
+            failing, ("no worker could take the history over",)
+        ))  # fmt: skip
+        await shows(app, pilot, "killed by SIGKILL", "log: CUDA: out of memory", "what the screen holds")
+        await pilot.pause(0.2)
+        assert len(asked) == 1
+        await pilot.press("left")
+        await shows(app, pilot, "no worker is left")
+        await pilot.press("w")
+        await shows(app, pilot, "saved rescued.npz")
+        assert saved == [app.mirror.recording]
+        assert len(saved[0]) == 51
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+
+    assert play(script, remain=remain, rescue=rescue).saved == ("rescued.npz",)
+
+
+def test_until_another_worker_holds_the_history_the_screen_saves_it() -> None:
+    second = remaining(answering=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, "† dead")
+        await pilot.press("b")
+        await shows(app, pilot, "a new worker is about to take over")
+        await pilot.press("w")
+        await shows(app, pilot, "saved rescued.npz")
+        second.answer()
+        await shows(app, pilot, HELD)
+        assert app._all_saved == ("rescued.npz",)
+        await pilot.press("q")  # nothing is unsaved
+        await until(pilot, lambda: app._exit)
+
+    play(script, remain=lambda *_: second, rescue=lambda _: "rescued.npz")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_signal_while_dead_loses_nothing(taken: bool) -> None:
+    second = remaining(answering=taken)
+    saved: list[Recording] = []
+
+    def rescue(recording: Recording) -> str:
+        saved.append(recording)
+        return "rescued.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, HELD if taken else "† dead")
+        app.let_go()  # in whichever order: the thread that finds the line dropped, and the loop
+        app._end(129)
+        await until(pilot, lambda: app._exit)
+
+    outcome = play(script, remain=lambda *_: second, rescue=rescue)
+    assert outcome.exit_status == 129
+    assert len(saved) == (0 if taken else 1)
+    assert second.commands[0] == Stop(save=taken)
+
+
+def test_a_replay_whose_worker_died_has_its_file_and_is_not_handed_over() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, "† dead", "what the screen holds")
+        await pilot.press("left")
+        await shows(app, pilot, "no worker is left")
+
+    def never(*_: object) -> StandIn:
+        raise AssertionError
+
+    play(script, client=StandIn(source="replay", state="paused", unsaved=False), remain=never)
+
+
+def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
+    second, third = (
+        remaining(saved=("second.npz",)),
+        StandIn(epochs=300, answering=False, saved=("third.npz",)),
+    )
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, saved=("first.npz",))
+        await pilot.press("R", "r")
+        await until(pilot, lambda: app.mirror.run == 1 and app.mirror.status.saved == ("first.npz",))
+        before = app.mirror.before
+        client.train_to(500)
+        await shows(app, pilot, "epoch 500")
+        client.lose()
+        await shows(app, pilot, HELD)
+        await pilot.press("left", "c", "c")
+        await shows(app, pilot, "to continue from the last checkpoint: starting")
+        assert app.mirror.status is not None and app.mirror.status.source == "remains"
+        assert not second.closed
+        third.unready = {"state": "starting", "message": "loading the engine"}
+        third.answer()
+        await shows(
+            app, pilot, "to continue from the last checkpoint: loading the engine", "epoch 500 of 2,000"
+        )
+        await until(pilot, lambda: third.waiting is not None)
+        third.unready, third.answering = {}, True
+        third.answer()
+        await shows(app, pilot, "● running", "epoch 300 of 2,000", "view: now")
+        await until(pilot, lambda: second.closed)
+        assert second.commands == [Stop(save=False)]
+        assert app.mirror.before is before
+        assert app.mirror.died is None
+
+    outcome = play(script, remain=lambda *_: second, revive=lambda _: third)
+    assert outcome.saved == ("first.npz", "second.npz", "third.npz")
+
+
+def test_c_does_not_wait_for_the_history_to_be_held() -> None:
+    second, third = remaining(answering=False), StandIn(epochs=300)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, "† dead")
+        await pilot.press("c")
+        await shows(app, pilot, "● running", "epoch 300 of 2,000")
+        await until(pilot, lambda: second.closed)
+        assert second.commands == [Stop(save=False)]
+
+    play(script, remain=lambda *_: second, revive=lambda _: third)
+
+
+@pytest.mark.parametrize("failing", ["raises", "dies", "fails"])
+def test_a_run_that_cannot_be_continued_keeps_its_history(failing: str) -> None:
+    second, third = remaining(), StandIn(answering=False)
+
+    def revive(_: Recording) -> StandIn:
+        if failing == "raises":
+            raise OSError("No space left on device")
+        return third
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, HELD)
+        await pilot.press("c")
+        if failing == "dies":
+            third.lose("the worker ended with exit status 3")
+        elif failing == "fails":
+            third.unready = {"state": "failed", "message": "no such device"}
+            third.answer()
+        await shows(app, pilot, "cannot be continued", "† dead", HELD)
+        assert app.client is second
+        await pilot.press("left")
+        await shows(app, pilot, "view: epoch 490 of 500")
+
+    play(script, remain=lambda *_: second, revive=revive)
 
 
 def test_c_goes_on_with_a_new_worker() -> None:
@@ -689,7 +957,6 @@ def test_c_goes_on_with_a_new_worker() -> None:
         await shows(app, pilot, "† dead")
         await pilot.press("c")
         await shows(app, pilot, "● running", "epoch 300 of 2,000")
-        assert client.closed
         second.answering = False
         client.arrived(client_frame)  # too late
         await pilot.pause()

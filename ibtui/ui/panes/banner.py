@@ -1,4 +1,4 @@
-"""What stands above everything else when the worker has gone, or its run has failed."""
+"""What stands above everything else when the worker has died, or its run has failed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from .. import palette
 from ..view import View, state_of
 from .glyphs import STATES, spelled
 from .line import Run, strip
-from .log import wrapped
+from .log import newest, wrapped
 from .pane import Drawn
 
 if TYPE_CHECKING:
     from ...worker.client import Mirror
 
 _MOST_ROWS = 4
-_KEYS = "w save what the screen holds   c continue from the last checkpoint   q quit"
+_KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"
+_KEYS_LOST = "w save what the screen holds  c continue from the last checkpoint  q quit"
 
 
 class Banner(Drawn):
@@ -29,7 +30,7 @@ class Banner(Drawn):
 
     def key(self, view: View, mirror: Mirror) -> Hashable:
         """See `Drawn.key`."""
-        return _reason(view, mirror), tuple(mirror.log)[-1:]
+        return tuple(_rows(view, mirror, self.size.width))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """No row at all where nothing is wrong."""
@@ -49,8 +50,8 @@ def wrong(view: View, mirror: Mirror) -> bool:
 
 def _reason(view: View, mirror: Mirror) -> str:
     state = state_of(view, mirror)
-    if state == "dead":
-        return f"{STATES[state]} {printable(view.lost)}"
+    if state == "dead" and mirror.died is not None:
+        return f"{STATES[state]} {printable(mirror.died.reason)}"
     if state == "failed" and mirror.status is not None:
         return f"{STATES[state]} the run failed: {printable(mirror.status.message)}"
     return ""
@@ -62,6 +63,12 @@ def _rows(view: View, mirror: Mirror, width: int) -> list[Run]:
         return []
     reason = spelled(reason, view.marker)
     rows = [(f" {row}", palette.WARN) for row in list(wrapped(reason, width - 2))[: _MOST_ROWS - 2]]
-    said = [line for line in mirror.log if line.strip()][-1:]
-    rows += [(f" log: {row}", palette.TEXT) for line in said for row in list(wrapped(line, width - 7))[:1]]
-    return [*rows, (f" {_KEYS}", palette.TEXT)]
+    last = newest(mirror.died.log if mirror.died is not None else mirror.log)
+    rows += [(f" log: {row}", palette.TEXT) for row in list(wrapped(last, width - 7))[:1] if last]
+    return [*rows, (f" {spelled(_can_be_done(view), view.marker)}", palette.TEXT)]
+
+
+def _can_be_done(view: View) -> str:
+    if view.continuing:
+        return f"a new worker is to continue from the last checkpoint: {printable(view.continuing)}"
+    return _KEYS_LOST if view.lost else _KEYS

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ...worker.client import Mirror
 
 
+_FOR_TRAINING = ("space", "s", "- +", "r")
+_FOR_A_WORKER = ("[ ]", "{ }", "b", "← →")
+
+
 @dataclass(frozen=True)
 class Hint:
     """A key, or a pair of them, and in a word or two what it does."""
@@ -36,8 +40,8 @@ class Footer(Drawn):
         self._hints = hints
 
     def key(self, view: View, mirror: Mirror) -> Hashable:
-        """Only the space key's meaning changes, and the way back from an enlarged pane."""
-        return space_does(view, mirror), view.enlarged
+        """What the space key means, which keys are in vain, and the way back from an enlarged pane."""
+        return space_does(view, mirror), _in_vain(view, mirror), view.enlarged
 
     def paint(
         self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]
@@ -47,13 +51,22 @@ class Footer(Drawn):
         if view.enlarged:
             hints = [Hint("Esc", "back", 0), *(hint for hint in hints if hint.keys != "Enter")]
         does = space_does(view, mirror)
-        hints = [hint for hint in hints if does or hint.keys != "space"]
+        hints = [hint for hint in hints if hint.keys not in _in_vain(view, mirror)]
         pieces = [piece(f"{h.keys}\0{does if h.keys == 'space' else h.label}", rank=h.rank) for h in hints]
         runs: list[Run] = []
         for text, _ in fit(pieces, width - 2, 2, view.marker):
             keys, _, label = text.partition("\0")
             runs += [("  " if runs else " ", palette.TEXT), (keys, palette.TRAIN), (f" {label}", palette.DIM)]
         return [strip(runs, width, styles)]
+
+
+def _in_vain(view: View, mirror: Mirror) -> tuple[str, ...]:
+    """The keys of hints that have no effect in this state."""
+    if view.lost:
+        return _FOR_TRAINING + _FOR_A_WORKER
+    if state_of(view, mirror) == "dead":
+        return _FOR_TRAINING
+    return () if space_does(view, mirror) else ("space",)
 
 
 def space_does(view: View, mirror: Mirror) -> str:

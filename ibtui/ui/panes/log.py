@@ -26,13 +26,13 @@ class Log(Pane):
 
     def content_key(self, view: View, mirror: Mirror) -> Hashable:
         """Lines are only ever added, or pushed out by newer ones."""
-        return mirror.log_end, len(mirror.log), mirror.log[-1] if mirror.log else "", view.lost
+        return mirror.log_end, len(mirror.log), mirror.log[-1] if mirror.log else "", mirror.died
 
     def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
         """See `Pane.draw`."""
         lines: list[tuple[str, int]] = [(line, palette.TEXT) for line in list(mirror.log)[-height:]]
-        if view.lost:
-            lines.append((view.lost, palette.WARN))
+        if mirror.died is not None:
+            lines.append((mirror.died.reason, palette.WARN))
         rows = [(row, ink) for line, ink in lines for row in wrapped(line, width)]
         body = [strip([row], width, styles) for row in rows[max(0, len(rows) - height) :]]
         status = mirror.status

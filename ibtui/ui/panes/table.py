@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
+from ...errors import printable
 from ...recording import Recording
 from .. import palette
 from ..raster import sparkline
@@ -39,7 +40,7 @@ class Table(Drawn):
         """Everything but the scatters."""
         recording, look = mirror.recording, mirror.look
         history = (recording.tick, id(recording)) if recording is not None else None
-        shown = (view.layer, view.pane, view.size, view.unit, view.level, view.lost)
+        shown = (view.layer, view.pane, view.size, view.unit, view.level, mirror.died)
         return history, look and look.key, cursor_row(view, mirror), shown, mirror.log_end, len(mirror.log)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -182,6 +183,8 @@ def _performance(
 
 def _log(mirror: Mirror, view: View, width: int, styles: Sequence[Style]) -> Strip:
     title = "[log]" if view.pane == "log" else "log"
-    line = view.lost or newest(mirror.log)
-    ink = palette.WARN if view.lost else palette.DIM
-    return strip([(f" {title.ljust(11)}", palette.TEXT), (line, ink)], width, styles)
+    if mirror.died is not None:
+        said = printable(mirror.died.reason), palette.WARN
+    else:
+        said = newest(mirror.log), palette.DIM
+    return strip([(f" {title.ljust(11)}", palette.TEXT), said], width, styles)
