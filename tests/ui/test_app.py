@@ -681,6 +681,12 @@ def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> N
     assert "SIGKILL" in outcome.summary
 
 
+async def drawn(app: IbtuiApp, pilot: Pilot[None]) -> None:
+    """Wait for everything to be on the screen, and for nothing to be in front of it."""
+    await until(pilot, lambda: not app.screen.query("Toast") and not any(w.stale for w in app._drawn))
+    await pilot.pause()
+
+
 def remaining(**options: Any) -> StandIn:
     """A worker that holds what the stand-in's screen knew."""
     return StandIn(**{"source": "remains", "state": "dead"} | options)
@@ -699,18 +705,18 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         await pilot.press("R", "r")
         await until(pilot, lambda: app.mirror.run == 1)
         client.train_to(500)
+        await shows(app, pilot, "epoch 500 of 2,000")
         await pilot.press("left", "left", "2", "i", "escape")
         await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 480)
         before, recording = app.mirror.before, app.mirror.recording
         client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
         await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory", "what the screen")
         app.clear_notifications()
-        await until(pilot, lambda: not app._notifications)
-        await pilot.pause(0.1)
+        await drawn(app, pilot)
         shown = screen_text(app)[1:-1]
         assert handed == [recording, Remains(500, saved=False)]
         assert second.pulls == [(-1, 48)]
-        second.unready, second.log = {"state": "starting", "message": "reading"}, ["a line"]
+        second.unready, second.log = {"state": "starting", "message": "reading"}, []
         second.answer()
         await until(pilot, lambda: second.waiting is not None)
         assert (app.mirror.recording, screen_text(app)[1:-1]) == (recording, shown)
@@ -718,9 +724,14 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         second.answer()
         await shows(app, pilot, HELD)
         assert app.client is second
+        await drawn(app, pilot)
         changed = [row for row, was in zip(screen_text(app)[1:-1], shown, strict=True) if row != was]
-        assert [row for row in changed if HELD not in row and "a line" not in row] == []
+        assert [row for row in changed if HELD not in row] == []
         assert (app.view.row, app.view.layer, app.mirror.before) == (48, 2, before)
+        await until(pilot, lambda: second.waiting is not None)
+        second.log = ["a line"]
+        second.answer()
+        await until(pilot, lambda: app.mirror.log[-1] == "a line")
         assert list(app.mirror.log) == [*client.log, "CUDA: out of memory", "a line"]
         await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory")
 

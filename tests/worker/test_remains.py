@@ -165,7 +165,7 @@ def test_one_that_is_not_needed_any_more_leaves_nothing_whenever_it_is_told(tmp_
     client._closing.wait(moment)
     client.send(Stop(save=False))
     client.close()
+    assert client._process is None or client._process.wait(1) is not None
     client.wait()
-    assert client._process is None or client._process.poll() is not None
     assert not list(runtime.folder().iterdir())
     assert not list(tmp_path.glob("*.npz"))

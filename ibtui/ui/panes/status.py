@@ -17,6 +17,7 @@ from .pane import Drawn
 
 if TYPE_CHECKING:
     from ...worker.client import Mirror
+    from ...worker.protocol import Status
 
 _ALARMING = ("failed", "dead")
 
@@ -65,14 +66,8 @@ def _run(view: View, mirror: Mirror) -> list[Piece]:
         return []
     epoch, of = f"{status.epoch:,}", f"{status.epochs:,}"
     pieces = [piece(f"epoch {epoch} of {of}", f"{epoch} of {of}", f"{epoch}/{of}", rank=1)]
-    if status.state == "running" and not view.lost:
-        speed = f"{status.epochs_per_second:,.0f}"
-        pieces.append(piece(f"{speed} epochs/s", f"{speed}/s", rank=4))
-    unit = "measurements/s" if replaying(mirror) else "epochs/s"
-    limit = pace_of(view, status)
-    pace = f"at most {limit:g}" if limit > 0 else "no limit"
-    said = f"({pace})" if status.state == "running" else f"({pace} {unit})"
-    pieces.append(piece(said, ink=palette.DIM, rank=9))
+    if state_of(view, mirror) != "dead":
+        pieces += _pace(view, mirror, status)
     if status.engine:
         why = [piece(f"({status.why})", ink=palette.DIM, rank=10)] if status.why else []
         device, engine = status.device, status.engine
@@ -87,6 +82,18 @@ def _run(view: View, mirror: Mirror) -> list[Piece]:
         left = f"{status.pending:,}"
         pieces.append(piece(f"rebinning {left} left", f"rebinning {left}", ink=palette.CURSOR, rank=2))
     return pieces
+
+
+def _pace(view: View, mirror: Mirror, status: Status) -> list[Piece]:
+    pieces = []
+    if status.state == "running":
+        speed = f"{status.epochs_per_second:,.0f}"
+        pieces.append(piece(f"{speed} epochs/s", f"{speed}/s", rank=4))
+    unit = "measurements/s" if replaying(mirror) else "epochs/s"
+    limit = pace_of(view, status)
+    pace = f"at most {limit:g}" if limit > 0 else "no limit"
+    said = f"({pace})" if status.state == "running" else f"({pace} {unit})"
+    return [*pieces, piece(said, ink=palette.DIM, rank=9)]
 
 
 def _looking(view: View, mirror: Mirror) -> list[Piece]:
