@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from ibtui import storage
+from ibtui.worker.client import greeted
+from ibtui.worker.protocol import Peek
 from tests.terminal import Terminal
 
 FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
@@ -170,15 +172,38 @@ def test_every_size_is_survived_and_training_goes_on():
         assert terminal.wait() == 0
 
 
-def test_a_line_that_takes_nothing_stops_neither_training_nor_the_end():
-    with Terminal(*LONG, "--epochs-per-second", "0") as terminal:
-        epoch = int(terminal.until(r"running +epoch ([\d,]*[1-9][\d,]*)")[1].replace(",", ""))
-        time.sleep(3)  # nothing is read: the terminal's buffer fills up
+def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end():
+    # A picture of this size does not fit what the system holds for a terminal.
+    with Terminal(*LONG, "--epochs-per-second", "0", columns=250, rows=70) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        (worker,) = Path(os.environ["XDG_RUNTIME_DIR"], "ibtui").glob("*.sock")
+        with greeted(worker.stem) as line:
+            before = asked(line)
+            terminal.type(" ")  # nothing is read from here on
+            while (status := asked(line)).state != "paused":
+                time.sleep(0.005)
+            terminal.type(" ")
+            while (status := asked(line)).state != "running" or status.epoch < before.epoch + 100_000:
+                time.sleep(0.005)
+            terminal.type(" ")
+            while asked(line).state != "paused":
+                time.sleep(0.005)
+            terminal.type(" ")
+        began = time.monotonic()
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.process.wait(10) == 143
         assert no_worker_is_left()
+        assert time.monotonic() - began < 3
         (snapshot,) = Path().glob("*.npz")
-        assert storage.load(snapshot).checkpoint.epoch > epoch + 1000
+        assert storage.load(snapshot).checkpoint.epoch > before.epoch + 100_000
+        terminal.settle(0.5)
+        assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
+
+
+def asked(line):
+    """The worker's status, past its screen."""
+    line.send(Peek())
+    return line.recv()
 
 
 def test_a_run_with_a_screen_of_its_own_is_not_attached_to():

@@ -51,6 +51,7 @@ from .panes.scatter import Scatter
 from .panes.status import StatusLine
 from .panes.table import Table
 from .panes.too_small import TooSmall
+from .terminal import Patient, TerminalDriver, behind
 from .view import View
 
 FRAME_S = 1 / 20
@@ -106,7 +107,7 @@ class Arrived(Message):
     news: Frame | Lost
 
 
-class MainScreen(Screen[None], inherit_bindings=False):
+class MainScreen(Patient, Screen[None], inherit_bindings=False):
     """Keys are the app's: nothing here takes the focus."""
 
 
@@ -150,7 +151,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         rescue: Callable[[Recording], str] | None = None,
         revive: Callable[[Recording], Client] | None = None,
     ) -> None:
-        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        super().__init__(TerminalDriver, ansi_color=True if "NO_COLOR" in os.environ else None)
         marker = auto_marker(os.environ) if session.marker == "auto" else session.marker
         self.client = client
         self.mirror = Mirror()
@@ -252,7 +253,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._settle_save(any(notice.severity == "error" for notice in news.notices))
         self.show()
         self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
-        if self._period == PROMPT_S:
+        # A key does what is right by what is known, however late that is shown.
+        if self._period == PROMPT_S or behind(self):
             self._pull_later()
         else:
             self.call_after_refresh(self._pull_later)
@@ -614,9 +616,14 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.client.send(Stop(save=True))
 
     def let_go(self) -> None:
-        """End the worker, which saves what is unsaved; a detached one goes on. From any thread."""
+        """End the worker, which saves what is unsaved; a detached one goes on. From any thread.
+
+        The terminal is given back too, for nobody else will do it.
+        """
         self._stop_saving()
         self.client.close()
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.restore()
 
     def _unless_unsaved(
         self, question: str, verb: str, go: Callable[[], None], *, interrupt: bool = False
