@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from ibtui import storage
-from ibtui.worker.client import greeted
+from ibtui.config import RunConfig, Session
+from ibtui.worker.client import WorkerClient, greeted
+from ibtui.worker.job import new_job
 from ibtui.worker.protocol import Peek
 from tests.terminal import Terminal
 
@@ -98,6 +100,30 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number, status)
         (snapshot,) = Path().glob("*.npz")
         assert storage.load(snapshot).checkpoint.epoch > 0
         assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
+
+
+@pytest.mark.parametrize("by_signal", [True, False])
+def test_an_end_while_everything_starts_leaves_nothing_behind(by_signal):
+    with Terminal(*LONG) as terminal:
+        while b"\x1b[?1049h" not in terminal.raw:
+            assert terminal.read(0.05)
+        if by_signal:
+            terminal.process.send_signal(signal.SIGTERM)
+            assert terminal.wait() == 143
+            assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
+        else:
+            terminal.hang_up()
+            assert terminal.process.wait(10) == 129
+        assert no_worker_is_left()
+
+
+def test_a_worker_to_which_nobody_connected_ends_with_its_client():
+    client = WorkerClient(new_job(RunConfig(engine="fused", ctx="cpu"), Session()))
+    client.start(lambda _: None)
+    client.close()
+    client.wait(10)
+    assert client._process.returncode not in (None, -signal.SIGKILL), "it had to be killed"
+    assert no_worker_is_left()
 
 
 def test_a_dropped_line_ends_everything_with_a_snapshot():

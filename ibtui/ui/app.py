@@ -169,6 +169,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._after_save: tuple[int, Callable[[], None]] | None = None
         self._arranged: object = None
         self._shown: object = None
+        self._ending: Ending | None = None
         if self._colour_system() in ("16", "none"):
             self.theme = "ansi-dark"
 
@@ -199,8 +200,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._recolour()
         self._engage(self.client)
         self.set_interval(1, self._listen)
-        if not self.is_headless:
-            Ending(self._end, self.let_go).watch()
+
+    def watch_for_ends(self) -> None:
+        """Called by the driver before it takes the terminal, for from then on it has to be given back."""
+        if self._ending is None:
+            self._ending = Ending(self._end, self.let_go)
+            self._ending.watch()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key's action by its name, for the command palette."""

@@ -27,6 +27,11 @@ class TerminalDriver(LinuxDriver):
         self._output = _Output(self._file)
         self._file = self._output  # type: ignore[assignment]  # for the thread that writes
 
+    def start_application_mode(self) -> None:
+        """See `LinuxDriver.start_application_mode`."""
+        self._app.watch_for_ends()  # type: ignore[attr-defined]  # ours is the only app with this driver
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
     def write(self, data: str) -> None:
         """See `LinuxDriver.write`."""
         self._output.expect()

@@ -181,6 +181,8 @@ class WorkerClient:
             runtime.hang_up(self._connection)
             if self._thread is not None:
                 self._thread.join(END_S)  # it closes the connection
+        elif self._process is not None and not self.detached:
+            self._process.terminate()  # it would wait for a screen that will never come
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the worker to end, longer where it has a history to save; one that does not is killed."""
