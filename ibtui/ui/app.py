@@ -151,6 +151,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         rescue: Callable[[Recording], str] | None = None,
         revive: Callable[[Recording], Client] | None = None,
     ) -> None:
+        if os.environ.get("TERM") == "dumb":  # the only sign by which Textual knows; it takes it away itself
+            os.environ["NO_COLOR"] = "1"
         super().__init__(TerminalDriver, ansi_color=True if "NO_COLOR" in os.environ else None)
         marker = auto_marker(os.environ) if session.marker == "auto" else session.marker
         self.client = client
