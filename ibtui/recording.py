@@ -166,6 +166,11 @@ class Recording:
         """The tick at which a row changed last."""
         return int(self._stamp.data[row])
 
+    def first_changed(self, since: int) -> int:
+        """The first row that changed after a tick, or that was added then; `len` where there is none."""
+        changed = self._stamp.data[: self._rows] > since
+        return int(changed.argmax()) if changed.any() else self._rows
+
     @property
     def binning(self) -> Binning:
         """The binning of the estimates."""

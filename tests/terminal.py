@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 
 import pyte
 
@@ -21,16 +22,22 @@ WAIT_S = 60.0
 
 
 class Terminal:
-    """Runs `ibtui` with these arguments on a terminal of this size."""
+    """Runs `ibtui`, or another module, with these arguments on a terminal of this size.
 
-    def __init__(self, *arguments: str, columns: int = 120, rows: int = 40, **environment: str) -> None:
+    `through` is what runs the command there, tmux for one.
+    """
+
+    def __init__(
+        self, *arguments: str, columns: int = 120, rows: int = 40, module: str = "ibtui",
+        through: Sequence[str] = (), **environment: str,
+    ) -> None:  # fmt: skip
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._fd, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         clean = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR", "LC_ALL")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ibtui", *arguments],
+            [*through, sys.executable, "-m", module, *arguments],
             stdin=child, stdout=child, stderr=child, start_new_session=True,
             env=clean | {"TERM": "xterm-256color", "LANG": "C.UTF-8"} | environment,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),

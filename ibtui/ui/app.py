@@ -54,6 +54,7 @@ from .panes.scatter import Scatter
 from .panes.status import StatusLine
 from .panes.table import Table
 from .panes.too_small import TooSmall
+from .terminal import Patient, TerminalDriver, behind
 from .view import View
 
 FRAME_S = 1 / 20
@@ -119,7 +120,7 @@ class Arrived(Message):
     news: Frame | Lost
 
 
-class MainScreen(Screen[None], inherit_bindings=False):
+class MainScreen(Patient, Screen[None], inherit_bindings=False):
     """Keys are the app's: nothing here takes the focus."""
 
 
@@ -166,7 +167,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         remain: Callable[[Recording, Remains], Client] | None = None,
         revive: Callable[[Recording], Client] | None = None,
     ) -> None:
-        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        if os.environ.get("TERM") == "dumb":  # the only sign by which Textual knows; it takes it away itself
+            os.environ["NO_COLOR"] = "1"
+        super().__init__(TerminalDriver, ansi_color=True if "NO_COLOR" in os.environ else None)
         marker = auto_marker(os.environ) if session.marker == "auto" else session.marker
         self.client = client
         self.mirror = Mirror()
@@ -176,7 +179,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._successor: _Successor | None = None
         self._saved: tuple[str, ...] = ()
         self._rescued = False
-        self._ending = threading.Lock()
+        self._keeping = threading.Lock()
         self._styles: list[Style] = []
         self._drawn: list[Drawn] = []
         self._broken: set[str] = set()
@@ -187,6 +190,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._after_save: tuple[int, Callable[[], None]] | None = None
         self._arranged: object = None
         self._shown: object = None
+        self._ending: Ending | None = None
         if self._colour_system() in ("16", "none"):
             self.theme = "ansi-dark"
 
@@ -217,8 +221,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._recolour()
         self._engage()
         self.set_interval(1, self._listen)
-        if not self.is_headless:
-            Ending(self._end, self.let_go).watch()
+
+    def watch_for_ends(self) -> None:
+        """Called by the driver before it takes the terminal, for from then on it has to be given back."""
+        if self._ending is None:
+            self._ending = Ending(self._end, self.let_go)
+            self._ending.watch()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key's action by its name, for the command palette."""
@@ -272,7 +280,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._settle_save(any(notice.severity == "error" for notice in news.notices))
         self.show()
         self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
-        if self._period == PROMPT_S:
+        # A key does what is right by what is known, however late that is shown.
+        if self._period == PROMPT_S or behind(self):
             self._pull_later()
         else:
             self.call_after_refresh(self._pull_later)
@@ -729,7 +738,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def _keep_all(self) -> None:
         """Nobody is there to be asked: have what is unsaved saved. From any thread, from two at once too."""
-        with self._ending:
+        with self._keeping:
             if not self.view.lost:
                 if not self._detached:
                     self.client.send(Stop(save=True))
@@ -739,9 +748,14 @@ class IbtuiApp(App[None], inherit_bindings=False):
                     self._rescued = True
 
     def let_go(self) -> None:
-        """End the worker, which saves what is unsaved; a detached one goes on. From any thread."""
+        """End the worker, which saves what is unsaved; a detached one goes on. From any thread.
+
+        The terminal is given back too, for nobody else will do it.
+        """
         self._keep_all()
         self.close()
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.restore()
 
     def close(self) -> None:
         """Let go of the workers; one that was only to take over is not needed any more."""

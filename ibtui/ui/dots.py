@@ -75,15 +75,20 @@ class Dots:
         spots: Integers = self._row_part[rows] + self._col_part[cols]
         return spots
 
+    def spots_of(self, cols: Integers, tops: Integers, bottoms: Integers) -> tuple[Integers, Integers]:
+        """The dots of vertical runs, both ends included: for each its run and its spot."""
+        lengths = bottoms - tops + 1
+        run = np.repeat(np.arange(len(lengths)), lengths)
+        rows = np.arange(len(run)) - (np.cumsum(lengths) - lengths - tops)[run]
+        spots: Integers = self._row_part[rows] + self._col_part[cols][run]
+        return run, spots
+
     def runs(self, cols: Integers, tops: Integers, bottoms: Integers, inks: Whole, glyphs: Chars) -> None:
         """Light vertical runs of dots, both ends included, with an ink and an ASCII character for each run.
 
         The last run wins a region.
         """
-        lengths = bottoms - tops + 1
-        run = np.repeat(np.arange(len(lengths)), lengths)
-        rows = np.arange(len(run)) - (np.cumsum(lengths) - lengths - tops)[run]
-        spots = self._row_part[rows] + self._col_part[cols][run]
+        run, spots = self.spots_of(cols, tops, bottoms)
         self.lit[spots] = True
         regions = spots // self.per_region
         self.ink[regions] = inks[run]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 
 SIGNALS = (signal.SIGHUP, signal.SIGTERM)
-PATIENCE_S = 3.0
+PATIENCE_S = 1.5
 """How long the screen may take to end in order; then the process ends without it."""
 
 

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from .dots import Marker
 from .panes.glyphs import spelled
+from .terminal import Patient
 
 Entry = tuple[str, str]
 """The key as it is shown, and what it does."""
@@ -80,7 +81,7 @@ _DEFINITIONS = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Patient, ModalScreen[None]):
     """Scrolls; any of the usual keys leads back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,12 +11,45 @@ from numpy.typing import ArrayLike
 from ibtui.ui import palette
 from ibtui.ui.axes import Area, draw_axes, draw_rules, extent
 from ibtui.ui.cells import Canvas, Cells
-from ibtui.ui.dots import Dots, Floats, Marker
-from ibtui.ui.raster import draw_trajectories
+from ibtui.ui.dots import Box, Dots, Floats, Marker
 from ibtui.ui.ticks import number
+from ibtui.ui.trails import Trails
 
 _PATH_GLYPHS = "+xo*%&=~"
 """What draws a layer's trajectory in ASCII; its number stands at the end."""
+
+
+class Sketch:
+    """What a plane has shown of a history to which rows are only added."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """How many measurements it has shown."""
+        self._across = self._up = (0.0, 0.0)
+        self._trails: dict[str, tuple[Hashable, Trails]] = {}
+
+    def box(self, across: Floats, up: Floats, h_x: float, h_y: float) -> Box:
+        """What the picture spans: all values, 0 and the bounds."""
+        self._across = _reaching(self._across, across[self.rows :])
+        self._up = _reaching(self._up, up[self.rows :])
+        self.rows = len(across)
+        return (*_plane_range(self._across, h_x), *_plane_range(self._up, h_y))
+
+    def trails(self, name: str, dots: Dots, box: Box, across: Floats, up: Floats, stride: int = 1) -> Trails:
+        """Those of this name, as far as they are known by now."""
+        geometry = dots.width, dots.height, dots.marker, box
+        known, trails = self._trails.get(name, (None, None))
+        if trails is None or known != geometry:
+            trails = Trails(dots, box, [stride] * across.shape[1])
+            self._trails[name] = geometry, trails
+        trails.extend(across[trails.points :], up[trails.points :])
+        return trails
+
+
+def _reaching(reached: tuple[float, float], values: Floats) -> tuple[float, float]:
+    finite = np.isfinite(values)
+    low, high = reached
+    return values.min(initial=low, where=finite), values.max(initial=high, where=finite)
 
 
 def plane_plot(
@@ -32,6 +65,7 @@ def plane_plot(
     colour_by: Literal["layer", "epoch"] = "layer",
     cursor_row: int | None = None,
     unit: str = "nats",
+    sketch: Sketch | None = None,
 ) -> Cells:
     """The information plane: I(X;T) across, I(T;Y) up, a trajectory per layer.
 
@@ -51,14 +85,17 @@ def plane_plot(
     cursor_row : int, optional
         The measurement that is looked at: the layers' numbers stand there, and circles at the newest points.
     unit : str
+    sketch : Sketch, optional
+        Of the same history when it was shorter, or new; the same picture, at the cost of what has been added.
 
     Returns
     -------
     Cells
     """
     across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
+    sketch = sketch or Sketch()
     canvas = Canvas(width, height)
-    box = (*_plane_range(across, h_x), *_plane_range(up, h_y))
+    box = sketch.box(across, up, h_x, h_y)
     large = width >= 50 and height >= 16
     labelled = width >= 20 and height >= 6
     area = draw_axes(
@@ -72,14 +109,14 @@ def plane_plot(
     own = np.array([palette.of_layer(layer) for layer in range(layers)])
     inks = np.broadcast_to(own if colour_by == "layer" else age[:, None], (rows, layers))
     glyphs = [_PATH_GLYPHS[layer % len(_PATH_GLYPHS)] for layer in range(layers)]
-    strides, x, y = [1] * layers, across, up
     if chance is not None:  # behind everything else
-        chance_x, chance_y = (np.asarray(values, np.float64).reshape(rows, layers) for values in chance)
         dim = np.array([palette.of_chance(layer) for layer in range(layers)])
-        inks = np.concatenate([np.broadcast_to(dim, (rows, layers)), inks], axis=1)
-        x, y = np.concatenate([chance_x, across], axis=1), np.concatenate([chance_y, up], axis=1)
-        glyphs, strides = ["."] * layers + glyphs, [2] * layers + strides
-    ends = draw_trajectories(dots, x, y, inks, box, glyphs, strides)[-layers:] if layers else []
+        chance_x, chance_y = (np.asarray(values, np.float64) for values in chance)
+        level = sketch.trails("chance", dots, box, chance_x, chance_y, stride=2)
+        level.show(dots, np.broadcast_to(dim, (rows, layers)), ["."] * layers)
+    trails = sketch.trails("estimate", dots, box, across, up)
+    trails.show(dots, inks, glyphs)
+    ends = trails.ends
     canvas.paste(dots.cells(), area.top, area.left)
     draw_rules(canvas, area, marker, h_x, h_y)
     if cursor_row is not None:
@@ -96,8 +133,8 @@ def plane_plot(
     return canvas.cells()
 
 
-def _plane_range(values: Floats, bound: float) -> tuple[float, float]:
-    low, high = extent(np.append(values[np.isfinite(values)], [0.0, bound if np.isfinite(bound) else 0.0]))
+def _plane_range(reached: tuple[float, float], bound: float) -> tuple[float, float]:
+    low, high = extent(np.array([*reached, bound if np.isfinite(bound) else 0.0]))
     high = high if high > low else low + 1.0
     return low, high + (high - low) / 20  # so that the bound is not the edge
 

@@ -17,10 +17,11 @@ from ibtui.ui import palette
 from ibtui.ui.cells import Canvas, Cells
 from ibtui.ui.dots import Box, Dots, Floats, Integers, Marker, Whole, line_runs, scaled
 from ibtui.ui.ticks import ticks
+from ibtui.ui.trails import Trails
 
 __all__ = [
     "Box", "Canvas", "Cells", "Curve", "Dots", "Marker", "curves", "density", "draw_curves",
-    "draw_trajectories", "scatter", "sparkline", "ticks", "trajectory",
+    "scatter", "sparkline", "ticks", "trajectory",
 ]  # fmt: skip
 
 _SHADES = np.array(list("░▒▓█"), "<U1")
@@ -261,72 +262,16 @@ def trajectory(
     dots = Dots(width, height, marker)
     plane = np.asarray(points, np.float64).reshape(-1, 2)
     ink = np.broadcast_to(np.asarray(inks, np.int16), len(plane))
-    place = draw_trajectories(dots, plane[:, :1], plane[:, 1:], ink[:, None], box, ["."], [1])[0]
+    trails = Trails(dots, box, [1])
+    trails.extend(plane[:, :1], plane[:, 1:])
+    trails.show(dots, ink[:, None], ["."])
+    place = trails.ends[0]
     canvas = Canvas(width, height)
     canvas.paste(dots.cells(), 0, 0)
     if place is not None:
         mark = ("O" if marker == "ascii" else "●") if head is None else head
         canvas.put(mark, *place, int(ink[-1]))
     return canvas.cells()
-
-
-def draw_trajectories(
-    dots: Dots,
-    across: Floats,
-    up: Floats,
-    inks: ArrayLike,
-    box: Box,
-    glyphs: Sequence[str],
-    strides: Sequence[int],
-) -> list[tuple[int, int] | None]:
-    """Draw paths as `trajectory` does, on top of what `dots` shows already, each over the one before.
-
-    Parameters
-    ----------
-    dots : Dots
-    across, up : ndarray of shape (n, paths)
-        The oldest points first.
-    inks : array-like that broadcasts to (n, paths)
-    box : (x0, x1, y0, y1)
-    glyphs, strides : sequence of length paths
-        What draws a path in ASCII, and the share of its dots that are lit, as in `Curve`.
-
-    Returns
-    -------
-    list of (row, col) or None
-        For each path the cell of its newest point that is not NaN; None where there is none.
-    """
-    count, paths = across.shape
-    ends: list[tuple[int, int] | None] = [None] * paths
-    x, y = across.T.ravel(), up.T.ravel()
-    known = np.flatnonzero(~(np.isnan(x) | np.isnan(y)))
-    if dots.empty or not known.size:
-        return ends
-    owners, cols, rows = known // count, dots.columns(x[known], *box[:2]), dots.lines_of(y[known], *box[2:])
-    ink = np.broadcast_to(np.asarray(inks, np.int16), across.shape).T.ravel()[known]
-    joined = np.append(False, (np.diff(known) == 1) & (np.diff(owners) == 0))
-    # Where a path rests in a dot for a while, only its coming and its last moment there can be seen.
-    rests = joined & np.append(False, (np.diff(rows) == 0) & (np.diff(cols) == 0))
-    seen = ~(rests & np.append(rests[1:], False))
-    owners, cols, rows, ink, joined = owners[seen], cols[seen], rows[seen], ink[seen], joined[seen]
-    # The first point is a line to itself, so that a path of one point shows.
-    stop = np.arange(len(rows))
-    start = stop - joined
-    # Of lines that a path has drawn more than once the last one hides the others.
-    spots = dots.spots(rows, cols)
-    same = (owners * dots.lit.size + spots[start]) * dots.lit.size + spots
-    stop = np.sort(len(same) - 1 - np.unique(same[::-1], return_index=True)[1])
-    start = start[stop]
-    line, col, top, bottom = line_runs(cols[start], rows[start], cols[stop], rows[stop])
-    of_run = stop[line]
-    stride = np.asarray(strides)
-    if stride.max() > 1:
-        lit = (col + top) % stride[owners[of_run]] == 0
-        of_run, col, top, bottom = of_run[lit], col[lit], top[lit], bottom[lit]
-    dots.runs(col, top, bottom, ink[of_run], np.asarray(glyphs, "<U1")[owners[of_run]])
-    for newest in np.flatnonzero(np.append(np.diff(owners) != 0, True)).tolist():
-        ends[owners[newest]] = divmod(int(spots[newest]) // dots.per_cell, dots.width)
-    return ends
 
 
 def sparkline(

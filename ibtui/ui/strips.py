@@ -32,7 +32,7 @@ def rows(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
         As many as `cells` has rows.
     """
     height, width = cells.chars.shape
-    if not width:
+    if not cells.chars.size:
         return [[] for _ in range(height)]
     chars = np.ascontiguousarray(cells.chars, "<U1")
     # A blank has no ink of its own: it need not end a stretch.

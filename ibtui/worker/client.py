@@ -191,7 +191,8 @@ class WorkerClient:
             if self._thread is not None:
                 self._thread.join(END_S)  # it closes the connection
         elif self._process is not None and not self.goes_on:
-            self._process.kill()  # it could not be told
+            # It could not be told, and would wait for a screen that never comes.
+            self._process.kill() if self._discarding else self._process.terminate()
 
     @property
     def goes_on(self) -> bool:

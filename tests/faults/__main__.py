@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import long, trials
+from tests.faults import kinds, lines, long, sizes, slow, trials
 from tests.faults.boxes import Lost
 
 TRIALS: dict[str, tuple[int, Callable[[int], list[Lost]]]] = {
@@ -21,6 +21,11 @@ TRIALS: dict[str, tuple[int, Callable[[int], list[Lost]]]] = {
     "worker-killed": (30, trials.worker_killed),
     "screen-killed": (20, trials.screen_killed),
     "stuck-screen": (5, trials.stuck_screen),
+    "line-drops": (48, lines.line_drops),
+    "detached": (12, lines.detached),
+    "sizes": (1500, sizes.resized),
+    "kinds": (100, kinds.kinds),
+    "slow-line": (120, slow.slow_line),
     "races": (200, trials.races),
     "long-run": (200_000, long.watched),
 }

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from ibtui import storage
 from ibtui.recording import Recording
 from ibtui.training.engine import Choice
 from ibtui.training.trainer import Trainer
+from ibtui.worker import runtime
+from ibtui.worker.protocol import Peek, Status
 
 LONG_S = 120.0
 ENDLESS = 100_000_000
@@ -122,6 +125,46 @@ def small_disk_command(place: Path, kilobytes: int) -> list[str]:
 def children_of(pid: int) -> list[int]:
     """The processes that a process has started."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def rss_mb(pid: int) -> float:
+    """The memory that a process has."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that a process has had."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def sockets() -> list[Path]:
+    """Where workers listen, or listened."""
+    return list(runtime.folder().glob("*.sock"))
+
+
+def tidy() -> None:
+    """Leave nothing of a trial to the next."""
+    for stale in runtime.folder().iterdir():
+        stale.unlink()
+
+
+def asked(line: Connection) -> Status:
+    """A worker's status, past its screen."""
+    line.send(Peek())
+    status = line.recv()
+    assert isinstance(status, Status)
+    return status
 
 
 def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:

@@ -2,67 +2,81 @@
 
 from __future__ import annotations
 
+import json
+import math
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 from ibtui.config import RunConfig
-from tests.faults.boxes import Lost
-from tests.faults.trials import _rss_mb
-from tests.worker.driver import Driver
+from ibtui.recording import column_types
+from tests.faults.boxes import Lost, folder
+from tests.faults.counted import Mark
+from tests.faults.line import Line
 
-FRAME_S = 1 / 30
-"""How often the screen asks."""
-
-
-@dataclass
-class _Sample:
-    epoch: int
-    worker_mb: float
-    frame_ms: float
+HOUR_S = 3600.0
 
 
 def watched(epochs: int) -> list[Lost]:
-    """So many epochs of the fused engine with a measurement every 10, and a screen that asks for frames.
+    """So many epochs of the fused engine with a measurement every 10, on the real screen at 120x40.
 
-    What grows by design is the recording: scalars and weights of every measurement. It is told apart.
+    What grows by design is the recording, in the worker and in the screen's mirror: scalars and weights of
+    every measurement. It is told apart.
     """
     history_mb = max(1, epochs // 12_500)
     config = RunConfig(engine="fused", ctx="cpu", epochs=epochs)
-    samples: list[_Sample] = []
     began = time.monotonic()
-    with Driver.train(config, epochs_per_second=0.0, history_mb=history_mb) as driver:
-        driver.until(lambda d: d.recording is not None)
-        pid = driver.client._process.pid
-        while driver.status.state not in ("finished", "failed"):
-            asked = time.perf_counter()
-            driver.pull()
-            taken = time.perf_counter() - asked
-            samples.append(_Sample(driver.status.epoch, _rss_mb(pid), 1000 * taken))
-            time.sleep(FRAME_S)
-        took = time.monotonic() - began
-        assert driver.status.state == "finished", driver.status.message
-        recording = driver.recording
-        row_bytes = sum(recording.column(name)[0].nbytes for name in recording.names)
-        measured = len(recording)
-        speed = epochs / took
+    with folder() as place:
+        path = place / "marks"
+        line = (str(path), config.to_json(), str(history_mb))
+        with Line(*line, module="tests.faults.counted") as terminal:
+            assert terminal.process.wait(HOUR_S) == 0, terminal.tail
+        marks = _marks(path)
+    took = time.monotonic() - began
+    assert marks[-1].epoch == epochs, marks[-1]
     # Full where so many measurements are kept: 4 layers of 2 units, 500 samples, float32.
     full = 10 * (history_mb << 20) // (4 * 500 * 8)
-    later = [s for s in samples if s.epoch > 1.2 * full]
-    half = len(later) // 2
-    first, last = later[: max(1, half // 4)], later[-max(1, half // 4) :]
-    grown = statistics.median(s.worker_mb for s in last) - statistics.median(s.worker_mb for s in first)
+    first, last = _ends([mark for mark in marks if mark.epoch > 1.2 * full])
+    recorded = marks[-1].rows * _row_bytes(config) / 2**20
+    worker, screen = (
+        statistics.median(getattr(m, name) for m in last) - statistics.median(getattr(m, name) for m in first)
+        for name in ("worker_mb", "screen_mb")
+    )
+    early, late = _frame_ms(first), _frame_ms(last)
     # Columns grow by doubling: room for twice what there is, and the old one while it is copied.
-    by_design = 2 * row_bytes * measured / 2**20
-    early, late = (statistics.median(s.frame_ms for s in part) for part in (first, last))
+    by_design = 2 * recorded
     return [
         Lost(
-            f"{epochs:,} epochs, measured every 10, watched ({speed:,.0f} epochs/s, {took / 60:.1f} min)",
+            f"{epochs:,} epochs, measured every 10, watched at 120x40 ({epochs / took:,.0f} epochs/s, "
+            f"{took / 60:.1f} min, {marks[-1].frames:,} frames)",
             1,
-            f"worker {samples[-1].worker_mb:.0f} MB, {grown:+.1f} MB since the {history_mb} MB for "
-            f"activations were full at epoch {first[0].epoch:,} ({measured:,} rows of scalars and weights "
-            f"are {row_bytes * measured / 2**20:.1f} MB); a frame took {early:.1f} ms then, {late:.1f} ms "
-            "at last",
-            grown < by_design + 8 and late < 2 * early + 10,
+            f"worker {marks[-1].worker_mb:.0f} MB, {worker:+.1f} MB since the {history_mb} MB for activations "
+            f"were full at epoch {first[0].epoch:,}; screen {marks[-1].screen_mb:.0f} MB, {screen:+.1f} MB "
+            f"({marks[-1].rows:,} rows of scalars and weights are {recorded:.1f} MB in each); a frame took "
+            f"{early:.1f} ms of the screen's processor then, {late:.1f} ms at last",
+            worker < by_design + 8 and screen < by_design + 8 and late < 1.3 * early + 2,
         )
     ]
+
+
+def _marks(path: Path) -> list[Mark]:
+    return [Mark(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _ends(marks: Sequence[Mark]) -> tuple[Sequence[Mark], Sequence[Mark]]:
+    """The first and the last part, an eighth each but no less than five marks."""
+    part = max(5, len(marks) // 8)
+    return marks[:part], marks[-part:]
+
+
+def _frame_ms(marks: Sequence[Mark]) -> float:
+    frames = marks[-1].frames - marks[0].frames
+    return 1000 * (marks[-1].screen_cpu_s - marks[0].screen_cpu_s) / max(1, frames)
+
+
+def _row_bytes(config: RunConfig) -> int:
+    types = column_types(config, inputs=2).values()
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in types)

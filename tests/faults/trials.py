@@ -27,9 +27,11 @@ from tests.faults.boxes import (
     children_of,
     equal,
     folder,
+    gone,
     ibtui,
     kill,
     resumes_exactly,
+    rss_mb,
     small_disk_command,
     temporaries,
     uninterrupted,
@@ -179,7 +181,7 @@ def screen_killed(tries: int) -> list[Lost]:
                 (worker,) = children_of(terminal.process.pid)
                 terminal.process.kill()
                 began = time.monotonic()
-                wait_for(lambda pid=worker: _ended(pid), 20)
+                wait_for(lambda pid=worker: gone(pid), 20)
                 took.append(time.monotonic() - began)
             files = list(at.glob("*.npz"))
             missing += len(files) != 1 or storage.load(files[0]).checkpoint.epoch < 1
@@ -194,14 +196,6 @@ def screen_killed(tries: int) -> list[Lost]:
             not missing and not left and worst(took) < 2.5,
         )
     ]
-
-
-def _ended(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
 
 
 def disk_full(tries: int) -> list[Lost]:
@@ -376,9 +370,9 @@ def stuck_screen(tries: int) -> list[Lost]:
                 for _ in range(20):
                     connection.send(Pull())
             time.sleep(0.3)
-            before = _rss_mb(pid)
+            before = rss_mb(pid)
             held = _speed(driver)
-            grown.append(_rss_mb(pid) - before)
+            grown.append(rss_mb(pid) - before)
             slowed.append(held / free)
             driver.send(Pause())
             driver.until_state("paused")
@@ -401,8 +395,3 @@ def _speed(driver: Driver) -> float:
         driver.pull()
         time.sleep(0.05)
     return (driver.status.epoch - epoch) / (time.monotonic() - began)
-
-
-def _rss_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

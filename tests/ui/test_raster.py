@@ -418,6 +418,11 @@ def test_canvas_cuts_off_what_is_outside() -> None:
     assert canvas.cells().text() == ["cd  ", "   o"]
 
 
+def test_pictures_without_room_have_no_segments() -> None:
+    for width, height in ((0, 0), (0, 2), (5, 0)):
+        assert [len(strip) for strip in strips(Canvas(width, height).cells(), [])] == [0] * height
+
+
 def test_strips_hold_the_text_in_as_few_segments_as_styles() -> None:
     canvas = Canvas(8, 2)
     canvas.put("aa", 0, 0, palette.WARN)

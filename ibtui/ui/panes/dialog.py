@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ..dots import Marker
+from ..terminal import Patient
 from .glyphs import spelled
 
 
@@ -25,7 +26,7 @@ class Choice:
     answer: str
 
 
-class Question(ModalScreen[str]):
+class Question(Patient, ModalScreen[str]):
     """Asks; is dismissed with an answer, which is empty for Esc.
 
     Parameters

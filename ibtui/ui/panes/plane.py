@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.style import Style
 
 from .. import palette
-from ..plots import plane_plot
+from ..plane import Sketch, plane_plot
 from ..ticks import number
 from ..view import NATS_PER_BIT, Array, View, cursor_row
 from .curves import I_TY, I_XT
@@ -16,6 +16,7 @@ from .line import piece
 from .pane import Drawing, Pane, message
 
 if TYPE_CHECKING:
+    from ...recording import Recording
     from ...worker.client import Mirror
 
 
@@ -26,6 +27,8 @@ class Plane(Pane):
 
     def __init__(self) -> None:
         super().__init__("plane")
+        self._sketched: tuple[Recording, int, Hashable] | None = None
+        self._sketch = Sketch()
 
     def content_key(self, view: View, mirror: Mirror) -> Hashable:
         """Trajectories change with the history."""
@@ -58,6 +61,7 @@ class Plane(Pane):
             colour_by=view.plane_colour,
             cursor_row=row,
             unit=view.unit,
+            sketch=self._sketch_of(recording, view),
         )
         at = -1 if row is None else row
         x, y = number(float(i_xt[at, view.layer])), number(float(i_ty[at, view.layer]))
@@ -67,6 +71,17 @@ class Plane(Pane):
             piece(f"I(T;Y) {y}", y),
         ]
         return Drawing(title, cells, note)
+
+    def _sketch_of(self, recording: Recording, view: View) -> Sketch:
+        """What has been drawn, where only rows were added since: else it is begun again."""
+        values = view.unit, view.level
+        if self._sketched is not None:
+            before, tick, shown = self._sketched
+            same = before is recording and shown == values
+            if not same or recording.first_changed(tick) < self._sketch.rows:
+                self._sketch = Sketch()
+        self._sketched = recording, recording.tick, values
+        return self._sketch
 
 
 def _chance(chance_i_xt: Array, chance_i_ty: Array, view: View) -> tuple[Array, Array] | None:

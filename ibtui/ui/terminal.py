@@ -1,0 +1,106 @@
+"""The terminal: whether it has taken what was written to it, and how it is given back in a hurry."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import termios
+import threading
+from typing import IO, Any
+
+from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
+
+_RESTORED = (
+    b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
+)
+"""Mouse and paste as they were, lines that wrap, plain keys, the former screen, a cursor."""
+_RESTORE_S = 0.3
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's own, which queues what a slow terminal does not take, and at last waits for it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        assert self._file is not None
+        self._output = _Output(self._file)
+        self._file = self._output  # type: ignore[assignment]  # for the thread that writes
+
+    def start_application_mode(self) -> None:
+        """See `LinuxDriver.start_application_mode`."""
+        self._app.watch_for_ends()  # type: ignore[attr-defined]  # ours is the only app with this driver
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def write(self, data: str) -> None:
+        """See `LinuxDriver.write`."""
+        self._output.expect()
+        super().write(data)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the terminal has not taken yet all that was written."""
+        return self._output.expected > 0
+
+    def restore(self) -> None:
+        """Give the terminal back past all that it has not taken yet; a fraction of a second at most."""
+        told = threading.Thread(target=self._tell_restored, daemon=True)
+        told.start()
+        for _ in range(10):
+            with contextlib.suppress(termios.error):
+                termios.tcflush(self.fileno, termios.TCOFLUSH)
+                for action in (termios.TCOOFF, termios.TCOON):  # who waits to write is not told of the room
+                    termios.tcflow(self.fileno, action)
+            told.join(_RESTORE_S / 10)
+            if not told.is_alive():
+                break
+
+    def _tell_restored(self) -> None:
+        with contextlib.suppress(OSError, termios.error):
+            if self.attrs_before is not None:
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+            os.write(self._output.fileno(), _RESTORED)
+
+
+class _Output:
+    """Where a driver's thread writes to; what it is given is on its way when `write` returns."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self.expected = 0
+        """Pieces that are still to be written."""
+
+    def expect(self) -> None:
+        """Another one will come."""
+        with self._lock:
+            self.expected += 1
+
+    def write(self, text: str) -> None:
+        self._file.write(text)
+        self._file.flush()
+        with self._lock:
+            self.expected -= 1
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+
+class Patient:
+    """A screen that is drawn anew only when the terminal has taken the last picture.
+
+    What changes meanwhile is one change. Pictures that wait in a queue would be old when they are shown, and
+    once the queue is full keys and signals would wait for the line as well.
+    """
+
+    def _on_timer_update(self) -> None:
+        if not behind(self.app):  # type: ignore[attr-defined]  # else asked again, 60 times a second
+            super()._on_timer_update()  # type: ignore[misc]
+
+
+def behind(app: App[Any]) -> bool:
+    """Whether an app's terminal has not taken yet all that was written to it."""
+    return isinstance(app._driver, TerminalDriver) and app._driver.behind

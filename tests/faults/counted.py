@@ -1,0 +1,80 @@
+"""The live screen over a worker that trains flat out to its end, and tells what that has cost so far.
+
+`python -m tests.faults.counted FILE CONFIG HISTORY_MB`: see `long`, which starts it. CONFIG is JSON; FILE takes
+a line of JSON for each mark.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ibtui.ui
+from ibtui.config import RunConfig, Session
+from ibtui.ui.app import Arrived, IbtuiApp
+from ibtui.worker.client import WorkerClient
+from ibtui.worker.job import new_job
+from ibtui.worker.protocol import Stop
+from tests.faults.boxes import cpu_s, rss_mb
+
+MARK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a screen and its worker stand."""
+
+    epoch: int
+    rows: int
+    frames: int
+    screen_cpu_s: float
+    screen_mb: float
+    worker_mb: float
+
+
+class CountingApp(IbtuiApp):
+    """The app, which leaves when the run has finished."""
+
+    CSS_PATH = str(Path(ibtui.ui.__file__).with_name("app.tcss"))
+
+    def __init__(self, path: str, client: WorkerClient, session: Session) -> None:
+        super().__init__(client, session)
+        self._file = open(path, "w", buffering=1)  # noqa: SIM115 - it is closed with the process
+        self._worker, self._frames = client, 0
+
+    def on_mount(self) -> None:
+        """Textual calls the app's own handler too."""
+        self.set_interval(MARK_S, self._mark)
+
+    def on_arrived(self, message: Arrived) -> None:
+        """A frame more."""
+        self._frames += 1
+
+    def _mark(self) -> None:
+        status, recording = self.mirror.status, self.mirror.recording
+        if status is None or recording is None:
+            return
+        own = os.getpid()
+        mark = Mark(
+            status.epoch, len(recording), self._frames, cpu_s(own), rss_mb(own),
+            rss_mb(self._worker._process.pid),
+        )  # fmt: skip
+        self._file.write(json.dumps(asdict(mark)) + "\n")
+        if status.state in ("finished", "failed") or self.view.lost:
+            self._worker.send(Stop(save=False))
+            self.exit()
+
+
+def main(path: str, config: str, history_mb: str) -> None:
+    session = Session(epochs_per_second=0.0, history_mb=int(history_mb))
+    client = WorkerClient(new_job(RunConfig.from_json(config), session))
+    CountingApp(path, client, session).run()
+    client.close()
+    client.wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,131 @@
+"""Terminals of every size, and of sizes that change."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Iterator
+
+import pyte
+from rich.cells import cell_len
+
+from ibtui.config import RunConfig, Session
+from ibtui.ui import view as views
+from ibtui.ui.app import IbtuiApp
+from ibtui.worker.client import greeted
+from tests.faults.boxes import (
+    ENDLESS,
+    FUSED,
+    Lost,
+    asked,
+    folder,
+    sockets,
+    tidy,
+)  # fmt: skip
+from tests.terminal import Terminal
+from tests.ui.standin import StandIn
+
+WIDEST, HIGHEST = 400, 120
+EXTREMES = [
+    (1, 1), (1, HIGHEST), (WIDEST, 1), (WIDEST, HIGHEST), (79, 24), (80, 23), (80, 24), (119, 40), (120, 39),
+    (120, 40), (2, 2), (97, 33),
+]  # fmt: skip
+_BROKEN = "cannot be drawn"
+
+
+def resized(tries: int) -> list[Lost]:
+    """So many resizes of the real screen, and a sweep of its sizes without a terminal."""
+    return [_resized(tries), _swept(tries)]
+
+
+def _resized(tries: int) -> Lost:
+    """The real screen, its size changed at random while it draws; every tenth time it has to settle."""
+    chance, broken, outside, behind = random.Random(7), 0, 0, 0
+    with folder() as place:
+        with Terminal(*FUSED, "--epochs", str(ENDLESS), "--snapshot-dir", str(place)) as terminal:
+            terminal.until(r"running +epoch [1-9]")
+            with greeted(sockets()[0].stem) as line:
+                for count in range(tries):
+                    columns, rows = _size(count, chance)
+                    terminal.resize(columns, rows)
+                    terminal.settle(0.01)
+                    if count % 10 == 9:
+                        terminal.settle(0.5)  # it is drawn for this size
+                        mark, before = len(terminal.raw), asked(line).epoch
+                        terminal.settle(0.3)
+                        broken += _BROKEN in terminal.text
+                        outside += _leaves(terminal.raw[mark:], columns, rows)
+                        behind += asked(line).epoch <= before
+            terminal.resize(120, 40)
+            terminal.until(r"running +epoch [1-9][\d,]* of [^\n]*view: now")
+            terminal.type("q")
+            terminal.until("without saving")
+            terminal.type("q")
+            status = terminal.wait()
+        tidy()
+    return Lost(
+        "The terminal resized, from 1x1 to 400x120, while everything runs",
+        tries,
+        f"{broken} panes not drawn, {outside} pictures that leave the terminal, {behind} times that training "
+        f"stood still, exit status {status}",
+        not (broken or outside or behind or status),
+    )
+
+
+def _size(count: int, chance: random.Random) -> tuple[int, int]:
+    if count % 2:
+        return chance.choice(EXTREMES)
+    return chance.randint(1, WIDEST), chance.randint(1, HIGHEST)
+
+
+def _leaves(written: bytes, columns: int, rows: int) -> bool:
+    """Whether what was written goes beyond a terminal of this size: a cursor sent there, or a line too long."""
+    canvas = pyte.Screen(columns + 1, rows + 1)
+    canvas.reset_mode(7, private=True)  # lines do not wrap
+    stream = pyte.ByteStream(canvas)
+    stream.feed(re.sub(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p", b"", written))
+    beyond = [canvas.buffer[row][columns].data for row in range(rows)] + list(canvas.display[rows])
+    return "".join(beyond).strip() != ""
+
+
+def _swept(tries: int) -> Lost:
+    """Sizes without a terminal: every width at some heights, every height at some widths, then at random."""
+    sizes = list(_sweep(tries))
+    broken, cut = asyncio.run(_sweeping(sizes))
+    return Lost(
+        f"The screen at {len(set(sizes)):,} of the {WIDEST * HIGHEST:,} sizes from 1x1 to 400x120",
+        len(sizes),
+        f"{broken} panes not drawn, {cut} pictures of another size than the terminal",
+        not broken and not cut,
+    )
+
+
+def _sweep(tries: int) -> Iterator[tuple[int, int]]:
+    chance = random.Random(8)
+    yield from EXTREMES
+    widths = sorted(chance.sample(range(1, WIDEST + 1), min(WIDEST, tries // 5)))
+    heights = sorted(chance.sample(range(1, HIGHEST + 1), min(HIGHEST, tries // 5)))
+    yield from ((width, height) for height in (24, 40) for width in widths)
+    yield from ((width, height) for width in (80, 120) for height in heights)
+    yield from ((chance.randint(1, WIDEST), chance.randint(1, HIGHEST)) for _ in range(tries // 5))
+
+
+async def _sweeping(sizes: list[tuple[int, int]]) -> tuple[int, int]:
+    broken = cut = 0
+    app = IbtuiApp(StandIn(RunConfig(layers=(2, 3, 2))), Session(marker="braille"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        for width, height in sizes:
+            await pilot.resize_terminal(width, height)
+            while app.size != (width, height):
+                await pilot.pause()
+            await pilot.pause()
+            rows = [strip.text for strip in app.screen._compositor.render_strips()]
+            cut += len(rows) != height or any(cell_len(row) != width for row in rows)
+            broken += any(_BROKEN in row for row in rows) or bool(app._broken)
+            if views.layout_for(width, height) != "small":
+                await pilot.press("i" if height % 2 else "enter")
+                await pilot.pause()
+                broken += bool(app._broken)
+                await pilot.press("escape")
+    return broken, cut

@@ -1,0 +1,109 @@
+"""A terminal that takes two kilobytes a second."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibtui import storage
+from ibtui.worker.client import greeted
+from tests.faults.boxes import (
+    ENDLESS,
+    Lost,
+    asked,
+    children_of,
+    folder,
+    gone,
+    rss_mb,
+    sockets,
+    wait_for,
+    worst,
+)
+from tests.faults.line import Line
+from tests.faults.trials import SPARSE
+
+SLOW = 2000.0
+SOON_S = 2.0
+_PRESSES = 6
+
+
+@dataclass
+class _Shown:
+    """What it was like on one line."""
+
+    speed: float
+    """Epochs per second."""
+    screen_mb: float
+    worker_mb: float
+    """Memory that was added meanwhile."""
+    keys_s: list[float]
+    ended_s: float
+    saved: bool
+
+
+def slow_line(seconds: int) -> list[Lost]:
+    """Training flat out before a slow line for so many seconds in all, by turns with a fast one."""
+    rounds = max(2, seconds // 60)
+    slow, fast = [], []
+    for _ in range(rounds):
+        fast.append(_show(float("inf"), 0.3 * seconds / rounds))
+        slow.append(_show(SLOW, seconds / rounds))
+    share = statistics.median(s.speed / f.speed for s, f in zip(slow, fast, strict=True))
+    grown = worst([s.screen_mb for s in slow]), worst([s.worker_mb for s in slow])
+    keys = worst([s for one in slow for s in one.keys_s])
+    ended, unsaved = worst([s.ended_s for s in slow]), sum(not one.saved for one in slow)
+    return [
+        Lost(
+            f"A line that takes 2 kB/s, training flat out for {seconds} s in all, by turns with a fast one",
+            rounds,
+            f"{100 * share:.0f}% of the speed; the screen {grown[0]:+.1f} MB, the worker {grown[1]:+.1f} MB at "
+            f"most; a key has its effect after {1000 * keys:.0f} ms at most; SIGTERM: everything has ended after "
+            f"{ended:.2f} s at most, {unsaved} snapshots missing",
+            share > 0.8 and max(grown) < 10 and keys < 0.5 and ended < SOON_S and not unsaved,
+        )
+    ]
+
+
+def _show(bytes_per_second: float, seconds: float) -> _Shown:
+    with folder() as place:
+        run = (*SPARSE, "--epochs", str(ENDLESS), "--epochs-per-second", "0", "--history-mb", "1")
+        with Line(*run, "--snapshot-dir", str(place), bytes_per_second=bytes_per_second) as terminal:
+            wait_for(sockets)
+            with greeted(sockets()[0].stem) as line:
+                wait_for(lambda: asked(line).epoch > 100_000)
+                time.sleep(0.2 * seconds)  # until everything is there that is made when it is needed first
+                pids = terminal.process.pid, children_of(terminal.process.pid)[0]
+                before, epoch, began = [rss_mb(pid) for pid in pids], asked(line).epoch, time.monotonic()
+                time.sleep(0.8 * seconds)
+                speed = (asked(line).epoch - epoch) / (time.monotonic() - began)
+                screen, worker = (rss_mb(pid) - mb for pid, mb in zip(pids, before, strict=True))
+                keys = [_press(terminal, line) for _ in range(_PRESSES)]
+            ended = _end(terminal, pids[1])
+        return _Shown(speed, screen, worker, keys, ended, _saved(place))
+
+
+def _press(terminal: Line, line) -> float:
+    """Seconds until the space bar has had its effect."""
+    state = asked(line).state
+    began = time.monotonic()
+    terminal.type(" ")
+    wait_for(lambda: asked(line).state not in (state, "pausing"))
+    took = time.monotonic() - began
+    time.sleep(0.2)
+    return took
+
+
+def _end(terminal: Line, worker: int) -> float:
+    began = time.monotonic()
+    terminal.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: terminal.process.poll() is not None and gone(worker))
+    assert terminal.process.returncode == 128 + signal.SIGTERM
+    return time.monotonic() - began
+
+
+def _saved(place: Path) -> bool:
+    files = list(place.glob("*.npz"))
+    return len(files) == 1 and len(storage.load(files[0])) > 0
