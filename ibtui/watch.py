@@ -9,7 +9,8 @@ from dataclasses import replace
 from . import storage
 from .config import Session
 from .recording import Recording
-from .ui.app import Outcome, run
+from .ui.app import run
+from .ui.outcome import Outcome
 from .worker import runtime
 from .worker.client import Client, WorkerClient
 from .worker.elsewhere import save_elsewhere
@@ -23,10 +24,12 @@ class _Watched:
         self.clients = [client]
         self._session = session
 
-    def rescue(self, recording: Recording) -> str:
-        """Write the screen's mirror of a worker that has gone; returns the path."""
+    def rescue(self, recording: Recording, place: str | None) -> str:
+        """Write the screen's mirror of a worker that has gone, to this place or wherever it can be."""
         reached = recording.checkpoint.epoch if recording.checkpoint else 0
         stem = f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{reached}"
+        if place is not None:
+            return str(storage.save_at(recording, place, stem))
         try:
             return str(storage.save_new(recording, self._session.snapshot_dir, stem))
         except OSError:

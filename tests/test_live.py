@@ -272,6 +272,35 @@ def test_replay_needs_no_training():
         assert no_worker_is_left()
 
 
+def test_a_folder_that_has_gone_is_asked_another_place_for_and_nothing_is_lost(tmp_path):
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    gone.mkdir()
+    there.mkdir()
+    with Terminal(*LONG, "--snapshot-dir", str(gone)) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        gone.rmdir()
+        terminal.type("q")
+        terminal.until("save and quit")
+        terminal.type("s")
+        terminal.until("No such file")
+        terminal.until("Another folder")
+        fill_in(terminal, "/missing/r.npz")
+        terminal.until("/missing/r.npz: No such file")
+        fill_in(terminal, str(there))
+        assert terminal.wait() == 0
+    (snapshot,) = there.glob("*.npz")
+    assert storage.load(snapshot).checkpoint.epoch > 0 and no_worker_is_left()
+    assert snapshot.name in terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
+
+
+def fill_in(terminal: Terminal, place: str) -> None:
+    """Answer with another place than the one that is suggested."""
+    terminal.until(rf"│ +{os.path.expanduser('~')} ")
+    terminal.type("\x15")  # Ctrl-U
+    terminal.until(r"in one: +│.*\n.*│ {20} +│")
+    terminal.type(place + "\r")
+
+
 def test_every_size_is_survived_and_training_goes_on():
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")

@@ -2,7 +2,7 @@
 
 from .place import LOCK, TEMPORARY, check_writable, claim, clean_up
 from .reading import SCHEMA, Summary, load, peek
-from .writing import save, save_new
+from .writing import save, save_at, save_new
 
 __all__ = [
     "LOCK",
@@ -15,5 +15,6 @@ __all__ = [
     "load",
     "peek",
     "save",
+    "save_at",
     "save_new",
 ]

@@ -135,3 +135,11 @@ def save_new(recording: Recording, folder: str | Path, stem: str, **options: Any
             save(recording, path, **options)
             return path
     raise already_there(Path(folder) / f"{stem}.npz")
+
+
+def save_at(recording: Recording, place: str | Path, stem: str, **options: Any) -> Path:
+    """Write a recording to this file or, where the place is a folder, to a new one in it; the file's path."""
+    if Path(place).is_dir():
+        return save_new(recording, place, stem, **options)
+    save(recording, place, **options)
+    return Path(place)

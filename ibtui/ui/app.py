@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -23,9 +21,7 @@ from textual.timer import Timer
 from ..config import BINNINGS, Session
 from ..core.information import Binning as Bins
 from ..errors import printable
-from ..recording import Recording
 from ..worker.client import Client, Lost, Mirror
-from ..worker.job import Remains
 from ..worker.protocol import (
     Command,
     Detach,
@@ -42,6 +38,7 @@ from ..worker.protocol import (
 from . import keys, palette
 from . import view as views
 from .ending import Ending
+from .outcome import Outcome
 from .panes.banner import Banner, wrong
 from .panes.curves import DIMENSION, I_TY, I_XT, Curves
 from .panes.footer import Footer
@@ -54,6 +51,8 @@ from .panes.scatter import Scatter
 from .panes.status import StatusLine
 from .panes.table import Table
 from .panes.too_small import TooSmall
+from .saving import Rescue, Saving
+from .succession import Remain, Revive, Succession
 from .terminal import Patient, TerminalDriver, behind
 from .view import View
 
@@ -71,45 +70,6 @@ SILENT_S = 2.0
 """From here on a worker that owes an answer is said to be silent."""
 SCATTER_WIDTH = 18
 """The least that a scatter makes sense in; layers that do not fit are on further pages."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What is left to say when the screen has gone."""
-
-    epoch: int = 0
-    epochs: int = 0
-    train_accuracy: float = float("nan")
-    test_accuracy: float = float("nan")
-    saved: tuple[str, ...] = ()
-    """Files written, oldest first."""
-    state: str = "starting"
-    """One of `protocol.STATES`, or "dead"."""
-    reason: str = ""
-    """Why the run failed or its worker died."""
-    exit_status: int = 0
-    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke."""
-
-    @property
-    def summary(self) -> str:
-        """One line: how far the run came, how good it is, where it is kept, and what went wrong."""
-        said = [f"epoch {self.epoch:,} of {self.epochs:,}"]
-        if not math.isnan(self.train_accuracy):
-            said.append(f"accuracy {self.train_accuracy:.3f}, held out {self.test_accuracy:.3f}")
-        said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
-        if self.reason:
-            said.append(f"{self.state}: {printable(self.reason)}")
-        return "; ".join(said)
-
-
-@dataclass
-class _Successor:
-    """A new worker, which takes over what is on the screen as soon as it has the history."""
-
-    client: Client
-    failing: str
-    """What it means if it never does."""
-    mirror: Mirror = field(default_factory=Mirror)
 
 
 @dataclass
@@ -133,12 +93,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         The worker; the app starts it, and closes it no more than that: `run` does.
     session : Session
         Only `marker` matters here.
-    rescue : callable, optional
-        Writes the mirror of a worker that has gone to a file, and returns its path.
-    remain : callable, optional
-        A client for a new worker, which holds what the mirror of one that has gone does.
-    revive : callable, optional
-        A client for a new worker, which goes on where the mirror's checkpoint is.
+    rescue : Rescue, optional
+    remain : Remain, optional
+    revive : Revive, optional
     """
 
     CSS_PATH = "app.tcss"
@@ -163,9 +120,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         client: Client,
         session: Session,
         *,
-        rescue: Callable[[Recording], str] | None = None,
-        remain: Callable[[Recording, Remains], Client] | None = None,
-        revive: Callable[[Recording], Client] | None = None,
+        rescue: Rescue | None = None,
+        remain: Remain | None = None,
+        revive: Revive | None = None,
     ) -> None:
         if os.environ.get("TERM") == "dumb":  # the only sign by which Textual knows; it takes it away itself
             os.environ["NO_COLOR"] = "1"
@@ -175,11 +132,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.mirror = Mirror()
         self.view = View(marker=marker)  # type: ignore[arg-type]
         self.exit_status = 0
-        self._rescue, self._remain, self._revive = rescue, remain, revive
-        self._successor: _Successor | None = None
-        self._saved: tuple[str, ...] = ()
-        self._rescued = False
-        self._keeping = threading.Lock()
+        self.saving = Saving(self, rescue)
+        self._succession = Succession(self, remain, revive)
         self._styles: list[Style] = []
         self._drawn: list[Drawn] = []
         self._broken: set[str] = set()
@@ -187,7 +141,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._pulled = self._commanded = -math.inf
         self._moving = False
         self._timer: Timer | None = None
-        self._after_save: tuple[int, Callable[[], None]] | None = None
         self._arranged: object = None
         self._shown: object = None
         self._ending: Ending | None = None
@@ -239,12 +192,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def _engage(self) -> None:
         try:
-            self.client.start(partial(self._forward, self.client))
+            self.client.start(partial(self.forward, self.client))
         except Exception as error:
             self._lose(Lost(f"the worker cannot be started: {error}"))
         self._pull()
 
-    def _forward(self, client: Client, news: Frame | Lost) -> None:
+    def forward(self, client: Client, news: Frame | Lost) -> None:
         """In the client's thread."""
         self.post_message(Arrived(client, news))
 
@@ -262,22 +215,19 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def on_arrived(self, message: Arrived) -> None:
         """Take over what is new, and draw it."""
-        if self._successor is not None and message.client is self._successor.client:
-            self._hear(self._successor, message.news)
-            return
-        if message.client is not self.client:
-            return  # from one that was replaced
+        if self._succession.hears(message.client, message.news) or message.client is not self.client:
+            return  # from one that is to take over, or from one that was replaced
         news, self._asked = message.news, None
         if isinstance(news, Lost):
             self._lose(news)
             return
         run = self.mirror.run
         for notice in self.mirror.take(news):
-            self._tell(notice.text, notice.severity)
+            self.tell(notice.text, notice.severity)
         self.view = views.confirmed(self.view, news.status)
         if self.mirror.run != run:
             self.view = replace(self.view, row=None)
-        self._settle_save(any(notice.severity == "error" for notice in news.notices))
+        self.saving.settle("; ".join(notice.text for notice in news.notices if notice.severity == "error"))
         self.show()
         self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
         # A key does what is right by what is known, however late that is shown.
@@ -303,101 +253,32 @@ class IbtuiApp(App[None], inherit_bindings=False):
         owed = time.monotonic() - self._asked if self._asked is not None else 0.0
         silent = int(owed) if owed >= SILENT_S and self.mirror.status is not None else 0
         if silent != self.view.silent:
-            self._look(replace(self.view, silent=silent))
+            self.look(replace(self.view, silent=silent))
 
     def _lose(self, lost: Lost) -> None:
         """The worker has gone: say so, with the end of its log, and have what there is looked after."""
         mirror = self.mirror
         mirror.log.extend(unseen(mirror.log, lost.log))
         if mirror.died is not None:
-            self._tell(f"the worker that held the history has gone, too: {lost.reason}", "error")
+            self.tell(f"the worker that held the history has gone, too: {lost.reason}", "error")
         mirror.died = mirror.died or lost
-        self._after_save = None
+        self.saving.forget_awaited()
         self.view = replace(self.view, lost=True, pausing=False, binning=None, pace=None, silent=0)
         self.show()
         self.bell()
-        if self._successor is None:
-            self._hand_over()
+        self._succession.hand_over()
 
-    # Successors: what is on the screen stays until a new worker has it.
-
-    def _hand_over(self) -> None:
-        """Have a new worker hold the history of one that trained and died; it is tried once."""
-        status, recording = self.mirror.status, self.mirror.recording
-        if status is None or status.source != "training" or recording is None or not len(recording):
-            return
-        if self._remain is not None:
-            remains = Remains(status.epoch, saved=not self._unsaved)
-            self._call(partial(self._remain, recording, remains), "no worker could take the history over")
-
-    def _call(self, make: Callable[[], Client], failing: str) -> None:
-        """Start a worker that is to take over, in the place of any other that is about to."""
-        self._call_off()
-        try:
-            client = make()
-            client.start(partial(self._forward, client))
-        except Exception as error:
-            self._tell(f"{failing}: {error}", "error")
-            return
-        self._successor = _Successor(client, failing)
-        self._pull_successor(self._successor)
-
-    def _call_off(self, reason: str | None = None) -> None:
-        """The worker that was to take over is not to, or cannot."""
-        successor, self._successor = self._successor, None
-        if successor is not None:
-            self._dismiss(successor.client)
-            if reason is not None:
-                self._tell(f"{successor.failing}: {reason}", "error")
-            self._look(replace(self.view, continuing=""))
-
-    def _dismiss(self, client: Client) -> None:
-        """End a worker whose history is elsewhere."""
-        client.send(Stop(save=False))
-        threading.Thread(target=client.close, daemon=True).start()  # it may take a while
-
-    def _pull_successor(self, successor: _Successor) -> None:
-        if successor is self._successor:
-            successor.client.pull(successor.mirror, self.view.row)
-
-    def _hear(self, successor: _Successor, news: Frame | Lost) -> None:
-        """What comes from a worker that is about to take over."""
-        if isinstance(news, Lost):
-            self.mirror.log.extend(news.log)
-            self._call_off(news.reason)
-            return
-        for notice in successor.mirror.take(news):
-            self._tell(notice.text, notice.severity)
-        if successor.mirror.recording is not None and len(successor.mirror.recording):
-            self._take_over(successor)
-        elif news.status.state == "failed":
-            self._call_off(news.status.message)
-        else:
-            if self.view.continuing and news.status.message:
-                self._look(replace(self.view, continuing=news.status.message))
-            self.set_timer(FRAME_S, partial(self._pull_successor, successor))
-
-    def _take_over(self, successor: _Successor) -> None:
-        """The new worker has the history: from now on the screen is its."""
-        before, mirror = self.mirror, successor.mirror
-        before.log.extend(mirror.log)
-        mirror.log, mirror.before = before.log, before.before
+    def turn_to(self, client: Client, mirror: Mirror) -> None:
+        """Another worker has the history: from now on the screen is its."""
         assert mirror.status is not None
-        if mirror.status.source == "remains":
-            mirror.died = before.died
-        else:
-            self._rescued = False
-        if not self.view.lost:
-            self._dismiss(self.client)
-        self._saved, self._after_save = self._all_saved, None
-        self.client, self.mirror, self._successor, self._asked = successor.client, mirror, None, None
+        self.client, self.mirror, self._asked = client, mirror, None
         self.view = views.confirmed(replace(self.view, lost=False, continuing=""), mirror.status)
         self.show()
         self._pull_later()
 
     # Drawing.
 
-    def _look(self, view: View) -> None:
+    def look(self, view: View) -> None:
         """Look at something else, or differently."""
         self.view = view
         self.show()
@@ -490,9 +371,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         """A click chooses."""
         layer = self.view.layer if message.layer is None else message.layer
-        self._look(replace(self.view, pane=message.pane, layer=layer))
+        self.look(replace(self.view, pane=message.pane, layer=layer))
 
-    def _tell(self, text: str, severity: str = "information") -> None:
+    def tell(self, text: str, severity: str = "information") -> None:
+        """Tell the user once."""
         known = severity if severity in ("information", "warning", "error") else "warning"
         self.notify(printable(text), severity=known, markup=False)  # type: ignore[arg-type]
 
@@ -507,20 +389,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         return views.replaying(self.mirror)
 
     @property
-    def _unsaved(self) -> bool:
-        status = self.mirror.status
-        return status is not None and status.unsaved and not self._rescued
-
-    @property
-    def _detached(self) -> bool:
+    def detached(self) -> bool:
         """Whether the run goes on without this screen."""
         return self.mirror.status is not None and self.mirror.status.detached and not self.view.lost
-
-    @property
-    def _all_saved(self) -> tuple[str, ...]:
-        """The files that this worker, those before it and the screen itself have written, oldest first."""
-        saved = self.mirror.status.saved if self.mirror.status is not None else ()
-        return tuple(dict.fromkeys((*self._saved, *saved)))
 
     def send(self, command: Command) -> bool:
         """Have the worker carry out a command; False where there is none that could."""
@@ -533,7 +404,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def _obeyed(self, command: Command) -> bool:
         """Whether there is a worker that could carry out a command; otherwise it is said why not."""
-        if self._successor is not None and not isinstance(command, Save):
+        if self._succession.under_way and not isinstance(command, Save):
             why = "a new worker is about to take over: a moment"
         elif self.view.lost:
             why = "no worker is left: c continues from the last checkpoint"
@@ -541,7 +412,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             why = "the worker has died: c continues from the last checkpoint"
         else:
             return True
-        self._tell(why, "warning")
+        self.tell(why, "warning")
         return False
 
     # Keys: training.
@@ -550,12 +421,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Pause, or go on."""
         state = views.state_of(self.view, self.mirror)
         if state == "finished" and not self._replaying:
-            self._tell("the run has finished: r starts it again, R with the next seed")
+            self.tell("the run has finished: r starts it again, R with the next seed")
         elif state in ("starting", "running"):
             if self.send(Pause()):
-                self._look(replace(self.view, pausing=True))
+                self.look(replace(self.view, pausing=True))
         elif self.send(Resume()):
-            self._look(replace(self.view, pausing=False))
+            self.look(replace(self.view, pausing=False))
 
     def action_step(self, epochs: int) -> None:
         """Train so many epochs, then stand."""
@@ -566,7 +437,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if (status := self.mirror.status) is not None:
             pace = views.next_pace(views.pace_of(self.view, status), by)
             if self.send(SetPace(pace)):
-                self._look(replace(self.view, pace=float(pace)))
+                self.look(replace(self.view, pace=float(pace)))
 
     def action_restart(self, seeds_on: int) -> None:
         """From scratch, with a seed further on."""
@@ -574,22 +445,18 @@ class IbtuiApp(App[None], inherit_bindings=False):
         seed = (recording.config.seed + seeds_on) % 2**32 if seeds_on and recording is not None else None
         question = "Restart? This run's history is not saved."
         if self._obeyed(restart := Restart(seed)):
-            self._unless_unsaved(question, "restart", lambda: self._restart(restart))
+            self.saving.unless_unsaved(question, "restart", lambda: self._restart(restart))
 
     def _restart(self, restart: Restart) -> None:
         if self.send(restart):
-            self._look(replace(self.view, row=None, pausing=False))
+            self.look(replace(self.view, row=None, pausing=False))
 
     def action_revive(self) -> None:
         """Go on in a new worker, after a crash."""
         if views.state_of(self.view, self.mirror) not in ("dead", "failed"):
-            self._tell("nothing to continue: the worker has not crashed")
-        elif self._revive is None or (recording := self.mirror.recording) is None:
-            self._tell("this run cannot be continued from here", "warning")
-        elif not self.view.continuing:
-            self._call(partial(self._revive, recording), "cannot be continued")
-            if self._successor is not None:
-                self._look(replace(self.view, row=None, continuing="starting"))
+            self.tell("nothing to continue: the worker has not crashed")
+        else:
+            self._succession.revive()
 
     # Keys: binning.
 
@@ -611,13 +478,13 @@ class IbtuiApp(App[None], inherit_bindings=False):
         present = views.binning_of(self.view, status)
         binning = change(present)
         if binning != present and self.send(Rebin(binning)):
-            self._look(replace(self.view, binning=binning))
+            self.look(replace(self.view, binning=binning))
 
     # Keys: looking.
 
     def action_change(self, name: str) -> None:
         """The next of a few ways to look."""
-        self._look(views.cycled(self.view, name))
+        self.look(views.cycled(self.view, name))
 
     def action_walk(self, by: int) -> None:
         """To a measurement before or after."""
@@ -641,31 +508,31 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if self.view.lost:  # nobody is there to ask how it looked
             self._obeyed(Step())
             return
-        self._look(view)
+        self.look(view)
         self._hurry()
 
     def action_plane(self) -> None:
         """The information plane, large, and back."""
         large = self.view.enlarged and self.view.pane == "plane"
-        self._look(replace(self.view, pane="plane", enlarged=not large))
+        self.look(replace(self.view, pane="plane", enlarged=not large))
 
     def action_layer(self, layer: int) -> None:
         """Choose a layer."""
         if layer < self._layers:
-            self._look(replace(self.view, layer=layer))
+            self.look(replace(self.view, layer=layer))
 
     def action_pane(self, by: int) -> None:
         """Choose the next pane, or the one before."""
         layout = views.layout_for(*self.size)
-        self._look(views.next_pane(self.view, by, max(1, self._layers), layout))
+        self.look(views.next_pane(self.view, by, max(1, self._layers), layout))
 
     def action_enlarge(self) -> None:
         """Give the chosen pane the whole screen."""
-        self._look(replace(self.view, enlarged=True))
+        self.look(replace(self.view, enlarged=True))
 
     def action_shrink(self) -> None:
         """Back to all panes."""
-        self._look(replace(self.view, enlarged=False))
+        self.look(replace(self.view, enlarged=False))
 
     def action_help(self) -> None:
         """The help screen."""
@@ -676,41 +543,19 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Keys: saving and leaving.
 
     def action_save(self) -> None:
-        """Write a snapshot; of a worker that has gone, what the screen knows of it."""
-        if self.view.lost:
-            self._save_mirror()
-        else:
-            self.send(Save())
+        """Write a snapshot."""
+        self.saving.save()
 
     def action_save_before(self) -> None:
         """Write the history of the run before the last restart, which is drawn as the background."""
-        self._save_of(self.mirror.before)
+        self.saving.save_before()
 
     def action_detach(self) -> None:
         """Let the run outlive this screen."""
         if self._replaying:
-            self._tell("a replay has nothing that could go on", "warning")
+            self.tell("a replay has nothing that could go on", "warning")
         elif self.send(Detach()):
-            self._tell("detached: the run goes on when this screen is left; ibtui attach brings it back")
-
-    def _save_mirror(self) -> bool:
-        saved = self._save_of(self.mirror.recording)
-        self._rescued = self._rescued or saved
-        return saved
-
-    def _save_of(self, recording: Recording | None) -> bool:
-        """Write what the screen itself knows; whether that worked."""
-        if self._rescue is None or recording is None:
-            self._tell("nothing is there that could be saved", "warning")
-            return False
-        try:
-            path = self._rescue(recording)
-        except Exception as error:
-            self._tell(f"not saved: {error}", "error")
-            return False
-        self._saved = (*self._all_saved, path)
-        self._tell(f"saved {path}")
-        return True
+            self.tell("detached: the run goes on when this screen is left; ibtui attach brings it back")
 
     async def action_quit(self) -> None:
         """See `action_leave`."""
@@ -718,88 +563,39 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_leave(self, exit_status: int) -> None:
         """Quit; where history would be lost, ask first."""
-        if self._detached:
+        if self.detached:
             self._leave(exit_status)
         else:
             leave = partial(self._leave, exit_status)
-            self._unless_unsaved("Quit? This run's history is not saved.", "quit", leave, interrupt=True)
+            question = "Quit? This run's history is not saved."
+            self.saving.unless_unsaved(question, "quit", leave, interrupt=True)
 
     def _leave(self, exit_status: int) -> None:
         self.exit_status = exit_status
-        if not self.view.lost and not self._detached:
+        if not self.view.lost and not self.detached:
             self.client.send(Stop(save=False))
         self.exit()
 
     def _end(self, exit_status: int) -> None:
         """Leave without a question, for nobody is there to answer it."""
         self.exit_status = exit_status
-        self._keep_all()
+        self.saving.keep_all()
         self.exit()
-
-    def _keep_all(self) -> None:
-        """Nobody is there to be asked: have what is unsaved saved. From any thread, from two at once too."""
-        with self._keeping:
-            if not self.view.lost:
-                if not self._detached:
-                    self.client.send(Stop(save=True))
-            elif self._unsaved and self._rescue is not None and self.mirror.recording is not None:
-                with contextlib.suppress(Exception):
-                    self._saved = (*self._all_saved, self._rescue(self.mirror.recording))
-                    self._rescued = True
 
     def let_go(self) -> None:
         """End the worker, which saves what is unsaved; a detached one goes on. From any thread.
 
         The terminal is given back too, for nobody else will do it.
         """
-        self._keep_all()
+        self.saving.keep_all()
         self.close()
         if isinstance(self._driver, TerminalDriver):
             self._driver.restore()
 
     def close(self) -> None:
         """Let go of the workers; one that was only to take over is not needed any more."""
-        if self._successor is not None:
-            self._successor.client.send(Stop(save=False))
-            self._successor.client.close()
+        self._succession.close()
         self.client.close()
-
-    def _unless_unsaved(
-        self, question: str, verb: str, go: Callable[[], None], *, interrupt: bool = False
-    ) -> None:
-        """Do it, but where history is unsaved ask first."""
-        if not self._unsaved:
-            go()
-            return
-        from .panes.dialog import Choice, Question
-
-        def answered(answer: str | None) -> None:
-            if answer == "save":
-                self._save_then(go)
-            elif answer == "discard":
-                go()
-
-        save = Choice("s", f"save and {verb}", "save")
-        choices = [save, Choice(verb[0], f"{verb} without saving", "discard")]
-        self.push_screen(Question(question, choices, self.view.marker, interrupt=interrupt), answered)
-
-    def _save_then(self, go: Callable[[], None]) -> None:
-        """Save, and go on only when that is known to have worked."""
-        if self.view.lost:
-            if self._save_mirror():
-                go()
-        elif self.mirror.status is not None:
-            self._after_save = self.mirror.status.saves, go
-            self.send(Save())
-
-    def _settle_save(self, failed: bool) -> None:
-        if self._after_save is not None and self.mirror.status is not None:
-            saves, go = self._after_save
-            if self.mirror.status.saves > saves:
-                self._after_save = None
-                go()
-            elif failed:
-                self._after_save = None
 
     def outcome(self) -> Outcome:
         """What is left to say."""
@@ -812,7 +608,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             epochs=status.epochs if status is not None else 0,
             train_accuracy=float(values.get("train_accuracy", "nan")),
             test_accuracy=float(values.get("test_accuracy", "nan")),
-            saved=self._all_saved,
+            saved=self.saving.files,
             state=state,
             reason=self.mirror.died.reason if self.mirror.died is not None else failure,
             exit_status=self.exit_status or int(state in ("failed", "dead") or bool(self.return_code)),
@@ -830,9 +626,9 @@ def run(
     client: Client,
     session: Session,
     *,
-    rescue: Callable[[Recording], str] | None = None,
-    remain: Callable[[Recording, Remains], Client] | None = None,
-    revive: Callable[[Recording], Client] | None = None,
+    rescue: Rescue | None = None,
+    remain: Remain | None = None,
+    revive: Revive | None = None,
 ) -> Outcome:
     """Show a worker until the user leaves, and let go of it. See `IbtuiApp` for the parameters."""
     app = IbtuiApp(client, session, rescue=rescue, remain=remain, revive=revive)

@@ -25,7 +25,7 @@ def save_elsewhere(recording: Recording, stem: str, **options: Any) -> Path | No
     Path or None
         The new file; None where it could be written nowhere.
     """
-    for folder in _folders():
+    for folder in folders():
         try:
             return storage.save_new(recording, folder, stem, **options)
         except (OSError, MemoryError):
@@ -33,7 +33,8 @@ def save_elsewhere(recording: Recording, stem: str, **options: Any) -> Path | No
     return None
 
 
-def _folders() -> Iterator[Path]:
+def folders() -> Iterator[Path]:
+    """Folders that most users have, the better one first."""
     home = os.path.expanduser("~")
     if os.path.isabs(home):
         yield Path(home)

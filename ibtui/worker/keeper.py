@@ -61,7 +61,7 @@ class Keeper:
         """Have the desk write a snapshot of this moment; the outcome becomes a notice."""
         moment, desk = self._moment(checkpoint), self._session.desk
         if moment is None or desk is None:
-            self._session.note("not saved: nothing has been measured yet", "error")
+            self._session.refuse("not saved: nothing has been measured yet")
             return
         desk.save(_job(moment, lambda at: self._told(at, path)))
 
@@ -120,14 +120,16 @@ class Keeper:
 
     def _told(self, at: _Moment, path: str | None) -> None:
         """A snapshot that was asked for."""
+        place = self._session.folder if path is None else path
         try:
             if path is None:
                 written = self._new(at, _stem(at))
             else:
-                written = Path(path)
-                storage.save(at.recording, written, rows=at.rows, checkpoint=at.checkpoint)
+                written = storage.save_at(
+                    at.recording, path, _stem(at), rows=at.rows, checkpoint=at.checkpoint
+                )
         except Exception as error:
-            self._session.note(f"not saved: {path or self._session.folder}: {reason(error)}", "error")
+            self._session.refuse(f"not saved: {place}: {reason(error)}")
             return
         self._kept(at, written)
         self._session.note(f"saved {written}")

@@ -54,7 +54,7 @@ class Rebin:
 
 @dataclass(frozen=True)
 class Save:
-    """Write a snapshot, to this path or, with None, to a new file in the snapshot folder.
+    """Write a snapshot: to this file, to a new one in this folder or, with None, in the snapshot folder.
 
     The outcome arrives as a `Notice`.
     """
@@ -150,6 +150,8 @@ class Status:
     """Snapshots written, oldest first; of very many, the newest."""
     saves: int = 0
     """How often a file was written."""
+    refusals: int = 0
+    """How often one that was asked for could not be written."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
     source: str = "training"

@@ -166,6 +166,12 @@ class Session:
                 self.status, saved=(*saved, str(path))[-SAVED:], saves=self.status.saves + 1
             )
 
+    def refuse(self, text: str) -> None:
+        """A file that was asked for could not be written."""
+        with self._lock:
+            self.status = replace(self.status, refusals=self.status.refusals + 1)
+            self.note(text, "error")
+
     @property
     def unsaved(self) -> bool:
         """Whether there is history that no file holds."""

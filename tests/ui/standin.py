@@ -177,14 +177,15 @@ class StandIn:
                         row, binning, measurement(self.config, self.dataset, int(epoch), binning)
                     )
                 self.status = replace(status, binning=binning)
-            case Save():
-                if self.saving_works:
-                    path = f"snapshots/ibtui-{len(status.saved) + 1}.npz"
+            case Save(place):
+                if self.saving_works or place is not None:
+                    path = place or f"snapshots/ibtui-{len(status.saved) + 1}.npz"
                     saved = (*status.saved, path)
                     self.status = replace(status, unsaved=False, saved=saved, saves=len(saved))
                     self.notices.append(Notice(f"saved {path}"))
                 else:
                     self.notices.append(Notice("not saved: snapshots: No space left on device", "error"))
+                    self.status = replace(status, refusals=status.refusals + 1)
             case Restart(seed):
                 self.config = replace(self.config, seed=self.config.seed if seed is None else seed)
                 self.recording = self._new_recording()

@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from ibtui.config import RunConfig, Session
 from ibtui.core.information import Binning
 from ibtui.recording import Recording
 from ibtui.ui import keys, view
-from ibtui.ui.app import IbtuiApp, Outcome
+from ibtui.ui.app import IbtuiApp
 from ibtui.ui.help import HelpScreen
-from ibtui.ui.panes.dialog import Question
+from ibtui.ui.outcome import Outcome
+from ibtui.ui.panes.dialog import Place, Question
 from ibtui.ui.panes.glyphs import auto_marker
 from ibtui.ui.panes.line import fit, piece, spaced
 from ibtui.ui.panes.log import unseen
@@ -563,19 +565,62 @@ def test_the_question_can_be_declined_and_names_its_answers() -> None:
     play(script, COMPACT)
 
 
-def test_a_save_that_fails_keeps_the_screen() -> None:
+def test_a_save_before_leaving_that_fails_asks_for_another_place() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.saving_works = False
         await pilot.press("q", "s")
-        await shows(app, pilot, "No space left on device")
-        assert not app._exit
-        assert client.commands == [Save()]
+        await until(pilot, lambda: isinstance(app.screen, Place))
+        await shows(app, pilot, "not saved: snapshots: No space left on device", "Enter", "Esc")
+        assert not app._exit and client.commands == [Save()]
+        line = app.screen.query_one(Input)
+        assert line.value == os.path.expanduser("~")
+        line.value = "elsewhere/run.npz"
+        await pilot.press("enter")
+        await until(pilot, lambda: app._exit)
+        assert client.commands == [Save(), Save(os.path.abspath("elsewhere/run.npz")), Stop()]
+
+    outcome = play(script)
+    assert outcome.saved == (os.path.abspath("elsewhere/run.npz"),)
+
+
+@pytest.mark.parametrize("key", ["escape", "ctrl+c"])
+def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.saving_works = False
+        await pilot.press("q", "s")
+        await until(pilot, lambda: isinstance(app.screen, Place))
+        await pilot.press("space", "x", key)  # into the line, and not to the run
+        await shows(app, pilot, "● running")
+        assert not app._exit and client.commands == [Save()]
         client.saving_works = True
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
         assert not app._exit
 
     play(script)
+
+
+def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:
+    asked = []
+
+    def rescue(recording: Recording, place: str | None) -> str:
+        asked.append(place)
+        if place is None:
+            raise OSError("No space left on device")
+        return place
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500")
+        client.lose()
+        await shows(app, pilot, "dead")
+        await pilot.press("q", "s")
+        await until(pilot, lambda: isinstance(app.screen, Place))
+        app.screen.query_one(Input).value = "/elsewhere/run.npz"
+        await pilot.press("enter")
+        await until(pilot, lambda: app._exit)
+
+    outcome = play(script, rescue=rescue)
+    assert asked == [None, "/elsewhere/run.npz"] and outcome.saved == ("/elsewhere/run.npz",)
 
 
 def test_a_detached_run_is_left_without_a_question_and_goes_on() -> None:
@@ -645,7 +690,7 @@ def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
 def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> None:
     saved: list[Recording] = []
 
-    def rescue(recording: Recording) -> str:
+    def rescue(recording: Recording, place: str | None) -> str:
         saved.append(recording)
         return "rescued.npz"
 
@@ -757,7 +802,7 @@ def test_what_is_left_of_a_run_is_walked_rebinned_and_saved_by_the_worker_that_h
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
         assert second.commands == [Rebin(Binning(t_bins=70)), Save()]
-        await until(pilot, lambda: not app._unsaved)
+        await until(pilot, lambda: not app.saving.unsaved)
         await pilot.press("q")
         await until(pilot, lambda: app._exit)
         assert second.commands[2:] == [Stop(save=False)]
@@ -794,7 +839,7 @@ def test_where_no_other_worker_can_hold_the_history_the_screen_does(failing: str
             second.start = lambda arrived: [][0]  # type: ignore[assignment, misc]
         return second
 
-    def rescue(recording: Recording) -> str:
+    def rescue(recording: Recording, place: str | None) -> str:
         saved.append(recording)
         return "rescued.npz"
 
@@ -839,11 +884,11 @@ def test_until_another_worker_holds_the_history_the_screen_saves_it() -> None:
         await shows(app, pilot, "saved rescued.npz")
         second.answer()
         await shows(app, pilot, HELD)
-        assert app._all_saved == ("rescued.npz",)
+        assert app.saving.files == ("rescued.npz",)
         await pilot.press("q")  # nothing is unsaved
         await until(pilot, lambda: app._exit)
 
-    play(script, remain=lambda *_: second, rescue=lambda _: "rescued.npz")
+    play(script, remain=lambda *_: second, rescue=lambda *_: "rescued.npz")
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -851,7 +896,7 @@ def test_a_signal_while_dead_loses_nothing(taken: bool) -> None:
     second = remaining(answering=taken)
     saved: list[Recording] = []
 
-    def rescue(recording: Recording) -> str:
+    def rescue(recording: Recording, place: str | None) -> str:
         saved.append(recording)
         return "rescued.npz"
 

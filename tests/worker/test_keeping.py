@@ -516,3 +516,18 @@ def test_going_on_and_off_loses_nothing_of_a_pause():
         driver.send(Detach())
         driver.until(lambda d: d.status.state == "paused" and d.status.detached)
         driver.client.detached = False
+
+
+def test_a_snapshot_can_go_to_a_folder_or_a_file_and_what_cannot_be_written_is_counted(tmp_path):
+    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("finished")
+        there = tmp_path / "there"
+        there.mkdir()
+        for place in (there, tmp_path / "run.npz", tmp_path / "missing" / "run.npz"):
+            driver.send(Save(str(place)))
+        driver.until(lambda d: d.status.saves + d.status.refusals == 3)
+        (inside,) = there.glob("*.npz")
+        assert driver.status.saved == (str(inside), str(tmp_path / "run.npz")) and driver.status.refusals == 1
+        assert equal(storage.load(inside), storage.load(tmp_path / "run.npz"))
+        driver.send(Save(str(tmp_path / "run.npz")))  # never overwritten
+        driver.until(lambda d: d.status.refusals == 2)

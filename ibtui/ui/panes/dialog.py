@@ -1,4 +1,4 @@
-"""A question that stands above the panes until it is answered with a key."""
+"""Questions that stand above the panes until they are answered: with a key, or with the place for a file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from ...errors import printable
 from ..dots import Marker
 from ..terminal import Patient
 from .glyphs import spelled
@@ -53,7 +55,7 @@ class Question(Patient, ModalScreen[str]):
         """The question and a line per answer."""
         rows = [f"  {choice.key:<5}{choice.label}" for choice in self._choices]
         rows[0] += "  (Enter)"
-        yield Static(Content("\n".join([self._text, "", *rows])), id="question")
+        yield Static(Content("\n".join([self._text, "", *rows])), classes="question")
 
     def on_key(self, event: events.Key) -> None:
         """Only the answers mean anything; all other keys are swallowed."""
@@ -61,3 +63,42 @@ class Question(Patient, ModalScreen[str]):
         event.prevent_default()
         if event.key in self._answers:
             self.dismiss(self._answers[event.key])
+
+
+class Place(Patient, ModalScreen[str]):
+    """Asks for another file or folder; is dismissed with it, as it was typed, or with nothing for Esc.
+
+    Parameters
+    ----------
+    trouble : str
+        Why it could not be written where it should.
+    suggestion : str
+        A place that may be better.
+    """
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self, trouble: str, suggestion: str, marker: Marker) -> None:
+        super().__init__(classes="-ascii" if marker == "ascii" else None)
+        self._text = spelled(printable(trouble), marker)
+        self._suggestion = suggestion
+
+    def compose(self) -> ComposeResult:
+        """What went wrong, a line to type in, and what the keys mean."""
+        with Vertical(classes="question"):
+            yield Static(Content(f"{self._text}\n\nAnother folder, or a file in one:"))
+            yield Input(self._suggestion, compact=True, select_on_focus=False)
+            yield Static(Content("\n  Enter  save there\n  Esc    stay"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter: nothing typed is no answer."""
+        event.stop()
+        if event.value.strip():
+            self.dismiss(event.value.strip())
+
+    def on_key(self, event: events.Key) -> None:
+        """Two keys end it; all others are the line's."""
+        if event.key in ("escape", "ctrl+c"):
+            event.stop()
+            event.prevent_default()
+            self.dismiss("")

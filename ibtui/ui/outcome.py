@@ -1,0 +1,37 @@
+"""What is left to say when the screen has gone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import printable
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left to say when the screen has gone."""
+
+    epoch: int = 0
+    epochs: int = 0
+    train_accuracy: float = float("nan")
+    test_accuracy: float = float("nan")
+    saved: tuple[str, ...] = ()
+    """Files written, oldest first."""
+    state: str = "starting"
+    """One of `protocol.STATES`, or "dead"."""
+    reason: str = ""
+    """Why the run failed or its worker died."""
+    exit_status: int = 0
+    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke."""
+
+    @property
+    def summary(self) -> str:
+        """One line: how far the run came, how good it is, where it is kept, and what went wrong."""
+        said = [f"epoch {self.epoch:,} of {self.epochs:,}"]
+        if not math.isnan(self.train_accuracy):
+            said.append(f"accuracy {self.train_accuracy:.3f}, held out {self.test_accuracy:.3f}")
+        said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
+        if self.reason:
+            said.append(f"{self.state}: {printable(self.reason)}")
+        return "; ".join(said)

@@ -1,0 +1,158 @@
+"""What is saved, what would be lost, and the questions before that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..recording import Recording
+from ..worker.elsewhere import folders
+from ..worker.protocol import Save, Stop
+
+if TYPE_CHECKING:
+    from .app import IbtuiApp
+
+Rescue = Callable[[Recording, str | None], str]
+"""Writes a recording to a file or folder (None: where snapshots go), and returns the file's path."""
+
+
+class Saving:
+    """Has the worker save or, where there is none any more, writes what the screen holds.
+
+    Parameters
+    ----------
+    app : IbtuiApp
+    rescue : Rescue or None
+        None: the screen itself can write nothing.
+    """
+
+    def __init__(self, app: IbtuiApp, rescue: Rescue | None) -> None:
+        self._app, self._rescue = app, rescue
+        self._earlier: tuple[str, ...] = ()
+        self._rescued = False
+        self._awaited: tuple[int, int, Callable[[], None]] | None = None
+        self._keeping = threading.Lock()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What this worker, those before it and the screen itself have written, oldest first."""
+        status = self._app.mirror.status
+        return tuple(dict.fromkeys((*self._earlier, *(status.saved if status is not None else ()))))
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is history that no file holds."""
+        status = self._app.mirror.status
+        return status is not None and status.unsaved and not self._rescued
+
+    def save(self) -> None:
+        """Write a snapshot; of a worker that has gone, what the screen knows of it."""
+        if self._app.view.lost:
+            self._write_mirror(None)
+        else:
+            self._app.send(Save())
+
+    def save_before(self) -> None:
+        """Write the history of the run before the last restart."""
+        self._write(self._app.mirror.before, None)
+
+    def unless_unsaved(
+        self, question: str, verb: str, go: Callable[[], None], *, interrupt: bool = False
+    ) -> None:
+        """Do it, but where history is unsaved ask first."""
+        if not self.unsaved:
+            go()
+            return
+        from .panes.dialog import Choice, Question
+
+        def answered(answer: str | None) -> None:
+            if answer == "save":
+                self._save_then(go)
+            elif answer == "discard":
+                go()
+
+        save = Choice("s", f"save and {verb}", "save")
+        choices = [save, Choice(verb[0], f"{verb} without saving", "discard")]
+        asked = Question(question, choices, self._app.view.marker, interrupt=interrupt)
+        self._app.push_screen(asked, answered)
+
+    def _save_then(self, go: Callable[[], None], path: str | None = None) -> None:
+        """Save, and go on only when that is known to have worked; otherwise ask for another place."""
+        status = self._app.mirror.status
+        if self._app.view.lost:
+            if not (trouble := self._write_mirror(path)):
+                go()
+            else:
+                self._ask_for_place(trouble, go)
+        elif status is not None and self._app.send(Save(path)):
+            self._awaited = status.saves, status.refusals, go
+
+    def settle(self, trouble: str) -> None:
+        """With each frame: has what is waited for been written, or was there trouble?"""
+        status = self._app.mirror.status
+        if self._awaited is None or status is None:
+            return
+        saves, refusals, go = self._awaited
+        if status.saves > saves:
+            self._awaited = None
+            go()
+        elif status.refusals > refusals:
+            self._awaited = None
+            self._ask_for_place(trouble, go)
+
+    def _ask_for_place(self, trouble: str, go: Callable[[], None]) -> None:
+        from .panes.dialog import Place
+
+        known = [str(folder) for folder in folders()]
+        suggestion = next((folder for folder in known if folder not in trouble), "")
+
+        def answered(path: str | None) -> None:
+            if path:
+                self._save_then(go, os.path.abspath(os.path.expanduser(path)))
+
+        self._app.push_screen(Place(trouble, suggestion, self._app.view.marker), answered)
+
+    def _write_mirror(self, path: str | None) -> str:
+        trouble = self._write(self._app.mirror.recording, path)
+        self._rescued = self._rescued or not trouble
+        return trouble
+
+    def _write(self, recording: Recording | None, path: str | None) -> str:
+        """Write what the screen itself knows, and say so; returns what went wrong."""
+        if self._rescue is None or recording is None:
+            self._app.tell("nothing is there that could be saved", "warning")
+            return "nothing is there that could be saved"
+        try:
+            written = self._rescue(recording, path)
+        except Exception as error:
+            self._app.tell(f"not saved: {error}", "error")
+            return f"not saved: {error}"
+        self._earlier = (*self.files, written)
+        self._app.tell(f"saved {written}")
+        return ""
+
+    # When the worker changes, or all ends.
+
+    def forget_awaited(self) -> None:
+        """The worker has gone that was to write it."""
+        self._awaited = None
+
+    def succeed(self, same_history: bool) -> None:
+        """Another worker is about to take over: with the history that is on the screen, or one that grows."""
+        self._earlier, self._awaited = self.files, None
+        self._rescued = self._rescued and same_history
+
+    def keep_all(self) -> None:
+        """Nobody is there to be asked: have what is unsaved saved. From any thread, from two at once too."""
+        app = self._app
+        with self._keeping:
+            if not app.view.lost:
+                if not app.detached:
+                    app.client.send(Stop(save=True))
+            elif self.unsaved and self._rescue is not None and app.mirror.recording is not None:
+                with contextlib.suppress(Exception):
+                    self._earlier = (*self.files, self._rescue(app.mirror.recording, None))
+                    self._rescued = True
