@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="session")
+def font_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Matplotlib keeps what takes it seconds to find out about fonts: once for all tests."""
+    return tmp_path_factory.mktemp("matplotlib")
+
+
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="ib") as runtime:  # short: a socket's path has a limit
         os.chmod(runtime, 0o700)
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        home = Path(runtime, "home")  # where what cannot be saved elsewhere goes
+        home.mkdir()
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("MPLCONFIGDIR", str(font_cache))
         monkeypatch.chdir(tmp_path)
         root = str(Path(__file__).parent.parent)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])))
