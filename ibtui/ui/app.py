@@ -85,7 +85,8 @@ class Outcome:
     reason: str = ""
     """Why the run failed or its worker died."""
     exit_status: int = 0
-    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke."""
+    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke; 2 where
+    a recording could not be read."""
 
     @property
     def summary(self) -> str:
@@ -675,6 +676,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         state = views.state_of(self.view, self.mirror)
         values = look.values if look is not None else {}
         failure = status.message if status is not None and state == "failed" else ""
+        failed = 2 if state == "failed" and self._replaying else int(state in ("failed", "dead"))
         return Outcome(
             epoch=status.epoch if status is not None else 0,
             epochs=status.epochs if status is not None else 0,
@@ -683,7 +685,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             saved=(*(status.saved if status is not None else ()), *self._rescued),
             state=state,
             reason=self.view.lost or failure,
-            exit_status=self.exit_status or int(state in ("failed", "dead") or bool(self.return_code)),
+            exit_status=self.exit_status or failed or int(bool(self.return_code)),
         )
 
 
