@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ibtui import storage
+from ibtui.config import RunConfig
 from ibtui.recording import Recording
 from ibtui.training.engine import Choice
 from ibtui.training.trainer import Trainer
@@ -57,8 +58,13 @@ def wait_for(what, seconds: float = LONG_S) -> None:
 
 def uninterrupted(like: Recording, epochs: int) -> Recording:
     """One run of so many epochs with a recording's configuration."""
-    trainer = Trainer(replace(like.config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28)
-    trainer.train(epochs)
+    return run_of(replace(like.config, epochs=epochs))
+
+
+def run_of(config: RunConfig) -> Recording:
+    """A run of the fused engine, from its first epoch to its last."""
+    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
+    trainer.train(config.epochs)
     return trainer.recording
 
 
@@ -171,6 +177,11 @@ def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     """Send a signal, and take in what is left."""
     process.send_signal(number)
     process.communicate(timeout=LONG_S)
+
+
+def example(troubles: Sequence[str]) -> str:
+    """One of the things that went wrong, for a row of the table; nothing of none."""
+    return f" ({troubles[0]})" if troubles else ""
 
 
 def worst(values: list[float] | np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """The live screen over a worker that trains flat out to its end, and tells what that has cost so far.
 
-`python -m tests.faults.counted FILE CONFIG HISTORY_MB`: see `long`, which starts it. CONFIG is JSON; FILE takes
-a line of JSON for each mark.
+`python -m tests.faults.counted FILE CONFIG HISTORY_MB`: see `long`, which starts it. CONFIG is JSON, and FILE
+takes a line of JSON for each mark.
 """
 
 from __future__ import annotations
