@@ -148,12 +148,6 @@ def rss_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def cpu_s(pid: int) -> float:
-    """The processor time that a process has had."""
-    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-
-
 def sockets() -> list[Path]:
     """Where workers listen, or listened."""
     return list(runtime.folder().glob("*.sock"))

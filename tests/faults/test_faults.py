@@ -25,7 +25,7 @@ from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, tr
         (slow.slow_line, 10),
         (numbers.wrong_numbers, 24),
         (strangers.hostile_files, 400),
-        (long.watched, 25_000),
+        (long.watched, 50_000),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
