@@ -154,7 +154,8 @@ def _replay(arguments: list[str]) -> int:
     _, session = build({"epochs_per_second": 10.0} | flags)
     from .storage import peek
 
-    peek(path)
+    if not peek(path).rows:
+        raise UsageError(f"{printable(path)}: holds no measurements")
     _need_terminal()
     from .worker.client import WorkerClient
     from .worker.job import new_job

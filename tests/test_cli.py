@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from ibtui.cli import main
+from ibtui.storage import save
+from tests.fuzz_recordings import example as recording_of
 
 REC = ("--record", "run.npz")
 
@@ -118,6 +120,12 @@ def test_replay_of_what_is_no_recording(capsys):
     Path("x.npz").write_text("hello")
     assert main(["replay", "x.npz"]) == 2
     assert "x.npz" in capsys.readouterr().err
+
+
+def test_replay_of_a_recording_without_a_measurement(capsys):
+    save(recording_of(0, resumable=False), "empty.npz")
+    assert main(["replay", "empty.npz"]) == 2
+    assert capsys.readouterr().err == "ibtui: empty.npz: holds no measurements\n"
 
 
 def test_help_and_version(capsys):

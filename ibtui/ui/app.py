@@ -603,6 +603,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         state = views.state_of(self.view, self.mirror)
         values = look.values if look is not None else {}
         failure = status.message if status is not None and state == "failed" else ""
+        failed = 2 if state == "failed" and self._replaying else int(state in ("failed", "dead"))
         return Outcome(
             epoch=status.epoch if status is not None else 0,
             epochs=status.epochs if status is not None else 0,
@@ -611,7 +612,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             saved=self.saving.files,
             state=state,
             reason=self.mirror.died.reason if self.mirror.died is not None else failure,
-            exit_status=self.exit_status or int(state in ("failed", "dead") or bool(self.return_code)),
+            exit_status=self.exit_status or failed or int(bool(self.return_code)),
         )
 
 

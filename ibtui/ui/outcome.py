@@ -23,7 +23,8 @@ class Outcome:
     reason: str = ""
     """Why the run failed or its worker died."""
     exit_status: int = 0
-    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke."""
+    """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke; 2 where
+    a recording could not be read."""
 
     @property
     def summary(self) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import kinds, lines, long, sizes, slow, trials
+from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, trials
 from tests.faults.boxes import Lost
 
 TRIALS: dict[str, tuple[int, Callable[[int], list[Lost]]]] = {
@@ -26,6 +26,8 @@ TRIALS: dict[str, tuple[int, Callable[[int], list[Lost]]]] = {
     "sizes": (1500, sizes.resized),
     "kinds": (100, kinds.kinds),
     "slow-line": (120, slow.slow_line),
+    "numbers": (240, numbers.wrong_numbers),
+    "hostile-files": (20_000, strangers.hostile_files),
     "races": (200, trials.races),
     "long-run": (200_000, long.watched),
 }

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ibtui import storage
+from ibtui.config import RunConfig
 from ibtui.recording import Recording
 from ibtui.training.engine import Choice
 from ibtui.training.trainer import Trainer
@@ -57,8 +58,13 @@ def wait_for(what, seconds: float = LONG_S) -> None:
 
 def uninterrupted(like: Recording, epochs: int) -> Recording:
     """One run of so many epochs with a recording's configuration."""
-    trainer = Trainer(replace(like.config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28)
-    trainer.train(epochs)
+    return run_of(replace(like.config, epochs=epochs))
+
+
+def run_of(config: RunConfig) -> Recording:
+    """A run of the fused engine, from its first epoch to its last."""
+    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
+    trainer.train(config.epochs)
     return trainer.recording
 
 
@@ -124,7 +130,11 @@ def small_disk_command(place: Path, kilobytes: int) -> list[str]:
 
 def children_of(pid: int) -> list[int]:
     """The processes that a process has started."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [
+        int(word)
+        for thread in Path(f"/proc/{pid}/task").iterdir()  # any thread may have started one
+        for word in (thread / "children").read_text().split()
+    ]
 
 
 def gone(pid: int) -> bool:
@@ -140,12 +150,6 @@ def rss_mb(pid: int) -> float:
     """The memory that a process has."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def cpu_s(pid: int) -> float:
-    """The processor time that a process has had."""
-    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def sockets() -> list[Path]:
@@ -171,6 +175,11 @@ def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     """Send a signal, and take in what is left."""
     process.send_signal(number)
     process.communicate(timeout=LONG_S)
+
+
+def example(troubles: Sequence[str]) -> str:
+    """One of the things that went wrong, for a row of the table; nothing of none."""
+    return f" ({troubles[0]})" if troubles else ""
 
 
 def worst(values: list[float] | np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """The live screen over a worker that trains flat out to its end, and tells what that has cost so far.
 
-`python -m tests.faults.counted FILE CONFIG HISTORY_MB`: see `long`, which starts it. CONFIG is JSON; FILE takes
-a line of JSON for each mark.
+`python -m tests.faults.counted FILE CONFIG HISTORY_MB`: see `long`, which starts it. CONFIG is JSON, and FILE
+takes a line of JSON for each mark.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ibtui.ui.app import Arrived, IbtuiApp
 from ibtui.worker.client import WorkerClient
 from ibtui.worker.job import new_job
 from ibtui.worker.protocol import Stop
-from tests.faults.boxes import cpu_s, rss_mb
+from tests.faults.boxes import rss_mb
 
 MARK_S = 0.2
 
@@ -59,7 +60,7 @@ class CountingApp(IbtuiApp):
             return
         own = os.getpid()
         mark = Mark(
-            status.epoch, len(recording), self._frames, cpu_s(own), rss_mb(own),
+            status.epoch, len(recording), self._frames, time.process_time(), rss_mb(own),
             rss_mb(self._worker._process.pid),
         )  # fmt: skip
         self._file.write(json.dumps(asdict(mark)) + "\n")

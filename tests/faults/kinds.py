@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 
-from tests.faults.boxes import ENDLESS, FUSED, Lost, sockets, tidy, wait_for
+from tests.faults.boxes import ENDLESS, FUSED, Lost, example, sockets, tidy, wait_for
 from tests.terminal import Terminal
 
 _UTF8, _ASCII = "utf-8", "ascii"
@@ -46,8 +46,8 @@ def kinds(tries: int) -> list[Lost]:
         Lost(
             f"No colour, 16, 256, true colour; `TERM=dumb`, `NO_COLOR`, `LANG=C`; {', '.join(said)}",
             len(wrong),
-            f"{len(found)} that did not show a run, obey keys and end, or got colours or characters that they "
-            f"do not have{f' ({found[0]})' if found else ''}",
+            f"{len(found)} that did not show a run, obey keys and end, or got colours or characters that "
+            f"they do not have{example(found)}",
             not found,
         )
     ]

@@ -21,6 +21,7 @@ from tests.faults.boxes import (
     Lost,
     asked,
     children_of,
+    example,
     folder,
     gone,
     ibtui,
@@ -161,15 +162,11 @@ def detached(tries: int) -> list[Lost]:
             "closed terminal; attached to again, listed, stopped",
             tries,
             f"{len(wrong)} of {attached} screens that left or came back in another way than they should"
-            f"{_first(wrong)}; after `stop` {tries - unequal} of {tries} equal, from epoch 0 on, to a run "
+            f"{example(wrong)}; after `stop` {tries - unequal} of {tries} equal, from epoch 0 on, to a run "
             f"never left, to the bit; {left} sockets left",
             not wrong and not unequal and not left,
         )
     ]
-
-
-def _first(wrong: list[str]) -> str:
-    return f" ({wrong[0]})" if wrong else ""
 
 
 _LEAVES = ("q", "kill", "term", "hang up")

@@ -67,8 +67,8 @@ def _resized(tries: int) -> Lost:
     return Lost(
         "The terminal resized, from 1x1 to 400x120, while everything runs",
         tries,
-        f"{broken} panes not drawn, {outside} pictures that leave the terminal, {behind} times that training "
-        f"stood still, exit status {status}",
+        f"{broken} panes not drawn, {outside} pictures that leave the terminal, {behind} times that "
+        f"training stood still, exit status {status}",
         not (broken or outside or behind or status),
     )
 
@@ -80,7 +80,7 @@ def _size(count: int, chance: random.Random) -> tuple[int, int]:
 
 
 def _leaves(written: bytes, columns: int, rows: int) -> bool:
-    """Whether what was written goes beyond a terminal of this size: a cursor sent there, or a line too long."""
+    """Whether what was written goes beyond a terminal of this size."""
     canvas = pyte.Screen(columns + 1, rows + 1)
     canvas.reset_mode(7, private=True)  # lines do not wrap
     stream = pyte.ByteStream(canvas)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import long, trials
+from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, trials
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,14 @@ from tests.faults import long, trials
         (trials.worker_killed, 2),
         (trials.screen_killed, 1),
         (trials.stuck_screen, 1),
-        (long.watched, 25_000),
+        (lines.line_drops, 12),
+        (lines.detached, 2),
+        (sizes.resized, 40),
+        (kinds.kinds, 5),
+        (slow.slow_line, 10),
+        (numbers.wrong_numbers, 24),
+        (strangers.hostile_files, 400),
+        (long.watched, 50_000),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -25,7 +25,6 @@ from tests.faults.boxes import (
     LONG_S,
     Lost,
     children_of,
-    equal,
     folder,
     gone,
     ibtui,
@@ -34,7 +33,6 @@ from tests.faults.boxes import (
     rss_mb,
     small_disk_command,
     temporaries,
-    uninterrupted,
     wait_for,
     worst,
 )  # fmt: skip
@@ -199,38 +197,21 @@ def screen_killed(tries: int) -> list[Lost]:
 
 
 def disk_full(tries: int) -> list[Lost]:
-    """A disk that fills up while a run records to it."""
+    """Somebody else fills the disk to which a run records, once it has written several measurements."""
     whole, kept, told = 0, 0, 0
-    epochs = 400_000  # long enough for an autosave to find the disk full
     with folder() as place:
         small = place / "small"
         small.mkdir()
-        command = small_disk_command(small, 400)
+        command = small_disk_command(small, 16_000)
+        fill = _fill_disk if command else _limit_files
         for count in range(tries):
             old, home = place / f"old{count}.npz", place / f"home{count}"
             home.mkdir()
-            run = [
-                sys.executable,
-                "-m",
-                "ibtui",
-                *FUSED,
-                "--epochs",
-                str(epochs),
-                "--record",
-                "small/run.npz",
-            ]
-            run += ["--record", "small/run.npz", "--autosave", "0.002"]
-            if command:
-                line = f"{shlex.join(run)}; code=$?; cp small/run.npz {old}; ls -A small | wc -l; exit $code"
-                done = _run([*command, line], place, home)
-            else:  # the size of files is limited instead, and so is that of the fallback
-                done = _run(run, place, home, preexec_fn=_no_large_files)
-                shutil.copy(small / "run.npz", old)
-            assert "Traceback" not in done.stderr, done.stderr
-            told += done.returncode == 1 and done.stderr.count("trying again while it trains") == 1
-            kept += len(storage.load(old)) > 1
-            for file in home.glob("*.npz"):
-                whole += equal(storage.load(file), uninterrupted(storage.load(file), epochs))
+            status, said = fill(command, place, old, home)
+            assert "Traceback" not in said, said
+            told += status == 1 and said.count(_AGAIN) == 1
+            kept += _several(old)
+            whole += sum(resumes_exactly(file) for file in home.glob("*.npz"))
     fallback = (
         f"{tries - whole} of the whole runs" if command else "the last part of each run (no fallback here)"
     )
@@ -245,15 +226,50 @@ def disk_full(tries: int) -> list[Lost]:
     ]
 
 
-def _no_large_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, 200 << 10))
+_AGAIN = "trying again while it trains"
+_TO_SMALL = (
+    *FUSED, "--epochs", str(ENDLESS), "--record", "small/run.npz", "--autosave", "0.002", "--history-mb", "1",
+)  # fmt: skip
 
 
-def _run(command: list[str], at: Path, home: Path, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=at, env=os.environ | {"HOME": str(home)}, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=LONG_S, check=False, **options,
+def _several(path: Path) -> bool:
+    """Whether a file is a recording of several measurements."""
+    try:
+        return len(storage.load(path)) > 1
+    except RecordingError:
+        return False
+
+
+def _fill_disk(command: list[str], place: Path, old: Path, home: Path) -> tuple[int, str]:
+    """Within the shell that alone sees the small disk; the exit status and what was said."""
+    run = shlex.join([sys.executable, "-m", "ibtui", *_TO_SMALL])
+    several = "import sys; from tests.faults.trials import _several as s; sys.exit(not s('small/run.npz'))"
+    python = shlex.join([sys.executable, "-c", several])
+    line = f"""
+        {run} 2> said & run=$!
+        until {python}; do kill -0 $run || exit; done
+        cat /dev/zero > small/other 2> refused
+        until grep -q '{_AGAIN}' said; do kill -0 $run || exit; sleep 0.02; done
+        kill -TERM $run; wait $run; code=$?
+        cp small/run.npz {old}; rm small/*; exit $code"""
+    done = subprocess.run(
+        [*command, line], cwd=place, env=os.environ | {"HOME": str(home)}, stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=LONG_S, check=False,
     )  # fmt: skip
+    return done.returncode, (place / "said").read_text()
+
+
+def _limit_files(_: list[str], place: Path, old: Path, home: Path) -> tuple[int, str]:
+    """Where no disk may be mounted: the size of its files is limited, and so is that of the fallback."""
+    small = place / "small" / "run.npz"
+    with open(place / "said", "w+") as said:
+        run = ibtui(*_TO_SMALL, cwd=place, env=os.environ | {"HOME": str(home)}, stderr=said)
+        wait_for(lambda: _several(small))
+        resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        wait_for(lambda: _AGAIN in (place / "said").read_text())
+        kill(run, signal.SIGTERM)
+    shutil.move(small, old)
+    return run.returncode, (place / "said").read_text()
 
 
 def folder_removed(tries: int) -> list[Lost]:

@@ -524,6 +524,12 @@ def test_q_leaves_at_once_where_all_is_saved() -> None:
     assert "epoch 500 of 2,000; accuracy 0.803, held out 0.793; saved a.npz" in outcome.summary
 
 
+def test_a_recording_that_cannot_be_read_is_wrong_input() -> None:
+    client = StandIn(unsaved=False, source="replay", state="failed", message="a.npz: damaged")
+    client.status = replace(client.status, unsaved=False)
+    assert play(_leave_with("q"), client=client).exit_status == 2
+
+
 def _leave_with(*pressed: str) -> Script:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press(*pressed)

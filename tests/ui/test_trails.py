@@ -83,6 +83,23 @@ def draw_slowly(dots: Dots, x: Any, y: Any, inks: Any, box: Any, glyph: str, str
         before = point
 
 
+def test_what_is_drawn_on_costs_what_was_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    extend = Trails.extend
+
+    def counting(self: Trails, across: Any, up: Any) -> None:
+        drawn.append(len(across))
+        extend(self, across, up)
+
+    monkeypatch.setattr(Trails, "extend", counting)
+    client = StandIn(epochs=300)
+    pane, mirror = Plane(), Mirror(status=client.status, recording=client.recording)
+    for epoch in (300, 350, 360):
+        client.train_to(epoch)
+        pane.draw(View(marker="braille"), mirror, 57, 17, [])
+    assert drawn == [31, 31, 5, 5, 1, 1]  # chance levels and estimates
+
+
 def test_the_pane_begins_again_where_its_history_was_estimated_anew() -> None:
     client = StandIn(epochs=300)
     pane, view = Plane(), View(marker="braille")
