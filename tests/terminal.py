@@ -79,6 +79,12 @@ class Terminal:
             pass
         return self.text
 
+    def catch_up(self) -> str:
+        """The screen once nothing waits to be read: reading may be slower than the program is."""
+        while select.select([self._fd], [], [], 0)[0] and self.read(0):
+            pass
+        return self.text
+
     def epoch(self) -> int:
         return int(self.until(r"epoch ([\d,]+) of")[1].replace(",", ""))
 

@@ -23,7 +23,7 @@ TRIALS: dict[str, tuple[int, Callable[[int], list[Lost]]]] = {
     "stuck-screen": (5, trials.stuck_screen),
     "line-drops": (48, lines.line_drops),
     "detached": (12, lines.detached),
-    "sizes": (1500, sizes.resized),
+    "sizes": (1000, sizes.resized),
     "kinds": (100, kinds.kinds),
     "slow-line": (120, slow.slow_line),
     "numbers": (240, numbers.wrong_numbers),

@@ -51,7 +51,9 @@ def _resized(tries: int) -> Lost:
                     terminal.resize(columns, rows)
                     terminal.settle(0.01)
                     if count % 10 == 9:
-                        terminal.settle(0.5)  # it is drawn for this size
+                        for _ in range(2):  # what was on its way before has been read, and it is drawn anew
+                            terminal.settle(0.2)
+                            terminal.catch_up()
                         mark, before = len(terminal.raw), asked(line).epoch
                         terminal.settle(0.3)
                         broken += _BROKEN in terminal.text
@@ -90,7 +92,7 @@ def _leaves(written: bytes, columns: int, rows: int) -> bool:
 
 
 def _swept(tries: int) -> Lost:
-    """Sizes without a terminal: every width at some heights, every height at some widths, then at random."""
+    """Sizes without a terminal: every width, every height, then at random; fewer of few tries."""
     sizes = list(_sweep(tries))
     broken, cut = asyncio.run(_sweeping(sizes))
     return Lost(
@@ -104,11 +106,11 @@ def _swept(tries: int) -> Lost:
 def _sweep(tries: int) -> Iterator[tuple[int, int]]:
     chance = random.Random(8)
     yield from EXTREMES
-    widths = sorted(chance.sample(range(1, WIDEST + 1), min(WIDEST, tries // 5)))
-    heights = sorted(chance.sample(range(1, HIGHEST + 1), min(HIGHEST, tries // 5)))
-    yield from ((width, height) for height in (24, 40) for width in widths)
-    yield from ((width, height) for width in (80, 120) for height in heights)
-    yield from ((chance.randint(1, WIDEST), chance.randint(1, HIGHEST)) for _ in range(tries // 5))
+    widths = sorted(chance.sample(range(1, WIDEST + 1), min(WIDEST, tries)))
+    heights = sorted(chance.sample(range(1, HIGHEST + 1), min(HIGHEST, tries // 3)))
+    yield from ((width, 40 if at % 2 else 24) for at, width in enumerate(widths))
+    yield from ((120 if at % 2 else 80, height) for at, height in enumerate(heights))
+    yield from ((chance.randint(1, WIDEST), chance.randint(1, HIGHEST)) for _ in range(tries // 3))
 
 
 async def _sweeping(sizes: list[tuple[int, int]]) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, tr
         (trials.stuck_screen, 1),
         (lines.line_drops, 12),
         (lines.detached, 2),
-        (sizes.resized, 40),
+        (sizes.resized, 20),
         (kinds.kinds, 5),
         (slow.slow_line, 10),
         (numbers.wrong_numbers, 24),
