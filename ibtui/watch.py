@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from dataclasses import replace
 
@@ -15,6 +17,9 @@ from .worker import runtime
 from .worker.client import Client, WorkerClient
 from .worker.elsewhere import save_elsewhere
 from .worker.job import Job, Remains, new_job
+
+_TELL_S = 0.5
+"""How long a terminal may take for the last line."""
 
 
 class _Watched:
@@ -65,11 +70,24 @@ def watch(client: WorkerClient, session: Session) -> int:
     goes_on = [each.name for each in watched.clients if each.goes_on]
     for each in watched.clients:
         each.wait()
-    try:
-        print(summary(outcome, goes_on[-1] if goes_on else None), flush=True)
-    except OSError:  # the terminal has gone: Python would fail again, and say so, when it closes the stream
-        os._exit(outcome.exit_status)
+    saved = dict.fromkeys((*outcome.saved, *(path for each in watched.clients for path in each.saved)))
+    outcome = replace(outcome, saved=tuple(saved))
+    if not _told(summary(outcome, goes_on[-1] if goes_on else None)):
+        os._exit(outcome.exit_status)  # Python would fail again, and say so, when it closes the stream
     return outcome.exit_status
+
+
+def _told(text: str) -> bool:
+    """Print it; whether the terminal has taken it, which may have gone, or take nothing for a while."""
+    told = threading.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(OSError):
+            print(text, flush=True)
+            told.set()
+
+    threading.Thread(target=tell, daemon=True).start()
+    return told.wait(_TELL_S)
 
 
 def summary(outcome: Outcome, detached: str | None) -> str:

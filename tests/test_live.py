@@ -104,6 +104,8 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number, status)
         (snapshot,) = Path().glob("*.npz")
         assert storage.load(snapshot).checkpoint.epoch > 0
         assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
+        left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
+        assert snapshot.name in left, "where it was saved is not said"
 
 
 @pytest.mark.parametrize("by_signal", [True, False])

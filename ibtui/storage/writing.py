@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -141,5 +142,7 @@ def save_at(recording: Recording, place: str | Path, stem: str, **options: Any) 
     """Write a recording to this file or, where the place is a folder, to a new one in it; the file's path."""
     if Path(place).is_dir():
         return save_new(recording, place, stem, **options)
+    if Path(place).suffix != ".npz":  # such as a folder that is not there, which a file is not to replace
+        raise FileNotFoundError(errno.ENOENT, "no such folder, and no name of a file, which ends in .npz")
     save(recording, place, **options)
     return Path(place)

@@ -227,7 +227,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.view = views.confirmed(self.view, news.status)
         if self.mirror.run != run:
             self.view = replace(self.view, row=None)
-        self.saving.settle("; ".join(notice.text for notice in news.notices if notice.severity == "error"))
+        self.saving.settle()
         self.show()
         self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
         # A key does what is right by what is known, however late that is shown.
@@ -262,7 +262,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if mirror.died is not None:
             self.tell(f"the worker that held the history has gone, too: {lost.reason}", "error")
         mirror.died = mirror.died or lost
-        self.saving.forget_awaited()
+        self.saving.lose(lost)
         self.view = replace(self.view, lost=True, pausing=False, binning=None, pace=None, silent=0)
         self.show()
         self.bell()
@@ -407,7 +407,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if self._succession.under_way and not isinstance(command, Save):
             why = "a new worker is about to take over: a moment"
         elif self.view.lost:
-            why = "no worker is left: c continues from the last checkpoint"
+            why = "no worker is left" + ("" if self._replaying else ": c continues from the last checkpoint")
         elif self.mirror.died is not None and not isinstance(command, Rebin | Save):
             why = "the worker has died: c continues from the last checkpoint"
         else:
@@ -592,6 +592,14 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if isinstance(self._driver, TerminalDriver):
             self._driver.restore()
 
+    def over(self, broken: bool) -> None:
+        """Nothing is shown any more; of a screen that broke, the user has not said what is to become."""
+        if self._ending is not None:
+            self._ending.over()
+        if broken:
+            self.saving.keep_all()
+        self.close()
+
     def close(self) -> None:
         """Let go of the workers; one that was only to take over is not needed any more."""
         self._succession.close()
@@ -633,8 +641,10 @@ def run(
 ) -> Outcome:
     """Show a worker until the user leaves, and let go of it. See `IbtuiApp` for the parameters."""
     app = IbtuiApp(client, session, rescue=rescue, remain=remain, revive=revive)
+    broken = True
     try:
         app.run()
+        broken = bool(app.return_code)
     finally:
-        app.close()
+        app.over(broken)
     return app.outcome()

@@ -30,7 +30,8 @@ class Ending:
 
     def __init__(self, leave: Callable[[int], None], let_go: Callable[[], None]) -> None:
         self._leave, self._let_go = leave, let_go
-        self._begun = False
+        self._begun = self._over = False
+        self._insist: threading.Timer | None = None
 
     def watch(self) -> None:
         """Begin, in the event loop."""
@@ -47,9 +48,9 @@ class Ending:
             return
         self._begun = True
         status = 128 + number
-        insist = threading.Timer(PATIENCE_S, self._end_at_once, (status,))
-        insist.daemon = True
-        insist.start()
+        self._insist = threading.Timer(PATIENCE_S, self._end_at_once, (status,))
+        self._insist.daemon = True
+        self._insist.start()
         self._loop.call_soon_threadsafe(self._leave, status)
 
     def _wait_for_hang_up(self, terminal: int) -> None:
@@ -58,7 +59,15 @@ class Ending:
         poll.poll()
         self._end_at_once(128 + signal.SIGHUP)
 
+    def over(self) -> None:
+        """The screen has ended in order: what is left to do may take its time."""
+        self._over = True
+        if self._insist is not None:
+            self._insist.cancel()
+
     def _end_at_once(self, status: int) -> None:
+        if self._over:
+            return
         try:
             self._let_go()
         finally:

@@ -19,7 +19,7 @@ class Outcome:
     saved: tuple[str, ...] = ()
     """Files written, oldest first."""
     state: str = "starting"
-    """One of `protocol.STATES`, or "dead"."""
+    """One of `protocol.STATES`."""
     reason: str = ""
     """Why the run failed or its worker died."""
     exit_status: int = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..recording import Recording
-from ..worker.elsewhere import folders
+from ..worker.client import Lost
+from ..worker.elsewhere import folders, reason
 from ..worker.protocol import Save, Stop
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Saving:
         self._app, self._rescue = app, rescue
         self._earlier: tuple[str, ...] = ()
         self._rescued = False
-        self._awaited: tuple[int, int, Callable[[], None]] | None = None
+        self._awaited: tuple[int, Callable[[], None]] | None = None
         self._keeping = threading.Lock()
 
     @property
@@ -81,33 +83,33 @@ class Saving:
 
     def _save_then(self, go: Callable[[], None], path: str | None = None) -> None:
         """Save, and go on only when that is known to have worked; otherwise ask for another place."""
-        status = self._app.mirror.status
         if self._app.view.lost:
             if not (trouble := self._write_mirror(path)):
                 go()
             else:
                 self._ask_for_place(trouble, go)
-        elif status is not None and self._app.send(Save(path)):
-            self._awaited = status.saves, status.refusals, go
+        elif self._app.send(asked := Save(path, secrets.randbits(62) + 1)):
+            self._awaited = asked.ticket, go
 
-    def settle(self, trouble: str) -> None:
+    def settle(self) -> None:
         """With each frame: has what is waited for been written, or was there trouble?"""
         status = self._app.mirror.status
         if self._awaited is None or status is None:
             return
-        saves, refusals, go = self._awaited
-        if status.saves > saves:
-            self._awaited = None
-            go()
-        elif status.refusals > refusals:
-            self._awaited = None
+        ticket, go = self._awaited
+        trouble = dict(status.settled).get(ticket)
+        if trouble is None:
+            return
+        self._awaited = None
+        if trouble:
             self._ask_for_place(trouble, go)
+        else:
+            go()
 
     def _ask_for_place(self, trouble: str, go: Callable[[], None]) -> None:
         from .panes.dialog import Place
 
-        known = [str(folder) for folder in folders()]
-        suggestion = next((folder for folder in known if folder not in trouble), "")
+        suggestion = next((str(folder) for folder in folders() if f"{folder}/" not in f"{trouble}/"), "")
 
         def answered(path: str | None) -> None:
             if path:
@@ -128,17 +130,20 @@ class Saving:
         try:
             written = self._rescue(recording, path)
         except Exception as error:
-            self._app.tell(f"not saved: {error}", "error")
-            return f"not saved: {error}"
+            trouble = f"not saved{': ' + path if path else ''}: {reason(error)}"
+            self._app.tell(trouble, "error")
+            return trouble
         self._earlier = (*self.files, written)
         self._app.tell(f"saved {written}")
         return ""
 
     # When the worker changes, or all ends.
 
-    def forget_awaited(self) -> None:
-        """The worker has gone that was to write it."""
+    def lose(self, lost: Lost) -> None:
+        """The worker has gone, with whatever it was to write; or it has ended with everything saved."""
         self._awaited = None
+        if lost.saved is not None:
+            self._earlier, self._rescued = (*self.files, *lost.saved), True
 
     def succeed(self, same_history: bool) -> None:
         """Another worker is about to take over: with the history that is on the screen, or one that grows."""

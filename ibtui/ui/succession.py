@@ -30,8 +30,8 @@ class _Successor:
     """A new worker, which takes over what is on the screen as soon as it has the history."""
 
     client: Client
-    failing: str
-    """What it means if it never does."""
+    holding: bool
+    """Whether it is to hold the history as it is; otherwise to go on from it."""
     mirror: Mirror = field(default_factory=Mirror)
 
 
@@ -63,15 +63,15 @@ class Succession:
             return
         if self._remain is not None and not self.under_way:
             remains = Remains(status.epoch, saved=not app.saving.unsaved)
-            self._call(partial(self._remain, recording, remains), "no worker could take the history over")
+            self._call(partial(self._remain, recording, remains), holding=True)
 
     def revive(self) -> None:
         """Have a new worker go on from the last checkpoint."""
-        app, recording = self._app, self._app.mirror.recording
-        if self._revive is None or recording is None:
+        app, recording, status = self._app, self._app.mirror.recording, self._app.mirror.status
+        if self._revive is None or recording is None or status is None or status.source == "replay":
             app.tell("this run cannot be continued from here", "warning")
         elif not app.view.continuing:
-            self._call(partial(self._revive, recording), "cannot be continued")
+            self._call(partial(self._revive, recording), holding=False)
             if self.under_way:
                 app.look(replace(app.view, row=None, continuing="starting"))
 
@@ -88,26 +88,31 @@ class Succession:
             self._successor.client.send(Stop(save=False))
             self._successor.client.close()
 
-    def _call(self, make: Callable[[], Client], failing: str) -> None:
+    def _call(self, make: Callable[[], Client], holding: bool) -> None:
         """Start a worker that is to take over, in the place of any other that is about to."""
-        self._call_off()
+        if self._successor is not None:
+            _dismiss(self._successor.client)
+            self._successor = None
         try:
             client = make()
             client.start(partial(self._app.forward, client))
         except Exception as error:
-            self._app.tell(f"{failing}: {error}", "error")
+            self._fail(str(error), holding)
             return
-        self._successor = _Successor(client, failing)
+        self._successor = _Successor(client, holding)
         self._pull(self._successor)
 
-    def _call_off(self, reason: str | None = None) -> None:
-        """The worker that was to take over is not to, or cannot."""
-        successor, self._successor = self._successor, None
-        if successor is not None:
-            _dismiss(successor.client)
-            if reason is not None:
-                self._app.tell(f"{successor.failing}: {reason}", "error")
-            self._app.look(replace(self._app.view, continuing=""))
+    def _fail(self, reason: str, holding: bool) -> None:
+        """The worker that was to take over cannot; a history that none goes on with is still to be held."""
+        app = self._app
+        if self._successor is not None:
+            _dismiss(self._successor.client)
+            self._successor = None
+        failing = "no worker could take the history over" if holding else "cannot be continued"
+        app.tell(f"{failing}: {reason}", "error")
+        app.look(replace(app.view, continuing=""))
+        if not holding and app.view.lost:
+            self.hand_over()
 
     def _pull(self, successor: _Successor) -> None:
         if successor is self._successor:
@@ -117,14 +122,14 @@ class Succession:
         app = self._app
         if isinstance(news, Lost):
             app.mirror.log.extend(news.log)
-            self._call_off(news.reason)
+            self._fail(news.reason, successor.holding)
             return
         for notice in successor.mirror.take(news):
             app.tell(notice.text, notice.severity)
         if successor.mirror.recording is not None and len(successor.mirror.recording):
             self._take_over(successor)
         elif news.status.state == "failed":
-            self._call_off(news.status.message)
+            self._fail(news.status.message, successor.holding)
         else:
             if app.view.continuing and news.status.message:
                 app.look(replace(app.view, continuing=news.status.message))
@@ -139,11 +144,12 @@ class Succession:
         remains = mirror.status.source == "remains"
         if remains:
             mirror.died = before.died
-        if not app.view.lost:
-            _dismiss(app.client)
+        old = None if app.view.lost else app.client
         app.saving.succeed(same_history=remains)
         self._successor = None
         app.turn_to(successor.client, mirror)
+        if old is not None:  # last: at no moment are both told to discard what they have
+            _dismiss(old)
 
 
 def _dismiss(client: Client) -> None:

@@ -11,10 +11,15 @@ from typing import IO, Any
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
-_RESTORED = (
-    b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
+_RESTORED = b"".join(
+    b"\x1b" + sequence
+    for sequence in (
+        *(b"[?2026l", b"[0m"),  # no picture half way through, no colour
+        *(b"[?1000l", b"[?1003l", b"[?1015l", b"[?1006l", b"[?1016l", b"[?2004l", b"[?1004l", b"[?2048l"),
+        *(b"[?7h", b"[<u", b"[?1049l", b"[?25h"),
+    )
 )
-"""Mouse and paste as they were, lines that wrap, plain keys, the former screen, a cursor."""
+"""Mouse, paste, focus and size not told of; lines that wrap, plain keys, the former screen, a cursor."""
 _RESTORE_S = 0.3
 
 
@@ -44,6 +49,7 @@ class TerminalDriver(LinuxDriver):
 
     def restore(self) -> None:
         """Give the terminal back past all that it has not taken yet; a fraction of a second at most."""
+        self._output.closed = True
         told = threading.Thread(target=self._tell_restored, daemon=True)
         told.start()
         for _ in range(10):
@@ -70,6 +76,8 @@ class _Output:
         self._lock = threading.Lock()
         self.expected = 0
         """Pieces that are still to be written."""
+        self.closed = False
+        """Whether nothing more is to reach the terminal."""
 
     def expect(self) -> None:
         """Another one will come."""
@@ -77,8 +85,9 @@ class _Output:
             self.expected += 1
 
     def write(self, text: str) -> None:
-        self._file.write(text)
-        self._file.flush()
+        if not self.closed:
+            self._file.write(text)
+            self._file.flush()
         with self._lock:
             self.expected -= 1
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..recording import Checkpoint, Recording
 from . import runtime
 from .elsewhere import reason
 from .job import Job
-from .protocol import GREETING, Command, Detach, Frame, Look, Notice, Pull, Status, Stop
+from .protocol import GREETING, Command, Detach, Frame, Look, Notice, Pull, Save, Status, Stop
 
 LOG_LINES = 1000
 
@@ -50,6 +50,8 @@ class Lost:
 
     reason: str
     log: tuple[str, ...] = ()
+    saved: tuple[str, ...] | None = None
+    """Of a worker that was told to end, and did so in order, the files that it wrote; None: it died."""
 
 
 @dataclass
@@ -139,7 +141,9 @@ class WorkerClient:
         self._connection: Connection | None = None
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._stopping = self._discarding = self._lost = False
+        self._stopping = self._discarding = self._saving = self._lost = False
+        self.saved: tuple[str, ...] = ()
+        """After `wait`, the files that the worker is known by its log to have written."""
         self._closing = threading.Event()
         self.detached = job is None or job.options.detach
 
@@ -170,6 +174,7 @@ class WorkerClient:
         """See `Client.send`."""
         if isinstance(command, Stop):
             self._stopping, self._discarding = True, not command.save
+        self._saving = self._saving or isinstance(command, Save)
         self.detached = self.detached or isinstance(command, Detach)
         self._requests.put(command)
 
@@ -201,7 +206,7 @@ class WorkerClient:
         return self.detached and not self._stopping and there
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for the worker to end, longer where it has a history to save; one that does not is killed.
+        """Wait for the worker to end, longer where it may have something to write; else it is killed.
 
         Nothing of one that has ended is left in the runtime folder.
         """
@@ -209,10 +214,12 @@ class WorkerClient:
             return
         if self._process is not None:
             try:
-                self._process.wait(seconds or (END_S if self._discarding else SAVE_S))
+                nothing_to_write = self._discarding and not self._saving
+                self._process.wait(seconds or (END_S if nothing_to_write else SAVE_S))
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self.saved = _files_named(runtime.log_tail(self.name))
         runtime.clear(self.name)
 
     def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
@@ -229,7 +236,8 @@ class WorkerClient:
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
                 self._lost = True
-                arrived(Lost(self._reason(error), runtime.log_tail(self.name)))
+                why, tail = self._reason(error), runtime.log_tail(self.name)
+                arrived(Lost(why, tail, _files_named(tail) if self._ended_in_order(tail) else None))
 
     def _hand_over(self, recording: Recording) -> None:
         """Start the worker, once the recording that it is to begin with is written: that takes a while."""
@@ -250,6 +258,14 @@ class WorkerClient:
                     raise
                 time.sleep(0.01)
 
+    def _ended_in_order(self, tail: Sequence[str]) -> bool:
+        """Whether the worker was told to end by somebody else, and nothing of its run is unsaved."""
+        if self._process is not None:
+            ended = self._process.poll() == 0
+        else:  # what dies leaves its socket
+            ended = self._job is None and not os.path.lexists(runtime.socket_path(self.name))
+        return ended and not any(line.startswith("not saved") for line in tail[-1:])
+
     def _reason(self, error: Exception) -> str:
         """How the worker ended, as far as can be known."""
         if isinstance(error, UsageError):
@@ -263,7 +279,12 @@ class WorkerClient:
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"the worker was killed by {signal.Signals(-status).name}"
-        return f"the worker ended with exit status {status}"
+        return f"the worker ended with exit status {status}" if status else "the worker was told to end"
+
+
+def _files_named(log: Iterable[str]) -> tuple[str, ...]:
+    """The files that a worker says in its log to have written."""
+    return tuple(line.removeprefix("saved ") for line in log if line.startswith("saved "))
 
 
 def greeted(name: str) -> Connection:

@@ -41,10 +41,10 @@ def folders() -> Iterator[Path]:
     yield Path(tempfile.gettempdir())
 
 
-def clean_folder(folder: Path) -> None:
-    """Remove what killed runs have left in a snapshot folder of files that they were writing."""
+def clean_folder(folder: Path, prefix: str = "ibtui-") -> None:
+    """Remove what killed runs have left in a folder of files of such names that they were writing."""
     try:
-        found = list(folder.glob(f".ibtui-*{storage.TEMPORARY}"))
+        found = list(folder.glob(f".{prefix}*{storage.TEMPORARY}"))
     except OSError:
         return
     for name in {path.name[1 : -len(storage.TEMPORARY)].rpartition(".")[0] for path in found}:

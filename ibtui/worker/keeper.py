@@ -57,13 +57,13 @@ class Keeper:
         self._cost = 0.0
         self._done_at = clock()
 
-    def save(self, path: str | None = None, checkpoint: Checkpoint | None = None) -> None:
+    def save(self, asked: Save, checkpoint: Checkpoint | None = None) -> None:
         """Have the desk write a snapshot of this moment; the outcome becomes a notice."""
         moment, desk = self._moment(checkpoint), self._session.desk
         if moment is None or desk is None:
-            self._session.refuse("not saved: nothing has been measured yet")
+            self._session.settle(asked.ticket, "not saved: nothing has been measured yet")
             return
-        desk.save(_job(moment, lambda at: self._told(at, path)))
+        desk.save(_job(moment, lambda at: self._told(at, asked)))
 
     def tick(self) -> None:
         """Begin an autosave if one is due. To be called once a second."""
@@ -118,9 +118,9 @@ class Keeper:
 
     # In the desk's thread, or in the last one.
 
-    def _told(self, at: _Moment, path: str | None) -> None:
+    def _told(self, at: _Moment, asked: Save) -> None:
         """A snapshot that was asked for."""
-        place = self._session.folder if path is None else path
+        path = asked.path
         try:
             if path is None:
                 written = self._new(at, _stem(at))
@@ -129,10 +129,12 @@ class Keeper:
                     at.recording, path, _stem(at), rows=at.rows, checkpoint=at.checkpoint
                 )
         except Exception as error:
-            self._session.refuse(f"not saved: {place}: {reason(error)}")
+            place = self._session.folder if path is None else path
+            self._session.settle(asked.ticket, f"not saved: {place}: {reason(error)}")
             return
         self._kept(at, written)
         self._session.note(f"saved {written}")
+        self._session.settle(asked.ticket)
 
     def _unasked(self, at: _Moment) -> None:
         """An autosave, or a detached run that is over: told only where that changes something."""

@@ -110,6 +110,7 @@ class Worker:
         with contextlib.suppress(Exception):
             runtime.sweep()
             clean_folder(self._session.folder)
+            clean_folder(runtime.folder(), "run-")
         rounds = 0.0
         while True:
             self._let_in()
@@ -209,7 +210,7 @@ class Worker:
         """Nothing can go on, but the history is there, and screens may ask for it or have it saved."""
         while not isinstance(command := self._session.commands.get(), Stop):
             if isinstance(command, Save):
-                self._keeper.save(command.path)
+                self._keeper.save(command)
         self.save_first = self.save_first or command.save
 
     def leave(self, status: int) -> None:

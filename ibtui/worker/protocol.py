@@ -17,7 +17,7 @@ from ..recording import Changes, Checkpoint, Dataset
 
 Array = np.ndarray[Any, Any]
 
-GREETING = b"ibtui 1"
+GREETING = b"ibtui 2"
 """A worker's first bytes. A screen refuses one of another version (`ibtui attach` after an upgrade)."""
 
 STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead")
@@ -56,10 +56,12 @@ class Rebin:
 class Save:
     """Write a snapshot: to this file, to a new one in this folder or, with None, in the snapshot folder.
 
-    The outcome arrives as a `Notice`.
+    The outcome arrives as a `Notice` and, where the asker has given a ticket, in `Status.settled`.
     """
 
     path: str | None = None
+    ticket: int = field(default=0, compare=False)
+    """The asker's own number, by which it knows its answer among others'; 0: it does not wait for one."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,8 @@ class Status:
     """Snapshots written, oldest first; of very many, the newest."""
     saves: int = 0
     """How often a file was written."""
-    refusals: int = 0
-    """How often one that was asked for could not be written."""
+    settled: tuple[tuple[int, str], ...] = ()
+    """Of the last files asked for with a ticket: that, and why it could not be written; empty: it was."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
     source: str = "training"

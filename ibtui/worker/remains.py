@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from ..measuring import Meter
 from ..recording import Measurement
 from ..storage import load
@@ -44,16 +46,20 @@ class RemainsSource:
         if checkpoint is None or checkpoint.epoch <= int(recording.column("epoch")[-1]):
             return None
         meter = Meter(recording.dataset, recording.config.activation, recording.binning)
-        return meter.measure(checkpoint.epoch, checkpoint.parameters, checkpoint.moving_loss)
+        try:
+            return meter.measure(checkpoint.epoch, checkpoint.parameters, checkpoint.moving_loss)
+        except Exception:  # such as a lack of memory: the history is there all the same
+            traceback.print_exc()
+            return None
 
     def serve(self) -> bool:
         """Obey until told to stop; returns whether to save first."""
         while True:
-            match self._session.commands.get():
+            match command := self._session.commands.get():
                 case Stop(save):
                     return save
-                case Save(path):
-                    self._keeper.save(path)
+                case Save():
+                    self._keeper.save(command)
                 case Rebinned():
                     self._session.show(self._present())
 

@@ -71,8 +71,8 @@ class ReplaySource:
                     self._session.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
                 case Restart():
                     self._session.position = 0
-                case Save(path):
-                    self._keeper.save(path)
+                case Save():
+                    self._keeper.save(command)
                 case _:
                     pass
             self._settle()

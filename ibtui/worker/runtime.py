@@ -77,9 +77,9 @@ def recording_path(name: str) -> Path:
 
 def clear(name: str) -> None:
     """Remove what a worker that has ended has left."""
-    for path in (socket_path(name), log_path(name), recording_path(name)):
-        with contextlib.suppress(OSError):
-            path.unlink()
+    for place in (socket_path, log_path, recording_path):
+        with contextlib.suppress(OSError, UsageError):
+            place(name).unlink()
 
 
 def listen(name: str) -> socket.socket:

@@ -24,6 +24,8 @@ SPEED_WINDOW_S = 2.0
 NOTICES = 100
 """Notices that are kept for a screen that is slow to ask."""
 NOTICES_FOR_NEWCOMERS = 5
+SETTLED = 10
+"""Answers to those who wait for a file that are kept."""
 SAVED = 1000
 """Names of snapshots that are kept."""
 
@@ -166,11 +168,14 @@ class Session:
                 self.status, saved=(*saved, str(path))[-SAVED:], saves=self.status.saves + 1
             )
 
-    def refuse(self, text: str) -> None:
-        """A file that was asked for could not be written."""
+    def settle(self, ticket: int, trouble: str = "") -> None:
+        """A file that was asked for has been written, or could not be, and why."""
         with self._lock:
-            self.status = replace(self.status, refusals=self.status.refusals + 1)
-            self.note(text, "error")
+            if trouble:
+                self.note(trouble, "error")
+            if ticket:
+                settled = (*self.status.settled, (ticket, trouble))[-SETTLED:]
+                self.status = replace(self.status, settled=settled)
 
     @property
     def unsaved(self) -> bool:

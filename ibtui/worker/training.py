@@ -109,8 +109,8 @@ class TrainingSource:
             case SetPace(pace):
                 session.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
                 self._due = 0.0
-            case Save(path):
-                self._keeper.save(path, self._checkpoint())
+            case Save():
+                self._keeper.save(command, self._checkpoint())
             case Restart(seed):
                 self._restart(trainer.config.seed if seed is None else seed)
             case Rebinned():

@@ -177,15 +177,19 @@ class StandIn:
                         row, binning, measurement(self.config, self.dataset, int(epoch), binning)
                     )
                 self.status = replace(status, binning=binning)
-            case Save(place):
+            case Save(place, ticket):
                 if self.saving_works or place is not None:
                     path = place or f"snapshots/ibtui-{len(status.saved) + 1}.npz"
                     saved = (*status.saved, path)
-                    self.status = replace(status, unsaved=False, saved=saved, saves=len(saved))
+                    settled = (*status.settled, (ticket, ""))
+                    self.status = replace(
+                        status, unsaved=False, saved=saved, saves=len(saved), settled=settled
+                    )
                     self.notices.append(Notice(f"saved {path}"))
                 else:
-                    self.notices.append(Notice("not saved: snapshots: No space left on device", "error"))
-                    self.status = replace(status, refusals=status.refusals + 1)
+                    trouble = "not saved: snapshots: No space left on device"
+                    self.notices.append(Notice(trouble, "error"))
+                    self.status = replace(status, settled=(*status.settled, (ticket, trouble)))
             case Restart(seed):
                 self.config = replace(self.config, seed=self.config.seed if seed is None else seed)
                 self.recording = self._new_recording()

@@ -32,6 +32,7 @@ from ibtui.ui.panes.log import unseen
 from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.panes.status import status_pieces
+from ibtui.worker.client import Lost
 from ibtui.worker.job import Remains
 from ibtui.worker.protocol import (
     Command,
@@ -577,13 +578,15 @@ def test_a_save_before_leaving_that_fails_asks_for_another_place() -> None:
         await pilot.press("q", "s")
         await until(pilot, lambda: isinstance(app.screen, Place))
         await shows(app, pilot, "not saved: snapshots: No space left on device", "Enter", "Esc")
-        assert not app._exit and client.commands == [Save()]
+        assert not app._exit and [type(c) for c in client.commands] == [Save]
         line = app.screen.query_one(Input)
         assert line.value == os.path.expanduser("~")
         line.value = "elsewhere/run.npz"
         await pilot.press("enter")
         await until(pilot, lambda: app._exit)
-        assert client.commands == [Save(), Save(os.path.abspath("elsewhere/run.npz")), Stop()]
+        first, second, last = client.commands
+        assert (first.path, second.path, last) == (None, os.path.abspath("elsewhere/run.npz"), Stop())
+        assert 0 != first.ticket != second.ticket != 0
 
     outcome = play(script)
     assert outcome.saved == (os.path.abspath("elsewhere/run.npz"),)
@@ -597,13 +600,93 @@ def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, Place))
         await pilot.press("space", "x", key)  # into the line, and not to the run
         await shows(app, pilot, "● running")
-        assert not app._exit and client.commands == [Save()]
+        assert not app._exit and len(client.commands) == 1
         client.saving_works = True
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
         assert not app._exit
 
     play(script)
+
+
+def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        obey, client._obey = client._obey, lambda command: None  # it is still being written
+        await pilot.press("q", "s")
+        await until(pilot, lambda: client.commands)
+        status = client.status
+        client.status = replace(status, saves=5, saved=("autosave.npz",), settled=((3, ""), (4, "full")))
+        await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.saves == 5)
+        await pilot.pause(0.1)
+        assert not app._exit and not isinstance(app.screen, Place)
+        client._obey = obey
+        client._obey(client.commands[0])
+        await until(pilot, lambda: app._exit)
+        assert client.commands[1:] == [Stop(save=False)]
+
+    play(script)
+
+
+def test_a_screen_that_breaks_has_everything_saved() -> None:
+    saved: list[Recording] = []
+
+    async def running(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        app.over(broken=True)
+        assert client.commands == [Stop(save=True)]
+
+    async def handing_over(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, "† dead")
+        app.over(broken=True)
+        assert len(saved) == 1
+
+    def rescue(recording: Recording, place: str | None) -> str:
+        saved.append(recording)
+        return "rescued.npz"
+
+    play(running)
+    play(handing_over, remain=lambda *_: remaining(answering=False), rescue=rescue)
+
+
+def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
+    handed: list[Remains] = []
+
+    def remain(recording: Recording, remains: Remains) -> StandIn:
+        handed.append(remains)
+        return remaining(unsaved=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.waiting, client.answering = None, False
+        client.arrived(Lost("the worker was told to end", (), ("left.npz",)))
+        await shows(app, pilot, "told to end", HELD)
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+
+    assert play(script, remain=remain).saved == ("left.npz",)
+    assert [remains.saved for remains in handed] == [True]
+
+
+@pytest.mark.parametrize("failing", ["raises", "dies"])
+def test_a_history_that_none_could_go_on_with_is_held_after_all(failing: str) -> None:
+    held, third = [remaining(answering=False), remaining()], StandIn(answering=False)
+
+    def revive(_: Recording) -> StandIn:
+        if failing == "raises":
+            raise OSError("No space left on device")
+        return third
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.lose()
+        await shows(app, pilot, "† dead")
+        await pilot.press("c")  # before anyone holds it
+        if failing == "dies":
+            await until(pilot, lambda: third.started)
+            third.lose("the worker ended with exit status 3")
+        await shows(app, pilot, "cannot be continued", HELD)
+        await pilot.press("left")
+        await shows(app, pilot, "view: epoch 490 of 500")
+
+    play(script, remain=lambda *_: held.pop(0), revive=revive)
 
 
 def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:
@@ -828,7 +911,8 @@ def test_what_is_left_of_an_unsaved_run_is_asked_for_before_quitting() -> None:
         await until(pilot, lambda: app._exit)
 
     play(script, remain=lambda *_: second)
-    assert second.commands == [Save(), Stop(save=False)]
+    asked, told = second.commands
+    assert (type(asked), asked.path, told) == (Save, None, Stop(save=False))
 
 
 @pytest.mark.parametrize("failing", ["at once", "refused", "dies", "dies later", "fails"])
@@ -925,6 +1009,8 @@ def test_a_replay_whose_worker_died_has_its_file_and_is_not_handed_over() -> Non
         await shows(app, pilot, "† dead", "what the screen holds")
         await pilot.press("left")
         await shows(app, pilot, "no worker is left")
+        await pilot.press("c")
+        await shows(app, pilot, "cannot be continued from here")
 
     def never(*_: object) -> StandIn:
         raise AssertionError

@@ -518,16 +518,80 @@ def test_going_on_and_off_loses_nothing_of_a_pause():
         driver.client.detached = False
 
 
-def test_a_snapshot_can_go_to_a_folder_or_a_file_and_what_cannot_be_written_is_counted(tmp_path):
+def test_a_snapshot_can_go_to_a_folder_or_a_file_and_who_asked_is_told_of_it(tmp_path):
     with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("finished")
         there = tmp_path / "there"
         there.mkdir()
-        for place in (there, tmp_path / "run.npz", tmp_path / "missing" / "run.npz"):
-            driver.send(Save(str(place)))
-        driver.until(lambda d: d.status.saves + d.status.refusals == 3)
+        driver.send(Save())  # nobody waits for this one
+        for ticket, place in enumerate((there, tmp_path / "run.npz", tmp_path / "missing" / "run.npz"), 7):
+            driver.send(Save(str(place), ticket))
+        driver.send(Save(str(tmp_path / "run.npz"), 10))  # never overwritten
+        driver.send(Save(str(tmp_path / "not-mounted"), 11))  # a folder that is not there
+        driver.until(lambda d: len(d.status.settled) == 5)
+        told = dict(driver.status.settled)
+        assert (told[7], told[8]) == ("", "")
+        assert told[9] == f"not saved: {tmp_path}/missing/run.npz: No such file or directory"
+        assert "File exists" in told[10] and "no such folder" in told[11]
         (inside,) = there.glob("*.npz")
-        assert driver.status.saved == (str(inside), str(tmp_path / "run.npz")) and driver.status.refusals == 1
+        assert {str(inside), str(tmp_path / "run.npz")} < set(driver.status.saved)
         assert equal(storage.load(inside), storage.load(tmp_path / "run.npz"))
-        driver.send(Save(str(tmp_path / "run.npz")))  # never overwritten
-        driver.until(lambda d: d.status.refusals == 2)
+        assert not (tmp_path / "not-mounted").exists()
+
+
+def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
+    session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+    for ticket in range(1, 40):
+        session.settle(ticket, "trouble" if ticket % 2 else "")
+        session.settle(0)
+    assert dict(session.status.settled) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
+
+
+def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
+    for end in (lambda d: os.kill(d.client._process.pid, signal.SIGTERM), lambda d: runs.stop_run(None)):
+        driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
+        driver.until_state("running")
+        end(driver)
+        while driver.lost is None:
+            driver.pull()
+        (path,) = tmp_path.glob("*.npz")
+        assert driver.lost.reason == "the worker was told to end"
+        assert driver.lost.saved in ((str(path),), ())  # `stop` has taken the log away, perhaps
+        driver.client.close()
+        driver.client.wait()
+        path.unlink()
+
+
+def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
+    with Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED) as driver:
+        driver.until_state("running")
+        driver.send(Save())
+        driver.until(lambda d: d.status.saves)
+        os.kill(driver.client._process.pid, signal.SIGKILL)
+        while driver.lost is None:
+            driver.pull()
+        assert driver.lost.saved is None
+        driver.client.close()
+        driver.client.wait()
+
+
+def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text(
+        "import os, time\nfsync = os.fsync\n"
+        "def slowly(fd):\n    time.sleep(2.5)\n    fsync(fd)\nos.fsync = slowly\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{slow}{os.pathsep}{os.environ['PYTHONPATH']}")
+    driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
+    driver.until_state("running")
+    driver.send(Save())
+    driver.pull()  # it has been taken
+    driver.stop()
+    assert len(list(tmp_path.glob("*.npz"))) == 1 and driver.client.saved
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(storage.TEMPORARY)]
+
+
+def test_what_a_worker_left_is_cleared_also_where_its_folder_has_become_unusable(monkeypatch):
+    monkeypatch.setattr(runtime, "folder", lambda: (_ for _ in ()).throw(UsageError("not yours")))
+    runtime.clear("run-1")

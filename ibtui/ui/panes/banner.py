@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from ...errors import printable
 from .. import palette
-from ..view import View, state_of
+from ..view import View, replaying, state_of
 from .glyphs import STATES, spelled
 from .line import Run, strip
 from .log import newest, wrapped
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 4
 _KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"
 _KEYS_LOST = "w save what the screen holds  c continue from the last checkpoint  q quit"
+_KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
 
 
 class Banner(Drawn):
@@ -65,10 +66,12 @@ def _rows(view: View, mirror: Mirror, width: int) -> list[Run]:
     rows = [(f" {row}", palette.WARN) for row in list(wrapped(reason, width - 2))[: _MOST_ROWS - 2]]
     last = newest(mirror.died.log if mirror.died is not None else mirror.log)
     rows += [(f" log: {row}", palette.TEXT) for row in list(wrapped(last, width - 7))[:1] if last]
-    return [*rows, (f" {spelled(_can_be_done(view), view.marker)}", palette.TEXT)]
+    return [*rows, (f" {spelled(_can_be_done(view, mirror), view.marker)}", palette.TEXT)]
 
 
-def _can_be_done(view: View) -> str:
+def _can_be_done(view: View, mirror: Mirror) -> str:
     if view.continuing:
         return f"a new worker is to continue from the last checkpoint: {printable(view.continuing)}"
-    return _KEYS_LOST if view.lost else _KEYS
+    if not view.lost:
+        return _KEYS
+    return _KEYS_LOST_REPLAY if replaying(mirror) else _KEYS_LOST
