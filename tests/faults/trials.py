@@ -15,10 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ibtui import storage
-from ibtui.config import RunConfig
+from ibtui.config import RunConfig, Session
+from ibtui.core.information import Binning
 from ibtui.errors import RecordingError
+from ibtui.watch import _Watched
 from ibtui.worker import runtime
-from ibtui.worker.protocol import Pause, Pull
+from ibtui.worker.job import Remains
+from ibtui.worker.protocol import Pause, Pull, Rebin, Save
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -131,8 +134,8 @@ CONFIG = RunConfig(engine="fused", ctx="cpu", epochs=1_000_000, every=10, sample
 
 
 def worker_killed(tries: int) -> list[Lost]:
-    """`kill -9` of the worker: the screen's mirror is saved, and gone on with."""
-    moments, unequal, behind, told = random.Random(3), 0, [], []
+    """`kill -9` of the worker: the screen's mirror is saved, rebinned by a new worker, and gone on with."""
+    moments, unequal, rebinned, told = random.Random(3), 0, 0, []
     with folder() as place:
         for count in range(tries):
             driver = Driver.train(CONFIG, epochs_per_second=0.0)
@@ -150,20 +153,33 @@ def worker_killed(tries: int) -> list[Lost]:
             driver.client.wait()
             path = place / f"{count}.npz"
             storage.save(driver.recording, path)
-            behind.append(driver.status.epoch - driver.mirror.checkpoint.epoch)
             unequal += not resumes_exactly(path, 137)
+            rebinned += resumes_exactly(_rebinned(driver, place / f"{count}-rebinned.npz"), 137)
         left = len(list(runtime.folder().glob("*.sock")))
         for stale in runtime.folder().iterdir():
             stale.unlink()
     return [
         Lost(
-            "The worker killed (`kill -9`); its screen's mirror saved and gone on from",
+            "The worker killed (`kill -9`); its screen's mirror saved, gone on from, rebinned by a new one",
             tries,
             f"no measurement that was shown; {tries - unequal} of {tries} equal to a run never killed, to "
-            f"the bit; told after {worst(told):.2f} s at most",
-            not unequal and worst(told) < 1.0 and left <= tries,
+            f"the bit, and {rebinned} of {tries} to one recorded with the other binning; told after "
+            f"{worst(told):.2f} s at most",
+            not unequal and rebinned == tries and worst(told) < 1.0 and not left,
         )
     ]
+
+
+def _rebinned(dead: Driver, path: Path) -> Path:
+    """What the screen knows of a run whose worker has died, in another binning, saved by a new worker."""
+    remains = Remains(dead.status.epoch, saved=False)
+    with Driver(_Watched(dead.client, Session()).remain(dead.recording, remains)) as held:
+        held.until_state("dead")
+        held.send(Rebin(Binning("closed", 5, 30)))
+        held.until(lambda d: d.recording.binning.t_bins == 30 and not d.status.pending)
+        held.send(Save(str(path)))
+        held.until(lambda d: d.status.saves)
+    return path
 
 
 def screen_killed(tries: int) -> list[Lost]:
