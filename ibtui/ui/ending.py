@@ -44,7 +44,7 @@ class Ending:
             threading.Thread(target=self._wait_for_hang_up, args=(terminal,), daemon=True).start()
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
-        if self._begun:
+        if self._begun or self._over:
             return
         self._begun = True
         status = 128 + number
