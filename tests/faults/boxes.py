@@ -42,9 +42,15 @@ class Lost:
 
 
 def ibtui(*arguments: str, **options) -> subprocess.Popen[str]:
-    """The command, its output piped."""
+    """The command, its output piped; it heeds signals that we, in the background or under nohup, do not."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    options = {"preexec_fn": _heed} | options
     return subprocess.Popen([sys.executable, "-m", "ibtui", *arguments], text=True, **options)
+
+
+def _heed() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_for(what, seconds: float = LONG_S) -> None:
