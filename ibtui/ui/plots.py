@@ -200,11 +200,8 @@ def _curve(time: Floats, one: Series) -> Curve:
 def _curve_box(
     time: Floats, series: Sequence[Series], y_low: float | None, y_high: float | None, x_high: float | None
 ) -> Box:
-    known = [
-        values[np.isfinite(values)]
-        for values in (np.asarray(one.values, np.float64).reshape(-1) for one in series)
-    ]
-    low, high = extent(np.concatenate([*known, np.empty(0)]))
+    ends = [end for one in series for end in _ends(np.asarray(one.values, np.float64).reshape(-1))]
+    low, high = extent(np.array(ends, np.float64))
     low, high = low if y_low is None else y_low, high if y_high is None else y_high
     if not high > low:
         margin = max(abs(low) / 10, 0.5)
@@ -213,6 +210,24 @@ def _curve_box(
     first, newest = extent(time[np.isfinite(time)])
     last = newest if x_high is None else max(x_high, first)
     return first, last if last > first else first + 1, low, high
+
+
+def _ends(values: Floats) -> tuple[float, ...]:
+    """The least and the largest of the values that are finite, which in a long history nearly all are."""
+    if not values.size:
+        return ()
+    low, high = values.min(), values.max()
+    if np.isfinite(low) and np.isfinite(high):
+        return float(low), float(high)
+    return _ends(values[np.isfinite(values)])
+
+
+def _newest(values: Floats) -> float:
+    """The last value that is not NaN; where there is none, below everything."""
+    if not np.isnan(values[-1]):
+        return float(values[-1])
+    known = values[~np.isnan(values)]
+    return float(known[-1]) if known.size else -np.inf
 
 
 def _labels(
@@ -226,8 +241,7 @@ def _labels(
         if cursor is not None:
             values = values[: int(np.searchsorted(x, cursor, side="right"))]
         if values.size and one.role != "background" and (one.label or one.role in _LINES):
-            known = values[~np.isnan(values)]
-            wanted.append((one, float(values[-1]), float(known[-1]) if known.size else -np.inf))
+            wanted.append((one, float(values[-1]), _newest(values)))
     with_values = [f"{one.label} {number(value)}".strip() for one, value, _ in wanted]
     names = [one.label for one, _, _ in wanted]
     for texts in (with_values, names):  # the first that leaves the plot its room

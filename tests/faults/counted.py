@@ -1,4 +1,4 @@
-"""The live screen over a worker that trains flat out to its end, and tells what that has cost so far.
+"""The live screen over a worker that trains to its end, and tells what that has cost so far.
 
 `python -m tests.faults.counted FILE CONFIG HISTORY_MB`: see `long`, which starts it. CONFIG is JSON, and FILE
 takes a line of JSON for each mark.
@@ -22,6 +22,8 @@ from ibtui.worker.protocol import Stop
 from tests.faults.boxes import rss_mb
 
 MARK_S = 0.2
+PACE = 4000.0
+"""Epochs per second: what the fastest machine does would be over before enough frames were counted."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class CountingApp(IbtuiApp):
 
 
 def main(path: str, config: str, history_mb: str) -> None:
-    session = Session(epochs_per_second=0.0, history_mb=int(history_mb))
+    session = Session(epochs_per_second=PACE, history_mb=int(history_mb))
     client = WorkerClient(new_job(RunConfig.from_json(config), session))
     CountingApp(path, client, session).run()
     client.close()

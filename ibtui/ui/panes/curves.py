@@ -97,7 +97,7 @@ class Curves(Pane):
             width,
             height,
             view.marker,
-            y_low=_lowest(quantity, series),
+            y_low=_lowest(quantity, series, view),
             x_high=horizon(mirror),
             cursor=None if row is None else float(epochs[row]),
             unit=view.unit if quantity.is_information else "",
@@ -128,10 +128,12 @@ def _sensitivity(quantity: Quantity, mirror: Mirror, view: View) -> list[Piece]:
     return [piece(*variants, ink=palette.of_layer(view.layer), rank=2)]
 
 
-def _lowest(quantity: Quantity, series: Sequence[Series]) -> float:
+def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float:
     """Information starts at 0 unless an excess is below it, dimension at 1."""
     if not quantity.is_information:
         return 1.0
+    if view.level == "estimate":
+        return 0.0
     lows = [values.min(initial=0.0, where=np.isfinite(values)) for values in map(_values, series)]
     return float(min(lows, default=0.0))
 
