@@ -298,9 +298,9 @@ def test_a_folder_that_has_gone_is_asked_another_place_for_and_nothing_is_lost(t
 def fill_in(terminal: Terminal, place: str) -> None:
     """Answer with another place than the one that is suggested."""
     terminal.until(rf"│ +{os.path.expanduser('~')} ")
-    terminal.type("\x15")  # Ctrl-U
-    terminal.until(r"in one: +│.*\n.*│ {20} +│")
-    terminal.type(place + "\r")
+    terminal.type(place)
+    terminal.until(re.escape(place[-10:]) + " ")
+    terminal.type("\r")
 
 
 def test_every_size_is_survived_and_training_goes_on():

@@ -87,7 +87,7 @@ class Place(Patient, ModalScreen[str]):
         """What went wrong, a line to type in, and what the keys mean."""
         with Vertical(classes="question"):
             yield Static(Content(f"{self._text}\n\nAnother folder, or a file in one:"))
-            yield Input(self._suggestion, compact=True, select_on_focus=False)
+            yield Input(self._suggestion, compact=True)  # selected: what is typed replaces it
             yield Static(Content("\n  Enter  save there\n  Esc    stay"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
