@@ -666,14 +666,37 @@ def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
     assert [remains.saved for remains in handed] == [True]
 
 
-@pytest.mark.parametrize("failing", ["raises", "dies"])
-def test_a_history_that_none_could_go_on_with_is_held_after_all(failing: str) -> None:
-    held, third = [remaining(answering=False), remaining()], StandIn(answering=False)
+def reviving(client: StandIn, failing: str) -> Callable[[Recording], StandIn]:
+    """What gives this worker to go on with, or cannot start it."""
 
     def revive(_: Recording) -> StandIn:
         if failing == "raises":
             raise OSError("No space left on device")
-        return third
+        return client
+
+    return revive
+
+
+def test_a_dead_run_has_come_as_far_as_its_last_measurement() -> None:
+    handed: list[Remains] = []
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, epoch=480)  # as it was a moment before its rows were taken
+        await shows(app, pilot, "epoch 480 of")
+        client.lose()
+        await until(pilot, lambda: handed)
+
+    def remain(recording: Recording, remains: Remains) -> StandIn:
+        handed.append(remains)
+        return remaining()
+
+    play(script, remain=remain)
+    assert handed == [Remains(500, saved=False)]
+
+
+@pytest.mark.parametrize("failing", ["raises", "dies"])
+def test_a_history_that_none_could_go_on_with_is_held_after_all(failing: str) -> None:
+    held, third = [remaining(answering=False), remaining()], StandIn(answering=False)
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.lose()
@@ -686,7 +709,7 @@ def test_a_history_that_none_could_go_on_with_is_held_after_all(failing: str) ->
         await pilot.press("left")
         await shows(app, pilot, "view: epoch 490 of 500")
 
-    play(script, remain=lambda *_: held.pop(0), revive=revive)
+    play(script, remain=lambda *_: held.pop(0), revive=reviving(third, failing))
 
 
 def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:
@@ -1073,11 +1096,6 @@ def test_c_does_not_wait_for_the_history_to_be_held() -> None:
 def test_a_run_that_cannot_be_continued_keeps_its_history(failing: str) -> None:
     second, third = remaining(), StandIn(answering=False)
 
-    def revive(_: Recording) -> StandIn:
-        if failing == "raises":
-            raise OSError("No space left on device")
-        return third
-
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.lose()
         await shows(app, pilot, HELD)
@@ -1092,7 +1110,7 @@ def test_a_run_that_cannot_be_continued_keeps_its_history(failing: str) -> None:
         await pilot.press("left")
         await shows(app, pilot, "view: epoch 490 of 500")
 
-    play(script, remain=lambda *_: second, revive=revive)
+    play(script, remain=lambda *_: second, revive=reviving(third, failing))
 
 
 def test_c_goes_on_with_a_new_worker() -> None:
