@@ -289,6 +289,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         Pictures of the whole history are dear, and change little from one frame to the next. While training
         just goes on they take turns, and otherwise they are drawn when all else is on the screen.
         """
+        if not self.is_running:
+            return  # messages are heard until after the screens have been closed
         self._arrange()
         for widget in self._drawn:
             widget.take(self.view, self.mirror, self._styles)

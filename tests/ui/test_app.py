@@ -168,6 +168,19 @@ def test_a_small_screen_says_which_size_is_needed(size: tuple[int, int], text: s
     play(script, size)
 
 
+def test_what_comes_after_the_screen_has_gone_is_not_drawn() -> None:
+    client = StandIn()
+    app = IbtuiApp(client, BRAILLE)
+
+    async def run() -> None:
+        async with app.run_test(size=FULL) as pilot:
+            await until(pilot, lambda: len(client.pulls) > 1)
+        app.look(replace(app.view, enlarged=True))
+
+    asyncio.run(run())
+    assert app.view.enlarged
+
+
 def test_any_sequence_of_sizes_is_drawn() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         rng = np.random.default_rng(0)
