@@ -62,9 +62,7 @@ class Succession:
         if status is None or status.source != "training" or recording is None or not len(recording):
             return
         if self._remain is not None and not self.under_way:
-            # Measurements come with a status that is a moment older, so it may not know of the last ones.
-            reached = max(status.epoch, int(recording.column("epoch")[-1]))
-            remains = Remains(reached, saved=not app.saving.unsaved)
+            remains = Remains(status.epoch, saved=not app.saving.unsaved)
             self._call(partial(self._remain, recording, remains), holding=True)
 
     def revive(self) -> None:

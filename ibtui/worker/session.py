@@ -222,6 +222,8 @@ class Session:
         # bit, from one that is newer than its last rows it would leave a hole.
         checkpoint = recording.checkpoint
         changes = recording.changes(0 if fresh else pull.tick)
+        if status.source == "training":  # a stretch of epochs says where it stands when it is over
+            status = replace(status, epoch=max((status.epoch, *recording.column("epoch")[-1:].tolist())))
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
         look = self._look_at(row, status, recording, meter, present, serial)
         if look is not None and look.row is not None and pull.row is None:

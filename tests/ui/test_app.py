@@ -690,23 +690,6 @@ def reviving(client: StandIn, failing: str) -> Callable[[Recording], StandIn]:
     return revive
 
 
-def test_a_dead_run_has_come_as_far_as_its_last_measurement() -> None:
-    handed: list[Remains] = []
-
-    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        client.status = replace(client.status, epoch=480)  # as it was a moment before its rows were taken
-        await shows(app, pilot, "epoch 480 of")
-        client.lose()
-        await until(pilot, lambda: handed)
-
-    def remain(recording: Recording, remains: Remains) -> StandIn:
-        handed.append(remains)
-        return remaining()
-
-    play(script, remain=remain)
-    assert handed == [Remains(500, saved=False)]
-
-
 @pytest.mark.parametrize("failing", ["raises", "dies"])
 def test_a_history_that_none_could_go_on_with_is_held_after_all(failing: str) -> None:
     held, third = [remaining(answering=False), remaining()], StandIn(answering=False)

@@ -28,6 +28,7 @@ from ibtui.worker.keeper import Keeper
 from ibtui.worker.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.worker.session import Session
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
+from tests.fuzz_recordings import example, measurement
 from tests.worker.driver import SMALL, Driver
 
 LONG = replace(SMALL, epochs=1_000_000)
@@ -398,6 +399,17 @@ def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_pat
         assert len(driver.mirror.log) <= clients.LOG_LINES
         driver.send(Step(1))
         driver.until_state("paused")
+
+
+def test_a_run_is_never_shown_to_have_come_less_far_than_its_measurements():
+    session, recording = Session(Options(), runtime.Log(-1)), example(0, resumable=False)
+    session.begin(recording, source="training", epoch=0)
+    assert session.frame(Pull()).status.epoch == 0
+    recording.append(measurement(recording.config, 30, 8))  # in the middle of a stretch of epochs
+    assert session.frame(Pull()).status.epoch == 30
+    assert session.frame(Pull(run=0, tick=recording.tick)).status.epoch == 30
+    session.update(epoch=37)
+    assert session.frame(Pull(run=0, tick=recording.tick)).status.epoch == 37
 
 
 def test_notices_are_bounded_and_each_is_told_once():
