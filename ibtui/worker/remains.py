@@ -26,19 +26,20 @@ class RemainsSource:
         session.update(message="reading", source="remains")
         self._recording = recording = load(path, history_bytes=session.options.history_mb << 20)
         present, config = self._present(), recording.config
-        session.begin(
-            recording,
-            state="dead",
-            engine=config.engine,
-            device=config.ctx,
-            epoch=remains.epoch,
-            epochs=config.epochs,
-            binning=recording.binning,
-            message="",
-        )
-        session.show(present)
-        if remains.saved:
-            session.held(session.status.run, remains.epoch)
+        with session.standing_still():  # whoever looks sees all of it or nothing
+            session.begin(
+                recording,
+                state="dead",
+                engine=config.engine,
+                device=config.ctx,
+                epoch=remains.epoch,
+                epochs=config.epochs,
+                binning=recording.binning,
+                message="",
+            )
+            session.show(present)
+            if remains.saved:
+                session.held(session.status.run, remains.epoch)
 
     def _present(self) -> Measurement | None:
         """The last weights that are known, where training had come past the last measurement."""
