@@ -181,9 +181,10 @@ class Keeper:
         return storage.save_new(at.recording, folder, stem, rows=at.rows, checkpoint=at.checkpoint)
 
     def _kept(self, at: _Moment, path: Path) -> None:
-        if str(path) not in self._session.status.saved:
-            print(f"saved {path}", flush=True)
+        known = str(path) in self._session.status.saved
         self._session.kept(path, at.run, at.upto)
+        if not known:  # last: whoever reads this line may leave
+            print(f"saved {path}", flush=True)
 
 
 def _job(at: _Moment, write: Callable[[_Moment], None]) -> SaveJob:

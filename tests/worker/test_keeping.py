@@ -135,6 +135,18 @@ def uninterrupted_small(config=SMALL):
     return trainer.recording
 
 
+def test_what_the_log_says_to_be_saved_is_known_to_be(tmp_path, monkeypatch):
+    session, told = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1)), []
+    session.recording = uninterrupted_small()
+    session.update(run=0, epoch=60, state="finished")
+    keeper = Keeper(session, "run-1")
+    session.desk = SlowDesk(Clock(), 0.0)  # type: ignore[assignment]
+    monkeypatch.setattr("builtins.print", lambda text, **_: told.append((text, session.unsaved)))
+    keeper.save(Save())
+    monkeypatch.undo()
+    assert told == [(f"saved {session.status.saved[0]}", False)]
+
+
 # Detached runs.
 
 
