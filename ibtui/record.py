@@ -141,6 +141,8 @@ class _Run:
         choice = choose(config)
         self.trainer = Trainer(config, choice, budget, resumed)
         self.trainer.measure_if_due()
+        if much := self.trainer.recording.forewarning():
+            _say(f"ibtui: {much}", sys.stderr)
 
     def train(self, signals: _Signals) -> None:
         """Train to the end or to a signal, showing progress and saving now and then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,6 +99,10 @@ def column_types(config: RunConfig, inputs: int) -> dict[str, tuple[tuple[int, .
         types[f"weight{layer}"] = (width, fan_in), np.float32
         types[f"bias{layer}"] = (width,), np.float32
     return types
+
+
+MUCH_BYTES = 1 << 30
+"""From here on a run is told what its measurements will take."""
 
 
 @dataclass
@@ -201,6 +206,28 @@ class Recording:
         """The rows whose activations are stored, ascending."""
         with self.lock:
             return sorted(self._activations)
+
+    @property
+    def whole_bytes(self) -> int:
+        """Memory that all of the run's measurements will take in the end, activations apart."""
+        row = sum(c.data.dtype.itemsize * math.prod(c.data.shape[1:]) for c in self._columns.values())
+        return int(row) * self._planned
+
+    @property
+    def _planned(self) -> int:
+        return len(range(0, self.config.epochs, self.config.every)) + 1
+
+    def forewarning(self) -> str:
+        """What is to be said to begin with of a run whose measurements will take much memory.
+
+        The parameters of each are kept, so that any can be looked at and estimated anew.
+        """
+        if self.whole_bytes < MUCH_BYTES:
+            return ""
+        return (
+            f"the {self._planned:,} measurements of this run will take {self.whole_bytes / 1e9:,.1f} GB of "
+            "memory, and on a screen as much again; a larger --every takes less"
+        )
 
     def fill(self, columns: Mapping[str, Array], activations: Mapping[int, Sequence[Array]]) -> None:
         """Take whole columns into an empty recording, with the activations of some of its rows.

@@ -14,6 +14,8 @@ from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
 from ibtui.measuring import Meter, make_dataset, new_recording
 from ibtui.recording import ESTIMATES, GEOMETRY, PER_LAYER, PERFORMANCE, Recording, column_types
+from ibtui.training.engine import Choice
+from ibtui.training.trainer import Trainer
 
 from .fuzz_recordings import dataset, example, measurement
 
@@ -272,3 +274,26 @@ def test_the_stamp_of_a_row_changes_with_the_row():
 
 def test_geometry_and_estimates_are_all_there_is_per_layer():
     assert set(PER_LAYER) == set(ESTIMATES) | set(GEOMETRY)
+
+
+@pytest.mark.parametrize(("epochs", "every"), [(20, 5), (23, 5), (3, 5), (7, 1)])
+def test_what_a_whole_run_takes_is_known_before(epochs, every):
+    config = RunConfig(engine="fused", ctx="cpu", epochs=epochs, every=every, samples=40, layers=(3, 2))
+    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 20)
+    before = trainer.recording.whole_bytes
+    trainer.train(epochs)
+    trainer.measure_if_due()
+    recording = trainer.recording
+    assert before == sum(recording.column(name).nbytes for name in recording.names)
+
+
+def test_a_run_that_takes_much_memory_says_so_to_begin_with():
+    assert new_recording(RunConfig(), make_dataset(RunConfig()), 0).forewarning() == ""
+    wide = RunConfig(layers=(256, 256, 2), epochs=200_000)
+    # float32: 256 times 2, 256 times 256 and 2 times 256 weights, and 514 biases; eight bytes: nine estimates
+    # of each of three layers, five of the performance, the epoch
+    row = 4 * (512 + 65_536 + 512 + 514) + 8 * (27 + 5 + 1)
+    assert new_recording(wide, make_dataset(wide), 0).forewarning() == (
+        f"the 20,001 measurements of this run will take {20_001 * row / 1e9:.1f} GB of memory, and on a "
+        "screen as much again; a larger --every takes less"
+    )

@@ -65,6 +65,8 @@ class TrainingSource:
             epochs=trainer.config.epochs,
             message="",
         )
+        if much := trainer.recording.forewarning():
+            session.note(much, "warning")
         nvml.watch(choice.ctx, lambda text: session.update(gpu=text))
 
     def serve(self) -> bool:

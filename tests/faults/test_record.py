@@ -133,6 +133,12 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
     assert len(began) >= 2 and np.diff(began[:-1]).min(initial=9) >= 0.95
 
 
+def test_a_run_that_will_take_much_memory_says_so_once(monkeypatch, capfd):
+    monkeypatch.setattr("ibtui.recording.MUCH_BYTES", 1)
+    record.record(CONFIG, Session(), str(PATH), force=False, resume=None)
+    assert capfd.readouterr().err.count("this run will take") == 1
+
+
 def test_where_nothing_can_be_written_anywhere_the_old_file_stays(monkeypatch, capfd):
     config = replace(CONFIG, epochs=3000)
     record.record(CONFIG, Session(), str(PATH), force=False, resume=None)

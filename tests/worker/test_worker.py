@@ -113,6 +113,13 @@ def test_a_past_epoch_looks_as_it_did_when_it_was_the_present(tmp_path):
             np.testing.assert_array_equal(points, activations)
 
 
+def test_a_run_that_will_take_much_memory_says_so_once():
+    with Driver.train(replace(LONG, layers=(64, 64, 2), every=1), paused=True) as driver:
+        driver.until_state("paused").pull()
+        assert [n.severity for n in driver.notices] == ["warning"]
+        assert "the 1,000,001 measurements of this run will take" in driver.notices[0].text
+
+
 def test_a_snapshot_reads_back_as_the_run_up_to_then_and_never_overwrites(tmp_path):
     with Driver.train(LONG, paused=True, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("paused")
