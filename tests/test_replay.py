@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,37 +22,73 @@ from tests.ui.test_app import screen_text
 
 CONFIG = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200)
 SESSION = Session(epochs_per_second=0.0, marker="braille")
+Script = Callable[[Pilot[None], IbtuiApp], Awaitable[None]]
 
 
-async def until(pilot: Pilot[None], app: IbtuiApp, wanted: object) -> None:
-    for _ in range(1500):
-        if wanted():  # type: ignore[operator]
-            await pilot.pause(0.2)
-            return
-        await pilot.pause(0.02)
+def panes(text: list[str]) -> list[str]:
+    """The first line says what is going on, which differs; the footer and the log say what can be done."""
+    return [line for line in text[1:-1] if "log" not in line]
+
+
+def arrived(app: IbtuiApp) -> bool:
+    """Whether training is over, and all that was asked for has come."""
+    status, look, recording = app.mirror.status, app.mirror.look, app.mirror.recording
+    if status is None or look is None or recording is None or status.state != "finished":
+        return False
+    row = len(recording) - 1 if app.view.row is None else app.view.row
+    return app.view.binning is None and not status.pending and look.row == row
+
+
+async def settled(pilot: Pilot[None], app: IbtuiApp) -> list[str]:
+    """The panes of a live run once everything has come, and nothing has changed for half a second."""
+    texts: list[list[str]] = []
+    for _ in range(1200):
+        await pilot.pause(0.05)
+        texts = [*texts[-9:], panes(screen_text(app))] if arrived(app) else []
+        if len(texts) == 10 and all(text == texts[0] for text in texts):
+            return texts[0]
     raise AssertionError("\n".join(screen_text(app)))
 
 
-def screens(job: Job, state: str, keys: list[list[str]], size: tuple[int, int]) -> list[list[str]]:
-    """What the screen shows of a job once it is in a state, and after each group of keys."""
+def play(job: Job, size: tuple[int, int], script: Script) -> None:
     client = WorkerClient(job)
     app = IbtuiApp(client, SESSION)
-    shown: list[list[str]] = []
 
-    async def look() -> None:
+    async def run() -> None:
         async with app.run_test(size=size) as pilot:
-            at = {None: lambda: app.mirror.status is not None and app.mirror.status.state == state}
-            await until(pilot, app, at[None])
-            for group in [[], *keys]:
-                await pilot.press(*group)
-                await pilot.pause(0.3)
-                await until(pilot, app, lambda: not app.mirror.status.pending)  # type: ignore[union-attr]
-                shown.append(screen_text(app))
+            await script(pilot, app)
 
-    asyncio.run(look())
+    asyncio.run(run())
     client.close()
     client.wait()
+
+
+def live(job: Job, keys: list[list[str]], size: tuple[int, int]) -> list[list[str]]:
+    """What the panes of a live run show once it is over, and after each group of keys."""
+    shown = []
+
+    async def look(pilot: Pilot[None], app: IbtuiApp) -> None:
+        for group in keys:
+            await pilot.press(*group)
+            shown.append(await settled(pilot, app))
+
+    play(job, size, look)
     return shown
+
+
+def replayed(path: str, keys: list[list[str]], size: tuple[int, int], wanted: list[list[str]]) -> None:
+    """Wait for the panes of a replay to show what is wanted, after each group of keys."""
+
+    async def look(pilot: Pilot[None], app: IbtuiApp) -> None:
+        for group, text in zip(keys, wanted, strict=True):
+            await pilot.press(*group)
+            for _ in range(600):
+                if panes(screen_text(app)) == text:
+                    break
+                await pilot.pause(0.05)
+            assert panes(screen_text(app)) == text, f"after {group}"
+
+    play(new_job(None, SESSION, replay=str(Path(path).resolve())), size, look)
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
@@ -59,31 +96,16 @@ def test_replay_and_live_screens_show_the_same_text(size):
     trainer = Trainer(CONFIG, Choice("fused", "cpu", ""), 1 << 28)
     trainer.train(60)
     storage.save(trainer.recording, "run.npz")
-    keys = [["left"], ["left", "left"], ["home"], ["right"], ["end"], ["b"], ["left_square_bracket"], ["i"]]
-    live = screens(new_job(CONFIG, SESSION), "finished", keys, size)
-    replay = screens(new_job(None, SESSION, replay=str(Path("run.npz").resolve())), "paused", keys, size)
-    for number, (one, other) in enumerate(zip(live, replay, strict=True)):
-        # The first line says what is going on, which differs; the footer and the log say what can be done.
-        panes = [line for line in one[1:-1] if "log" not in line]
-        again = [line for line in other[1:-1] if "log" not in line]
-        assert panes == again, f"after {[[], *keys][number]}"
-    assert live[0] != live[1] != live[3]
+    keys = [[], ["left"], ["left"] * 2, ["home"], ["right"], ["end"], ["b"], ["left_square_bracket"], ["i"]]
+    shown = live(new_job(CONFIG, SESSION), keys, size)
+    assert shown[0] != shown[1] != shown[3]
+    replayed("run.npz", keys, size, shown)
 
 
 def test_rebinned_in_replay_is_what_was_recorded_with_that_binning():
-    trainers = [
-        Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
-        for config in (CONFIG, replace(CONFIG, binning="closed"))
-    ]
-    for trainer, name in zip(trainers, ("notebook.npz", "closed.npz"), strict=True):
-        trainer.train(60)
-        storage.save(trainer.recording, name)
-    assert trainers[0].recording.binning != Binning("closed", 4, 100)
-    jobs = [
-        new_job(None, SESSION, replay=str(Path(name).resolve())) for name in ("notebook.npz", "closed.npz")
-    ]
-    (_, rebinned), (recorded,) = (
-        screens(jobs[0], "paused", [["b"]], (120, 40)),
-        screens(jobs[1], "paused", [], (120, 40)),
-    )
-    assert rebinned[1:-1] == recorded[1:-1]
+    closed = replace(CONFIG, binning="closed")
+    trainer = Trainer(CONFIG, Choice("fused", "cpu", ""), 1 << 28)
+    assert trainer.recording.binning != Binning("closed", 4, 100)
+    trainer.train(60)
+    storage.save(trainer.recording, "notebook.npz")
+    replayed("notebook.npz", [["b"]], (120, 40), live(new_job(closed, SESSION), [[]], (120, 40)))
