@@ -55,7 +55,11 @@ class Terminal:
             return False
         self.raw += piece
         # pyte takes these two private sequences for text.
-        self._stream.feed(re.sub(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p", b"", piece))
+        text = re.sub(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p", b"", piece)
+        try:
+            self._stream.feed(text)
+        except TypeError:  # a sequence that was broken off goes on as another, which terminals put up with
+            self._stream = pyte.ByteStream(self.screen)
         return bool(piece)
 
     @property

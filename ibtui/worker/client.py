@@ -117,6 +117,8 @@ SAVE_S = 60.0
 """How long one may take that has a history to save first."""
 GREETING_S = 5.0
 """How long a worker that listens may take to say so."""
+BROKEN_S = 5.0
+"""A connection that breaks sooner is not made anew once more."""
 
 
 class WorkerClient:
@@ -226,18 +228,36 @@ class WorkerClient:
         try:
             if self._handed is not None:
                 self._hand_over(self._handed)
-            self._connection = connection = self._connect()
-            with connection:
-                while (request := self._requests.get()) is not None:
-                    connection.send(request)
-                    answer = connection.recv()
-                    if isinstance(answer, Frame):
-                        arrived(answer)
+            self._connection, connected = self._connect(), time.monotonic()
+            request = self._requests.get()
+            while request is not None:
+                try:
+                    answer = self._ask(request)
+                except Exception:
+                    if not self.goes_on or self._closing.is_set() or time.monotonic() - connected < BROKEN_S:
+                        raise
+                    # A detached run need not have died with the connection. If it has, this fails at once.
+                    self._connection, connected = greeted(self.name), time.monotonic()
+                    continue
+                if isinstance(answer, Frame):
+                    arrived(answer)
+                request = self._requests.get()
+            self._connection.close()
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
                 self._lost = True
                 why, tail = self._reason(error), runtime.log_tail(self.name)
                 arrived(Lost(why, tail, _files_named(tail) if self._ended_in_order(tail) else None))
+
+    def _ask(self, request: Command | Pull) -> object:
+        """The answer; where none comes the connection is closed."""
+        assert self._connection is not None
+        try:
+            self._connection.send(request)
+            return self._connection.recv()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _hand_over(self, recording: Recording) -> None:
         """Start the worker, once the recording that it is to begin with is written: that takes a while."""
@@ -270,6 +290,8 @@ class WorkerClient:
         """How the worker ended, as far as can be known."""
         if isinstance(error, UsageError):
             return str(error)
+        if self.detached and self._connection is not None and self._answers():
+            return f"the connection breaks again and again; the run goes on: ibtui attach {self.name}"
         if self._process is None:
             return f"the connection to {self.name} has ended" if self._job is None else reason(error)
         try:
@@ -280,6 +302,13 @@ class WorkerClient:
             with contextlib.suppress(ValueError):
                 return f"the worker was killed by {signal.Signals(-status).name}"
         return f"the worker ended with exit status {status}" if status else "the worker was told to end"
+
+    def _answers(self) -> bool:
+        try:
+            greeted(self.name).close()
+        except (OSError, EOFError, UsageError):
+            return False
+        return True
 
 
 def _files_named(log: Iterable[str]) -> tuple[str, ...]:

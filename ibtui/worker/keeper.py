@@ -132,9 +132,7 @@ class Keeper:
             place = self._session.folder if path is None else path
             self._session.settle(asked.ticket, f"not saved: {place}: {reason(error)}")
             return
-        self._kept(at, written)
-        self._session.note(f"saved {written}")
-        self._session.settle(asked.ticket)
+        self._kept(at, written, told=True, ticket=asked.ticket)
 
     def _unasked(self, at: _Moment) -> None:
         """An autosave, or a detached run that is over: told only where that changes something."""
@@ -149,10 +147,8 @@ class Keeper:
                 session.note(text, "error")
             self._failing = True
         else:
-            if self._failing or not self._interval:
-                session.note(f"saved {written}")
+            self._kept(at, written, told=self._failing or not self._interval)
             self._failing = False
-            self._kept(at, written)
         finally:
             self._done_at = self._clock()
             self._cost = self._done_at - began
@@ -180,9 +176,15 @@ class Keeper:
         folder = self._session.folder
         return storage.save_new(at.recording, folder, stem, rows=at.rows, checkpoint=at.checkpoint)
 
-    def _kept(self, at: _Moment, path: Path) -> None:
-        known = str(path) in self._session.status.saved
-        self._session.kept(path, at.run, at.upto)
+    def _kept(self, at: _Moment, path: Path, *, told: bool = False, ticket: int = 0) -> None:
+        """A file has been written: the status knows at once, whoever waits for it, and, if told, the user."""
+        session = self._session
+        with session.standing_still():
+            known = str(path) in session.status.saved
+            session.kept(path, at.run, at.upto)
+            session.settle(ticket)
+            if told:
+                session.note(f"saved {path}")
         if not known:  # last: whoever reads this line may leave
             print(f"saved {path}", flush=True)
 

@@ -141,10 +141,12 @@ def test_what_the_log_says_to_be_saved_is_known_to_be(tmp_path, monkeypatch):
     session.update(run=0, epoch=60, state="finished")
     keeper = Keeper(session, "run-1")
     session.desk = SlowDesk(Clock(), 0.0)  # type: ignore[assignment]
-    monkeypatch.setattr("builtins.print", lambda text, **_: told.append((text, session.unsaved)))
+    monkeypatch.setattr(
+        "builtins.print", lambda text, **_: told.append((text, session.unsaved, session._noted))
+    )
     keeper.save(Save())
     monkeypatch.undo()
-    assert told == [(f"saved {session.status.saved[0]}", False)]
+    assert told == [(f"saved {session.status.saved[0]}", False, 1)]
 
 
 # Detached runs.
@@ -181,6 +183,31 @@ def test_a_detached_run_that_cannot_save_itself_tries_again(tmp_path, monkeypatc
         clock.now += 1
         keeper.tick()
     assert len(list((tmp_path / "gone").glob("*.npz"))) == 1 and not session.unsaved
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monkeypatch, attached):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+    epoch = driver.until(lambda d: d.status.epoch > 3).status.epoch
+    screen = Driver(WorkerClient(name=driver.client.name)) if attached else driver
+    screen.until(lambda d: d.status is not None and d.status.epoch > epoch)
+    rows = len(screen.recording)
+    monkeypatch.setattr(clients, "BROKEN_S", 0.0)
+    runtime.hang_up(screen.client._connection)
+    screen.until(lambda d: len(d.recording) > rows)
+    assert screen.lost is None and screen.client.goes_on
+    monkeypatch.setattr(clients, "BROKEN_S", 60.0)
+    runtime.hang_up(screen.client._connection)
+    assert screen.pull() is None
+    assert screen.lost.reason.endswith(f"the run goes on: ibtui attach {driver.client.name}")
+    assert driver.client._process.poll() is None
+    driver.client._process.kill()
+    driver.client._process.wait()
+    if attached:  # the other screen, which has not asked since
+        assert driver.pull() is None
+        assert "SIGKILL" in driver.lost.reason
+    driver.client.close()
+    driver.client.wait()
 
 
 def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
