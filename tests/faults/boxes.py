@@ -39,6 +39,8 @@ class Lost:
     lost: str
     holds: bool
     """Whether that is no more than was promised."""
+    prompt: bool = True
+    """Whether it was as fast as was promised: of this machine, at this moment, so no test asks for it."""
 
 
 def ibtui(*arguments: str, **options) -> subprocess.Popen[str]:

@@ -71,9 +71,8 @@ def line_drops(tries: int) -> list[Lost]:
             f"{found.missing} snapshots, there and whole after {worst(found.saved_s):.2f} s at most; "
             f"{found.remained} processes or sockets left after {worst(found.ended_s):.2f} s; "
             f"{found.unrestored} terminals not restored; {found.statuses} wrong exit statuses",
-            not (found.missing or found.remained or found.unrestored or found.statuses)
-            and worst(found.saved_s) < SOON_S
-            and worst(found.ended_s) < SOON_S,
+            not (found.missing or found.remained or found.unrestored or found.statuses),
+            prompt=worst(found.saved_s) < SOON_S and worst(found.ended_s) < SOON_S,
         )
     ]
 

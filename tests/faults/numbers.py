@@ -134,7 +134,7 @@ def _shown(recording: Recording, at: Path) -> list[str]:
             if not np.isfinite(recording.column("train_loss")).all():
                 terminal.until("not finite from|diverged at")
             terminal.type("w")
-            terminal.until("saved")
+            terminal.until("saved /")  # the help says "saved", too, and may still be there
             assert "cannot be drawn" not in terminal.text, "a pane cannot be drawn"
             terminal.type("q")
             assert terminal.wait() == 0

@@ -63,7 +63,8 @@ def slow_line(seconds: int) -> list[Lost]:
             f"{100 * share:.0f}% of the speed; screen {grown[0]:+.1f} MB, worker {grown[1]:+.1f} MB "
             f"at most; a key has its effect after {1000 * keys:.0f} ms at most; SIGTERM: all has ended "
             f"after {ended:.2f} s at most, {unsaved} snapshots missing",
-            share > 0.8 and max(grown) < 10 and keys < 0.5 and ended < SOON_S and not unsaved,
+            max(grown) < 10 and not unsaved,
+            prompt=share > 0.8 and keys < 0.5 and ended < SOON_S,
         )
     ]
 
