@@ -25,6 +25,8 @@ _SHARE_FOR_SAVING = 1 / 20
 _IMPATIENCE_S = 0.5
 """A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
 DEFAULT_AUTOSAVE_MIN = 1.0
+_BESIDE_NUMBERS = 26
+"""What the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
 
 
 class Interrupted(BaseException):
@@ -211,7 +213,7 @@ class _Run:
         word = "interrupted; saved" if interrupted else "saved" if trouble else "recorded"
         assert recording.checkpoint is not None
         text = f"{word} {len(recording)} measurements of {recording.checkpoint.epoch:,} epochs in {where}" + (
-            f", accuracy {accuracy[-1]:.3f}" if len(accuracy) else ""
+            f", train accuracy {accuracy[-1]:.3f}" if len(accuracy) else ""
         )
         if trouble:
             raise IbtuiError(f"{trouble}; {text}") from failure
@@ -262,17 +264,23 @@ def _plain(config: RunConfig, start: int) -> Show:
         if (tenth := 10 * epoch // config.epochs) > last:
             last = tenth
             speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(recording, speed)}")
+            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, speed)[0]}")
 
     return show
 
 
-def _numbers(recording: Recording, speed: float) -> str:
-    accuracy, loss = recording.column("train_accuracy"), recording.column("train_loss")
-    if not len(loss):
-        return f"{speed:,.0f} epochs/s"
-    i_ty = recording.column("i_ty")[-1, -1]
-    return f"{speed:,.0f} epochs/s  accuracy {accuracy[-1]:.3f}  loss {loss[-1]:.4f}  I(T;Y) {i_ty:.3f} nats"
+def _numbers(epoch: int, recording: Recording, speed: float) -> list[str]:
+    """The speed, and what was measured last, in fewer and fewer words; at which epoch, if not at this one."""
+    numbers = f"{speed:,.0f} epochs/s"
+    if not len(recording):
+        return [numbers]
+    measured = int(recording.column("epoch")[-1])
+    at = "" if measured == epoch else f"at {measured:,}: "
+    accuracy = f"train accuracy {recording.column('train_accuracy')[-1]:.3f}"
+    loss = f"loss {recording.column('train_loss')[-1]:.4f}"
+    i_ty = f"I(T;Y) {recording.column('i_ty')[-1, -1]:.3f} nats"
+    shorter = [(accuracy, loss, i_ty), (accuracy, i_ty), (i_ty,)]
+    return [*(f"{numbers}  {at}{'  '.join(words)}" for words in shorter), numbers]
 
 
 @contextmanager
@@ -294,6 +302,9 @@ def _bar(config: RunConfig, start: int) -> Iterator[Show]:
 
         def show(epoch: int, recording: Recording) -> None:
             speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            progress.update(task, completed=epoch, numbers=_numbers(recording, speed))
+            said = _numbers(epoch, recording, speed)
+            room = progress.console.width - 2 * len(str(config.epochs)) - _BESIDE_NUMBERS
+            numbers = next((text for text in said if len(text) <= room), "")
+            progress.update(task, completed=epoch, numbers=numbers)
 
         yield show

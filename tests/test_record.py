@@ -43,10 +43,21 @@ def test_a_recording_without_terminal_or_stdin_prints_a_line_per_tenth():
     done = ibtui(*SMALL, "--record", "run.npz", env=environment, stdin=None, close_fds=True)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert re.fullmatch(r"recorded 13 measurements of 60 epochs in run.npz, accuracy 0\.\d+", lines[-1])
+    assert re.fullmatch(r"recorded 13 measurements of 60 epochs in run.npz, train accuracy 0\.\d+", lines[-1])
     assert 1 <= len(lines) - 1 <= 10
     assert "epochs/s" in lines[0] and "I(T;Y)" in lines[0]
-    assert arrays("run.npz")["epoch"].tolist() == list(range(0, 61, 5))
+    run = arrays("run.npz")
+    assert run["epoch"].tolist() == list(range(0, 61, 5))
+    for line in lines[:-1]:  # the figures are those of the epoch that is named
+        shown = re.fullmatch(
+            r"epoch (\d+) of 60  [\d,]+ epochs/s  (?:at (\d+): )?"
+            r"train accuracy (\S+)  loss (\S+)  I\(T;Y\) (\S+) nats",
+            line,
+        )
+        assert shown, line
+        row = run["epoch"].tolist().index(int(shown[2] or shown[1]))
+        assert shown[3] == f"{run['train_accuracy'][row]:.3f}" and shown[4] == f"{run['train_loss'][row]:.4f}"
+        assert shown[5] == f"{run['i_ty'][row, -1]:.3f}"
 
 
 def test_the_same_configuration_twice_gives_the_same_bytes():
@@ -126,11 +137,12 @@ def test_a_setting_that_contradicts_the_recording_is_refused_by_name():
     assert not Path("more.npz").exists()
 
 
-def test_on_a_terminal_there_is_a_progress_bar():
+@pytest.mark.parametrize(("columns", "said"), [(60, "epochs/s"), (80, "I(T;Y)"), (120, "train accuracy")])
+def test_on_a_terminal_there_is_a_progress_bar(columns, said):
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "ibtui", *SMALL, "--record", "run.npz"],
-        stdin=child, stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+        stdin=child, stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": str(columns)},
     )  # fmt: skip
     os.close(child)
     seen = b""
@@ -143,5 +155,5 @@ def test_on_a_terminal_there_is_a_progress_bar():
         os.close(parent)
     assert process.wait(30) == 0
     text = seen.decode()
-    assert "60/60" in text and "epochs/s" in text and "I(T;Y)" in text and "accuracy" in text
+    assert "60/60" in text and said in text and "…" not in text
     assert "recorded 13 measurements" in text
