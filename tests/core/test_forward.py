@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -78,12 +79,39 @@ def test_diverged_weights_neither_raise_nor_warn(activation: str, bad: float) ->
         assert not np.isnan(layers[0][:, 1]).any()
 
 
-def test_sigmoid_is_accurate_at_both_ends() -> None:
+def rounded(activation: str, z: float) -> np.float32:
+    """The float32 nearest to the function's value, from its definition in forty digits."""
+    with localcontext() as context:
+        context.prec = 40
+        e = Decimal(z).exp()
+        value = (e - 1 / e) / (e + 1 / e) if activation == "tanh" else 1 / (1 + 1 / e)
+        below = np.float32(float(value))
+        near = [np.nextafter(below, np.float32(-2)), below, np.nextafter(below, np.float32(2))]
+        return min(near, key=lambda t: abs(Decimal(float(t)) - value))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_activations_are_the_nearest_numbers(activation: str) -> None:
     one = [(np.eye(1, dtype=np.float32), np.zeros(1, np.float32))]
-    z = np.array([-1000, -80, -20, 0, 20, 80, 1000], np.float32)
-    (t,) = forward(z, one, "sigmoid")
-    expected = [0.0, math.exp(-80), 1 / (1 + math.exp(20)), 0.5, 1.0, 1.0, 1.0]
-    np.testing.assert_allclose(t[:, 0], expected, rtol=1e-6)
+    random = np.random.RandomState(3)
+    z = np.concatenate(
+        [
+            random.uniform(-12, 12, 2000),
+            random.uniform(9, 10.1, 500),  # where tanh becomes 1
+            random.uniform(16.5, 17.5, 500),  # where the sigmoid does
+            10.0 ** random.uniform(-30, 1.9, 500) * random.choice([-1, 1], 500),
+            [0.0, -80.0, 80.0, 9.0109, 9.01092, 17.3286, 17.3288],
+        ]
+    ).astype(np.float32)
+    (t,) = forward(z, one, activation)
+    assert t[:, 0].tolist() == [rounded(activation, float(value)) for value in z]
+
+
+def test_activations_reach_their_ends() -> None:
+    one = [(np.eye(1, dtype=np.float32), np.zeros(1, np.float32))]
+    z = np.array([-np.inf, -3e38, 3e38, np.inf], np.float32)
+    assert forward(z, one, "tanh")[0][:, 0].tolist() == [-1, -1, 1, 1]
+    assert forward(z, one, "sigmoid")[0][:, 0].tolist() == [0, 0, 1, 1]
 
 
 def test_forward_refuses_what_does_not_fit() -> None:
