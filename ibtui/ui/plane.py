@@ -28,12 +28,15 @@ class Sketch:
         self._across = self._up = (0.0, 0.0)
         self._trails: dict[str, tuple[Hashable, Trails]] = {}
 
-    def box(self, across: Floats, up: Floats, h_x: float, h_y: float) -> Box:
-        """What the picture spans: all values, 0 and the bounds."""
+    def box(
+        self, across: Floats, up: Floats, h_x: float, h_y: float, at: tuple[Floats, Floats] | None
+    ) -> Box:
+        """What the picture spans: all values, also those `at` which something stands, 0 and the bounds."""
         self._across = _reaching(self._across, across[self.rows :])
         self._up = _reaching(self._up, up[self.rows :])
         self.rows = len(across)
-        return (*_plane_range(self._across, h_x), *_plane_range(self._up, h_y))
+        x, y = (self._across, self._up) if at is None else map(_reaching, (self._across, self._up), at)
+        return (*_plane_range(x, h_x), *_plane_range(y, h_y))
 
     def trails(self, name: str, dots: Dots, box: Box, across: Floats, up: Floats, stride: int = 1) -> Trails:
         """Those of this name, as far as they are known by now."""
@@ -63,7 +66,7 @@ def plane_plot(
     h_y: float,
     chance: tuple[ArrayLike, ArrayLike] | None = None,
     colour_by: Literal["layer", "epoch"] = "layer",
-    cursor_row: int | None = None,
+    at: tuple[ArrayLike, ArrayLike] | None = None,
     unit: str = "nats",
     sketch: Sketch | None = None,
 ) -> Cells:
@@ -82,8 +85,9 @@ def plane_plot(
         The chance level's trajectories: of I(X;T), of I(T;Y).
     colour_by : {"layer", "epoch"}
         What a trajectory's ink tells. The numbers at the ends are the layers' in both.
-    cursor_row : int, optional
-        The measurement that is looked at: the layers' numbers stand there, and circles at the newest points.
+    at : (array-like of shape (L,), array-like of shape (L,)), optional
+        I(X;T) and I(T;Y) of what is looked at, where that is not the newest measurement: the layers' numbers
+        stand there, and circles at the newest points.
     unit : str
     sketch : Sketch, optional
         Of the same history when it was shorter, or new; the same picture, at the cost of what has been added.
@@ -95,7 +99,8 @@ def plane_plot(
     across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
     sketch = sketch or Sketch()
     canvas = Canvas(width, height)
-    box = sketch.box(across, up, h_x, h_y)
+    looked_at = None if at is None else (np.asarray(at[0], np.float64), np.asarray(at[1], np.float64))
+    box = sketch.box(across, up, h_x, h_y, looked_at)
     large = width >= 50 and height >= 16
     labelled = width >= 20 and height >= 6
     area = draw_axes(
@@ -119,14 +124,12 @@ def plane_plot(
     ends = trails.ends
     canvas.paste(dots.cells(), area.top, area.left)
     draw_rules(canvas, area, marker, h_x, h_y)
-    if cursor_row is not None:
+    if looked_at is not None:
         for layer, end in enumerate(ends):
             if end is not None:
                 circle = "@" if marker == "ascii" else "○"
                 canvas.put(circle, area.top + end[0], area.left + end[1], palette.of_layer(layer))
-        ends = [
-            _cell(dots, across[cursor_row, layer], up[cursor_row, layer], area) for layer in range(layers)
-        ]
+        ends = [_cell(dots, x, y, area) for x, y in zip(*looked_at, strict=True)]
     _number_layers(canvas, area, ends)
     if large:
         _plane_titles(canvas, area, h_x, h_y, unit)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..core.information import Binning
+from ..recording import Recording
 from ..worker.protocol import Status
 from .dots import Marker
 
 if TYPE_CHECKING:
     from ..worker.client import Mirror
+    from ..worker.protocol import Look
 
 Array = np.ndarray[Any, Any]
 Layout = Literal["full", "compact", "small"]
@@ -158,6 +160,33 @@ def cursor_row(view: View, mirror: Mirror) -> int | None:
     return None
 
 
+def moment(view: View, mirror: Mirror) -> Literal["then", "newest", "now"]:
+    """What is looked at: a past measurement, the last one of a run that has gone on, the run as it stands."""
+    if cursor_row(view, mirror) is not None:
+        return "then"
+    status, look = mirror.status, mirror.look
+    stands = status is None or status.state not in ("running", "pausing")
+    return "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
+
+
+def between(view: View, mirror: Mirror) -> Look | None:
+    """What is looked at where it is no measurement: the weights of a run that stands between two."""
+    look, recording = mirror.look, mirror.recording
+    if view.row is not None or look is None or look.row is not None or recording is None:
+        return None
+    measured = recording.column("epoch")
+    return look if len(measured) and look.epoch > measured[-1] else None
+
+
+def with_present(recording: Recording, name: str, present: Look | None) -> Array:
+    """A column of a recording, and what is looked at `between` its last measurement and the next."""
+    column = recording.column(name)
+    if present is None:
+        return column
+    value = present.epoch if name == "epoch" else present.values[name]
+    return np.concatenate([column, np.asarray(value, column.dtype)[np.newaxis]])
+
+
 def horizon(mirror: Mirror) -> float:
     """Up to which epoch curves have room: a little further than the run is, so that they fill the pane.
 
@@ -168,6 +197,7 @@ def horizon(mirror: Mirror) -> float:
         return 1.0
     runs = [run for run in (recording, mirror.before) if run is not None and len(run)]
     newest = max(int(run.column("epoch")[-1]) for run in runs)
+    newest = max(newest, mirror.status.epoch if mirror.status is not None else 0)
     least = max(newest, 10 * recording.config.every)
     power = 10 ** (len(str(least)) - 1)
     step = next(step for step in (1, 2, 5, 10) if step * power >= least)

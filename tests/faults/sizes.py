@@ -60,7 +60,7 @@ def _resized(tries: int) -> Lost:
                         outside += _leaves(terminal.raw[mark:], columns, rows)
                         behind += asked(line).epoch <= before
             terminal.resize(120, 40)
-            terminal.until(r"running +epoch [1-9][\d,]* of [^\n]*view: now")
+            terminal.until(r"running +epoch [1-9][\d,]* of [^\n]*newest")
             terminal.type("q")
             terminal.until("without saving")
             terminal.type("q")

@@ -109,6 +109,8 @@ class StandIn:
         self.notices: list[Notice] = []
         self.saving_works = True
         self.values: dict[str, Any] = {}
+        self.between: int | None = None
+        """The epoch at which it stands, where that is no measurement's: `values` are then of that epoch."""
         """What looks say instead of what was measured."""
         self.unready: dict[str, Any] = {}
         """What its status is while it has no recording yet; empty: it has one."""
@@ -227,11 +229,16 @@ class StandIn:
         activations = forward(self.dataset.x, self.recording.parameters(at), self.config.activation)
         values = {name: self.recording.column(name)[at] for name in (*PER_LAYER, *PERFORMANCE)}
         i_ty = values["i_ty"]
+        epoch, key = int(self.recording.column("epoch")[at]), (self.status.run, at, self.recording.tick)
+        present = row is None and self.between is not None
+        if present:
+            epoch, key = self.between or 0, (self.status.run, -1, self.between or 0)
         return Look(
-            key=(self.status.run, at, self.recording.tick), row=at,
-            epoch=int(self.recording.column("epoch")[at]),
+            key=key, row=None if present else at, epoch=epoch,
             points=tuple(project(t) for t in activations), labels=self.dataset.y, samples=len(self.dataset.y),
-            ranges=((-1.0, 1.0, -1.0, 1.0),) * len(activations), values=values | self.values,
+            ranges=((-1.0, 1.0, -1.0, 1.0),) * len(activations),
+            values=values | (self.values if present or self.between is None else {}),
+
             sensitivity=np.stack([0.5 * i_ty, 0.8 * i_ty, i_ty], axis=1),
         )  # fmt: skip
 

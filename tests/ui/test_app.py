@@ -132,7 +132,7 @@ def test_the_full_screen_has_all_panes() -> None:
             app, pilot, "layer 0  dim 1.18", "layer 3  dim 1.06", "I(X;T)  nats", "I(T;Y)  nats",
             "information plane", "dimension ", "accuracy  train 0.80", "loss", "log", "engine: gluon on cpu",
             "H(X)", "chance 1.42", "ibtui  ● running  epoch 500 of 2,000  212 epochs/s", "cpu · gluon",
-            "T 100 · X 4 bins · notebook", "view: now", "space pause  s step  [ ] T bins",
+            "T 100 · X 4 bins · notebook", "newest 500", "space pause  s step  [ ] T bins",
         )  # fmt: skip
 
     play(script)
@@ -370,6 +370,32 @@ def test_pausing_is_said_until_the_worker_stands() -> None:
     play(script)
 
 
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_between_two_measurements_all_panes_show_the_run_as_it_stands(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "newest 500" if size == FULL else "newest")
+        client.between = 507
+        client.values = {
+            name: np.full(4, value)
+            for name, value in (("i_xt", 2.11), ("i_ty", 0.32), ("dimension", 1.77), ("chance_i_xt", 1.23))
+        } | {"train_accuracy": 0.63, "test_accuracy": 0.61, "train_loss": 0.55, "test_loss": 0.57}
+        client.status = replace(client.status, epoch=507, state="paused")
+        await shows(app, pilot, "paused", "507", "now", "2.11")
+        if size == FULL:
+            await shows(
+                app, pilot, "0 2.11", "3 2.11", "layer 0  2.11  chance 1.23", "I(X;T) 2.11  I(T;Y) 0.32",
+                "0 1.77", "layer 0  dim 1.77", "t 0.63", "h 0.61", "accuracy  train 0.63  held out 0.61",
+                "t 0.55", "h 0.57",
+            )  # fmt: skip
+        await pilot.press("left")
+        await shows(app, pilot, "view: epoch 500 of 507", "then" if size == COMPACT else "")
+        assert "2.11" not in text_of(app)
+        await pilot.press("right")
+        await shows(app, pilot, "2.11")
+
+    play(script, size)
+
+
 def test_walking_through_the_past_while_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press("left")  # the present is the measurement of epoch 500 itself
@@ -385,7 +411,7 @@ def test_walking_through_the_past_while_training_goes_on() -> None:
         await pilot.press("left")
         assert app.view.row == 0
         await pilot.press("end")
-        await shows(app, pilot, "view: now")
+        await shows(app, pilot, "newest 600")
         await until(pilot, lambda: client.pulls[-1][1] is None)
         await pilot.press("left", "right", "right")
         assert app.view.row is None
@@ -1064,7 +1090,7 @@ def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
         await until(pilot, lambda: third.waiting is not None)
         third.unready, third.answering = {}, True
         third.answer()
-        await shows(app, pilot, "● running", "epoch 300 of 2,000", "view: now")
+        await shows(app, pilot, "● running", "epoch 300 of 2,000", "newest 300")
         await until(pilot, lambda: second.closed)
         assert second.commands == [Stop(save=False)]
         assert app.mirror.before is before

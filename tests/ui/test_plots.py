@@ -268,7 +268,7 @@ def test_epochs_may_colour_the_trajectories() -> None:
 
 def test_at_the_cursor_stand_the_numbers_and_circles_at_the_ends() -> None:
     now = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6)
-    past = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6, cursor_row=10)
+    past = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6, at=(PATH_X[10], PATH_Y[10]))
     assert sorted(where(past, "○")) == sorted(where(now, "0") + where(now, "1"))
     assert where(past, "0")[0][0] > where(now, "0")[0][0]
 
@@ -297,7 +297,7 @@ def everything(width: int, height: int, marker: Marker, values: Any) -> list[Cel
     finite = np.nan_to_num(values, posinf=1e308, neginf=-1e308)
     box = scatter_box(float(min(finite, default=0)), float(max(finite, default=0)))
     h = float(values[-1]) if len(values) else NAN
-    row = len(values) - 1 if len(values) else None
+    at = (points[-1], points[-1]) if len(values) else None
     return [
         scatter_plot(points, np.arange(len(values)), box, width, height, marker),
         scatter_plot(points, np.arange(len(values)), box, width, height, marker, density=True),
@@ -305,9 +305,7 @@ def everything(width: int, height: int, marker: Marker, values: Any) -> list[Cel
         curve_plot(epochs, series, width, height, marker, y_low=0),
         curve_plot(epochs, [], width, height, marker, y_low=1, y_high=1),
         performance_plot(epochs, values, values, values, values, width, height, marker),
-        plane_plot(
-            points, points, width, height, marker, h_x=h, h_y=h, chance=(points, points), cursor_row=row
-        ),
+        plane_plot(points, points, width, height, marker, h_x=h, h_y=h, chance=(points, points), at=at),
         plane_plot(points, points[::-1], width, height, marker, h_x=1, h_y=1, colour_by="epoch"),
     ]
 

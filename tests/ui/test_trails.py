@@ -47,6 +47,8 @@ def test_a_plane_that_grows(marker: Marker, colour_by: Any) -> None:
         rows = min(len(x), rows + int(rng.choice([1, 1, 2, 30])))
         now: dict[str, Any] = {"h_x": 2.0, "h_y": 2.0, "colour_by": colour_by}
         now["chance"] = x[:rows] / 2, y[:rows] / 2
+        if rows % 3 == 0:  # what is looked at may stand outside of everything that was measured
+            now["at"] = 1.5 * x[rows - 1], 0.5 - y[rows - 1]
         size = (57, 17) if rows % 50 else (30, 9)
         grown = plane_plot(x[:rows], y[:rows], *size, marker, sketch=sketch, **now)
         assert same(grown, plane_plot(x[:rows], y[:rows], *size, marker, **now)), rows

@@ -13,12 +13,13 @@ from ...recording import Recording
 from .. import palette
 from ..plots import Series, curve_plot
 from ..ticks import number
-from ..view import NATS_PER_BIT, Array, View, cursor_row, excess, horizon
+from ..view import NATS_PER_BIT, Array, View, between, cursor_row, excess, horizon, with_present
 from .line import Piece, piece
 from .pane import Drawing, Pane, message
 
 if TYPE_CHECKING:
     from ...worker.client import Mirror
+    from ...worker.protocol import Look
 
 SENSITIVITY_BINS = (10, 30, 100)
 """The bins of `Look.sensitivity`."""
@@ -42,12 +43,12 @@ class Quantity:
         """The name of its column in a recording."""
         return self.name if self.is_information else view.size
 
-    def values(self, recording: Recording, view: View) -> Array:
-        """As the view has it, shape (measurements, layers)."""
+    def values(self, recording: Recording, view: View, present: Look | None = None) -> Array:
+        """As the view has it, shape (measurements, layers); see `with_present`."""
         if not self.is_information:
-            return recording.column(self.column(view))
+            return with_present(recording, self.column(view), present)
         names = (self.name, f"chance_{self.name}")
-        return excess({name: recording.column(name) for name in names}, self.name, view)
+        return excess({name: with_present(recording, name, present) for name in names}, self.name, view)
 
     def ceiling(self, recording: Recording, view: View) -> float:
         """What its value cannot pass, as the view has it; NaN where there is nothing of the kind."""
@@ -88,9 +89,10 @@ class Curves(Pane):
         title = [*_title(quantity, view), *_sensitivity(quantity, mirror, view)]
         if recording is None or not len(recording):
             return Drawing(title, message(["no measurement yet"], view, width, height, styles))
-        series = _series(quantity, recording, mirror.before, view)
+        present = between(view, mirror)
+        series = _series(quantity, recording, mirror.before, view, present)
         row = cursor_row(view, mirror)
-        epochs = recording.column("epoch")
+        epochs = with_present(recording, "epoch", present)
         cells = curve_plot(
             epochs,
             series,
@@ -142,7 +144,9 @@ def _values(one: Series) -> Array:
     return np.asarray(one.values, np.float64)
 
 
-def _series(quantity: Quantity, recording: Recording, before: Recording | None, view: View) -> list[Series]:
+def _series(
+    quantity: Quantity, recording: Recording, before: Recording | None, view: View, present: Look | None
+) -> list[Series]:
     """The last run's curves, the ceiling, chance levels, estimates; of the layers the chosen one in front."""
     series: list[Series] = []
     if before is not None and len(before) and before.config.layers == recording.config.layers:
@@ -151,14 +155,14 @@ def _series(quantity: Quantity, recording: Recording, before: Recording | None, 
         series += [Series(values, palette.PAST, "", "background", past) for values in lines]
     ceiling = quantity.ceiling(recording, view)
     if np.isfinite(ceiling):
-        level = np.full(len(recording), ceiling)
+        level = np.full(len(recording) + (present is not None), ceiling)
         series.append(Series(level, palette.CEILING, quantity.ceiling_name, "ceiling"))
     layers = range(len(recording.config.layers))
     if quantity.is_information and view.level == "estimate":
         scale = NATS_PER_BIT if view.unit == "bits" else 1.0
-        chances = recording.column(f"chance_{quantity.name}") / scale
+        chances = with_present(recording, f"chance_{quantity.name}", present) / scale
         series += [Series(chances[:, i], palette.of_chance(i), "", "chance") for i in layers]
-    values = quantity.values(recording, view)
+    values = quantity.values(recording, view, present)
     front = sorted(layers, key=lambda layer: layer == view.layer)
     return series + [Series(values[:, i], palette.of_layer(i), str(i), "estimate") for i in front]
 

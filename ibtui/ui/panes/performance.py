@@ -12,7 +12,7 @@ from ...recording import Recording
 from .. import palette
 from ..plots import performance_plot
 from ..ticks import number
-from ..view import View, cursor_row, horizon
+from ..view import View, between, cursor_row, horizon, with_present
 from .line import Piece, piece
 from .pane import Drawing, Pane, message
 
@@ -40,13 +40,19 @@ class Performance(Pane):
         if recording is None or not len(recording):
             waiting = message(["no measurement yet"], view, width, height, styles)
             return Drawing([piece("accuracy · loss")], waiting)
-        row, epochs = cursor_row(view, mirror), recording.column("epoch")
+        row, present = cursor_row(view, mirror), between(view, mirror)
+        epochs = with_present(recording, "epoch", present)
+        train_accuracy, test_accuracy, train_loss, test_loss = (
+            with_present(recording, f"{half}_{name}", present)
+            for name in ("accuracy", "loss")
+            for half in ("train", "test")
+        )
         cells = performance_plot(
             epochs,
-            recording.column("train_accuracy"),
-            recording.column("test_accuracy"),
-            recording.column("train_loss"),
-            recording.column("test_loss"),
+            train_accuracy,
+            test_accuracy,
+            train_loss,
+            test_loss,
             width,
             height,
             view.marker,
@@ -69,7 +75,8 @@ def _title(mirror: Mirror) -> list[Piece]:
 def _note(mirror: Mirror, recording: Recording) -> list[Piece]:
     values = mirror.look.values if mirror.look is not None else {}
     train, test = (loss(values.get(f"{half}_loss", float("nan"))) for half in ("train", "test"))
-    moving = loss(values.get("moving_loss", float("nan")))
+    trained = mirror.look is not None and mirror.look.epoch > 0  # before the first batch there is none
+    moving = loss(values.get("moving_loss", float("nan"))) if trained else "n/a"
     return [
         piece("loss"),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),

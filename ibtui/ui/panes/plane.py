@@ -10,7 +10,7 @@ from rich.style import Style
 from .. import palette
 from ..plane import Sketch, plane_plot
 from ..ticks import number
-from ..view import NATS_PER_BIT, Array, View, cursor_row
+from ..view import NATS_PER_BIT, Array, View, between, cursor_row, excess
 from .curves import I_TY, I_XT
 from .line import piece
 from .pane import Drawing, Pane, message
@@ -31,10 +31,11 @@ class Plane(Pane):
         self._sketch = Sketch()
 
     def content_key(self, view: View, mirror: Mirror) -> Hashable:
-        """Trajectories change with the history."""
-        recording = mirror.recording
+        """Trajectories change with the history, numbers with a look between two measurements."""
+        recording, present = mirror.recording, between(view, mirror)
         history = (recording.tick, id(recording)) if recording is not None else None
-        return history, cursor_row(view, mirror), view.layer, view.unit, view.level, view.plane_colour
+        where = cursor_row(view, mirror), present and present.key
+        return history, where, view.layer, view.unit, view.level, view.plane_colour
 
     def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
         """See `Pane.draw`."""
@@ -48,7 +49,10 @@ class Plane(Pane):
         if recording is None or not len(recording):
             return Drawing(title, message(["no measurement yet"], view, width, height, styles))
         i_xt, i_ty = I_XT.values(recording, view), I_TY.values(recording, view)
-        row = cursor_row(view, mirror)
+        row, present = cursor_row(view, mirror), between(view, mirror)
+        at = i_xt[-1 if row is None else row], i_ty[-1 if row is None else row]
+        if present is not None:
+            at = excess(present.values, "i_xt", view), excess(present.values, "i_ty", view)
         cells = plane_plot(
             i_xt,
             i_ty,
@@ -59,12 +63,11 @@ class Plane(Pane):
             h_y=I_TY.ceiling(recording, view),
             chance=_chance(recording.column("chance_i_xt"), recording.column("chance_i_ty"), view),
             colour_by=view.plane_colour,
-            cursor_row=row,
+            at=None if row is None and present is None else at,
             unit=view.unit,
             sketch=self._sketch_of(recording, view),
         )
-        at = -1 if row is None else row
-        x, y = number(float(i_xt[at, view.layer])), number(float(i_ty[at, view.layer]))
+        x, y = (number(float(values[view.layer])) for values in at)
         note = [
             piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
             piece(f"I(X;T) {x}", x),

@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from ...errors import printable
 from .. import palette
-from ..view import View, binning_of, pace_of, replaying, state_of
+from ..view import View, binning_of, moment, pace_of, replaying, state_of
 from .glyphs import STATES
 from .line import Piece, fit, piece, spaced, strip
 from .pane import Drawn
@@ -107,7 +107,10 @@ def _looking(view: View, mirror: Mirror) -> list[Piece]:
         long = f"view: epoch {epoch} of {status.epoch:,}"
         pieces.append(piece(long, f"view: epoch {epoch}", f"view {epoch}", ink=palette.CURSOR, rank=1))
     elif not replaying(mirror):
-        pieces.append(piece("view: now", rank=8))
+        newest = f"{mirror.look.epoch:,}" if mirror.look is not None else "n/a"
+        now = moment(view, mirror) == "now"
+        said = ["view: now"] if now else [f"view: newest, epoch {newest}", f"newest {newest}"]
+        pieces.append(piece(*said, rank=8))
     if status.skipped:
         pieces.append(piece(f"skipped {status.skipped:,}", ink=palette.DIM, rank=6))
     if status.detached:

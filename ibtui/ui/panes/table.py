@@ -16,7 +16,7 @@ from .. import palette
 from ..raster import sparkline
 from ..strips import strips
 from ..ticks import number
-from ..view import Array, View, cursor_row, excess, page
+from ..view import Array, View, cursor_row, excess, moment, page
 from .curves import DIMENSION, I_TY, I_XT, Quantity
 from .line import Piece, Run, fit, piece, spaced, strip
 from .log import newest
@@ -40,7 +40,7 @@ class Table(Drawn):
         """Everything but the scatters."""
         recording, look = mirror.recording, mirror.look
         history = (recording.tick, id(recording)) if recording is not None else None
-        shown = (view.layer, view.pane, view.size, view.unit, view.level, mirror.died)
+        shown = (view.layer, view.pane, view.size, view.unit, view.level, mirror.died, moment(view, mirror))
         return history, look and look.key, cursor_row(view, mirror), shown, mirror.log_end, len(mirror.log)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -92,7 +92,7 @@ def _headings(
         unit = [piece(view.unit, ink=palette.DIM)] if quantity.is_information else []
         names += _cell([piece(title), *unit, *bound], room, view)
         if not quantity.is_information:
-            said = [piece("now" if cursor_row(view, mirror) is None else "then")]
+            said = [piece(moment(view, mirror))]
         elif view.level == "excess":
             said = [piece("over chance")]
         else:
