@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.cells import cell_len
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -732,6 +733,60 @@ def test_a_history_that_none_could_go_on_with_is_held_after_all(failing: str) ->
         await shows(app, pilot, "view: epoch 490 of 500")
 
     play(script, remain=lambda *_: held.pop(0), revive=reviving(third, failing))
+
+
+async def in_one_piece(app: IbtuiApp, pilot: Pilot[None], *keys: str) -> None:
+    """Keys as a slow line brings them: before any of them has had its effect."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+    await pilot.pause(0.1)
+
+
+@pytest.mark.parametrize(
+    ("asks", "burst", "left"),
+    [
+        ("q", ["escape"] * 3, False),
+        ("q", ["escape", "q", "q"], False),
+        ("q", ["q"] * 3, True),
+        ("q", ["s"] * 3, True),
+        ("q", ["enter"] * 4, True),
+        ("q", ["ctrl+c"] * 3, True),
+        ("r", ["escape"] * 4, False),
+        ("r", ["r"] * 3, False),
+    ],
+)
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_a_dialog_is_answered_once(asks: str, burst: list[str], left: bool, size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press(asks)
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await in_one_piece(app, pilot, *burst)
+        if left:
+            await until(pilot, lambda: app._exit)
+        else:
+            await shows(app, pilot, "running")
+            assert not app._exit and len(app.screen_stack) == 1
+        restarts = sum(isinstance(command, Restart) for command in client.commands)
+        assert restarts == (burst[0] == "r")
+        assert sum(isinstance(command, Stop) for command in client.commands) == left
+
+    play(script, size)
+
+
+@pytest.mark.parametrize("burst", [["escape"] * 3, ["enter"] * 3])
+def test_a_question_for_a_place_is_answered_once(burst: list[str]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.saving_works = False
+        await pilot.press("q", "s")
+        await until(pilot, lambda: isinstance(app.screen, Place))
+        await in_one_piece(app, pilot, *burst)
+        if burst[0] == "enter":
+            await until(pilot, lambda: app._exit)
+        else:
+            await shows(app, pilot, "running")
+            assert len(app.screen_stack) == 1
+
+    play(script)
 
 
 def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:

@@ -28,7 +28,23 @@ class Choice:
     answer: str
 
 
-class Question(Patient, ModalScreen[str]):
+class Dialog(Patient, ModalScreen[str]):
+    """What asks is answered once: of keys that come in one piece, those after the answer mean nothing."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self, marker: Marker) -> None:
+        super().__init__(classes="-ascii" if marker == "ascii" else None)
+        self._answered = False
+
+    def answer(self, text: str) -> None:
+        """Be dismissed with this."""
+        if not self._answered:
+            self._answered = True
+            self.dismiss(text)
+
+
+class Question(Dialog):
     """Asks; is dismissed with an answer, which is empty for Esc.
 
     Parameters
@@ -38,12 +54,10 @@ class Question(Patient, ModalScreen[str]):
         The first is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
     """
 
-    ALLOW_SELECT: ClassVar[bool] = False
-
     def __init__(
         self, text: str, choices: Sequence[Choice], marker: Marker, *, interrupt: bool = False
     ) -> None:
-        super().__init__(classes="-ascii" if marker == "ascii" else None)
+        super().__init__(marker)
         self._text = spelled(text, marker)
         self._answers = {choice.key: choice.answer for choice in choices} | {"escape": "", "ctrl+c": ""}
         self._answers["enter"] = choices[0].answer
@@ -62,10 +76,10 @@ class Question(Patient, ModalScreen[str]):
         event.stop()
         event.prevent_default()
         if event.key in self._answers:
-            self.dismiss(self._answers[event.key])
+            self.answer(self._answers[event.key])
 
 
-class Place(Patient, ModalScreen[str]):
+class Place(Dialog):
     """Asks for another file or folder; is dismissed with it, as it was typed, or with nothing for Esc.
 
     Parameters
@@ -76,10 +90,8 @@ class Place(Patient, ModalScreen[str]):
         A place that may be better.
     """
 
-    ALLOW_SELECT: ClassVar[bool] = False
-
     def __init__(self, trouble: str, suggestion: str, marker: Marker) -> None:
-        super().__init__(classes="-ascii" if marker == "ascii" else None)
+        super().__init__(marker)
         self._text = spelled(printable(trouble), marker)
         self._suggestion = suggestion
 
@@ -94,11 +106,11 @@ class Place(Patient, ModalScreen[str]):
         """Enter: nothing typed is no answer."""
         event.stop()
         if event.value.strip():
-            self.dismiss(event.value.strip())
+            self.answer(event.value.strip())
 
     def on_key(self, event: events.Key) -> None:
         """Two keys end it; all others are the line's."""
         if event.key in ("escape", "ctrl+c"):
             event.stop()
             event.prevent_default()
-            self.dismiss("")
+            self.answer("")
