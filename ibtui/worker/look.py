@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..core.information import i_ty, t_range
+from ..core.information import chance_i_ty, i_ty, t_range
 from ..core.projection import project
 from ..measuring import Meter
 from ..recording import PER_LAYER, PERFORMANCE, Measurement, Recording
@@ -55,7 +55,9 @@ def _look(
         samples=samples,
         ranges=tuple(_box(t, p, meter.activation) for t, p in zip(activations, points, strict=True)),
         values=values,
-        sensitivity=np.array([_sensitivity(t, meter) for t in activations]),
+        sensitivity=np.array(
+            [[_sensitivity(t, meter, of) for t in activations] for of in (i_ty, chance_i_ty)]
+        ),
     )
 
 
@@ -74,7 +76,6 @@ def _box(t: Array, points: Array, activation: str) -> tuple[float, float, float,
     return -reach, reach, -reach, reach
 
 
-def _sensitivity(t: Array, meter: Meter) -> list[float]:
-    bounds = t_range(meter.activation, t)
-    kind = meter.binning.kind
-    return [i_ty(t, meter.dataset.y, t_bins=bins, t_range=bounds, binning=kind) for bins in SENSITIVITY_BINS]
+def _sensitivity(t: Array, meter: Meter, estimate: Callable[..., float]) -> list[float]:
+    bounds, kind, y = t_range(meter.activation, t), meter.binning.kind, meter.dataset.y
+    return [estimate(t, y, t_bins=bins, t_range=bounds, binning=kind) for bins in SENSITIVITY_BINS]

@@ -188,7 +188,7 @@ class Look:
     values: dict[str, Any] = field(default_factory=dict)
     """By the names of `recording.PER_LAYER`, arrays (layers,); by those of `PERFORMANCE`, floats."""
     sensitivity: Array | None = None
-    """I(T;Y) in nats at 10, 30 and 100 bins, shape (layers, 3)."""
+    """I(T;Y) and its chance level in nats at 10, 30 and 100 bins, shape (2, layers, 3)."""
 
 
 @dataclass(frozen=True)

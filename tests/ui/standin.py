@@ -239,7 +239,9 @@ class StandIn:
             ranges=((-1.0, 1.0, -1.0, 1.0),) * len(activations),
             values=values | (self.values if present or self.between is None else {}),
 
-            sensitivity=np.stack([0.5 * i_ty, 0.8 * i_ty, i_ty], axis=1),
+            sensitivity=np.stack(
+                [np.stack([0.5 * v, 0.8 * v, v], axis=1) for v in (i_ty, values["chance_i_ty"])]
+            ),
         )  # fmt: skip
 
     def lose(self, reason: str = "the worker was killed by SIGKILL", log: tuple[str, ...] = ()) -> None:

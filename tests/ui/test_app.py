@@ -852,6 +852,17 @@ def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
 
 
 @pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        app.look(replace(app.view, pane="i_ty", enlarged=True))
+        await shows(app, pilot, "layer 0  0.37  chance 0.15", "0.19 0.30 0.37 at 10 30 100 bins")
+        await pilot.press("e")
+        await shows(app, pilot, "layer 0  0.22 over 0.15", "0.11 0.18 0.22 at 10 30 100 bins")
+
+    play(script, size)
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT])
 def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         recording = client.recording

@@ -120,6 +120,21 @@ def test_a_run_that_will_take_much_memory_says_so_once():
         assert "the 1,000,001 measurements of this run will take" in driver.notices[0].text
 
 
+def test_the_estimates_at_other_bins_are_those_of_a_binning_with_so_many():
+    with Driver.train(SMALL) as driver:
+        driver.until_state("finished")
+        for kind in ("notebook", "closed", "adaptive"):
+            for place, bins in enumerate((10, 30, 100)):
+                wanted = Binning(kind, 4, bins)
+                driver.send(Rebin(wanted))
+                driver.until(lambda d, b=wanted: d.recording.binning == b and not d.status.pending)
+                rows = len(driver.recording)
+                driver.until(lambda d, r=rows: d.mirror.look.key[1:] == (r - 1, d.recording.stamp(r - 1)))
+                look = driver.mirror.look
+                np.testing.assert_array_equal(look.sensitivity[0, :, place], look.values["i_ty"])
+                np.testing.assert_array_equal(look.sensitivity[1, :, place], look.values["chance_i_ty"])
+
+
 def test_a_snapshot_reads_back_as_the_run_up_to_then_and_never_overwrites(tmp_path):
     with Driver.train(LONG, paused=True, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("paused")

@@ -117,12 +117,13 @@ def _title(quantity: Quantity, view: View) -> list[Piece]:
 def _sensitivity(quantity: Quantity, mirror: Mirror, view: View) -> list[Piece]:
     """How much the chosen layer's I(T;Y) is a matter of the number of bins."""
     look = mirror.look
-    known = look is not None and look.sensitivity is not None and view.layer < len(look.sensitivity)
+    known = look is not None and look.sensitivity is not None and view.layer < len(look.points)
     if not known or quantity.name != "i_ty":
         return []
     assert look is not None and look.sensitivity is not None
     scale = NATS_PER_BIT if view.unit == "bits" else 1.0
-    values = [number(float(value) / scale) for value in look.sensitivity[view.layer]]
+    estimates, chances = look.sensitivity[:, view.layer] / scale
+    values = [number(float(v)) for v in (estimates - chances if view.level == "excess" else estimates)]
     counts = [str(bins) for bins in SENSITIVITY_BINS]
     said, bins = " ".join(values), "·".join(counts)
     tight = " ".join(value.removeprefix("0") for value in values)
