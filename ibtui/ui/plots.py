@@ -250,7 +250,7 @@ def _labels(
         room = max([len(text if one.role in _LINES else one.label) for (one, _, _), text in pairs], default=0)
         if room and room + 1 <= _LABEL_SHARE * width:
             labels = [
-                (text if len(text) <= room else one.label, wish, one.ink, (_ROLES.index(one.role), -place))
+                (text if len(text) <= room else one.label, wish, one.ink, (_ROLES.index(one.role), place))
                 for place, ((one, _, wish), text) in enumerate(pairs)
             ]
             return sorted(labels, key=lambda label: label[3]), room + 1
@@ -260,7 +260,7 @@ def _labels(
 def _settled(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
     """Row, text and ink of the labels that there are rows for, each as near to its value as can be."""
     kept = labels[max(len(labels) - area.height, 0) :]
-    kept.sort(key=lambda label: (-label[1], label[3][1] * -1))
+    kept.sort(key=lambda label: (-label[1], label[3][1]))
     rows: list[int] = []
     for _, value, _, _ in kept:
         rows.append(max(area.row(value), rows[-1] + 1 if rows else area.top))

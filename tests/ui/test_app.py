@@ -26,6 +26,7 @@ from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.outcome import Outcome
+from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.dialog import Place, Question
 from ibtui.ui.panes.glyphs import auto_marker
 from ibtui.ui.panes.line import fit, piece, spaced
@@ -205,13 +206,28 @@ def test_any_sequence_of_sizes_is_drawn() -> None:
     play(script)
 
 
+def curves(app: IbtuiApp) -> list[Curves]:
+    """The panes of curves."""
+    return list(app.query(Curves))
+
+
+def ends(pane: Curves) -> str:
+    """What stands at the right ends of a pane's rows, blanks around each."""
+    region = pane.region
+    rows = screen_text(pane.app)[region.y + 1 : region.bottom - 2]  # type: ignore[arg-type]  # no ticks
+    return " ".join(f" {row[region.right - 9 : region.right - 1].strip()} " for row in rows)
+
+
 @pytest.mark.parametrize("size", [FULL, COMPACT])
 def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: len(app.query(Scatter)) == 12)
         for layer in range(12):
             assert f"scatter{layer}" in regions(app)
-            assert f"{'>' if size == COMPACT else ''}{layer}" in text_of(app)
+            if size == COMPACT:
+                await until(pilot, lambda: any(row.startswith(f">{layer} ") for row in screen_text(app)))  # noqa: B023
+            else:  # each pane of curves has the chosen layer's label, whichever have no room
+                await until(pilot, lambda: all(ends(pane).count(f" {layer} ") == 1 for pane in curves(app)))  # noqa: B023
             await pilot.press("tab")
             await pilot.pause()
         assert app.view.pane != "scatter"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _OTHER_ROWS = 5
 """Two of headings, accuracy, loss, the log."""
-_LABEL = 3
+_LEAST_LABEL = 3
 _NUMBER = 7
 """The widest number that `ticks.number` writes."""
 
@@ -57,7 +57,7 @@ class Table(Drawn):
         recording = mirror.recording
         if recording is None:
             return []
-        columns = _columns(width)
+        columns = _columns(recording, width)
         layers = page(len(recording.config.layers), view.layer, height - _OTHER_ROWS)
         lines = [*_headings(recording, mirror, view, columns, width, styles)]
         lines += [_layer_row(layer, recording, mirror, view, columns, width, styles) for layer in layers]
@@ -65,9 +65,14 @@ class Table(Drawn):
         return [*lines, _log(mirror, view, width, styles)]
 
 
-def _columns(width: int) -> list[tuple[Quantity, int]]:
+def _label_width(recording: Recording) -> int:
+    """Room for a mark, any layer's number and a blank."""
+    return max(_LEAST_LABEL, 2 + len(str(len(recording.config.layers) - 1)))
+
+
+def _columns(recording: Recording, width: int) -> list[tuple[Quantity, int]]:
     """The quantities and their widths; what is left over goes to the first ones."""
-    room = width - _LABEL
+    room = width - _label_width(recording)
     return [(quantity, (room + 2 - i) // 3) for i, quantity in enumerate((I_XT, I_TY, DIMENSION))]
 
 
@@ -79,8 +84,8 @@ def _headings(
     width: int,
     styles: Sequence[Style],
 ) -> list[Strip]:
-    names: list[Run] = [(" " * _LABEL, palette.TEXT)]
-    legend: list[Run] = [(" " * _LABEL, palette.TEXT)]
+    names: list[Run] = [(" " * _label_width(recording), palette.TEXT)]
+    legend: list[Run] = [(" " * _label_width(recording), palette.TEXT)]
     for quantity, room in columns:
         ceiling = quantity.ceiling(recording, view)
         bound = [] if np.isnan(ceiling) else [piece(f"of {number(ceiling)}", ink=palette.DIM, rank=1)]
@@ -119,7 +124,8 @@ def _layer_row(
 ) -> Strip:
     ink = palette.of_layer(layer)
     mark = ">" if layer == view.layer else " "
-    parts = [strip([(f"{mark}{layer}".ljust(_LABEL), ink)], _LABEL, styles)]
+    label = f"{mark}{layer}".ljust(_label_width(recording))
+    parts = [strip([(label, ink)], len(label), styles)]
     for quantity, room in columns:
         runs: list[Run] = [(_value(quantity, layer, mirror, view).ljust(_NUMBER + 1), palette.TEXT)]
         if quantity.is_information and view.level == "estimate":
