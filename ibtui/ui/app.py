@@ -421,10 +421,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_pause(self) -> None:
         """Pause, or go on."""
-        state = views.state_of(self.view, self.mirror)
-        if state == "finished" and not self._replaying:
-            self.tell("the run has finished: r starts it again, R with the next seed")
-        elif state in ("starting", "running"):
+        if self._finished():
+            return
+        if views.state_of(self.view, self.mirror) in ("starting", "running"):
             if self.send(Pause()):
                 self.look(replace(self.view, pausing=True))
         elif self.send(Resume()):
@@ -432,7 +431,15 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_step(self, epochs: int) -> None:
         """Train so many epochs, then stand."""
-        self.send(Step(epochs))
+        if not self._finished():
+            self.send(Step(epochs))
+
+    def _finished(self) -> bool:
+        """Say so where there is nothing left to train."""
+        finished = views.state_of(self.view, self.mirror) == "finished" and not self._replaying
+        if finished:
+            self.tell("the run has finished: r starts it again, R with the next seed")
+        return finished
 
     def action_pace(self, by: int) -> None:
         """Slower or faster."""

@@ -369,6 +369,36 @@ def test_what_was_asked_for_outlasts_a_frame_that_knows_nothing_of_it() -> None:
     play(script)
 
 
+@pytest.mark.parametrize("key", ["space", "s", "S"])
+def test_a_finished_run_says_so_when_it_is_to_go_on(key: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, state="finished")
+        await shows(app, pilot, "finished")
+        await pilot.press(key)
+        await shows(app, pilot, "the run has finished: r starts it again")
+        assert not client.commands
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"pace": 50.0}, "(at most 50)"),
+        ({"pace": 0.0}, "(no limit)"),
+        ({"pace": 50.0, "state": "paused"}, "(at most 50 epochs/s)"),
+        ({"pace": 0.0, "state": "paused"}, "(no limit)"),
+        ({"pace": 50.0, "source": "replay"}, "(at most 50 measurements/s)"),
+    ],
+)
+def test_the_pace_has_a_unit_where_no_speed_in_it_stands_beside(status: dict[str, Any], said: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, **status)
+        await shows(app, pilot, said)
+
+    play(script, (160, 40))
+
+
 def test_pausing_is_said_until_the_worker_stands() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.answering = False

@@ -89,10 +89,10 @@ def _pace(view: View, mirror: Mirror, status: Status) -> list[Piece]:
     if status.state == "running":
         speed = f"{status.epochs_per_second:,.0f}"
         pieces.append(piece(f"{speed} epochs/s", f"{speed}/s", rank=4))
-    unit = "measurements/s" if replaying(mirror) else "epochs/s"
+    # Of what, goes without saying beside a speed in the same unit.
+    unit = " measurements/s" if replaying(mirror) else " epochs/s" if status.state != "running" else ""
     limit = pace_of(view, status)
-    pace = f"at most {limit:g}" if limit > 0 else "no limit"
-    said = f"({pace})" if status.state == "running" else f"({pace} {unit})"
+    said = f"(at most {limit:g}{unit})" if limit > 0 else "(no limit)"
     return [*pieces, piece(said, ink=palette.DIM, rank=9)]
 
 
