@@ -31,7 +31,7 @@ _STRIDES: dict[Role, int] = {"background": 4, "chance": 2, "ceiling": 2, "held_o
 _ROLES = list(_STRIDES)
 _LINES = ("estimate", "held_out")
 _LABEL_SHARE = 0.4
-"""The most of a plot's width that its labels may take."""
+"""The most of a plot's width that its labels may take; of one role, what is behind gives them up first."""
 _ROLE_GLYPHS: dict[Role, str] = {
     "background": ",",
     "chance": ".",
