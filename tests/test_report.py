@@ -482,15 +482,6 @@ def test_a_terminal_without_unicode_gets_ascii(folder, environment):
     assert b"information plane" in done.stdout
 
 
-def test_a_reader_that_goes_away_is_no_failure(folder):
-    reader, writer = os.pipe()
-    os.close(reader)
-    arguments = [sys.executable, "-m", "ibtui", "report", str(folder / "a.npz")]
-    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=120)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
