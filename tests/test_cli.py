@@ -79,9 +79,9 @@ def test_a_config_file_sets_what_flags_do_not(capsys):
     ("text", "needles"),
     [
         ("epoch = 7", ["unknown key epoch", "did you mean epochs?"]),
-        ("epochs = 'x'", ["--epochs x"]),
+        ("epochs = 'x'", ["c.toml: epochs x: must be"]),
         ("epochs = ", ["not TOML"]),
-        ("layers = 2", ["--layers 2"]),
+        ("layers = 2", ["c.toml: layers 2: must be"]),
         ("[run]\nepochs = 3", ["unknown key run"]),
     ],
 )
