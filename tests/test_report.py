@@ -33,13 +33,15 @@ needs_matplotlib = pytest.mark.skipif(
 )
 
 
-def record(config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None) -> Recording:
+def record(
+    config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None, sigma: float = 1.0
+) -> Recording:
     """A recording of weights that move smoothly from one random draw to another."""
     dataset = make_dataset(config)
     recording = new_recording(config, dataset, 1 << 30)
     meter = Meter(dataset, config.activation, recording.binning)
-    start = initial_parameters(config.layers, inputs=2, sigma=1.0, seed=config.seed)
-    stop = initial_parameters(config.layers, inputs=2, sigma=3.0, seed=config.seed + 100)
+    start = initial_parameters(config.layers, inputs=2, sigma=sigma, seed=config.seed)
+    stop = initial_parameters(config.layers, inputs=2, sigma=3 * sigma, seed=config.seed + 100)
     for epoch in range(0, config.epochs + 1, config.every):
         if epoch in drop:
             continue
@@ -56,7 +58,10 @@ def record(config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = N
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """a, b and c: three seeds. nan: b, diverged at 30. relu, deep: other nets. short: without 10, 20."""
+    """a, b and c: three seeds. nan: b, diverged at 30. relu, deep: other nets. short: without 10, 20.
+
+    huge: activations up to the largest float, infinite in the last layers.
+    """
     folder = tmp_path_factory.mktemp("recordings")
     for name, seed in (("a", 1), ("b", 2), ("c", 3)):
         save(record(replace(CONFIG, seed=seed)), folder / f"{name}.npz")
@@ -65,6 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(record(replace(CONFIG, layers=(2, 2, 2))), folder / "three.npz")
     save(record(replace(CONFIG, layers=(2,) * 12)), folder / "deep.npz")
     save(record(replace(CONFIG, seed=5), drop=(10, 20)), folder / "short.npz")
+    huge = replace(CONFIG, layers=(64,) * 6 + (2,), activation="relu")
+    save(record(huge, sigma=1e6), folder / "huge.npz")
     save(record(replace(CONFIG, epochs=1, every=5)), folder / "one.npz")
     save(new_recording(CONFIG, make_dataset(CONFIG), 1), folder / "empty.npz")
     return folder
@@ -355,11 +362,27 @@ def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
     assert "--at" in refused(capsys, folder / "a.npz", "--at", at)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-1.0, 1.0, ["-1", "0", "1"]),
+        (0.0, 12.5, ["0", "6.25", "12.5"]),
+        (-3.54e6, 3.54e6, ["-3.5e6", "0", "3.5e6"]),
+        (-2.1e13, 2.1e13, ["-2.1e13", "0", "2.1e13"]),
+        (-1.23e-4, 4e-4, ["-1.2e-4", "1.4e-4", "4e-4"]),
+    ],
+)
+def test_the_ends_of_an_axis_are_short_and_alike(low, high, labels):
+    assert [text for _, text in figures.ends(low, high)] == labels
+
+
 # Pictures.
 
 
 @needs_matplotlib
-@pytest.mark.parametrize("names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"]], ids="-".join)
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"], ["huge"]], ids="-".join
+)
 def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path, capsys, names):
     paths = [folder / f"{name}.npz" for name in names]
     at = () if names == ["one"] else ("--at", "0,60")
@@ -378,6 +401,31 @@ def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path
     assert not ink[:, -3:].any()
     assert not ink[:3].any()
     assert not ink[-3:].any()
+
+
+def words_of(svg: Path) -> list[str]:
+    return re.findall("<!-- (.*) -->", svg.read_text())
+
+
+@needs_matplotlib
+def test_where_the_chance_level_is_0_the_key_and_the_curves_name_it_and_not_the_plane(
+    folder, tmp_path, capsys
+):
+    for out, flags in (("x.svg", ("--excess",)), ("y.svg", ("--excess", "--bits"))):
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, *flags)[0] == 0
+        assert words_of(tmp_path / out).count("chance") == 3
+
+
+@needs_matplotlib
+def test_what_is_not_finite_is_said_in_its_place(folder, tmp_path, capsys):
+    assert run(capsys, folder / "huge.npz", "--out", tmp_path / "x.svg", "--at", 0)[0] == 0
+    words = words_of(tmp_path / "x.svg")
+    assert words.count("no finite activations") == words.count("dim n/a") == 2
+    for style in (Style(), Style(width=250)):
+        text = "\n".join(drawn([folder / "huge.npz"], style, "0"))
+        said = "no finite activations" if style.width > 100 else "not finite"
+        assert text.count(said) == 2
+        assert not re.search("[\\w./]─", text)  # no number in a title is cut
 
 
 @needs_matplotlib

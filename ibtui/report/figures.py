@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 
 from ..ui import palette
+from ..ui.ticks import number
 from .runs import Run, common_epochs
 
 Array = np.ndarray[Any, Any]
 
 NATS_PER_BIT = math.log(2)
+
+NOT_FINITE = ("no finite activations", "not finite", "n/a")
+"""What stands in the place of samples that cannot be drawn, in fewer and fewer words."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,15 @@ def epoch_range(panels: Sequence[Panel]) -> tuple[float, float]:
             if len(epochs):
                 low, high = min(low, float(epochs[0])), max(high, float(epochs[-1]))
     return low, high if high > low else low + 1.0
+
+
+def ends(low: float, high: float) -> list[tuple[float, str]]:
+    """The ends of an axis and its middle, with labels of seven characters at most."""
+    values = (low, low / 2 + high / 2, high)
+    texts = [f"{value:.3g}" for value in values]
+    if max(map(len, texts)) > 7:
+        texts = [number(value) if value else "0" for value in values]
+    return list(zip(values, texts, strict=True))
 
 
 def spread_apart(positions: Sequence[float], gap: float, low: float, high: float) -> list[float | None]:

@@ -147,8 +147,12 @@ class Plot:
             symbol = _CLASSES[label % len(_CLASSES)] if lettered else self._drawing("")
             markers[label] = self._marker(symbol, palette.of_class(label))
         kept = np.isfinite(points).all(axis=1)
-        if kept.any():
-            self._draw(points[kept, 0], points[kept, 1], [markers[c] for c in labels[kept].tolist()], False)
+        if not kept.any():
+            said = next((text for text in figures.NOT_FINITE if len(text) <= self.columns), "")
+            x, y = (axis.low / 2 + axis.high / 2 for axis in (self.x, self.y))
+            self.text(x, y, said, palette.DIM)
+            return
+        self._draw(points[kept, 0], points[kept, 1], [markers[c] for c in labels[kept].tolist()], False)
 
     def lines(self, title: str, top: bool) -> list[Line]:
         """What was drawn, with a title in the frame's upper line."""

@@ -15,7 +15,7 @@ from ..ui.ticks import number, ticks
 from ..worker.protocol import Look
 from . import figures
 from .figures import Curve, Panel
-from .plot import Axis, Line, Plot, Style, Ticks, plotting
+from .plot import Axis, Line, Plot, Style, plotting
 from .runs import Run, differing
 
 Array = np.ndarray[Any, Any]
@@ -397,15 +397,9 @@ def _scatters(runs: Sequence[Run], style: Style) -> Iterator[list[Line]]:
 
 def _scatter(look: Look, layer: int, width: int, rows: int, style: Style) -> list[Line]:
     left, right, low, high = look.ranges[layer]
-    size = f"dim {number(float(look.values['dimension'][layer]))}"
-    title = f"layer {layer}  {size}"
-    title = title if len(title) + 7 <= width else f"{layer}  {size}"
-    x, y = Axis(left, right, _ends(left, right)), Axis(low, high, _ends(low, high))
+    size = number(float(look.values["dimension"][layer]))
+    x, y = Axis(left, right, figures.ends(left, right)), Axis(low, high, figures.ends(low, high))
     with plotting(width, rows, x, y, style) as plot:
         plot.samples(look.points[layer], look.labels)
-        return plot.lines(title, True)
-
-
-def _ends(low: float, high: float) -> Ticks:
-    """The ends of an axis and its middle."""
-    return [(value, f"{value:.3g}") for value in (low, low / 2 + high / 2, high)]
+        titles = (f"layer {layer}  dim {size}", f"{layer}  dim {size}", f"{layer}  {size}", f"{layer}")
+        return plot.lines(next((t for t in titles if len(t) + 4 <= plot.columns), ""), True)
