@@ -227,7 +227,7 @@ def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, mark
 def test_the_figures_are_all_there_and_the_numbers_are_the_newest_of_the_file(folder):
     text = "\n".join(drawn([folder / "a.npz"], Style(120, 39), at="0,60"))
     order = ["accuracy ─", "├─ I(X;T)  nats ─", "├─ I(T;Y)  nats ─", "─ dimension ─"]
-    places = [text.rindex(title) for title in (*order, "epoch 0\n", "epoch 60\n")]
+    places = [text.rindex(title) for title in (*order, "epoch 0  class", "epoch 60\n")]
     assert places == sorted(places)
     assert "information plane" in text
     assert text.count("layer 3  dim") == 2
@@ -272,11 +272,50 @@ def test_layers_keep_their_colours_and_are_named_at_their_ends(folder):
 
 def test_without_colours_layers_and_classes_have_characters_of_their_own(folder):
     text = "\n".join(drawn([folder / "a.npz"], Style(100, 40), at="60"))
-    curves, scatters = text.split("epoch 60\n")
+    curves, scatters = text.split("epoch 60  class")
     inside = re.search(r"I\(T;Y\)  nats .*?└", curves, re.S)[0]
     plot = "".join(line.split("│")[1] for line in inside.splitlines() if line.count("│") == 2)
     assert {"0", "1", "2", "3"} <= set(plot)
     assert {"o", "x"} <= set(scatters)
+
+
+def scattered(points: np.ndarray, labels: np.ndarray, style: Style) -> list[list[tuple[str, int]]]:
+    """The rows inside a plot of 3 by 1 cells, as text and inks."""
+    from ibtui.report.plot import Axis, plotting
+
+    with plotting(6, 1, Axis(0, 3, [(0, "0")]), Axis(0, 1, [(0, "0")]), style) as plot:
+        plot.samples(points, labels)
+        return [line[1:-1] for line in plot.lines("", True)[1:2]]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_cell_where_classes_meet_is_of_neither_whichever_comes_last(turn):
+    """20 samples of class 0 and 3 of class 1 in one cell, 4 and 1 of one class each in the others."""
+    points = np.array([[0.5, 0.5]] * 23 + [[1.5, 0.5]] * 4 + [[2.5, 0.5]])[::turn]
+    labels = np.array([0] * 20 + [1] * 3 + [0] * 4 + [1])[::turn]
+    inks = [palette.MIXED, palette.of_class(0), palette.of_class(1)]
+    for style in (Style(), Style(marker="ascii"), Style(colours="256", marker="ascii")):
+        assert scattered(points, labels, style) == [list(zip("#Ox", inks, strict=True))]
+    for marker in ("braille", "block"):
+        (row,) = scattered(points, labels, Style(colours="256", marker=marker))
+        assert [ink for _, ink in row] == inks
+
+
+def test_half_blocks_of_two_classes_are_of_neither():
+    points, labels = np.array([[0.5, 0.1], [0.5, 0.9]]), np.array([0, 1])
+    (row,) = scattered(points, labels, Style(colours="256", marker="block"))
+    assert row[0] == ("█", palette.MIXED)
+
+
+def test_the_first_scatters_say_which_character_or_colour_is_which_class(folder):
+    lettered = "\n".join(drawn([folder / "a.npz"], Style(), at="0,60"))
+    key = "class oO 0  xX 1  *# several"
+    assert [line for line in lettered.splitlines() if "several" in line] == [
+        f"epoch 0  {key}  the latter: four samples or more"
+    ]
+    assert f"epoch 0  {key}\n" in "\n".join(drawn([folder / "a.npz"], Style(width=40), at="0"))
+    coloured = "\n".join(drawn([folder / "a.npz"], Style(colours="256"), at="0,60"))
+    assert CODE.sub("", coloured).count("epoch 0  class 0  class 1  several") == 1
 
 
 def test_several_runs_are_averaged_on_their_common_epochs(folder):
@@ -346,7 +385,7 @@ def test_an_epoch_that_was_not_measured_gives_the_nearest_and_says_so(folder, ca
     status, out, _ = run(capsys, folder / "a.npz", "--at", "12,60")
     assert status == 0
     assert "epoch 12 was not measured; 10 is the nearest that was" in " ".join(out.split())
-    assert re.findall(r"^epoch ([\d,]+)$", out, re.M) == ["10", "60"]
+    assert re.findall(r"^epoch ([\d,]+)(?:$|  class)", out, re.M) == ["10", "60"]
 
 
 def test_by_default_early_epochs_are_shown_more_often():

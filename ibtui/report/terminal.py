@@ -15,7 +15,7 @@ from ..ui.ticks import number, ticks
 from ..worker.protocol import Look
 from . import figures
 from .figures import Curve, Panel
-from .plot import Axis, Line, Plot, Style, plotting
+from .plot import CLASSES, SEVERAL, Axis, Line, Plot, Style, plotting
 from .runs import Run, differing
 
 Array = np.ndarray[Any, Any]
@@ -385,6 +385,8 @@ def _scatters(runs: Sequence[Run], style: Style) -> Iterator[list[Line]]:
             first: Line = [(f"epoch {look.epoch:,}", palette.TEXT)]
             if len(runs) > 1:
                 first += [("  " + _cut(run.name, style.width - 20), palette.DIM)]
+            if look is runs[0].looks[0]:
+                first += _class_key(look, style, style.width - sum(cell_len(part) for part, _ in first))
             block = [first]
             for start in range(0, layers, across):
                 some = [
@@ -393,6 +395,21 @@ def _scatters(runs: Sequence[Run], style: Style) -> Iterator[list[Line]]:
                 ]
                 block += [[part for line in lines for part in line] for lines in zip(*some, strict=True)]
             yield block
+
+
+def _class_key(look: Look, style: Style, room: int) -> Line:
+    """Which character or colour is which class, as far as there is room."""
+    key = [
+        (f"  {CLASSES[c] if style.lettered else 'class'} {c}", palette.of_class(c))
+        for c in np.unique(look.labels).tolist()[: palette.CYCLE]
+    ]
+    key.append((f"  {SEVERAL} several" if style.lettered else "  several", palette.MIXED))
+    if style.lettered:
+        key[0] = (f"  class{key[0][0][1:]}", key[0][1])
+        key.append(("  the latter: four samples or more", palette.DIM))
+    while sum(len(text) for text, _ in key) > room:
+        key.pop()
+    return key
 
 
 def _scatter(look: Look, layer: int, width: int, rows: int, style: Style) -> list[Line]:
