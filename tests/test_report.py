@@ -334,6 +334,34 @@ def test_several_runs_are_averaged_on_their_common_epochs(folder):
     assert f"{values[:, -1].mean():.2f} ± {values[:, -1].std(ddof=1):.2f}" in text
 
 
+def of_two(folder: Path, *changes: dict[str, object]) -> str:
+    """The report over a and b, changed like this."""
+    made, notes = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})
+    made = [replace(run, **change) for run, change in zip(made, changes, strict=True)]
+    return "\n".join(render(made, panels(made, Settings()), "nats", notes, Style(width=120)))
+
+
+def test_ceilings_that_read_the_same_are_said_once(folder):
+    text = of_two(folder, {"h_x": 2.7601, "h_y": 0.693}, {"h_x": 2.7599, "h_y": 0.691})
+    assert "ceilings H(X) 2.76, H(Y) 0.69 " in text
+    assert text.count("│ H(X) 2.76") == 1
+    assert "ceilings H(X) 2.66, H(X) 2.76, H(Y) 0.69 " in of_two(folder, {"h_x": 2.7601}, {"h_x": 2.66})
+
+
+def test_where_only_some_of_the_runs_have_a_value_there_is_no_mean_and_it_says_how_many(folder):
+    made, _ = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})
+    without = [{key: values.copy() for key, values in run.columns.items()} for run in made]
+    without[0]["dimension"][-1, 2:] = without[1]["dimension"][-1, 3] = np.nan
+    text = of_two(folder, *({"columns": columns} for columns in without))
+    assert "n/a ±" not in text
+    rows = [re.search(rf"^layer {layer} .*", text, re.M)[0] for layer in range(4)]
+    cells = [re.split(r"  +", row)[5] for row in rows]
+    assert [bool(re.fullmatch(r"\d\.\d+ ± \d\.\d+", cell)) for cell in cells] == [True, True, False, False]
+    assert cells[2:] == ["1 of 2", "n/a"]
+    assert "no mean where only some of the runs have a value" in text
+    assert "no mean" not in of_two(folder, {}, {})
+
+
 def test_excess_and_bits():
     config = replace(CONFIG, epochs=5)
     recording = record(config)
@@ -509,6 +537,8 @@ def test_what_cannot_be_read_is_refused_by_name(folder, tmp_path, capsys):
     assert "gone.npz: No such file" in refused(capsys, folder / "a.npz", tmp_path / "gone.npz")
     assert "no measurement" in refused(capsys, folder / "empty.npz")
     assert "three.npz: it has 3 layers" in refused(capsys, folder / "a.npz", folder / "three.npz")
+    again = folder / ".." / folder.name / "a.npz"
+    assert "a.npz: given twice" in refused(capsys, folder / "a.npz", folder / "b.npz", again)
     refused(capsys)
 
 

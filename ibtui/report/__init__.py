@@ -80,6 +80,11 @@ def read_runs(
     paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
 ) -> tuple[list[Run], list[str]]:
     """The recordings one after another, so that the activations of one are held at a time; and notes."""
+    seen: set[str] = set()
+    for path in paths:
+        if (file := os.path.realpath(path)) in seen:
+            raise UsageError(f"{printable(path)}: given twice; a mean counts each run once")
+        seen.add(file)
     wanted = None if at is None else parse_epochs(at)
     notes: list[str] = []
 

@@ -124,8 +124,10 @@ def _information(runs: Sequence[Run], name: str, settings: Settings) -> Panel:
         else:
             curves.append(_curve(runs, str(layer), palette.of_layer(layer), layer, estimates, chances))
     symbol = "H(X)" if name == "i_xt" else "H(Y)"
-    levels = {run.h_x / scale if name == "i_xt" else run.h_y / scale for run in runs}
-    ceilings = [(symbol, level) for level in sorted(levels) if math.isfinite(level)]
+    levels = [(run.h_x if name == "i_xt" else run.h_y) / scale for run in runs]
+    # Those of other data may differ in digits that nobody sees.
+    apart = {number(level): level for level in levels if math.isfinite(level)}
+    ceilings = [(symbol, level) for level in sorted(apart.values())]
     title = _TITLES[name]
     if settings.excess:
         title, ceilings = f"{title} over chance", [("chance", 0.0)]
