@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import __version__
 from .config import RunConfig, Session, build, read_toml
 from .errors import IbtuiError, UsageError, printable
+from .output import ClosedError, standard_output
 
 if TYPE_CHECKING:
     from .worker.client import WorkerClient
@@ -20,15 +21,20 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Every foreseeable failure is one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    named = bool(arguments) and arguments[0] in COMMANDS
+    command = COMMANDS[arguments[0]] if named else _train
+    status = 0
     try:
-        if arguments and arguments[0] in COMMANDS:
-            return COMMANDS[arguments[0]](arguments[1:])
-        return _train(arguments)
+        with standard_output():
+            status = command(arguments[named:])
+    except ClosedError:
+        pass
     except IbtuiError as error:
         print(f"ibtui: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+    return status
 
 
 class _Parser(argparse.ArgumentParser):

@@ -130,8 +130,8 @@ class Session:
 def read_toml(path: str) -> dict[str, Any]:
     """The settings in a configuration file, under the names of the fields of `RunConfig` and `Session`.
 
-    Hyphens in keys are taken for underscores, so that a flag's name works as it is. Values are checked when
-    the configuration is made of them; an unknown key is refused here, with the nearest known one.
+    Hyphens in keys are taken for underscores, so that a flag's name works as it is. An unknown key is
+    refused, with the nearest known one; so is a value outside its domain, even where a flag will replace it.
     """
     if sys.version_info >= (3, 11):
         import tomllib
@@ -155,6 +155,10 @@ def read_toml(path: str) -> dict[str, Any]:
             raise UsageError(f"{where}: {_brief(key)} is there twice, with a hyphen and with an underscore")
         values[name] = value
     _refuse_unknown(values, (RunConfig, Session), where)
+    try:
+        build(values)
+    except UsageError as error:  # it speaks of a flag
+        raise UsageError(f"{where}: {str(error).removeprefix('--')}") from error
     return values
 
 
@@ -205,7 +209,7 @@ def _wrong(name: str, value: object, right: str) -> UsageError:
 def _brief(value: object, most: int = 60) -> str:
     """A value from outside as it may be shown: on one line, of a length that can be read."""
     try:
-        text = str(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
     except (ValueError, RecursionError):  # thousands of digits; lists in lists in lists …
         text = f"({type(value).__name__})"
     shown = printable(text[:most])

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from typing import Any
@@ -17,7 +18,7 @@ from ibtui.bench.child import Child, GoneError
 from ibtui.bench.contenders import CONTENDERS
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most, cells, significant
 from ibtui.bench.setting import Setting
-from ibtui.bench.table import show
+from ibtui.bench.table import _WIDTH, show
 from ibtui.cli import main
 
 LEAST_ROWS = {"training": 1, "measurement": 4, "scaling": 18, "watching": 4, "screen": 11, "runs": 1}
@@ -32,6 +33,21 @@ def table_of(report: Report) -> str:
     out = io.StringIO()
     show(report, out)
     return out.getvalue()
+
+
+def test_no_word_is_cut_off_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = {"cpu": "a CPU", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "packages": {}}
+    spread = Spread(15_904.0, 15_904.0, 15_904.0, 9)
+    target = at_least(spread, 2500, "the tutorials' loop")
+    names = ("Gluon as in tutorials, evaluating accuracy", "Gluon, hybridised, arrays in memory")
+    rows = [Row("training", n, spread, "epochs/s", spread, "nobody watching", (target,)) for n in names]
+    for columns, there in ((80, 0), (_WIDTH, 1)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        text = table_of(Report(machine, False, rows))
+        assert max(map(len, text.splitlines())) <= columns
+        assert not re.search(r"\w…", text)
+        assert text.count("met: at least 2,500 x the") == 2
+        assert text.count("  target") == there
 
 
 @pytest.mark.timeout(600)

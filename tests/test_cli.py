@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,9 +79,9 @@ def test_a_config_file_sets_what_flags_do_not(capsys):
     ("text", "needles"),
     [
         ("epoch = 7", ["unknown key epoch", "did you mean epochs?"]),
-        ("epochs = 'x'", ["--epochs x"]),
+        ("epochs = 'x'", ["c.toml: epochs x: must be"]),
         ("epochs = ", ["not TOML"]),
-        ("layers = 2", ["--layers 2"]),
+        ("layers = 2", ["c.toml: layers 2: must be"]),
         ("[run]\nepochs = 3", ["unknown key run"]),
     ],
 )
@@ -134,3 +135,51 @@ def test_help_and_version(capsys):
             main([argument])
         assert stop.value.code == 0
     assert "--t-bins" in capsys.readouterr().out
+
+
+def written_to(output, *arguments):
+    """Exit status and standard error of the command, with that as its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ibtui", *arguments],
+        stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+PRINTING = [
+    ["--version"],
+    ["ls"],
+    ["doctor", "--ctx", "cpu"],
+    ["report", "run.npz"],
+    ["report", "run.npz", "--out", "x.csv"],
+    ["bench", "--quick", "--only", "measurement"],
+]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize("arguments", PRINTING, ids=lambda arguments: arguments[0])
+def test_output_that_cannot_be_written_is_one_line_and_exit_status_1(arguments):
+    save(recording_of(2, resumable=False), "run.npz")
+    with open("/dev/full", "w") as full:
+        status, err = written_to(full, *arguments)
+    said = [line for line in err.splitlines() if not line.startswith("measurement: ")]  # bench's progress
+    assert (status, said) == (1, ["ibtui: the output could not be written: No space left on device"])
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=lambda arguments: arguments[0])
+def test_a_reader_that_has_gone_has_seen_enough(arguments):
+    save(recording_of(2, resumable=False), "run.npz")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        status, err = written_to(writer, *arguments)
+    finally:
+        os.close(writer)
+    assert (status, [line for line in err.splitlines() if not line.startswith("measurement: ")]) == (0, [])
+
+
+def test_a_report_without_a_standard_output():
+    save(recording_of(2, resumable=False), "run.npz")
+    command = f"{sys.executable} -m ibtui report run.npz >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

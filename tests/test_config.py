@@ -251,8 +251,18 @@ def test_a_bad_file_is_refused_in_one_line(text, why):
     ],
 )  # fmt: skip
 def test_a_bad_value_in_a_file_is_refused_by_name(text):
-    with pytest.raises(UsageError, match=r"^--(lr|t-bins|layers|engine) .*: must be "):
-        build(read_toml(toml(text)))
+    with pytest.raises(UsageError, match=r"^--config run.toml: (lr|t-bins|layers|engine) .*: must be "):
+        read_toml(toml(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("every = -3", "every -3"), ("lr = true", "lr true"), ("layers = []", "layers []")],
+)
+def test_a_bad_value_in_a_file_blames_the_file_and_no_flag(text, said):
+    with pytest.raises(UsageError) as error:
+        read_toml(toml(text))
+    assert one_line(error).startswith(f"--config run.toml: {said}: must be ")
 
 
 @pytest.mark.timeout(20)

@@ -33,13 +33,15 @@ needs_matplotlib = pytest.mark.skipif(
 )
 
 
-def record(config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None) -> Recording:
+def record(
+    config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None, sigma: float = 1.0
+) -> Recording:
     """A recording of weights that move smoothly from one random draw to another."""
     dataset = make_dataset(config)
     recording = new_recording(config, dataset, 1 << 30)
     meter = Meter(dataset, config.activation, recording.binning)
-    start = initial_parameters(config.layers, inputs=2, sigma=1.0, seed=config.seed)
-    stop = initial_parameters(config.layers, inputs=2, sigma=3.0, seed=config.seed + 100)
+    start = initial_parameters(config.layers, inputs=2, sigma=sigma, seed=config.seed)
+    stop = initial_parameters(config.layers, inputs=2, sigma=3 * sigma, seed=config.seed + 100)
     for epoch in range(0, config.epochs + 1, config.every):
         if epoch in drop:
             continue
@@ -56,7 +58,10 @@ def record(config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = N
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """a, b and c: three seeds. nan: b, diverged at 30. relu, deep: other nets. short: without 10, 20."""
+    """a, b and c: three seeds. nan: b, diverged at 30. relu, deep: other nets. short: without 10, 20.
+
+    huge: activations up to the largest float, infinite in the last layers.
+    """
     folder = tmp_path_factory.mktemp("recordings")
     for name, seed in (("a", 1), ("b", 2), ("c", 3)):
         save(record(replace(CONFIG, seed=seed)), folder / f"{name}.npz")
@@ -65,6 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(record(replace(CONFIG, layers=(2, 2, 2))), folder / "three.npz")
     save(record(replace(CONFIG, layers=(2,) * 12)), folder / "deep.npz")
     save(record(replace(CONFIG, seed=5), drop=(10, 20)), folder / "short.npz")
+    huge = replace(CONFIG, layers=(64,) * 6 + (2,), activation="relu")
+    save(record(huge, sigma=1e6), folder / "huge.npz")
     save(record(replace(CONFIG, epochs=1, every=5)), folder / "one.npz")
     save(new_recording(CONFIG, make_dataset(CONFIG), 1), folder / "empty.npz")
     return folder
@@ -220,7 +227,7 @@ def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, mark
 def test_the_figures_are_all_there_and_the_numbers_are_the_newest_of_the_file(folder):
     text = "\n".join(drawn([folder / "a.npz"], Style(120, 39), at="0,60"))
     order = ["accuracy ─", "├─ I(X;T)  nats ─", "├─ I(T;Y)  nats ─", "─ dimension ─"]
-    places = [text.rindex(title) for title in (*order, "epoch 0\n", "epoch 60\n")]
+    places = [text.rindex(title) for title in (*order, "epoch 0  class", "epoch 60\n")]
     assert places == sorted(places)
     assert "information plane" in text
     assert text.count("layer 3  dim") == 2
@@ -265,11 +272,50 @@ def test_layers_keep_their_colours_and_are_named_at_their_ends(folder):
 
 def test_without_colours_layers_and_classes_have_characters_of_their_own(folder):
     text = "\n".join(drawn([folder / "a.npz"], Style(100, 40), at="60"))
-    curves, scatters = text.split("epoch 60\n")
+    curves, scatters = text.split("epoch 60  class")
     inside = re.search(r"I\(T;Y\)  nats .*?└", curves, re.S)[0]
     plot = "".join(line.split("│")[1] for line in inside.splitlines() if line.count("│") == 2)
     assert {"0", "1", "2", "3"} <= set(plot)
     assert {"o", "x"} <= set(scatters)
+
+
+def scattered(points: np.ndarray, labels: np.ndarray, style: Style) -> list[list[tuple[str, int]]]:
+    """The rows inside a plot of 3 by 1 cells, as text and inks."""
+    from ibtui.report.plot import Axis, plotting
+
+    with plotting(6, 1, Axis(0, 3, [(0, "0")]), Axis(0, 1, [(0, "0")]), style) as plot:
+        plot.samples(points, labels)
+        return [line[1:-1] for line in plot.lines("", True)[1:2]]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_cell_where_classes_meet_is_of_neither_whichever_comes_last(turn):
+    """20 samples of class 0 and 3 of class 1 in one cell, 4 and 1 of one class each in the others."""
+    points = np.array([[0.5, 0.5]] * 23 + [[1.5, 0.5]] * 4 + [[2.5, 0.5]])[::turn]
+    labels = np.array([0] * 20 + [1] * 3 + [0] * 4 + [1])[::turn]
+    inks = [palette.MIXED, palette.of_class(0), palette.of_class(1)]
+    for style in (Style(), Style(marker="ascii"), Style(colours="256", marker="ascii")):
+        assert scattered(points, labels, style) == [list(zip("#Ox", inks, strict=True))]
+    for marker in ("braille", "block"):
+        (row,) = scattered(points, labels, Style(colours="256", marker=marker))
+        assert [ink for _, ink in row] == inks
+
+
+def test_half_blocks_of_two_classes_are_of_neither():
+    points, labels = np.array([[0.5, 0.1], [0.5, 0.9]]), np.array([0, 1])
+    (row,) = scattered(points, labels, Style(colours="256", marker="block"))
+    assert row[0] == ("█", palette.MIXED)
+
+
+def test_the_first_scatters_say_which_character_or_colour_is_which_class(folder):
+    lettered = "\n".join(drawn([folder / "a.npz"], Style(), at="0,60"))
+    key = "class oO 0  xX 1  *# several"
+    assert [line for line in lettered.splitlines() if "several" in line] == [
+        f"epoch 0  {key}  the latter: four samples or more"
+    ]
+    assert f"epoch 0  {key}\n" in "\n".join(drawn([folder / "a.npz"], Style(width=40), at="0"))
+    coloured = "\n".join(drawn([folder / "a.npz"], Style(colours="256"), at="0,60"))
+    assert CODE.sub("", coloured).count("epoch 0  class 0  class 1  several") == 1
 
 
 def test_several_runs_are_averaged_on_their_common_epochs(folder):
@@ -286,6 +332,34 @@ def test_several_runs_are_averaged_on_their_common_epochs(folder):
     text = "\n".join(drawn(paths, Style(120, 39)))
     assert "mean ± standard deviation over 3 runs" in text
     assert f"{values[:, -1].mean():.2f} ± {values[:, -1].std(ddof=1):.2f}" in text
+
+
+def of_two(folder: Path, *changes: dict[str, object]) -> str:
+    """The report over a and b, changed like this."""
+    made, notes = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})
+    made = [replace(run, **change) for run, change in zip(made, changes, strict=True)]
+    return "\n".join(render(made, panels(made, Settings()), "nats", notes, Style(width=120)))
+
+
+def test_ceilings_that_read_the_same_are_said_once(folder):
+    text = of_two(folder, {"h_x": 2.7601, "h_y": 0.693}, {"h_x": 2.7599, "h_y": 0.691})
+    assert "ceilings H(X) 2.76, H(Y) 0.69 " in text
+    assert text.count("│ H(X) 2.76") == 1
+    assert "ceilings H(X) 2.66, H(X) 2.76, H(Y) 0.69 " in of_two(folder, {"h_x": 2.7601}, {"h_x": 2.66})
+
+
+def test_where_only_some_of_the_runs_have_a_value_there_is_no_mean_and_it_says_how_many(folder):
+    made, _ = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})
+    without = [{key: values.copy() for key, values in run.columns.items()} for run in made]
+    without[0]["dimension"][-1, 2:] = without[1]["dimension"][-1, 3] = np.nan
+    text = of_two(folder, *({"columns": columns} for columns in without))
+    assert "n/a ±" not in text
+    rows = [re.search(rf"^layer {layer} .*", text, re.M)[0] for layer in range(4)]
+    cells = [re.split(r"  +", row)[5] for row in rows]
+    assert [bool(re.fullmatch(r"\d\.\d+ ± \d\.\d+", cell)) for cell in cells] == [True, True, False, False]
+    assert cells[2:] == ["1 of 2", "n/a"]
+    assert "no mean where only some of the runs have a value" in text
+    assert "no mean" not in of_two(folder, {}, {})
 
 
 def test_excess_and_bits():
@@ -339,7 +413,7 @@ def test_an_epoch_that_was_not_measured_gives_the_nearest_and_says_so(folder, ca
     status, out, _ = run(capsys, folder / "a.npz", "--at", "12,60")
     assert status == 0
     assert "epoch 12 was not measured; 10 is the nearest that was" in " ".join(out.split())
-    assert re.findall(r"^epoch ([\d,]+)$", out, re.M) == ["10", "60"]
+    assert re.findall(r"^epoch ([\d,]+)(?:$|  class)", out, re.M) == ["10", "60"]
 
 
 def test_by_default_early_epochs_are_shown_more_often():
@@ -355,11 +429,27 @@ def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
     assert "--at" in refused(capsys, folder / "a.npz", "--at", at)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-1.0, 1.0, ["-1", "0", "1"]),
+        (0.0, 12.5, ["0", "6.25", "12.5"]),
+        (-3.54e6, 3.54e6, ["-3.5e6", "0", "3.5e6"]),
+        (-2.1e13, 2.1e13, ["-2.1e13", "0", "2.1e13"]),
+        (-1.23e-4, 4e-4, ["-1.2e-4", "1.4e-4", "4e-4"]),
+    ],
+)
+def test_the_ends_of_an_axis_are_short_and_alike(low, high, labels):
+    assert [text for _, text in figures.ends(low, high)] == labels
+
+
 # Pictures.
 
 
 @needs_matplotlib
-@pytest.mark.parametrize("names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"]], ids="-".join)
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"], ["huge"]], ids="-".join
+)
 def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path, capsys, names):
     paths = [folder / f"{name}.npz" for name in names]
     at = () if names == ["one"] else ("--at", "0,60")
@@ -378,6 +468,31 @@ def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path
     assert not ink[:, -3:].any()
     assert not ink[:3].any()
     assert not ink[-3:].any()
+
+
+def words_of(svg: Path) -> list[str]:
+    return re.findall("<!-- (.*) -->", svg.read_text())
+
+
+@needs_matplotlib
+def test_where_the_chance_level_is_0_the_key_and_the_curves_name_it_and_not_the_plane(
+    folder, tmp_path, capsys
+):
+    for out, flags in (("x.svg", ("--excess",)), ("y.svg", ("--excess", "--bits"))):
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, *flags)[0] == 0
+        assert words_of(tmp_path / out).count("chance") == 3
+
+
+@needs_matplotlib
+def test_what_is_not_finite_is_said_in_its_place(folder, tmp_path, capsys):
+    assert run(capsys, folder / "huge.npz", "--out", tmp_path / "x.svg", "--at", 0)[0] == 0
+    words = words_of(tmp_path / "x.svg")
+    assert words.count("no finite activations") == words.count("dim n/a") == 2
+    for style in (Style(), Style(width=250)):
+        text = "\n".join(drawn([folder / "huge.npz"], style, "0"))
+        said = "no finite activations" if style.width > 100 else "not finite"
+        assert text.count(said) == 2
+        assert not re.search("[\\w./]─", text)  # no number in a title is cut
 
 
 @needs_matplotlib
@@ -422,6 +537,8 @@ def test_what_cannot_be_read_is_refused_by_name(folder, tmp_path, capsys):
     assert "gone.npz: No such file" in refused(capsys, folder / "a.npz", tmp_path / "gone.npz")
     assert "no measurement" in refused(capsys, folder / "empty.npz")
     assert "three.npz: it has 3 layers" in refused(capsys, folder / "a.npz", folder / "three.npz")
+    again = folder / ".." / folder.name / "a.npz"
+    assert "a.npz: given twice" in refused(capsys, folder / "a.npz", folder / "b.npz", again)
     refused(capsys)
 
 
@@ -480,15 +597,6 @@ def test_a_terminal_without_unicode_gets_ascii(folder, environment):
     assert done.returncode == 0
     assert done.stdout.isascii()
     assert b"information plane" in done.stdout
-
-
-def test_a_reader_that_goes_away_is_no_failure(folder):
-    reader, writer = os.pipe()
-    os.close(reader)
-    arguments = [sys.executable, "-m", "ibtui", "report", str(folder / "a.npz")]
-    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=120)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
 
 
 class Terminal(io.StringIO):

@@ -22,12 +22,15 @@ _TITLES = {
     "runs": "whole runs: 2,000 epochs, 201 measurements",
 }
 _WIDTH = 150
+_WIDE = 120
+"""From here on there is a column for targets; below, they are said under the table."""
 
 
 def show(report: Report, file: TextIO) -> None:
     """Print it."""
     width = None if file.isatty() or os.environ.get("COLUMNS") else _WIDTH
     console = Console(file=file, width=width, highlight=False)
+    wide = console.width >= _WIDE
     m = report.machine
     versions = ", ".join(f"{name} {version}" for name, version in m["packages"].items())
     console.print(Text(f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {m['system']}"))
@@ -45,10 +48,14 @@ def show(report: Report, file: TextIO) -> None:
             table.add_column("median", justify="right", no_wrap=True)
             table.add_column("quartiles", justify="right", no_wrap=True)
             table.add_column("ratio", justify="right", no_wrap=True)
-            table.add_column("target")
+            if wide:
+                table.add_column("target")
             for row in rows:
-                table.add_row(*map(Text, (row.name, *cells(row))))
+                table.add_row(*map(Text, (row.name, *cells(row)[: 4 if wide else 3])))
             console.print(table)
+            targets = [f"{row.name}: {cells(row)[3]}\n" for row in rows if row.targets]
+            if targets and not wide:
+                console.print(Text("".join(targets)))
     for name, why in report.absent.items():
         console.print(Text(f"left out: {name}: {why}"))
     for group, why in report.failed.items():

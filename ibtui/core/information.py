@@ -14,7 +14,8 @@ and a cell is one combination of bins. Three binnings:
     share a bin. The range plays no part, and no value is outside. X stays on its grid, by the notebook rule.
 
 A value outside the range joins the nearest bin and is counted. A range that is a single point (a ReLU layer
-that has died) is one bin. Where activations hold NaN, or the range is infinite, every result is NaN.
+that has died) is one bin. Every result is NaN where activations hold NaN, and where the range is infinite or,
+if the binning is adaptive, a unit's activations span no finite range.
 """
 
 from __future__ import annotations
@@ -189,7 +190,8 @@ def i_xt(
     Returns
     -------
     float
-        0 or more; NaN where `x` or `t` holds NaN, or a range is not finite.
+        0 or more; NaN where `x` or `t` holds NaN, or a range is not finite: `x_range`, and `t_range` or, if
+        the binning is adaptive, that of a unit's activations.
 
     Raises
     ------
@@ -221,7 +223,7 @@ def i_ty(
     Returns
     -------
     float
-        0 or more; NaN where `t` holds NaN or its range is not finite.
+        0 or more; NaN where `t` holds NaN or its range is not finite, as for `i_xt`.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def report(
         for path in outs:
             _write(path, runs, settings, notes, force)
     else:
-        _print(render(runs, panels(runs, settings), settings.unit, notes, style))
+        print("\n".join(render(runs, panels(runs, settings), settings.unit, notes, style)))
     return 0
 
 
@@ -80,6 +80,11 @@ def read_runs(
     paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
 ) -> tuple[list[Run], list[str]]:
     """The recordings one after another, so that the activations of one are held at a time; and notes."""
+    seen: set[str] = set()
+    for path in paths:
+        if (file := os.path.realpath(path)) in seen:
+            raise UsageError(f"{printable(path)}: given twice; a mean counts each run once")
+        seen.add(file)
     wanted = None if at is None else parse_epochs(at)
     notes: list[str] = []
 
@@ -173,14 +178,5 @@ def _write(path: str, runs: Sequence[Run], settings: Settings, notes: Sequence[s
 
 def _say(lines: Sequence[str]) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    _print([line.encode(encoding, "backslashreplace").decode(encoding) for line in lines])
-
-
-def _print(lines: Sequence[str]) -> None:
-    """Print; a reader that has gone, such as `head`, has seen enough."""
-    try:
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in lines:
+        print(line.encode(encoding, "backslashreplace").decode(encoding))

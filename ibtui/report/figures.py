@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 
 from ..ui import palette
+from ..ui.ticks import number
 from .runs import Run, common_epochs
 
 Array = np.ndarray[Any, Any]
 
 NATS_PER_BIT = math.log(2)
+
+NOT_FINITE = ("no finite activations", "not finite", "n/a")
+"""What stands in the place of samples that cannot be drawn, in fewer and fewer words."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,10 @@ def _information(runs: Sequence[Run], name: str, settings: Settings) -> Panel:
         else:
             curves.append(_curve(runs, str(layer), palette.of_layer(layer), layer, estimates, chances))
     symbol = "H(X)" if name == "i_xt" else "H(Y)"
-    levels = {run.h_x / scale if name == "i_xt" else run.h_y / scale for run in runs}
-    ceilings = [(symbol, level) for level in sorted(levels) if math.isfinite(level)]
+    levels = [(run.h_x if name == "i_xt" else run.h_y) / scale for run in runs]
+    # Those of other data may differ in digits that nobody sees.
+    apart = {number(level): level for level in levels if math.isfinite(level)}
+    ceilings = [(symbol, level) for level in sorted(apart.values())]
     title = _TITLES[name]
     if settings.excess:
         title, ceilings = f"{title} over chance", [("chance", 0.0)]
@@ -195,6 +201,15 @@ def epoch_range(panels: Sequence[Panel]) -> tuple[float, float]:
             if len(epochs):
                 low, high = min(low, float(epochs[0])), max(high, float(epochs[-1]))
     return low, high if high > low else low + 1.0
+
+
+def ends(low: float, high: float) -> list[tuple[float, str]]:
+    """The ends of an axis and its middle, with labels of seven characters at most."""
+    values = (low, low / 2 + high / 2, high)
+    texts = [f"{value:.3g}" for value in values]
+    if max(map(len, texts)) > 7:
+        texts = [number(value) if value else "0" for value in values]
+    return list(zip(values, texts, strict=True))
 
 
 def spread_apart(positions: Sequence[float], gap: float, low: float, high: float) -> list[float | None]:

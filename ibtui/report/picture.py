@@ -431,7 +431,7 @@ def _draw_plane(axes: Axes, across: Panel, up: Panel, letter: str) -> None:
     axes.set_xlabel(_axis_label(across))
     axes.set_ylabel(_axis_label(up))
     axes.locator_params(nbins=6)
-    for name, level in dict(reversed(up.ceilings)).items():
+    for name, level in _named(up).items():
         axes.annotate(
             _maths(name),
             (1, level),
@@ -443,7 +443,7 @@ def _draw_plane(axes: Axes, across: Panel, up: Panel, letter: str) -> None:
             va="center",
             annotation_clip=False,
         )
-    for name, level in dict(reversed(across.ceilings)).items():
+    for name, level in _named(across).items():
         axes.annotate(
             _maths(name),
             (level, 1),
@@ -456,6 +456,11 @@ def _draw_plane(axes: Axes, across: Panel, up: Panel, letter: str) -> None:
             annotation_clip=False,
         )
     _letter(axes, letter, "information plane")
+
+
+def _named(panel: Panel) -> dict[str, float]:
+    """The ceilings to be named beside the plane; where the chance level is 0, the key is enough."""
+    return {name: level for name, level in reversed(panel.ceilings) if level}
 
 
 def _draw_trajectory(axes: Axes, across: Curve, up: Curve) -> None:
@@ -533,6 +538,11 @@ def _draw_scatter(axes: Axes, look: Look, layer: int) -> None:
     left, right, low, high = look.ranges[layer]
     points = look.points[layer]
     kept = np.isfinite(points).all(axis=1)
+    if not kept.any():
+        axes.text(
+            0.5, 0.5, figures.NOT_FINITE[0], transform=axes.transAxes, ha="center", va="center",
+            fontsize=5.2, color=_GREY,
+        )  # fmt: skip
     for label in np.unique(look.labels).tolist():
         some = kept & (look.labels == label)
         axes.scatter(
@@ -555,7 +565,8 @@ def _draw_scatter(axes: Axes, look: Look, layer: int) -> None:
     ):
         margin = 0.06 * (b - a)
         set_limits(a - margin, b + margin)
-        set_ticks([a, a / 2 + b / 2, b], [f"{v:.3g}" for v in (a, a / 2 + b / 2, b)])
+        ends = figures.ends(a, b) if kept.any() else []
+        set_ticks([value for value, _ in ends], [text for _, text in ends])
     axes.tick_params(length=1.5, pad=1.5, labelsize=5, color=_PALE, labelcolor=_GREY)
     axes.text(
         1,

@@ -7,11 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from ..ui import palette
+from ..ui.cells import Cells
+from ..ui.raster import scatter
 from . import figures
 
 Array = np.ndarray[Any, Any]
@@ -20,8 +24,8 @@ Line = list[tuple[str, int]]
 Ticks = Sequence[tuple[float, str]]
 
 _LINE_ENDS = str.maketrans("┌┐", "├┤")
-_CLASSES = "oxvsdpnz"
-"""A character for each class, where colours or dots cannot tell them apart."""
+CLASSES, SEVERAL = ("oO", "xX", "vV", "sS", "dD", "pP", "nN", "zZ"), "*#"
+"""Characters of each class, where colours or dots cannot tell them apart, and of cells where they meet."""
 _CODES = re.compile("\x1b\\[([0-9;]*)m")
 
 
@@ -40,6 +44,11 @@ class Style:
     def plain(self) -> bool:
         """Without colours: layers and classes need characters of their own."""
         return self.colours == "none"
+
+    @property
+    def lettered(self) -> bool:
+        """Samples are letters of their classes."""
+        return self.plain or self.marker == "ascii"
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,8 @@ class Plot:
     """
 
     def __init__(self, plotext: Any, width: int, rows: int, x: Axis, y: Axis, style: Style) -> None:
-        self._plotext, self._style, self._width = plotext, style, width
+        self._plotext, self._style, self._width, self._rows = plotext, style, width, rows
+        self._samples: Cells | None = None
         self.x, self.y = x, y
         margin = max(y.margin, *(len(label) for _, label in y.ticks))
         self.columns = max(1, width - margin - 2)
@@ -140,15 +150,16 @@ class Plot:
             self._figure.draw(self._figure.text(x, y, coloured, alignment=alignment))
 
     def samples(self, points: Array, labels: Array) -> None:
-        """Samples by class, in their own order, so that no class lies on top of another."""
-        lettered = self._style.marker == "ascii" or self._style.plain
-        markers = {}
-        for label in np.unique(labels).tolist():
-            symbol = _CLASSES[label % len(_CLASSES)] if lettered else self._drawing("")
-            markers[label] = self._marker(symbol, palette.of_class(label))
+        """Samples by class, as the live screen draws them: a cell where classes meet is of no class."""
         kept = np.isfinite(points).all(axis=1)
-        if kept.any():
-            self._draw(points[kept, 0], points[kept, 1], [markers[c] for c in labels[kept].tolist()], False)
+        if not kept.any():
+            said = next((text for text in figures.NOT_FINITE if len(text) <= self.columns), "")
+            x, y = (axis.low / 2 + axis.high / 2 for axis in (self.x, self.y))
+            self.text(x, y, said, palette.DIM)
+            return
+        marker: Any = "ascii" if self._style.lettered else self._style.marker
+        box = (self.x.low, self.x.high, self.y.low, self.y.high)
+        self._samples = scatter(points[kept], labels[kept], box, self.columns, self._rows, marker)
 
     def lines(self, title: str, top: bool) -> list[Line]:
         """What was drawn, with a title in the frame's upper line."""
@@ -160,12 +171,27 @@ class Plot:
         edge = len(frame) - len(frame.lstrip())
         room = self._width - edge - 4
         title = f" {title} "[:room]
+        if self._samples is not None:
+            lines[1 : self._rows + 1] = _inside(lines[1 : self._rows + 1], edge + 1, self._samples)
         lines[0] = [
             (frame[: edge + 2], palette.AXIS),
             (title, palette.TEXT),
             (frame[edge + 2 + len(title) :], palette.AXIS),
         ]
         return lines
+
+
+def _inside(lines: Sequence[Line], left: int, cells: Cells) -> list[Line]:
+    """The lines of a frame, with cells in it; one of two half blocks is MIXED: a stretch has one ink."""
+    two = cells.paper > 0
+    chars, inks = np.where(two, "█", cells.chars), np.where(two, palette.MIXED, cells.ink)
+    made = []
+    for line, row, ink in zip(lines, chars.tolist(), inks.tolist(), strict=True):
+        text = "".join(part for part, _ in line)
+        runs = groupby(zip(row, ink, strict=True), key=itemgetter(1))
+        stretches = [("".join(char for char, _ in run), ink) for ink, run in runs]
+        made.append([(text[:left], palette.AXIS), *stretches, (text[left + cells.width :], palette.AXIS)])
+    return made
 
 
 def _spans(text: str) -> Line:

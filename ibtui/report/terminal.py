@@ -15,7 +15,7 @@ from ..ui.ticks import number, ticks
 from ..worker.protocol import Look
 from . import figures
 from .figures import Curve, Panel
-from .plot import Axis, Line, Plot, Style, Ticks, plotting
+from .plot import CLASSES, SEVERAL, Axis, Line, Plot, Style, plotting
 from .runs import Run, differing
 
 Array = np.ndarray[Any, Any]
@@ -126,7 +126,7 @@ def _flow(items: Sequence[str], width: int, head: str = "", ink: int = palette.T
         space = " " * min(used, 2 if len(line) == 1 and head else 1)
         if used + len(space) + cell_len(word) > width:
             lines.append(line)
-            line, used, space = [], 2, "  "
+            line, used, space, head = [], 2, "  ", ""
         else:
             used += len(space)
         line.append((space + word, palette.DIM))
@@ -138,8 +138,11 @@ def _cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, max(width, 0))
 
 
-def _value(value: float, spread: float | None) -> str:
-    return number(value) if spread is None else f"{number(value)} ± {number(spread)}"
+def _value(value: float, spread: float | None, having: int, runs: int) -> str:
+    """A mean and its spread; where there is none, how many of the runs have a value."""
+    if math.isnan(value) and having:
+        return f"{having} of {runs}"
+    return number(value) if spread is None or math.isnan(value) else f"{number(value)} ± {number(spread)}"
 
 
 def _numbers(runs: Sequence[Run], panels: Sequence[Panel], unit: str, style: Style) -> list[Line]:
@@ -150,10 +153,22 @@ def _numbers(runs: Sequence[Run], panels: Sequence[Panel], unit: str, style: Sty
     if not len(epochs):
         return [[("the runs have no epoch in common: there is no mean", palette.WARN)]]
     columns: list[tuple[str, list[str]]] = []
+    rows = [int(np.searchsorted(run.epochs, epochs[-1])) for run in runs]
+
+    def newest(key: str) -> Array:
+        """Of each run and layer."""
+        return np.array([run.columns[key][row] for run, row in zip(runs, rows, strict=True)], float)
+
+    def cells(key: str, means: Sequence[float], spreads: Sequence[float | None]) -> list[str]:
+        having = (~np.isnan(newest(key))).sum(axis=0).tolist()
+        return [_value(*of_layer, len(runs)) for of_layer in zip(means, spreads, having, strict=True)]
+
     for key in ("i_xt", "i_ty"):
-        columns.append((of[key].title, [_value(c.newest, c.newest_spread) for c in of[key].curves]))
-        if of[key].curves[0].chance is not None:
-            columns.append(("chance", [number(float(c.chance[-1])) for c in of[key].curves]))  # type: ignore[index]
+        curves = of[key].curves
+        shown = cells(key, [c.newest for c in curves], [c.newest_spread for c in curves])
+        columns.append((of[key].title, shown))
+        if curves[0].chance is not None:
+            columns.append(("chance", [number(float(c.chance[-1])) for c in curves]))  # type: ignore[index]
     wide = style.width >= _WIDE
     names = {
         "dimension": ("dimension", "dim"),
@@ -162,28 +177,29 @@ def _numbers(runs: Sequence[Run], panels: Sequence[Panel], unit: str, style: Sty
         "occupancy": ("occupancy", "occ."),
         "outside": ("outside", "out."),
     }
-    rows = [int(np.searchsorted(run.epochs, epochs[-1])) for run in runs]
     for key, (long, short) in names.items():
-        table = np.array([run.columns[key][row] for run, row in zip(runs, rows, strict=True)], float)
-        with np.errstate(invalid="ignore"):
-            mean, spread = table.mean(axis=0), table.std(axis=0, ddof=1) if several else None
+        table = newest(key)
         if key == "outside":
-            cells = [f"{v:,.0f}" for v in table.sum(axis=0)]
+            shown = [f"{v:,.0f}" for v in table.sum(axis=0)]
         else:
-            cells = [_value(v, None if spread is None else float(spread[i])) for i, v in enumerate(mean)]
-        columns.append((long if wide else short, cells))
+            with np.errstate(invalid="ignore"):
+                mean = table.mean(axis=0).tolist()
+                spread = table.std(axis=0, ddof=1).tolist() if several else [None] * len(mean)
+            shown = cells(key, mean, spread)
+        columns.append((long if wide else short, shown))
+    some = any(" of " in text for _, column in columns for text in column)
     heads = [f"epoch {int(epochs[-1]):,}", *(f"layer {c.label}" for c in of["i_xt"].curves)]
     inks = [palette.TEXT, *(c.ink for c in of["i_xt"].curves)]
     used = max(map(len, heads))
     lines: list[Line] = [[(head.ljust(used), ink)] for head, ink in zip(heads, inks, strict=True)]
-    for name, cells in columns:
-        size = max(len(name), *map(len, cells)) + 2
+    for name, shown in columns:
+        size = max(len(name), *map(len, shown)) + 2
         if used + size > style.width:
             break
         used += size
         dim = name == "chance"
         lines[0].append((name.rjust(size), palette.DIM))
-        for line, cell in zip(lines[1:], cells, strict=True):
+        for line, cell in zip(lines[1:], shown, strict=True):
             line.append((cell.rjust(size), palette.DIM if dim else palette.TEXT))
     ceilings = [f"{n} {number(v)}" for p in (of["i_xt"], of["i_ty"]) for n, v in p.ceilings if v]
     facts = [f"information in {unit}"]
@@ -191,6 +207,8 @@ def _numbers(runs: Sequence[Run], panels: Sequence[Panel], unit: str, style: Sty
         facts.append(f"ceilings {', '.join(ceilings)}")
     if several:
         facts.append(f"mean ± standard deviation over {len(runs)} runs")
+    if some:
+        facts.append("no mean where only some of the runs have a value")
     return [*lines, *_flow(facts, style.width)]
 
 
@@ -238,8 +256,8 @@ def _gutter(panel: Panel) -> int:
 
 
 def _end(curve: Curve) -> str:
-    spread = curve.newest_spread
-    return f"{curve.label} {number(curve.newest)}" + (f" ±{number(spread)}" if spread is not None else "")
+    spread = "" if curve.newest_spread is None or math.isnan(curve.newest) else number(curve.newest_spread)
+    return f"{curve.label} {number(curve.newest)}" + (f" ±{spread}" if spread else "")
 
 
 def _ceiling(name: str, level: float) -> str:
@@ -385,6 +403,8 @@ def _scatters(runs: Sequence[Run], style: Style) -> Iterator[list[Line]]:
             first: Line = [(f"epoch {look.epoch:,}", palette.TEXT)]
             if len(runs) > 1:
                 first += [("  " + _cut(run.name, style.width - 20), palette.DIM)]
+            if look is runs[0].looks[0]:
+                first += _class_key(look, style, style.width - sum(cell_len(part) for part, _ in first))
             block = [first]
             for start in range(0, layers, across):
                 some = [
@@ -395,17 +415,26 @@ def _scatters(runs: Sequence[Run], style: Style) -> Iterator[list[Line]]:
             yield block
 
 
+def _class_key(look: Look, style: Style, room: int) -> Line:
+    """Which character or colour is which class, as far as there is room."""
+    key = [
+        (f"  {CLASSES[c] if style.lettered else 'class'} {c}", palette.of_class(c))
+        for c in np.unique(look.labels).tolist()[: palette.CYCLE]
+    ]
+    key.append((f"  {SEVERAL} several" if style.lettered else "  several", palette.MIXED))
+    if style.lettered:
+        key[0] = (f"  class{key[0][0][1:]}", key[0][1])
+        key.append(("  the latter: four samples or more", palette.DIM))
+    while sum(len(text) for text, _ in key) > room:
+        key.pop()
+    return key
+
+
 def _scatter(look: Look, layer: int, width: int, rows: int, style: Style) -> list[Line]:
     left, right, low, high = look.ranges[layer]
-    size = f"dim {number(float(look.values['dimension'][layer]))}"
-    title = f"layer {layer}  {size}"
-    title = title if len(title) + 7 <= width else f"{layer}  {size}"
-    x, y = Axis(left, right, _ends(left, right)), Axis(low, high, _ends(low, high))
+    size = number(float(look.values["dimension"][layer]))
+    x, y = Axis(left, right, figures.ends(left, right)), Axis(low, high, figures.ends(low, high))
     with plotting(width, rows, x, y, style) as plot:
         plot.samples(look.points[layer], look.labels)
-        return plot.lines(title, True)
-
-
-def _ends(low: float, high: float) -> Ticks:
-    """The ends of an axis and its middle."""
-    return [(value, f"{value:.3g}") for value in (low, low / 2 + high / 2, high)]
+        titles = (f"layer {layer}  dim {size}", f"{layer}  dim {size}", f"{layer}  {size}", f"{layer}")
+        return plot.lines(next((t for t in titles if len(t) + 4 <= plot.columns), ""), True)

@@ -114,9 +114,7 @@ def _on_cpu(config: RunConfig, build: mxnet_runtime.Build | None, no_gpu: str) -
 def _on_gpu(config: RunConfig, build: mxnet_runtime.Build | None) -> Choice:
     """Gluon where MXNet has code for this GPU, the fused engine otherwise, or what was asked for."""
     asked = f"--ctx {config.ctx}: "
-    if build is None:
-        raise UsageError(f"{asked}a GPU needs MXNet with CUDA, and MXNet is not installed: {CUDA_EXTRA}")
-    if refused := _gpu_refusal(config.ctx, build):
+    if refused := _gpu_refusal(config, build):
         raise UsageError(f"{asked}{refused}")
     found = mxnet_runtime.probe(config.ctx)
     card = found.cards.get(config.ctx, config.ctx)
@@ -142,20 +140,26 @@ def _fused_refusal(config: RunConfig) -> str:
     return mxnet_runtime.probe_fused(config.ctx)
 
 
-def _gpu_refusal(device: str, build: mxnet_runtime.Build) -> str:
+def _gpu_refusal(config: RunConfig, build: mxnet_runtime.Build | None) -> str:
     """Why this MXNet does not even reach this GPU, and what would be right; empty: it does."""
-    if build.cuda is False:
-        return f"{build} is the CPU build: pip uninstall mxnet, then {CUDA_EXTRA}, or --ctx cpu"
     if not mxnet_runtime.has_driver():
         return "no NVIDIA driver on this machine (libcuda.so.1): install it, or --ctx cpu with --engine fused"
+    needs = "the fused engine" if config.engine == "fused" else "a GPU"
+    if build is None:
+        return f"{needs} needs MXNet with CUDA here, and MXNet is not installed: {CUDA_EXTRA}"
+    if build.cuda is False:
+        return (
+            f"{needs} needs MXNet with CUDA here, and {build} is the CPU build: "
+            f"pip uninstall mxnet, then {CUDA_EXTRA}, or --ctx cpu"
+        )
     if build.obstacle:
         return build.obstacle
-    found = mxnet_runtime.probe(device)
+    found = mxnet_runtime.probe(config.ctx)
     if found.error:
         return f"{found.error}; --ctx cpu needs no GPU"
     if not found.cuda:
         return f"{build} is a CPU build: {CUDA_EXTRA}, or --ctx cpu"
-    if int(device.removeprefix("gpu")) >= found.gpus:
+    if int(config.ctx.removeprefix("gpu")) >= found.gpus:
         there = ", ".join(f"gpu{index}" for index in range(found.gpus))
         return f"no such GPU; there is {there}" if there else "MXNet sees no GPU on this machine: --ctx cpu"
     return ""

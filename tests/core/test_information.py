@@ -191,6 +191,14 @@ def test_adaptive_edges_are_numpys_quantiles(dtype: Any, n: int, bins: int) -> N
         assert both == pytest.approx(entropy_y(labels), abs=1e-13)
 
 
+def test_adaptive_asks_for_finite_activations_and_for_no_range() -> None:
+    t, y = np.linspace(-1, 1, 40), np.arange(40) % 2
+    assert info.i_ty(t, y, binning="adaptive", t_range=(-1, math.inf)) == pytest.approx(LN2)
+    t[3] = math.inf
+    assert math.isnan(info.i_ty(t, y, binning="adaptive"))
+    assert not math.isnan(info.i_ty(t, y))
+
+
 def test_adaptive_leaves_x_on_the_notebooks_grid() -> None:
     x = np.array([[1.0, 0.9], [0.9, 0.9], [0.1, 0.1], [0.1, 1.0]])
     assert entropy_x(x, binning="adaptive") == entropy_x(x, binning="notebook") == pytest.approx(math.log(4))
