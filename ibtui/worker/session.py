@@ -17,7 +17,7 @@ from ..measuring import Meter
 from ..recording import Measurement, Recording
 from . import look as looks
 from .desk import Desk
-from .protocol import Command, Detach, Frame, Look, Notice, Pause, Pull, Rebin, Status, Welcome
+from .protocol import Command, Detach, Frame, Look, Notice, Pause, Pull, Rebin, Save, Status, Welcome
 from .runtime import Log
 
 SPEED_WINDOW_S = 2.0
@@ -81,6 +81,8 @@ class Session:
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.detached = options.detach
+        self.saves_asked = 0
+        """Files that were asked for and that the desk has not been given yet."""
         self.status = Status(
             run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
             pace=options.epochs_per_second, engine="", device="", why="",
@@ -159,6 +161,11 @@ class Session:
         with self._lock:
             self._saved_at = max(self._saved_at or (run, epoch), (run, epoch))
 
+    def taken_care_of(self) -> None:
+        """The desk has been given a file that was asked for, or there is nothing to write."""
+        with self._lock:
+            self.saves_asked -= 1
+
     def kept(self, path: Path, run: int, epoch: int) -> None:
         """This file now holds a run up to an epoch."""
         with self._lock:
@@ -202,6 +209,9 @@ class Session:
                 return
             case Pause():
                 self.pausing = True
+            case Save():
+                with self._lock:
+                    self.saves_asked += 1
             case _:
                 pass
         self.commands.put(command)

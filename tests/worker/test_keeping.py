@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -23,10 +24,11 @@ from ibtui.worker import client as clients
 from ibtui.worker import process, runtime
 from ibtui.worker.client import WorkerClient
 from ibtui.worker.desk import Desk
-from ibtui.worker.job import new_job
+from ibtui.worker.job import Job, new_job
 from ibtui.worker.keeper import Keeper
 from ibtui.worker.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.worker.session import Session
+from ibtui.worker.training import TrainingSource
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
 from tests.fuzz_recordings import example, measurement
 from tests.worker.driver import SMALL, Driver
@@ -253,6 +255,45 @@ def test_a_save_just_before_the_end_is_written_also_while_estimates_are_made(tmp
     (path,) = tmp_path.glob("*.npz")
     assert len(storage.load(path)) > 300
     assert list(tmp_path.glob(f".*{storage.TEMPORARY}")) == []
+
+
+def training_source(tmp_path, config=LONG, **options):
+    """A source in this process, and who keeps what it has."""
+    session = Session(Options(snapshot_dir=str(tmp_path), **options), runtime.Log(-1))
+    keeper = Keeper(session, "run-1-here")
+    source = TrainingSource(session, keeper, Job("run-1-here", config, session.options))
+    source.prepare()
+    return session, keeper, source
+
+
+def test_the_last_save_never_waits_for_a_command_that_the_source_has_taken(tmp_path):
+    session, keeper, _ = training_source(tmp_path, paused=True)
+
+    class TakenMeanwhile(queue.Queue):
+        def empty(self) -> bool:
+            return False
+
+    session.commands = TakenMeanwhile()
+    last = threading.Thread(target=keeper.finish, args=(True,), daemon=True)
+    last.start()
+    last.join(20)
+    assert not last.is_alive() and len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_a_save_that_the_source_has_just_taken_as_it_all_ends_is_written(tmp_path, monkeypatch):
+    session, keeper, source = training_source(tmp_path, paused=True)
+    taken, over = threading.Event(), threading.Event()
+    checkpoint = source._checkpoint
+    monkeypatch.setattr(source, "_checkpoint", lambda: (taken.set(), over.wait(20), checkpoint())[-1])
+    session.obey(Save())
+    session.obey(Stop())
+    serving = threading.Thread(target=source.serve, daemon=True)
+    serving.start()
+    assert taken.wait(20)
+    keeper.finish(False)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    over.set()
+    serving.join(20)
 
 
 def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
