@@ -137,8 +137,10 @@ class Worker:
         self._session.log.cut()
         self._keeper.tick()
         with contextlib.suppress(OSError, UsageError), self._door:
-            if not self._session.ended.is_set() and not runtime.socket_path(self._name).exists():
-                self._listen()
+            if not self._session.ended.is_set():
+                self._session.log.renew(runtime.log_path(self._name))
+                if not runtime.socket_path(self._name).exists():
+                    self._listen()
         alone = self._screens == 0 and not self._session.detached
         if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
             self.end(save=True)
@@ -214,11 +216,16 @@ class Worker:
         self.save_first = self.save_first or command.save
 
     def leave(self, status: int) -> None:
-        """Save what is to be saved, and end the process at once: no library's clean-up may hang it."""
+        """Save what is to be saved, and end the process at once: no library's clean-up may hang it.
+
+        Where all went well the log says so: a worker that is killed over its last save leaves no such line.
+        """
         with self._leaving:
             try:
                 self._session.ended.set()
                 self._keeper.finish(self.save_first)
+                if status == 0:
+                    print(runtime.ENDED, flush=True)
             except BaseException:
                 traceback.print_exc()
             finally:

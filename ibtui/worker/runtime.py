@@ -173,6 +173,8 @@ LOG_CHUNK = 64 << 10
 """Bytes of a worker's output that are read at a time; of more, the newest."""
 LOG_BYTES = 4 << 20
 """A longer log is cut, from its beginning, to a quarter of this."""
+ENDED = "ended"
+"""The line by which a worker says that it has saved what was to be saved, and ends."""
 _LINE = 2000
 """Characters of a line that are shown."""
 
@@ -221,6 +223,16 @@ class Log:
             os.ftruncate(self._handle, 0)
             self._gone += size - len(kept)
             os.write(self._handle, kept)  # it was opened to append
+
+    def renew(self, path: Path) -> None:
+        """Go on in a new file where this one has been removed, as the folder is after the last logout."""
+        if os.path.lexists(path):
+            return
+        with self._lock, contextlib.suppress(OSError):
+            written = self._size()
+            with open(path, "a+b") as new:
+                os.dup2(new.fileno(), self._handle)
+            self._gone += written
 
 
 def log_tail(name: str, lines: int = 20) -> tuple[str, ...]:

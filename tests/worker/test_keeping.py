@@ -26,7 +26,7 @@ from ibtui.worker.client import WorkerClient
 from ibtui.worker.desk import Desk
 from ibtui.worker.job import Job, new_job
 from ibtui.worker.keeper import Keeper
-from ibtui.worker.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Save, Step, Stop
+from ibtui.worker.protocol import Detach, Notice, Pause, Peek, Pull, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.worker.session import Session
 from ibtui.worker.training import TrainingSource
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
@@ -223,6 +223,7 @@ def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
     wait_for(lambda: runs.running())
     (run,) = runs.running()
     assert abs(runtime.socket_path(run.name).stat().st_mtime - began) < 5
+    assert runtime.log_path(run.name).exists()
     again = Driver(WorkerClient(name=run.name))
     again.until(lambda d: d.status.epoch > driver.status.epoch)
     again.client.close()
@@ -419,11 +420,87 @@ def test_two_stops_at_once_both_succeed(tmp_path):
 
 def test_a_run_that_somebody_else_has_just_stopped_is_stopped(monkeypatch, capsys):
     monkeypatch.setattr(runs, "find", lambda name: name)
+    runtime.log_path("run-1-gone").write_text("saved /a/b.npz\nended\n")
     assert runs.stop_run("run-1-gone") == 0
-    assert capsys.readouterr().out == "stopped run-1-gone\n"
+    assert capsys.readouterr().out == "stopped run-1-gone; saved /a/b.npz\n"
+    with pytest.raises(UsageError, match="run-1-gone: no such run"):  # nothing is left of it
+        runs.stop_run("run-1-gone")
     stale_socket("run-1-dead")
     with pytest.raises(IbtuiError, match="run-1-dead: died"):
         runs.stop_run("run-1-dead")
+
+
+def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_away(tmp_path, monkeypatch):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+    driver.until(lambda d: d.status.epoch > 3)
+    driver.client.close()
+    wait = runs._wait_for_the_end
+
+    def killed(name: str) -> None:
+        driver.client._process.kill()
+        driver.client._process.wait()
+        assert runs.running() == []  # `ibtui ls` in another terminal
+        wait(name)
+
+    monkeypatch.setattr(runs, "Stop", lambda save: Peek())
+    monkeypatch.setattr(runs, "_wait_for_the_end", killed)
+    with pytest.raises(IbtuiError, match="died while it was told to stop"):
+        runs.stop_run(None)
+    assert list(tmp_path.glob("*.npz")) == [] and list(runtime.folder().iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["", "not saved: /there: No space left on device"])
+def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, capsys, trouble):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), paused=True)
+    driver.send(Save())
+    driver.until(lambda d: d.status.saves and d.status.state == "paused")
+    (before,) = tmp_path.glob("*.npz")
+    peek, wait = runs._peek, runs._wait_for_the_end
+
+    def then_trained(*asked):
+        status = peek(*asked)
+        driver.send(Step())
+        driver.until(lambda d: d.status.epoch == 1 and d.status.unsaved)
+        return status
+
+    def then_ended(name: str) -> None:
+        wait(name)
+        with open(runtime.log_path(name), "a") as log:
+            print(trouble, file=log)
+
+    name = driver.client.name
+    monkeypatch.setattr(runs, "find", lambda _: name)
+    monkeypatch.setattr(runs, "_peek", then_trained)
+    monkeypatch.setattr(runs, "_wait_for_the_end", then_ended)
+    if trouble:
+        with pytest.raises(IbtuiError, match=f"stopped {name} at epoch 0; {trouble}"):
+            runs.stop_run(name)
+    else:
+        assert runs.stop_run(name) == 0
+        (after,) = set(tmp_path.glob("*.npz")) - {before}
+        assert capsys.readouterr().out == f"stopped {name} at epoch 0; saved {after}\n"
+    driver.client.close()
+    assert ended(driver)
+
+
+def test_a_worker_says_that_it_has_ended_only_where_it_has_done_so_in_order(tmp_path, monkeypatch, capsys):
+    class Left(BaseException):
+        pass
+
+    def leave(status: int) -> None:
+        raise Left
+
+    monkeypatch.setattr(os, "_exit", leave)
+    for status, save, said in ((0, None, "ended\n"), (1, None, ""), (0, ZeroDivisionError, "")):
+        session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+        keeper = Keeper(session, "run-1-z")
+        worker = process.Worker(session, keeper, "run-1-z")
+        if save is not None:
+            monkeypatch.setattr(keeper, "finish", lambda _, error=save: (_ for _ in ()).throw(error))
+        with pytest.raises(Left):
+            worker.leave(status)
+        worker._listener.close()
+        assert capsys.readouterr().out == said
 
 
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
