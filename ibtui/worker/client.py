@@ -272,7 +272,7 @@ class WorkerClient:
         while True:
             try:
                 return greeted(self.name)
-            except (FileNotFoundError, ConnectionRefusedError):
+            except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
                 dead = self._process is None or self._process.poll() is not None
                 if dead or self._closing.is_set() or time.monotonic() > end:
                     raise

@@ -107,10 +107,7 @@ class Worker:
 
     def welcome(self) -> None:
         """Let screens in, for ever, and look after the rest once in a while."""
-        with contextlib.suppress(Exception):
-            runtime.sweep()
-            clean_folder(self._session.folder)
-            clean_folder(runtime.folder(), "run-")
+        threading.Thread(target=self._clean, name="cleaner", daemon=True).start()
         rounds = 0.0
         while True:
             self._let_in()
@@ -120,6 +117,13 @@ class Worker:
                     self._look_after()
                 except Exception:
                     traceback.print_exc()
+
+    def _clean(self) -> None:
+        """Remove what others have left. A folder on the network may take seconds; nobody waits for it."""
+        with contextlib.suppress(Exception):
+            runtime.sweep()
+            clean_folder(self._session.folder)
+            clean_folder(runtime.folder(), "run-")
 
     def _let_in(self) -> None:
         """Whoever knocks within a round."""

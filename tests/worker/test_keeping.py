@@ -511,6 +511,35 @@ def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
     assert client._process.wait(5) == 1
 
 
+def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path):
+    session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+    worker = process.Worker(session, Keeper(session, "run-1-c"), "run-1-c")
+    cleaned = threading.Event()
+    monkeypatch.setattr(process, "clean_folder", lambda *_: cleaned.wait(20))
+    threading.Thread(target=worker.welcome, daemon=True).start()
+    clients.greeted("run-1-c").close()
+    cleaned.set()
+    session.ended.set()
+    worker._listener.close()
+
+
+def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch, tmp_path):
+    greeted, tries = clients.greeted, []
+
+    def slow(name: str):
+        connection = greeted(name)
+        tries.append(name)
+        if len(tries) > 2:
+            return connection
+        connection.close()
+        raise TimeoutError(f"{name} does not answer")
+
+    monkeypatch.setattr(clients, "greeted", slow)
+    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("finished")
+    assert len(tries) == 3
+
+
 def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
     session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
     worker = process.Worker(session, Keeper(session, "run-1-x"), "run-1-x")
