@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import __version__
 from .config import RunConfig, Session, build, read_toml
 from .errors import IbtuiError, UsageError, printable
+from .signals import Interrupted, Signals
 
 if TYPE_CHECKING:
     from .worker.client import WorkerClient
@@ -127,8 +128,13 @@ def _train(arguments: list[str]) -> int:
     job = new_job(config, session, resume=os.path.abspath(resume) if resume else None)
     if _has_terminal():
         return _watch(WorkerClient(job), session)
-    WorkerClient(job).spawn()
-    print(f"started {job.name}: ibtui attach {job.name} shows it, ibtui stop {job.name} ends it")
+    with Signals() as signals:
+        try:
+            WorkerClient(job).spawn(signals)
+        except Interrupted as stop:
+            print(f"ibtui: interrupted; {job.name} was told to end", file=sys.stderr)
+            return stop.status
+        print(f"started {job.name}: ibtui attach {job.name} shows it, ibtui stop {job.name} ends it")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 
 from ibtui import runs, storage
+from ibtui.cli import main
 from ibtui.config import Session as Options
 from ibtui.core.information import Binning
 from ibtui.errors import IbtuiError, UsageError
+from ibtui.signals import Interrupted, Signals
 from ibtui.worker import client as clients
 from ibtui.worker import process, runtime
 from ibtui.worker.client import WorkerClient
@@ -506,9 +509,47 @@ def test_a_worker_says_that_it_has_ended_only_where_it_has_done_so_in_order(tmp_
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
     monkeypatch.setattr(clients, "_MAIN", "import sys; sys.exit('no such device: {}')")
     client = WorkerClient(new_job(SMALL, Options(detach=True)))
-    with pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
-        client.spawn()
+    with Signals() as signals, pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
+        client.spawn(signals)
     assert client._process.wait(5) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_whose_name_nobody_was_told_is_told_to_end(monkeypatch, capsys, number):
+    spawn, started = clients._spawn, []
+
+    def interrupted(job):
+        process = spawn(job)
+        started.append(process)
+        signal.raise_signal(number)  # in the midst of it: there is a process, and nobody knows it yet
+        return process
+
+    monkeypatch.setattr(clients, "_spawn", interrupted)
+    assert main(["--detach", "--engine", "fused", "--ctx", "cpu"]) == 128 + number
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch(r"ibtui: interrupted; run-\S+ was told to end\n", err)
+    (process,) = started
+    assert process.wait(60) in (0, -signal.SIGTERM) and runs.running() == []
+
+
+def test_a_run_that_is_interrupted_while_it_is_waited_for_is_told_to_end(monkeypatch):
+    client = WorkerClient(new_job(LONG, Options(detach=True)))
+    monkeypatch.setattr(clients, "greeted", lambda _: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Interrupted), Signals() as signals:
+        client.spawn(signals)
+    assert client._process.wait(60) in (0, -signal.SIGTERM)
+
+
+def test_a_run_that_does_not_answer_is_told_to_end(monkeypatch):
+    def silent(name: str):
+        raise TimeoutError(f"{name} does not answer")
+
+    client = WorkerClient(new_job(LONG, Options(detach=True)))
+    monkeypatch.setattr(clients, "greeted", silent)
+    monkeypatch.setattr(clients, "START_S", 0.0)
+    with Signals() as signals, pytest.raises(IbtuiError, match=f"{client.name} does not answer"):
+        client.spawn(signals)
+    assert client._process.wait(60) in (0, -signal.SIGTERM)
 
 
 def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path):
