@@ -187,9 +187,13 @@ class Session:
     @property
     def unsaved(self) -> bool:
         """Whether there is history that no file holds."""
-        if self.recording is None or not len(self.recording) or self.status.source == "replay":
+        with self._lock:
+            return self._unsaved(self.status, self._saved_at)
+
+    def _unsaved(self, status: Status, saved_at: tuple[int, int] | None) -> bool:
+        if self.recording is None or not len(self.recording) or status.source == "replay":
             return False
-        return self._saved_at is None or self._saved_at < (self.status.run, self.status.epoch)
+        return saved_at is None or saved_at < (status.run, status.epoch)
 
     # From the threads that answer screens.
 
@@ -220,7 +224,7 @@ class Session:
         """What is new since the asker's last frame."""
         log, log_end = self.log.lines(pull.log)
         with self._lock:
-            status = self.where()
+            status, saved_at = self.where(), self._saved_at
             notices = self._notices_since(NOTICES_FOR_NEWCOMERS if pull.run < 0 else NOTICES, pull.notice)
             noted = self._noted
             recording, meter, present, serial = self.recording, self._meter, self._present, self._serial
@@ -234,6 +238,7 @@ class Session:
         changes = recording.changes(0 if fresh else pull.tick)
         if status.source == "training":  # a stretch of epochs says where it stands when it is over
             status = replace(status, epoch=max((status.epoch, *recording.column("epoch")[-1:].tolist())))
+            status = replace(status, unsaved=self._unsaved(status, saved_at))
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
         look = self._look_at(row, status, recording, meter, present, serial)
         if look is not None and look.row is not None and pull.row is None:

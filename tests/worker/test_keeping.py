@@ -154,6 +154,17 @@ def test_what_the_log_says_to_be_saved_is_known_to_be(tmp_path, monkeypatch):
     assert told == [(f"saved {session.status.saved[0]}", False, 1)]
 
 
+def test_an_epoch_that_is_told_beyond_what_a_file_holds_is_told_to_be_unsaved(tmp_path):
+    session, _, source = training_source(tmp_path)
+    source._trainer.train(10)
+    session.update(epoch=10)
+    session.kept(tmp_path / "x.npz", 0, 10)
+    assert not session.frame(Pull()).status.unsaved
+    source._trainer.train(5)  # a stretch that is not over
+    told = session.frame(Pull()).status
+    assert (told.epoch, told.unsaved) == (15, True)
+
+
 # Detached runs.
 
 
