@@ -177,6 +177,8 @@ ENDED = "ended"
 """The line by which a worker says that it has saved what was to be saved, and ends."""
 _LINE = 2000
 """Characters of a line that are shown."""
+_writing = threading.RLock()
+"""Held while a line is written, and while a log is cut: what came between would be lost."""
 
 
 class Log:
@@ -215,7 +217,7 @@ class Log:
 
     def cut(self) -> None:
         """Drop the oldest lines of a log that has become long."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, _writing, contextlib.suppress(OSError):
             if (size := self._size()) <= LOG_BYTES:
                 return
             kept = os.pread(self._handle, LOG_BYTES // 4, size - LOG_BYTES // 4)
@@ -257,7 +259,7 @@ class Output(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Write at once, or not at all."""
-        with contextlib.suppress(OSError):
+        with _writing, contextlib.suppress(OSError):
             os.write(self._handle, text.encode("utf-8", "replace"))
         return len(text)
 

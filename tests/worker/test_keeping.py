@@ -610,6 +610,24 @@ def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monke
 # What does not grow.
 
 
+def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "LOG_BYTES", 4000)
+    with open(tmp_path / "log", "a+b") as file:
+        output, truncate = runtime.Output(file.fileno()), os.ftruncate
+        output.write("a line like many others\n" * 200)
+        writer = threading.Thread(target=output.write, args=("saved /a/b.npz\n",))
+
+        def meanwhile(handle: int, size: int) -> None:
+            writer.start()
+            writer.join(0.2)  # it writes now, or waits
+            truncate(handle, size)
+
+        monkeypatch.setattr(os, "ftruncate", meanwhile)
+        runtime.Log(file.fileno()).cut()
+        writer.join()
+    assert (tmp_path / "log").read_text().endswith("others\nsaved /a/b.npz\n")
+
+
 def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "LOG_BYTES", 4000)
     with open(tmp_path / "log", "a+b") as file:
