@@ -642,6 +642,11 @@ def test_where_there_are_no_locks_the_process_number_decides(monkeypatch):
     with claim(RUN):
         pass
     assert temporaries() == []
+    # What a container that was killed has left: the next one has the same name, and process 1 again.
+    Path(f".{RUN.name}{storage.LOCK}").write_text(f"{place._HOST} {os.getpid()}\n")
+    with claim(RUN):
+        pass
+    assert temporaries() == []
 
 
 def test_of_many_that_claim_at_once_one_has_it_at_any_time():

@@ -204,7 +204,8 @@ def _lock(lock: Path, shown: str) -> int:
             except BlockingIOError:
                 raise _claimed(shown, holder) from None
             except OSError:  # a file system without locks: go by the process number
-                if holder is not None and _alive(holder):
+                # Our own is that of one before us: in a container it is the same at every start.
+                if holder not in (None, os.getpid()) and _alive(holder):
                     raise _claimed(shown, holder) from None
             if _same_file(handle, lock):
                 os.ftruncate(handle, 0)
