@@ -98,6 +98,10 @@ def _parser() -> _Parser:
     return parser
 
 
+_SCREEN_ONLY = {"paused", "detach", "snapshot_dir", "marker", "epochs_per_second"}
+"""Flags of no use to --record. In a file of settings, which may serve both, they are let be."""
+
+
 def _train(arguments: list[str]) -> int:
     """Train: with a live screen, or with --record without one."""
     flags = vars(_parser().parse_args(arguments))
@@ -108,6 +112,8 @@ def _train(arguments: list[str]) -> int:
     if force and record_to is None:
         raise UsageError("--force: only with --record FILE.npz")
     config, session = build(settings)
+    if record_to is not None and (given := [name for name in flags if name in _SCREEN_ONLY]):
+        raise UsageError(f"--{given[0].replace('_', '-')}: not with --record, which has no screen")
     if resume is not None:
         from .training.resuming import resumed_config
 
