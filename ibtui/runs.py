@@ -133,13 +133,15 @@ def _age(seconds: float) -> str:
 def stop_run(name: str | None) -> int:
     """End a run, having it saved first, and say where. Several at once may stop the same run.
 
+    Its log stays for a day, for screens that want to know how it ended.
+
     Raises
     ------
     IbtuiError
         It could not be saved, it does not end, or it died: its log does not say that it ended in order.
     """
     name = find(name)
-    with _log(name) as log:  # open from now on: whoever else stops the run removes it
+    with _log(name) as log:  # open from now on: the run's own screen removes it, or `ls`
         before, told_before = None, len(_lines(log))
         try:
             with greeted(name) as connection:
@@ -152,8 +154,6 @@ def stop_run(name: str | None) -> int:
             pass
         _wait_for_the_end(name)
         lines = _lines(log)
-    with contextlib.suppress(OSError):
-        runtime.log_path(name).unlink()
     if before is None and not lines:
         raise UsageError(f"{name}: no such run any more")
     if runtime.ENDED not in lines and (before is None or before.run >= 0):  # one that never began has nothing
