@@ -156,7 +156,7 @@ def stop_run(name: str | None) -> int:
         lines = _lines(log)
     if before is None and not lines:
         raise UsageError(f"{name}: no such run any more")
-    if runtime.ENDED not in lines and (before is None or before.run >= 0):  # one that never began has nothing
+    if "ended" not in lines and (before is None or before.run >= 0):  # one that never began has nothing
         raise IbtuiError(_DIED.format(name))
     if before is not None and not before.unsaved and len(lines) >= told_before:  # else it has been cut
         lines = lines[told_before:]  # what was written before is no news

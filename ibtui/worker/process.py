@@ -229,7 +229,7 @@ class Worker:
                 self._session.ended.set()
                 self._keeper.finish(self.save_first)
                 if status == 0:
-                    print(runtime.ENDED, flush=True)
+                    print("ended", flush=True)
             except BaseException:
                 traceback.print_exc()
             finally:

@@ -173,8 +173,6 @@ LOG_CHUNK = 64 << 10
 """Bytes of a worker's output that are read at a time; of more, the newest."""
 LOG_BYTES = 4 << 20
 """A longer log is cut, from its beginning, to a quarter of this."""
-ENDED = "ended"
-"""The line by which a worker says that it has saved what was to be saved, and ends."""
 _LINE = 2000
 """Characters of a line that are shown."""
 _writing = threading.RLock()
