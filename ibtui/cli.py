@@ -13,6 +13,7 @@ from . import __version__
 from .config import RunConfig, Session, build, read_toml
 from .errors import IbtuiError, UsageError, printable
 from .output import ClosedError, standard_output
+from .signals import Interrupted, Signals
 
 if TYPE_CHECKING:
     from .worker.client import WorkerClient
@@ -103,6 +104,10 @@ def _parser() -> _Parser:
     return parser
 
 
+_SCREEN_ONLY = {"paused", "detach", "snapshot_dir", "marker", "epochs_per_second"}
+"""Flags of no use to --record. In a file of settings, which may serve both, they are let be."""
+
+
 def _train(arguments: list[str]) -> int:
     """Train: with a live screen, or with --record without one."""
     flags = vars(_parser().parse_args(arguments))
@@ -113,6 +118,8 @@ def _train(arguments: list[str]) -> int:
     if force and record_to is None:
         raise UsageError("--force: only with --record FILE.npz")
     config, session = build(settings)
+    if record_to is not None and (given := [name for name in flags if name in _SCREEN_ONLY]):
+        raise UsageError(f"--{given[0].replace('_', '-')}: not with --record, which has no screen")
     if resume is not None:
         from .training.resuming import resumed_config
 
@@ -133,8 +140,13 @@ def _train(arguments: list[str]) -> int:
     job = new_job(config, session, resume=os.path.abspath(resume) if resume else None)
     if _has_terminal():
         return _watch(WorkerClient(job), session)
-    WorkerClient(job).spawn()
-    print(f"started {job.name}: ibtui attach {job.name} shows it, ibtui stop {job.name} ends it")
+    with Signals() as signals:
+        try:
+            WorkerClient(job).spawn(signals)
+        except Interrupted as stop:
+            print(f"ibtui: interrupted; {job.name} was told to end", file=sys.stderr)
+            return stop.status
+        print(f"started {job.name}: ibtui attach {job.name} shows it, ibtui stop {job.name} ends it")
     return 0
 
 

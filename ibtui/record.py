@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TextIO
 
 from .config import RunConfig, Session
 from .errors import IbtuiError, printable
 from .recording import Recording
+from .signals import Interrupted, Signals
 from .storage import claim, save
 from .worker.elsewhere import reason, save_elsewhere
 from .worker.runtime import Output
@@ -22,19 +21,9 @@ _STRETCH_S = 0.1
 """How long training goes on between two looks at the clock and at the progress bar."""
 _SHARE_FOR_SAVING = 1 / 20
 """An autosave waits until it costs no more than this share of the time."""
-_IMPATIENCE_S = 0.5
-"""A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
 DEFAULT_AUTOSAVE_MIN = 1.0
 _BESIDE_NUMBERS = 26
 """What the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
-
-
-class Interrupted(BaseException):
-    """A signal asked the run to end; `status` is what the command exits with."""
-
-    def __init__(self, number: int) -> None:
-        self.status = 128 + number
-        super().__init__(signal.Signals(number).name)
 
 
 def record(config: RunConfig, session: Session, path: str, *, force: bool, resume: str | None) -> int:
@@ -44,7 +33,7 @@ def record(config: RunConfig, session: Session, path: str, *, force: bool, resum
     ----------
     config : RunConfig
     session : Session
-        Its autosave and history budget; a pace only where one was asked for.
+        Its autosave and history budget are used; there is no pace.
     path : str
         The recording. It is absent or whole at any moment, and one run's at a time.
     force : bool
@@ -63,10 +52,12 @@ def record(config: RunConfig, session: Session, path: str, *, force: bool, resum
         The run failed, or its end could not be written to `path`: it says where it was written instead.
     """
     shown = printable(path)
-    with claim(path, force=force), _Signals() as signals:
+    with claim(path, force=force), Signals() as signals:
         try:
+            signals.break_off_at(1)
             run = _Run(config, session, path, force, resume)
-            signals.wait_for_the_epoch = True
+            # The first breaks off no epoch; with a second the run is saved as it was at its last checkpoint.
+            signals.break_off_at(2)
         except Interrupted as stop:
             _say(f"interrupted before the first measurement; {shown} was not written")
             return stop.status
@@ -81,45 +72,6 @@ def record(config: RunConfig, session: Session, path: str, *, force: bool, resum
             exact = False
         run.finish(shown, interrupted=signals.status != 0, exact=exact, failure=failure)
     return signals.status
-
-
-class _Signals:
-    """Turns the signals that end a run into a status to look at, so that no epoch is broken off half-way.
-
-    Before training, and on a second signal, `Interrupted` is raised: then an epoch may be half done, and the
-    run is saved as it was at its last checkpoint. A signal that was ignored when the run began (`nohup`) is.
-    """
-
-    _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.wait_for_the_epoch = False
-        self._first = 0.0
-
-    def __enter__(self) -> _Signals:
-        heard = [number for number in self._NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._arrived) for number in heard}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _arrived(self, number: int, _: FrameType | None) -> None:
-        now = time.monotonic()
-        second = self.status != 0
-        if second and now - self._first < _IMPATIENCE_S:
-            return
-        self.status, self._first = self.status or 128 + number, now
-        if second or not self.wait_for_the_epoch:
-            self.ignore()
-            raise Interrupted(number)
-
-    def ignore(self) -> None:
-        """From now on nothing arrives."""
-        for number in self._before:
-            signal.signal(number, signal.SIG_IGN)
 
 
 class _Run:
@@ -146,7 +98,7 @@ class _Run:
         if much := self.trainer.recording.forewarning():
             _say(f"ibtui: {much}", sys.stderr)
 
-    def train(self, signals: _Signals) -> None:
+    def train(self, signals: Signals) -> None:
         """Train to the end or to a signal, showing progress and saving now and then."""
         trainer = self.trainer
         stretch = 1
@@ -160,7 +112,8 @@ class _Run:
                 elif took > 2 * _STRETCH_S:
                     stretch = max(1, stretch // 2)
                 show(trainer.epoch, trainer.recording)
-                self._autosave()
+                with signals.held_back():  # a file that is there is to be known for ours
+                    self._autosave()
 
     def _autosave(self) -> None:
         """Write the file if it is time to. If that fails, training goes on, and it is tried again."""

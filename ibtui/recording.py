@@ -101,6 +101,8 @@ def column_types(config: RunConfig, inputs: int) -> dict[str, tuple[tuple[int, .
     return types
 
 
+LOADED = 1
+"""The tick of a recording that is as its file has it."""
 MUCH_BYTES = 1 << 30
 """From here on a run is told what its measurements will take."""
 
@@ -238,7 +240,7 @@ class Recording:
         with self.lock:
             for name, column in self._columns.items():
                 column.data = np.ascontiguousarray(columns[name])
-            self._rows, self._tick = len(columns["epoch"]), 1
+            self._rows, self._tick = len(columns["epoch"]), LOADED
             self._stamp.data = np.ones(self._rows, np.int64)
             known = [~np.isnan(columns[name]).all(axis=1) for name in ESTIMATES if name != "outside"]
             self._estimated.data = np.logical_or.reduce(known)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import IbtuiError, UsageError, printable
 from .worker import runtime
@@ -129,28 +131,56 @@ def _age(seconds: float) -> str:
 
 
 def stop_run(name: str | None) -> int:
-    """End a run, having it saved first, and say where. Several at once may stop the same run."""
+    """End a run, having it saved first, and say where. Several at once may stop the same run.
+
+    Its log stays for a day, for screens that want to know how it ended.
+
+    Raises
+    ------
+    IbtuiError
+        It could not be saved, it does not end, or it died: its log does not say that it ended in order.
+    """
     name = find(name)
-    before = None
-    try:
-        with greeted(name) as connection:
-            before = _peek(connection, name)
-            connection.send(Stop(save=True))
-            connection.poll(_ANSWER_S)
-    except TimeoutError as error:
-        raise IbtuiError(str(error)) from error
-    except (OSError, EOFError):  # somebody else was faster
-        pass
-    _wait_for_the_end(name)
-    tail = [line for line in runtime.log_tail(name) if line.startswith(("saved ", "not saved"))]
-    with contextlib.suppress(OSError):
-        runtime.log_path(name).unlink()
+    with _log(name) as log:  # open from now on: the run's own screen removes it, or `ls`
+        before, told_before = None, len(_lines(log))
+        try:
+            with greeted(name) as connection:
+                before = _peek(connection, name)
+                connection.send(Stop(save=True))
+                connection.poll(_ANSWER_S)
+        except TimeoutError as error:
+            raise IbtuiError(str(error)) from error
+        except (OSError, EOFError):  # somebody else was faster
+            pass
+        _wait_for_the_end(name)
+        lines = _lines(log)
+    if before is None and not lines:
+        raise UsageError(f"{name}: no such run any more")
+    if "ended" not in lines and (before is None or before.run >= 0):  # one that never began has nothing
+        raise IbtuiError(_DIED.format(name))
+    if before is not None and not before.unsaved and len(lines) >= told_before:  # else it has been cut
+        lines = lines[told_before:]  # what was written before is no news
+    saved = next((line for line in reversed(lines) if line.startswith(("saved ", "not saved"))), "")
     reached = f" at epoch {before.epoch:,}" if before is not None else ""
-    saved = tail[-1] if tail and (before is None or before.unsaved) else ""
     if saved.startswith("not saved"):
         raise IbtuiError(f"stopped {name}{reached}; {printable(saved)}")
     print(f"stopped {name}{reached}" + (f"; {printable(saved)}" if saved else ""))
     return 0
+
+
+def _log(name: str) -> BinaryIO:
+    try:
+        return open(runtime.log_path(name), "rb")
+    except FileNotFoundError:
+        return io.BytesIO()
+
+
+def _lines(log: BinaryIO) -> list[str]:
+    log.seek(0)
+    return log.read().decode("utf-8", "replace").split("\n")[:-1]
+
+
+_DIED = "{}: died while it was told to stop"
 
 
 def _wait_for_the_end(name: str) -> None:
@@ -160,7 +190,7 @@ def _wait_for_the_end(name: str) -> None:
             runtime.connect(name).close()
         except ConnectionRefusedError:
             _clear(socket)
-            raise IbtuiError(f"{name}: died while it was told to stop") from None
+            raise IbtuiError(_DIED.format(name)) from None
         except OSError:
             pass
         if time.monotonic() > end:

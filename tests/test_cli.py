@@ -117,6 +117,28 @@ def test_force_without_record_is_refused(capsys):
     assert "--record" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--detach"],
+        ["--paused"],
+        ["--snapshot-dir", "."],
+        ["--marker", "ascii"],
+        ["--epochs-per-second", "5"],
+    ],
+)
+def test_what_is_the_screens_is_refused_with_record_and_may_stand_in_a_file(flags, capsys):
+    small = ["--engine", "fused", "--epochs", "5", "--samples", "200", "--record", "run.npz"]
+    assert main([*small, *flags]) == 2
+    assert capsys.readouterr().err == f"ibtui: {flags[0]}: not with --record, which has no screen\n"
+    value = {"--detach": "true", "--paused": "true", "--epochs-per-second": "5"}.get(
+        flags[0], f"'{flags[-1]}'"
+    )
+    Path("ibtui.toml").write_text(f"{flags[0][2:]} = {value}\n")
+    assert main([*small, "--config", "ibtui.toml"]) == 0
+    assert Path("run.npz").exists()
+
+
 def test_replay_of_what_is_no_recording(capsys):
     Path("x.npz").write_text("hello")
     assert main(["replay", "x.npz"]) == 2

@@ -38,6 +38,15 @@ def no_worker_is_left(seconds: float = 3.0) -> bool:
     return False
 
 
+def paused_at(terminal: Terminal) -> int:
+    """The epoch at which a run is paused, once the line that says so is drawn to its end."""
+    seen = ""
+    while (line := terminal.until(r"paused +epoch ([\d,]+) of"))[1] != seen:
+        seen = line[1]
+        terminal.settle(0.1)
+    return int(seen.replace(",", ""))
+
+
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (97, 33)])
 @pytest.mark.parametrize("arguments", [LONG, GLUON], ids=["fused", "gluon"])
 def test_a_session(size, arguments):
@@ -46,9 +55,7 @@ def test_a_session(size, arguments):
     with Terminal(*arguments, columns=size[0], rows=size[1]) as terminal:
         terminal.until(r"running +epoch [1-9]")
         terminal.type(" ")
-        terminal.until(r"paused")
-        terminal.settle(0.3)  # for the line to be drawn to its end
-        epoch = terminal.epoch()
+        epoch = paused_at(terminal)
         terminal.settle(0.5)
         assert terminal.epoch() == epoch, "training went on while paused"
         terminal.type("s")
@@ -146,9 +153,7 @@ def paused_and_killed(terminal):
     """The epoch at which a run was paused before its worker was killed."""
     terminal.until(r"running +epoch [2-9]\d")
     terminal.type(" ")
-    terminal.until("paused")
-    terminal.settle(0.3)
-    epoch = terminal.epoch()
+    epoch = paused_at(terminal)
     began = time.monotonic()
     os.kill(worker_of(terminal.process.pid), signal.SIGKILL)
     terminal.until(r"dead +epoch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import io
@@ -266,6 +267,62 @@ def test_a_file_system_without_links_will_do(monkeypatch):
         save(example(), "b.npz")
     assert Path("b.npz").read_text() == "precious"
     assert not temporaries()
+
+
+def test_of_two_that_want_one_name_on_a_file_system_without_links_one_gets_it(monkeypatch):
+    both, refused = threading.Barrier(2), []
+
+    def link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def lexists(path, real=os.path.lexists):
+        there = real(path)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(20)
+        return there
+
+    def put(name: str) -> None:
+        try:
+            place.put_in_place(Path(name), RUN, overwrite=False)
+        except FileExistsError:
+            refused.append(name)
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os.path, "lexists", lexists)
+    writers = []
+    for name in ("a", "b"):
+        Path(name).write_text(name)
+        writers.append(threading.Thread(target=put, args=(name,)))
+        writers[-1].start()
+    for writer in writers:
+        writer.join()
+    assert len(refused) == 1 and sorted(os.listdir()) == sorted([refused[0], RUN.name])
+    assert Path(refused[0]).read_text() == refused[0] != RUN.read_text()
+
+
+def test_a_system_without_such_a_rename_will_do_too(monkeypatch):
+    def link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    save(example(1), RUN)
+    Path("late").write_text("late")
+    with pytest.raises(FileExistsError):
+        place.put_in_place(Path("late"), RUN, overwrite=False)
+    assert len(load(RUN)) == 1
+
+
+def test_a_name_that_was_given_is_given_though_the_answer_was_lost(monkeypatch):
+    link = os.link
+
+    def again(*places):  # as a client of NFS does
+        link(*places)
+        link(*places)
+
+    monkeypatch.setattr(os, "link", again)
+    save(example(1), RUN)
+    assert len(load(RUN)) == 1 and not temporaries()
 
 
 @pytest.mark.parametrize("call", ["fsync", "fdopen", "replace", "open"])
@@ -582,6 +639,11 @@ def test_where_there_are_no_locks_the_process_number_decides(monkeypatch):
         monkeypatch.setattr(fcntl, "flock", flock)
         with pytest.raises(RecordingError, match=f"process {process.pid}"), claim(RUN):
             pytest.fail("two claims")
+    with claim(RUN):
+        pass
+    assert temporaries() == []
+    # What a container that was killed has left: the next one has the same name, and process 1 again.
+    Path(f".{RUN.name}{storage.LOCK}").write_text(f"{place._HOST} {os.getpid()}\n")
     with claim(RUN):
         pass
     assert temporaries() == []

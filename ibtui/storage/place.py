@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -51,13 +52,37 @@ def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
     try:
         os.link(temporary, path)  # unlike a rename, never replaces
     except FileExistsError:
-        raise
+        if not _are_one(temporary, path):  # over a network it is asked for again where no answer came
+            raise
     except OSError:  # a file system without links
-        if os.path.lexists(path):
-            raise already_there(path) from None
-        os.replace(temporary, path)
+        _rename_to_new(temporary, path)
         return
-    os.unlink(temporary)
+    with contextlib.suppress(OSError):  # it has its name; `clean_up` finds what is left
+        os.unlink(temporary)
+
+
+def _are_one(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except OSError:
+        return False
+
+
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """A rename that never replaces where the system has one; elsewhere, all but in the last moment."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is not None:
+        names = _AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(path)
+        if rename(*names, _RENAME_NOREPLACE) == 0:
+            return
+        if ctypes.get_errno() == errno.EEXIST:
+            raise already_there(path)
+    if os.path.lexists(path):
+        raise already_there(path)
+    os.replace(temporary, path)
 
 
 _EXISTS = "{}: exists already; choose another name, or --force to replace it"
@@ -179,7 +204,8 @@ def _lock(lock: Path, shown: str) -> int:
             except BlockingIOError:
                 raise _claimed(shown, holder) from None
             except OSError:  # a file system without locks: go by the process number
-                if holder is not None and _alive(holder):
+                # Our own is that of one before us: in a container it is the same at every start.
+                if holder not in (None, os.getpid()) and _alive(holder):
                     raise _claimed(shown, holder) from None
             if _same_file(handle, lock):
                 os.ftruncate(handle, 0)

@@ -20,6 +20,7 @@ from typing import Protocol
 from .. import storage
 from ..errors import IbtuiError, UsageError, printable
 from ..recording import Checkpoint, Recording
+from ..signals import Signals
 from . import runtime
 from .elsewhere import reason
 from .job import Job
@@ -156,21 +157,35 @@ class WorkerClient:
         self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
         self._thread.start()
 
-    def spawn(self) -> None:
+    def spawn(self, signals: Signals) -> None:
         """Start the worker without a thread to talk to it, and wait until it listens.
+
+        One that does not come to that, or is not waited for, is told to end: nobody would know its name.
+
+        Parameters
+        ----------
+        signals : Signals
+            What arrives breaks off the waiting, and nothing afterwards.
 
         Raises
         ------
         IbtuiError
-            It ended instead.
+            It ended instead, or does not answer.
+        Interrupted
         """
         assert self._job is not None
         self._process = _spawn(self._job)
         try:
+            signals.break_off_at(1)
             self._connect().close()
-        except (OSError, EOFError) as error:
+            signals.break_off_at(0)
+        except BaseException as error:
+            why = self._reason(error) if isinstance(error, (OSError, EOFError)) else ""
+            self._process.terminate()
+            if not why:
+                raise
             tail = "; ".join(map(printable, runtime.log_tail(self.name, 1)))
-            raise IbtuiError(f"{self._reason(error)}{tail and ': '}{tail}") from error
+            raise IbtuiError(f"{why}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
         """See `Client.send`."""
@@ -272,7 +287,7 @@ class WorkerClient:
         while True:
             try:
                 return greeted(self.name)
-            except (FileNotFoundError, ConnectionRefusedError):
+            except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
                 dead = self._process is None or self._process.poll() is not None
                 if dead or self._closing.is_set() or time.monotonic() > end:
                     raise

@@ -62,8 +62,9 @@ class Keeper:
         moment, desk = self._moment(checkpoint), self._session.desk
         if moment is None or desk is None:
             self._session.settle(asked.ticket, "not saved: nothing has been measured yet")
-            return
-        desk.save(_job(moment, lambda at: self._told(at, asked)))
+        else:
+            desk.save(_job(moment, lambda at: self._told(at, asked)))
+        self._session.taken_care_of()
 
     def tick(self) -> None:
         """Begin an autosave if one is due. To be called once a second."""
@@ -84,7 +85,7 @@ class Keeper:
     def finish(self, save: bool) -> None:
         """Write in the calling thread what is asked for and, with `save`, what no file holds."""
         session = self._session
-        save = self._asked_for_at_last() or save
+        save = session.saves_asked > 0 or save
         if session.desk is None:
             return
         if save and session.unsaved:
@@ -93,13 +94,6 @@ class Keeper:
             job.do()
         if save and session.unsaved and (moment := self._moment()) is not None:
             self._at_last(moment)
-
-    def _asked_for_at_last(self) -> bool:
-        """Whether among the commands that nobody obeyed there is one to save."""
-        found = False
-        while not self._session.commands.empty():
-            found = isinstance(self._session.commands.get(), Save) or found
-        return found
 
     def _moment(self, checkpoint: Checkpoint | None = None) -> _Moment | None:
         session = self._session

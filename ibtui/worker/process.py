@@ -107,10 +107,7 @@ class Worker:
 
     def welcome(self) -> None:
         """Let screens in, for ever, and look after the rest once in a while."""
-        with contextlib.suppress(Exception):
-            runtime.sweep()
-            clean_folder(self._session.folder)
-            clean_folder(runtime.folder(), "run-")
+        threading.Thread(target=self._clean, name="cleaner", daemon=True).start()
         rounds = 0.0
         while True:
             self._let_in()
@@ -120,6 +117,13 @@ class Worker:
                     self._look_after()
                 except Exception:
                     traceback.print_exc()
+
+    def _clean(self) -> None:
+        """Remove what others have left. A folder on the network may take seconds; nobody waits for it."""
+        with contextlib.suppress(Exception):
+            runtime.sweep()
+            clean_folder(self._session.folder)
+            clean_folder(runtime.folder(), "run-")
 
     def _let_in(self) -> None:
         """Whoever knocks within a round."""
@@ -137,8 +141,10 @@ class Worker:
         self._session.log.cut()
         self._keeper.tick()
         with contextlib.suppress(OSError, UsageError), self._door:
-            if not self._session.ended.is_set() and not runtime.socket_path(self._name).exists():
-                self._listen()
+            if not self._session.ended.is_set():
+                self._session.log.renew(runtime.log_path(self._name))
+                if not runtime.socket_path(self._name).exists():
+                    self._listen()
         alone = self._screens == 0 and not self._session.detached
         if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
             self.end(save=True)
@@ -214,11 +220,16 @@ class Worker:
         self.save_first = self.save_first or command.save
 
     def leave(self, status: int) -> None:
-        """Save what is to be saved, and end the process at once: no library's clean-up may hang it."""
+        """Save what is to be saved, and end the process at once: no library's clean-up may hang it.
+
+        Where all went well the log says so: a worker that is killed over its last save leaves no such line.
+        """
         with self._leaving:
             try:
                 self._session.ended.set()
                 self._keeper.finish(self.save_first)
+                if status == 0:
+                    print("ended", flush=True)
             except BaseException:
                 traceback.print_exc()
             finally:

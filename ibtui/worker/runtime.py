@@ -175,6 +175,8 @@ LOG_BYTES = 4 << 20
 """A longer log is cut, from its beginning, to a quarter of this."""
 _LINE = 2000
 """Characters of a line that are shown."""
+_writing = threading.RLock()
+"""Held while a line is written, and while a log is cut: what came between would be lost."""
 
 
 class Log:
@@ -213,7 +215,7 @@ class Log:
 
     def cut(self) -> None:
         """Drop the oldest lines of a log that has become long."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, _writing, contextlib.suppress(OSError):
             if (size := self._size()) <= LOG_BYTES:
                 return
             kept = os.pread(self._handle, LOG_BYTES // 4, size - LOG_BYTES // 4)
@@ -221,6 +223,16 @@ class Log:
             os.ftruncate(self._handle, 0)
             self._gone += size - len(kept)
             os.write(self._handle, kept)  # it was opened to append
+
+    def renew(self, path: Path) -> None:
+        """Go on in a new file where this one has been removed, as the folder is after the last logout."""
+        if os.path.lexists(path):
+            return
+        with self._lock, contextlib.suppress(OSError):
+            written = self._size()
+            with open(path, "a+b") as new:
+                os.dup2(new.fileno(), self._handle)
+            self._gone += written
 
 
 def log_tail(name: str, lines: int = 20) -> tuple[str, ...]:
@@ -245,7 +257,7 @@ class Output(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Write at once, or not at all."""
-        with contextlib.suppress(OSError):
+        with _writing, contextlib.suppress(OSError):
             os.write(self._handle, text.encode("utf-8", "replace"))
         return len(text)
 

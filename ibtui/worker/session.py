@@ -17,7 +17,7 @@ from ..measuring import Meter
 from ..recording import Measurement, Recording
 from . import look as looks
 from .desk import Desk
-from .protocol import Command, Detach, Frame, Look, Notice, Pause, Pull, Rebin, Status, Welcome
+from .protocol import Command, Detach, Frame, Look, Notice, Pause, Pull, Rebin, Save, Status, Welcome
 from .runtime import Log
 
 SPEED_WINDOW_S = 2.0
@@ -81,6 +81,8 @@ class Session:
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.detached = options.detach
+        self.saves_asked = 0
+        """Files that were asked for and that the desk has not been given yet."""
         self.status = Status(
             run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
             pace=options.epochs_per_second, engine="", device="", why="",
@@ -159,6 +161,11 @@ class Session:
         with self._lock:
             self._saved_at = max(self._saved_at or (run, epoch), (run, epoch))
 
+    def taken_care_of(self) -> None:
+        """The desk has been given a file that was asked for, or there is nothing to write."""
+        with self._lock:
+            self.saves_asked -= 1
+
     def kept(self, path: Path, run: int, epoch: int) -> None:
         """This file now holds a run up to an epoch."""
         with self._lock:
@@ -180,9 +187,13 @@ class Session:
     @property
     def unsaved(self) -> bool:
         """Whether there is history that no file holds."""
-        if self.recording is None or not len(self.recording) or self.status.source == "replay":
+        with self._lock:
+            return self._unsaved(self.status, self._saved_at)
+
+    def _unsaved(self, status: Status, saved_at: tuple[int, int] | None) -> bool:
+        if self.recording is None or not len(self.recording) or status.source == "replay":
             return False
-        return self._saved_at is None or self._saved_at < (self.status.run, self.status.epoch)
+        return saved_at is None or saved_at < (status.run, status.epoch)
 
     # From the threads that answer screens.
 
@@ -202,6 +213,9 @@ class Session:
                 return
             case Pause():
                 self.pausing = True
+            case Save():
+                with self._lock:
+                    self.saves_asked += 1
             case _:
                 pass
         self.commands.put(command)
@@ -210,7 +224,7 @@ class Session:
         """What is new since the asker's last frame."""
         log, log_end = self.log.lines(pull.log)
         with self._lock:
-            status = self.where()
+            status, saved_at = self.where(), self._saved_at
             notices = self._notices_since(NOTICES_FOR_NEWCOMERS if pull.run < 0 else NOTICES, pull.notice)
             noted = self._noted
             recording, meter, present, serial = self.recording, self._meter, self._present, self._serial
@@ -224,6 +238,7 @@ class Session:
         changes = recording.changes(0 if fresh else pull.tick)
         if status.source == "training":  # a stretch of epochs says where it stands when it is over
             status = replace(status, epoch=max((status.epoch, *recording.column("epoch")[-1:].tolist())))
+            status = replace(status, unsaved=self._unsaved(status, saved_at))
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
         look = self._look_at(row, status, recording, meter, present, serial)
         if look is not None and look.row is not None and pull.row is None:

@@ -8,7 +8,7 @@ import time
 import traceback
 
 from ..errors import IbtuiError
-from ..recording import Checkpoint
+from ..recording import LOADED, Checkpoint
 from .job import Job
 from .keeper import Keeper
 from .protocol import Pause, Restart, Resume, Save, SetPace, Step, Stop
@@ -38,6 +38,7 @@ class TrainingSource:
 
     def prepare(self) -> None:
         """Import the engine, compile what it needs, and start the session's first run."""
+        from ..storage import peek
         from ..training import nvml
         from ..training.engine import choose
         from ..training.resuming import resume
@@ -46,8 +47,9 @@ class TrainingSource:
         session, options, job, config = self._session, self._session.options, self._job, self._job.config
         assert config is not None
         session.update(message="loading the engine")
-        resumed = None
+        resumed, rows = None, -1
         if job.resume is not None:
+            rows = peek(job.resume).rows
             resumed = resume(job.resume, config.epochs, options.history_mb << 20)
         choice = choose(config)
         session.update(message=f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled")
@@ -56,15 +58,19 @@ class TrainingSource:
             self._goal = trainer.epoch
         trainer.measure_if_due()
         self._trainer = trainer
-        session.begin(
-            trainer.recording,
-            engine=choice.engine,
-            device=choice.ctx,
-            why=choice.why,
-            epoch=trainer.epoch,
-            epochs=trainer.config.epochs,
-            message="",
-        )
+        with session.standing_still():  # whoever looks sees all of it or nothing
+            session.begin(
+                trainer.recording,
+                engine=choice.engine,
+                device=choice.ctx,
+                why=choice.why,
+                epoch=trainer.epoch,
+                epochs=trainer.config.epochs,
+                message="",
+            )
+            # Not estimated or measured anew, and nothing taken back: the file holds it, and will.
+            if not job.forget and len(trainer.recording) == rows and trainer.recording.tick == LOADED:
+                session.held(session.status.run, trainer.epoch)
         if much := trainer.recording.forewarning():
             session.note(much, "warning")
         nvml.watch(choice.ctx, lambda text: session.update(gpu=text))

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibtui import record, storage
+from ibtui import record, signals, storage
 from ibtui.config import RunConfig, Session
 from ibtui.errors import EngineError, IbtuiError
 from ibtui.training import fused
-from tests.faults.boxes import ENDLESS, FUSED, LONG_S, resumes_exactly, small_disk_command, wait_for
+from tests.faults.boxes import ENDLESS, FUSED, LONG_S, ibtui, resumes_exactly, small_disk_command, wait_for
 
 PATH = Path("run.npz")
 RUN = (*FUSED, "--epochs", str(ENDLESS), "--record", str(PATH), "--autosave", "0.001")
@@ -82,16 +82,68 @@ def test_closed_standard_streams_are_not_written_to():
 
 
 def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience(monkeypatch):
-    with record._Signals() as signals:
-        signals.wait_for_the_epoch = True
+    with signals.Signals() as heard:
+        heard.break_off_at(2)
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.status == 129
-        monkeypatch.setattr(record, "_IMPATIENCE_S", 0.0)
-        with pytest.raises(record.Interrupted):
+        assert heard.status == 129
+        monkeypatch.setattr(signals, "_IMPATIENCE_S", 0.0)
+        with pytest.raises(signals.Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # heard no more
-    assert signals.status == 129
+    assert heard.status == 129
+
+
+def sitecustomize(monkeypatch, code: str) -> None:
+    """Have every Python that is started run this first."""
+    Path("site").mkdir()
+    Path("site", "sitecustomize.py").write_text(code)
+    path = os.pathsep.join([os.path.abspath("site"), os.environ["PYTHONPATH"]])
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_signal_while_the_first_signals_are_listened_for_is_heeded(monkeypatch, after):
+    sitecustomize(
+        monkeypatch,
+        f"""
+import os, signal
+listen, heard = signal.signal, []
+def then_arrive(number, handler):
+    before = listen(number, handler)
+    if getattr(handler, "__name__", "") == "_arrived":
+        heard.append(number)
+        if len(heard) == {after}:
+            os.kill(os.getpid(), heard[0])
+    return before
+signal.signal = then_arrive
+""",
+    )
+    done = ibtui(*RUN)
+    said = f"interrupted before the first measurement; {PATH} was not written\n"
+    assert (*done.communicate(timeout=LONG_S), done.returncode) == (said, "", 130)
+    assert os.listdir() == ["site"]
+
+
+def test_impatience_while_a_file_gets_its_name_leaves_it_ours(monkeypatch):
+    sitecustomize(
+        monkeypatch,
+        """
+import os, signal
+link, arrived = os.link, []
+def then_impatient(*places):
+    link(*places)
+    import ibtui.signals
+    ibtui.signals._IMPATIENCE_S = 0.0
+    for _ in range(2):
+        signal.raise_signal(signal.SIGINT)
+os.link = then_impatient
+""",
+    )
+    done = ibtui(*RUN)
+    out, err = done.communicate(timeout=LONG_S)
+    assert (done.returncode, err) == (130, "") and "interrupted; saved" in out
+    assert sorted(os.listdir()) == [str(PATH), "site"] and len(storage.load(PATH))
 
 
 class Broken(fused.FusedEngine):

@@ -227,7 +227,7 @@ def _assert_estimates(recording: Recording) -> None:
 
 
 def children() -> int:
-    """Threads of this process that talk to workers: none is to be left."""
+    """Threads of this process that talk to workers: a game is to leave none."""
     return sum(thread.name == "client" for thread in threading.enumerate())
 
 

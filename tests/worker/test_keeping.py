@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import re
 import signal
 import socket
 import subprocess
@@ -16,17 +18,20 @@ import numpy as np
 import pytest
 
 from ibtui import runs, storage
+from ibtui.cli import main
 from ibtui.config import Session as Options
 from ibtui.core.information import Binning
 from ibtui.errors import IbtuiError, UsageError
+from ibtui.signals import Interrupted, Signals
 from ibtui.worker import client as clients
 from ibtui.worker import process, runtime
 from ibtui.worker.client import WorkerClient
 from ibtui.worker.desk import Desk
-from ibtui.worker.job import new_job
+from ibtui.worker.job import Job, new_job
 from ibtui.worker.keeper import Keeper
-from ibtui.worker.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Save, Step, Stop
+from ibtui.worker.protocol import Detach, Notice, Pause, Peek, Pull, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.worker.session import Session
+from ibtui.worker.training import TrainingSource
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
 from tests.fuzz_recordings import example, measurement
 from tests.worker.driver import SMALL, Driver
@@ -149,6 +154,17 @@ def test_what_the_log_says_to_be_saved_is_known_to_be(tmp_path, monkeypatch):
     assert told == [(f"saved {session.status.saved[0]}", False, 1)]
 
 
+def test_an_epoch_that_is_told_beyond_what_a_file_holds_is_told_to_be_unsaved(tmp_path):
+    session, _, source = training_source(tmp_path)
+    source._trainer.train(10)
+    session.update(epoch=10)
+    session.kept(tmp_path / "x.npz", 0, 10)
+    assert not session.frame(Pull()).status.unsaved
+    source._trainer.train(5)  # a stretch that is not over
+    told = session.frame(Pull()).status
+    assert (told.epoch, told.unsaved) == (15, True)
+
+
 # Detached runs.
 
 
@@ -221,12 +237,13 @@ def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
     wait_for(lambda: runs.running())
     (run,) = runs.running()
     assert abs(runtime.socket_path(run.name).stat().st_mtime - began) < 5
+    assert runtime.log_path(run.name).exists()
     again = Driver(WorkerClient(name=run.name))
     again.until(lambda d: d.status.epoch > driver.status.epoch)
     again.client.close()
     assert runs.stop_run(run.name) == 0
     assert ended(driver)
-    assert list(runtime.folder().iterdir()) == []
+    assert [path.suffix for path in runtime.folder().iterdir()] == [".log"]
 
 
 def test_a_last_save_goes_elsewhere_where_the_folder_has_gone(tmp_path, monkeypatch):
@@ -253,6 +270,45 @@ def test_a_save_just_before_the_end_is_written_also_while_estimates_are_made(tmp
     (path,) = tmp_path.glob("*.npz")
     assert len(storage.load(path)) > 300
     assert list(tmp_path.glob(f".*{storage.TEMPORARY}")) == []
+
+
+def training_source(tmp_path, config=LONG, **options):
+    """A source in this process, and who keeps what it has."""
+    session = Session(Options(snapshot_dir=str(tmp_path), **options), runtime.Log(-1))
+    keeper = Keeper(session, "run-1-here")
+    source = TrainingSource(session, keeper, Job("run-1-here", config, session.options))
+    source.prepare()
+    return session, keeper, source
+
+
+def test_the_last_save_never_waits_for_a_command_that_the_source_has_taken(tmp_path):
+    session, keeper, _ = training_source(tmp_path, paused=True)
+
+    class TakenMeanwhile(queue.Queue):
+        def empty(self) -> bool:
+            return False
+
+    session.commands = TakenMeanwhile()
+    last = threading.Thread(target=keeper.finish, args=(True,), daemon=True)
+    last.start()
+    last.join(20)
+    assert not last.is_alive() and len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_a_save_that_the_source_has_just_taken_as_it_all_ends_is_written(tmp_path, monkeypatch):
+    session, keeper, source = training_source(tmp_path, paused=True)
+    taken, over = threading.Event(), threading.Event()
+    checkpoint = source._checkpoint
+    monkeypatch.setattr(source, "_checkpoint", lambda: (taken.set(), over.wait(20), checkpoint())[-1])
+    session.obey(Save())
+    session.obey(Stop())
+    serving = threading.Thread(target=source.serve, daemon=True)
+    serving.start()
+    assert taken.wait(20)
+    keeper.finish(False)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    over.set()
+    serving.join(20)
 
 
 def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
@@ -378,19 +434,163 @@ def test_two_stops_at_once_both_succeed(tmp_path):
 
 def test_a_run_that_somebody_else_has_just_stopped_is_stopped(monkeypatch, capsys):
     monkeypatch.setattr(runs, "find", lambda name: name)
+    runtime.log_path("run-1-gone").write_text("saved /a/b.npz\nended\n")
     assert runs.stop_run("run-1-gone") == 0
-    assert capsys.readouterr().out == "stopped run-1-gone\n"
+    assert capsys.readouterr().out == "stopped run-1-gone; saved /a/b.npz\n"
+    runtime.clear("run-1-gone")  # as its own screen does
+    with pytest.raises(UsageError, match="run-1-gone: no such run"):
+        runs.stop_run("run-1-gone")
     stale_socket("run-1-dead")
     with pytest.raises(IbtuiError, match="run-1-dead: died"):
         runs.stop_run("run-1-dead")
 
 
+def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_away(tmp_path, monkeypatch):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+    driver.until(lambda d: d.status.epoch > 3)
+    driver.client.close()
+    wait = runs._wait_for_the_end
+
+    def killed(name: str) -> None:
+        driver.client._process.kill()
+        driver.client._process.wait()
+        assert runs.running() == []  # `ibtui ls` in another terminal
+        wait(name)
+
+    monkeypatch.setattr(runs, "Stop", lambda save: Peek())
+    monkeypatch.setattr(runs, "_wait_for_the_end", killed)
+    with pytest.raises(IbtuiError, match="died while it was told to stop"):
+        runs.stop_run(None)
+    assert list(tmp_path.glob("*.npz")) == [] and list(runtime.folder().iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["", "not saved: /there: No space left on device"])
+def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, capsys, trouble):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), paused=True)
+    driver.send(Save())
+    driver.until(lambda d: d.status.saves and d.status.state == "paused")
+    (before,) = tmp_path.glob("*.npz")
+    peek, wait = runs._peek, runs._wait_for_the_end
+
+    def then_trained(*asked):
+        status = peek(*asked)
+        driver.send(Step())
+        driver.until(lambda d: d.status.epoch == 1 and d.status.unsaved)
+        return status
+
+    def then_ended(name: str) -> None:
+        wait(name)
+        with open(runtime.log_path(name), "a") as log:
+            print(trouble, file=log)
+
+    name = driver.client.name
+    monkeypatch.setattr(runs, "find", lambda _: name)
+    monkeypatch.setattr(runs, "_peek", then_trained)
+    monkeypatch.setattr(runs, "_wait_for_the_end", then_ended)
+    if trouble:
+        with pytest.raises(IbtuiError, match=f"stopped {name} at epoch 0; {trouble}"):
+            runs.stop_run(name)
+    else:
+        assert runs.stop_run(name) == 0
+        (after,) = set(tmp_path.glob("*.npz")) - {before}
+        assert capsys.readouterr().out == f"stopped {name} at epoch 0; saved {after}\n"
+    driver.client.close()
+    assert ended(driver)
+
+
+def test_a_worker_says_that_it_has_ended_only_where_it_has_done_so_in_order(tmp_path, monkeypatch, capsys):
+    class Left(BaseException):
+        pass
+
+    def leave(status: int) -> None:
+        raise Left
+
+    monkeypatch.setattr(os, "_exit", leave)
+    for status, save, said in ((0, None, "ended\n"), (1, None, ""), (0, ZeroDivisionError, "")):
+        session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+        keeper = Keeper(session, "run-1-z")
+        worker = process.Worker(session, keeper, "run-1-z")
+        if save is not None:
+            monkeypatch.setattr(keeper, "finish", lambda _, error=save: (_ for _ in ()).throw(error))
+        with pytest.raises(Left):
+            worker.leave(status)
+        worker._listener.close()
+        assert capsys.readouterr().out == said
+
+
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
     monkeypatch.setattr(clients, "_MAIN", "import sys; sys.exit('no such device: {}')")
     client = WorkerClient(new_job(SMALL, Options(detach=True)))
-    with pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
-        client.spawn()
+    with Signals() as signals, pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
+        client.spawn(signals)
     assert client._process.wait(5) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_whose_name_nobody_was_told_is_told_to_end(monkeypatch, capsys, number):
+    spawn, started = clients._spawn, []
+
+    def interrupted(job):
+        process = spawn(job)
+        started.append(process)
+        signal.raise_signal(number)  # in the midst of it: there is a process, and nobody knows it yet
+        return process
+
+    monkeypatch.setattr(clients, "_spawn", interrupted)
+    assert main(["--detach", "--engine", "fused", "--ctx", "cpu"]) == 128 + number
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch(r"ibtui: interrupted; run-\S+ was told to end\n", err)
+    (process,) = started
+    assert process.wait(60) in (0, -signal.SIGTERM) and runs.running() == []
+
+
+def test_a_run_that_is_interrupted_while_it_is_waited_for_is_told_to_end(monkeypatch):
+    client = WorkerClient(new_job(LONG, Options(detach=True)))
+    monkeypatch.setattr(clients, "greeted", lambda _: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Interrupted), Signals() as signals:
+        client.spawn(signals)
+    assert client._process.wait(60) in (0, -signal.SIGTERM)
+
+
+def test_a_run_that_does_not_answer_is_told_to_end(monkeypatch):
+    def silent(name: str):
+        raise TimeoutError(f"{name} does not answer")
+
+    client = WorkerClient(new_job(LONG, Options(detach=True)))
+    monkeypatch.setattr(clients, "greeted", silent)
+    monkeypatch.setattr(clients, "START_S", 0.0)
+    with Signals() as signals, pytest.raises(IbtuiError, match=f"{client.name} does not answer"):
+        client.spawn(signals)
+    assert client._process.wait(60) in (0, -signal.SIGTERM)
+
+
+def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path):
+    session = Session(Options(snapshot_dir=str(tmp_path)), runtime.Log(-1))
+    worker = process.Worker(session, Keeper(session, "run-1-c"), "run-1-c")
+    cleaned = threading.Event()
+    monkeypatch.setattr(process, "clean_folder", lambda *_: cleaned.wait(20))
+    threading.Thread(target=worker.welcome, daemon=True).start()
+    clients.greeted("run-1-c").close()
+    cleaned.set()
+    session.ended.set()
+    worker._listener.close()
+
+
+def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch, tmp_path):
+    greeted, tries = clients.greeted, []
+
+    def slow(name: str):
+        connection = greeted(name)
+        tries.append(name)
+        if len(tries) > 2:
+            return connection
+        connection.close()
+        raise TimeoutError(f"{name} does not answer")
+
+    monkeypatch.setattr(clients, "greeted", slow)
+    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("finished")
+    assert len(tries) == 3
 
 
 def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
@@ -409,6 +609,24 @@ def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monke
 
 
 # What does not grow.
+
+
+def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "LOG_BYTES", 4000)
+    with open(tmp_path / "log", "a+b") as file:
+        output, truncate = runtime.Output(file.fileno()), os.ftruncate
+        output.write("a line like many others\n" * 200)
+        writer = threading.Thread(target=output.write, args=("saved /a/b.npz\n",))
+
+        def meanwhile(handle: int, size: int) -> None:
+            writer.start()
+            writer.join(0.2)  # it writes now, or waits
+            truncate(handle, size)
+
+        monkeypatch.setattr(os, "ftruncate", meanwhile)
+        runtime.Log(file.fileno()).cut()
+        writer.join()
+    assert (tmp_path / "log").read_text().endswith("others\nsaved /a/b.npz\n")
 
 
 def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
@@ -607,7 +825,7 @@ def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
             driver.pull()
         (path,) = tmp_path.glob("*.npz")
         assert driver.lost.reason == "the worker was told to end"
-        assert driver.lost.saved in ((str(path),), ())  # `stop` has taken the log away, perhaps
+        assert driver.lost.saved == (str(path),)
         driver.client.close()
         driver.client.wait()
         path.unlink()

@@ -15,5 +15,6 @@ FIRST = int(os.environ.get("IBTUI_RACES_SEED", "1"))
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + GAMES))
 def test_whatever_is_asked_for_and_when(seed, tmp_path):
     """A failure says the seed in the test's name."""
+    before = children()
     Game(seed, 40, tmp_path).play()
-    assert children() == 0
+    assert children() <= before

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from ibtui import runs, storage
+from ibtui.config import Session
 from ibtui.core.information import Binning
 from ibtui.recording import Recording
 from ibtui.training.engine import Choice
 from ibtui.training.trainer import Trainer
 from ibtui.worker import runtime
 from ibtui.worker.client import WorkerClient
+from ibtui.worker.job import new_job
 from ibtui.worker.protocol import Detach, Pause, Rebin, Restart, Resume, Save, SetPace, Step
 from tests.worker.driver import SMALL, Driver
 
@@ -277,6 +279,36 @@ def test_replay_shows_a_file_walks_plays_and_rebins_it(tmp_path):
         driver.until(lambda d: d.recording.binning.kind == "closed" and not d.status.pending).pull()
         assert_same(driver.recording, headless(replace(SMALL, binning="closed", t_bins=30)))
         assert not driver.status.unsaved
+
+
+def test_a_run_that_is_gone_on_with_is_unsaved_only_where_its_file_does_not_hold_it_all(tmp_path):
+    storage.save(headless(SMALL), tmp_path / "run.npz")
+    pending = storage.load(tmp_path / "run.npz")
+    pending.rebin(pending.binning, pending.h_x)
+    storage.save(pending, tmp_path / "pending.npz")
+    odd = headless(replace(SMALL, epochs=58))  # its last measurement is not on the schedule of a longer run
+    storage.save(odd, tmp_path / "odd.npz")
+    for name, epochs, unsaved in (
+        ("run", 60, False),
+        ("run", 1000, False),
+        ("odd", 58, False),
+        ("odd", 1000, True),
+        ("pending", 60, True),
+    ):
+        config = replace(SMALL, epochs=epochs)
+        path = str(tmp_path / f"{name}.npz")
+        with Driver.train(config, resume=path, paused=True, snapshot_dir=str(tmp_path)) as driver:
+            driver.until_state("paused", "finished")
+            assert driver.status.unsaved == unsaved, (name, epochs)
+            if epochs == 1000:
+                driver.send(Step())
+                driver.until(lambda d, done=driver.status.epoch: d.status.epoch > done)
+                assert driver.status.unsaved
+    job = replace(new_job(SMALL, Session(), resume=str(tmp_path / "copy.npz")), forget=True)
+    handed = Driver(WorkerClient(job, handed=storage.load(tmp_path / "run.npz")))
+    handed.until_state("finished")  # that file is removed
+    assert handed.status.unsaved
+    handed.stop()
 
 
 def test_nobody_else_can_reach_the_socket():
