@@ -393,7 +393,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     @property
     def detached(self) -> bool:
         """Whether the run goes on without this screen."""
-        return self.mirror.status is not None and self.mirror.status.detached and not self.view.lost
+        return self.client.detached and not self.view.lost
 
     def send(self, command: Command) -> bool:
         """Have the worker carry out a command; False where there is none that could."""
@@ -575,7 +575,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _leave(self, exit_status: int) -> None:
         self.exit_status = exit_status
         if not self.view.lost and not self.detached:
-            self.client.send(Stop(save=False))
+            # Of a history that was never on the screen nobody has said that it may go.
+            self.client.send(Stop(save=self.mirror.recording is None))
         self.exit()
 
     def _end(self, exit_status: int) -> None:

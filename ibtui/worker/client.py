@@ -31,6 +31,11 @@ LOG_LINES = 1000
 class Client(Protocol):
     """What the screen needs of a worker. Nothing in here blocks."""
 
+    detached: bool
+    """Whether it outlives the screen, from the moment on that it is told to."""
+    lost: Lost | None
+    """How it has gone, from before that arrives."""
+
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """Begin; `arrived` is called in the client's own thread with each frame, and once when it is lost."""
 
@@ -143,7 +148,8 @@ class WorkerClient:
         self._connection: Connection | None = None
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._stopping = self._discarding = self._saving = self._lost = False
+        self._stopping = self._discarding = self._saving = False
+        self.lost: Lost | None = None
         self.saved: tuple[str, ...] = ()
         """After `wait`, the files that the worker is known by its log to have written."""
         self._closing = threading.Event()
@@ -204,7 +210,7 @@ class WorkerClient:
     @property
     def goes_on(self) -> bool:
         """Whether the worker outlives the screen."""
-        there = not self._lost if self._process is None else self._process.poll() is None
+        there = self.lost is None if self._process is None else self._process.poll() is None
         return self.detached and not self._stopping and there
 
     def wait(self, seconds: float | None = None) -> None:
@@ -245,9 +251,10 @@ class WorkerClient:
             self._connection.close()
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
-                self._lost = True
                 why, tail = self._reason(error), runtime.log_tail(self.name)
-                arrived(Lost(why, tail, _files_named(tail) if self._ended_in_order(tail) else None))
+                files = _files_named(tail) if self._ended_in_order(tail) else None
+                self.lost = Lost(why, tail, files)
+                arrived(self.lost)
 
     def _ask(self, request: Command | Pull) -> object:
         """The answer; where none comes the connection is closed."""

@@ -36,6 +36,7 @@ from ibtui.worker.client import Lost
 from ibtui.worker.job import Remains
 from ibtui.worker.protocol import (
     Command,
+    Detach,
     Notice,
     Pause,
     Rebin,
@@ -735,6 +736,39 @@ def test_a_detached_run_is_left_without_a_question_and_goes_on() -> None:
     client = StandIn(detached=True)
     play(_leave_with("q"), client=client)
     assert client.commands == []
+
+
+@pytest.mark.parametrize("end", ["q", "signal", "hang up"])
+@pytest.mark.parametrize("detached", [True, False])
+def test_what_ends_a_screen_that_has_seen_nothing_yet_loses_nothing(end: str, detached: bool) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert app.mirror.status is None
+        if end == "q":
+            await pilot.press("q")
+        elif end == "signal":
+            app._end(143)
+        else:
+            app.let_go()
+        assert client.commands == ([] if detached else [Stop(save=True)])
+
+    play(script, client=StandIn(detached=detached, answering=False))
+
+
+@pytest.mark.parametrize("end", ["q", "signal", "hang up"])
+def test_a_run_goes_on_from_the_key_that_detaches_it(end: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False  # no frame says so
+        await pilot.press("D")
+        if end == "q":
+            await pilot.press("q")
+            await until(pilot, lambda: app._exit)
+        elif end == "signal":
+            app._end(143)
+        else:
+            app.let_go()
+        assert client.commands == [Detach()]
+
+    play(script)
 
 
 def test_a_run_that_has_finished_stays_on_the_screen_and_says_so() -> None:
