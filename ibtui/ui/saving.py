@@ -154,7 +154,10 @@ class Saving:
         """Nobody is there to be asked: have what is unsaved saved. From any thread, from two at once too."""
         app = self._app
         with self._keeping:
-            if not app.view.lost:
+            lost = app.client.lost
+            if lost is not None:  # its message may still wait
+                self.lose(lost)
+            if lost is None and not app.view.lost:
                 if not app.detached:
                     app.client.send(Stop(save=True))
             elif self.unsaved and self._rescue is not None and app.mirror.recording is not None:

@@ -771,6 +771,28 @@ def test_a_run_goes_on_from_the_key_that_detaches_it(end: str) -> None:
     play(script)
 
 
+@pytest.mark.parametrize("end", ["signal", "hang up"])
+@pytest.mark.parametrize("saved", [None, ("left.npz",)], ids=["died", "ended"])
+def test_what_ends_a_screen_as_its_worker_goes_loses_nothing(end: str, saved: tuple[str, ...] | None) -> None:
+    written: list[Recording] = []
+
+    def rescue(recording: Recording, place: str | None) -> str:
+        written.append(recording)
+        return "rescued.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False
+        client.lost = Lost("the worker was killed by SIGKILL", (), saved)
+        client.arrived(client.lost)  # the loop has not come to it yet
+        assert not app.view.lost
+        app._end(143) if end == "signal" else app.let_go()
+        assert len(written) == (0 if saved else 1)
+        assert not client.commands
+
+    assert play(script, rescue=rescue).saved == (saved or ("rescued.npz",))
+    assert len(written) == (0 if saved else 1)
+
+
 def test_a_run_that_has_finished_stays_on_the_screen_and_says_so() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.train_to(2000)
