@@ -120,6 +120,8 @@ END_S = 2.0
 """How long a worker may take to end."""
 SAVE_S = 60.0
 """How long one may take that has a history to save first."""
+TELL_S = 30.0
+"""How long a screen that is left may wait to tell one that it is to go on."""
 GREETING_S = 5.0
 """How long a worker that listens may take to say so."""
 BROKEN_S = 5.0
@@ -149,16 +151,18 @@ class WorkerClient:
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = self._discarding = self._saving = False
+        self._untold = False
+        """Whether it is to outlive us, and has not heard so."""
         self.lost: Lost | None = None
         self.saved: tuple[str, ...] = ()
         """After `wait`, the files that the worker is known by its log to have written."""
-        self._closing = threading.Event()
+        self._closing, self._starting = threading.Event(), threading.Lock()
         self.detached = job is None or job.options.detach
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """See `Client.start`."""
-        if self._job is not None and self._handed is None:
-            self._process = _spawn(self._job)
+        if self._handed is None:
+            self._spawn()
         self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
         self._thread.start()
 
@@ -181,9 +185,10 @@ class WorkerClient:
     def send(self, command: Command) -> None:
         """See `Client.send`."""
         if isinstance(command, Stop):
-            self._stopping, self._discarding = True, not command.save
+            self._stopping, self._discarding, self._untold = True, not command.save, False
         self._saving = self._saving or isinstance(command, Save)
-        self.detached = self.detached or isinstance(command, Detach)
+        if isinstance(command, Detach) and not self.detached:
+            self.detached = self._untold = True
         self._requests.put(command)
 
     def pull(self, mirror: Mirror, row: int | None) -> None:
@@ -194,16 +199,21 @@ class WorkerClient:
         self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
 
     def close(self) -> None:
-        """See `Client.close`. Returns when all was said, two seconds later at most."""
-        self._closing.set()
+        """See `Client.close`. Returns when all was said, two seconds later at most.
+
+        It takes longer only where the worker still has to hear that it is to go on.
+        """
+        with self._starting:
+            self._closing.set()
         self._requests.put(None)
         if self._thread is not None:
-            self._thread.join(END_S)
+            self._thread.join(TELL_S if self._untold else END_S)
         if self._connection is not None:
             runtime.hang_up(self._connection)
             if self._thread is not None:
                 self._thread.join(END_S)  # it closes the connection
-        elif self._process is not None and not self.goes_on:
+        self._stopping = self._stopping or self._untold  # nor will it go on, then
+        if self._process is not None and (self._untold or (self._connection is None and not self.goes_on)):
             # It could not be told, and would wait for a screen that never comes.
             self._process.kill() if self._discarding else self._process.terminate()
 
@@ -247,6 +257,7 @@ class WorkerClient:
                     continue
                 if isinstance(answer, Frame):
                     arrived(answer)
+                self._untold = self._untold and not isinstance(request, Detach)
                 request = self._requests.get()
             self._connection.close()
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
@@ -271,8 +282,15 @@ class WorkerClient:
         assert self._job is not None and self._job.recording is not None
         storage.save(recording, self._job.recording, overwrite=True)
         self._handed = None
-        if not self._closing.is_set():
-            self._process = _spawn(self._job)
+        self._spawn()
+        if self._process is None:
+            runtime.clear(self.name)
+
+    def _spawn(self) -> None:
+        """Start the worker, if there is to be one and we have not been left meanwhile."""
+        with self._starting:
+            if self._job is not None and not self._closing.is_set():
+                self._process = _spawn(self._job)
 
     def _connect(self) -> Connection:
         end = time.monotonic() + START_S
@@ -281,7 +299,7 @@ class WorkerClient:
                 return greeted(self.name)
             except (FileNotFoundError, ConnectionRefusedError):
                 dead = self._process is None or self._process.poll() is not None
-                if dead or self._closing.is_set() or time.monotonic() > end:
+                if dead or (self._closing.is_set() and not self._untold) or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
 

@@ -646,3 +646,70 @@ def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, m
 def test_what_a_worker_left_is_cleared_also_where_its_folder_has_become_unusable(monkeypatch):
     monkeypatch.setattr(runtime, "folder", lambda: (_ for _ in ()).throw(UsageError("not yours")))
     runtime.clear("run-1")
+
+
+# What the screen's end makes of its worker.
+
+
+def slow_to_open(monkeypatch, seconds: float = 0.5) -> None:
+    """Workers take a while to open their door."""
+    late = f"import time; time.sleep({seconds}); "
+    monkeypatch.setattr(clients, "_MAIN", late + clients._MAIN)
+
+
+def test_a_run_is_detached_also_where_its_screen_is_left_before_it_listens(tmp_path, monkeypatch):
+    slow_to_open(monkeypatch)
+    client = WorkerClient(new_job(LONG, Options(snapshot_dir=str(tmp_path))))
+    client.start(lambda _: None)
+    client.send(Detach())
+    client.close()
+    assert client.goes_on
+    (run,) = runs.running()
+    assert run.name == client.name and run.status.detached
+    assert runs.stop_run(client.name) == 0
+    assert client._process.wait(10) == 0
+
+
+def test_a_run_that_could_not_be_told_to_go_on_is_not_said_to_and_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(clients, "END_S", 0.05)
+    monkeypatch.setattr(clients, "TELL_S", 0.05)
+    driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
+    driver.until(lambda d: d.status.epoch > 3)
+    client = driver.client
+    os.kill(client._process.pid, signal.SIGSTOP)
+    client.send(Detach())
+    client.close()
+    assert not client.goes_on
+    os.kill(client._process.pid, signal.SIGCONT)
+    client.wait()
+    (path,) = tmp_path.glob("*.npz")
+    assert client.saved == (str(path),)
+
+
+def test_a_screen_that_goes_as_it_comes_starts_no_worker():
+    client = WorkerClient(new_job(LONG, Options()))
+    client.send(Stop(save=True))
+    client.close()  # by the thread that finds the line dropped
+    client.start(lambda _: None)
+    client.wait()
+    assert client._process is None and not list(runtime.folder().iterdir())
+
+
+def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it(monkeypatch):
+    starting, spawn = threading.Event(), clients._spawn
+
+    def slowly(job):
+        starting.set()
+        client._closing.wait(0.3)  # it waits for us
+        return spawn(job)
+
+    monkeypatch.setattr(clients, "_spawn", slowly)
+    client = WorkerClient(new_job(LONG, Options()))
+    thread = threading.Thread(target=client.start, args=(lambda _: None,))
+    thread.start()
+    assert starting.wait(10)
+    client.send(Stop(save=False))
+    client.close()
+    thread.join()
+    assert client._process.wait(10) is not None
+    client.wait()
