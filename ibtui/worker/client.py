@@ -263,7 +263,7 @@ class WorkerClient:
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
                 why, tail = self._reason(error), runtime.log_tail(self.name)
-                files = _files_named(tail) if self._ended_in_order(tail) else None
+                files = _files_named(tail) if _in_order(tail) else None
                 self.lost = Lost(why, tail, files)
                 arrived(self.lost)
 
@@ -303,14 +303,6 @@ class WorkerClient:
                     raise
                 time.sleep(0.01)
 
-    def _ended_in_order(self, tail: Sequence[str]) -> bool:
-        """Whether the worker was told to end by somebody else, and nothing of its run is unsaved."""
-        if self._process is not None:
-            ended = self._process.poll() == 0
-        else:  # what dies leaves its socket
-            ended = self._job is None and not os.path.lexists(runtime.socket_path(self.name))
-        return ended and not any(line.startswith("not saved") for line in tail[-1:])
-
     def _reason(self, error: Exception) -> str:
         """How the worker ended, as far as can be known."""
         if isinstance(error, UsageError):
@@ -339,6 +331,15 @@ class WorkerClient:
 def _files_named(log: Iterable[str]) -> tuple[str, ...]:
     """The files that a worker says in its log to have written."""
     return tuple(line.removeprefix("saved ") for line in log if line.startswith("saved "))
+
+
+def _in_order(log: Sequence[str]) -> bool:
+    """Whether a worker ended when it was told to, and nothing of its run is unsaved: its last words say so.
+
+    A log that is not there any more says nothing. Better to save twice than never.
+    """
+    *_, before, last = ("", "", *log)
+    return last == "ended" and not before.startswith("not saved")
 
 
 def greeted(name: str) -> Connection:

@@ -219,6 +219,8 @@ class Worker:
             try:
                 self._session.ended.set()
                 self._keeper.finish(self.save_first)
+                if status == 0:
+                    print("ended", flush=True)
             except BaseException:
                 traceback.print_exc()
             finally:

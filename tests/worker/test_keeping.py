@@ -607,7 +607,7 @@ def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
             driver.pull()
         (path,) = tmp_path.glob("*.npz")
         assert driver.lost.reason == "the worker was told to end"
-        assert driver.lost.saved in ((str(path),), ())  # `stop` has taken the log away, perhaps
+        assert driver.lost.saved in ((str(path),), None)  # `stop` has taken the log away, perhaps
         driver.client.close()
         driver.client.wait()
         path.unlink()
@@ -624,6 +624,43 @@ def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
         assert driver.lost.saved is None
         driver.client.close()
         driver.client.wait()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path, own):
+    with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
+        driver.until_state("running")
+        worker = driver.client._process
+        screen = driver if own else Driver(WorkerClient(name=driver.client.name))
+        screen.pull()
+        if own:  # as by `ibtui stop`, before we have read it
+            runtime.log_path(driver.client.name).unlink()
+            worker.terminate()
+        else:  # as by `ibtui ls` once it has died
+            worker.send_signal(signal.SIGSTOP)
+            runtime.clear(driver.client.name)
+            worker.kill()
+        while screen.lost is None:
+            screen.pull()
+        assert screen.lost.saved is None and screen.client.lost is screen.lost
+        worker.wait(10)
+        driver.client.close()
+        driver.client.wait()
+        driver.lost = screen.lost
+    assert len(list(tmp_path.glob("*.npz"))) == own
+
+
+@pytest.mark.parametrize(
+    ("log", "in_order"),
+    [
+        (["ended"], True), (["saved a.npz", "ended"], True), (["not saved: /a: full", "ended"], False),
+        (["not saved: /a: full", "saved /b.npz", "ended"], True), (["saved a.npz"], False), ([], False),
+        (["ended", "Traceback"], False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_only_a_worker_that_says_so_at_last_has_ended_in_order(log, in_order):
+    assert clients._in_order(log) == in_order
 
 
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
