@@ -108,6 +108,29 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number, status)
         assert snapshot.name in left, "where it was saved is not said"
 
 
+def test_a_worker_killed_over_its_last_save_leaves_what_the_screen_holds(tmp_path, monkeypatch):
+    slow, snapshots = tmp_path / "slow", tmp_path / "snapshots"
+    slow.mkdir()
+    snapshots.mkdir()
+    (slow / "sitecustomize.py").write_text(
+        "import os, sys, time\nfsync = os.fsync\n"
+        "def slowly(fd):\n    time.sleep(60 if 'textual' not in sys.modules else 0)\n    fsync(fd)\n"
+        "os.fsync = slowly\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{slow}{os.pathsep}{os.environ['PYTHONPATH']}")
+    with Terminal(*LONG, "--snapshot-dir", str(snapshots)) as terminal:
+        terminal.until(r"running +epoch [1-9]\d")
+        worker = worker_of(terminal.process.pid)
+        terminal.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: list(snapshots.glob(f".*{storage.TEMPORARY}")))
+        os.kill(worker, signal.SIGKILL)
+        assert terminal.wait() == 143
+        left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
+    (snapshot,) = snapshots.glob("*.npz")
+    assert snapshot.name in left and storage.load(snapshot).column("epoch")[-1] > 0
+    assert resumes_exactly(snapshot, 50) and no_worker_is_left()
+
+
 @pytest.mark.parametrize("by_signal", [True, False])
 def test_an_end_while_everything_starts_leaves_nothing_behind(by_signal):
     with Terminal(*LONG) as terminal:

@@ -624,6 +624,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             state=state,
             reason=self.mirror.died.reason if self.mirror.died is not None else failure,
             exit_status=self.exit_status or failed or int(bool(self.return_code)),
+            unsaved=self.mirror.recording if self.saving.unsaved else None,
         )
 
 

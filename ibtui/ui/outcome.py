@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import printable
+from ..recording import Recording
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Outcome:
     exit_status: int = 0
     """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke; 2 where
     a recording could not be read."""
+
+    unsaved: Recording | None = field(default=None, repr=False)
+    """What the screen holds of a history that, so far as it knows, no file does."""
 
     @property
     def summary(self) -> str:

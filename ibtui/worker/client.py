@@ -156,6 +156,8 @@ class WorkerClient:
         self.lost: Lost | None = None
         self.saved: tuple[str, ...] = ()
         """After `wait`, the files that the worker is known by its log to have written."""
+        self.failed = False
+        """After `wait`, whether the worker was to save what it had, and is not known to have."""
         self._closing, self._starting = threading.Event(), threading.Lock()
         self.detached = job is None or job.options.detach
 
@@ -237,8 +239,16 @@ class WorkerClient:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self.saved = _files_named(runtime.log_tail(self.name))
+        tail = runtime.log_tail(self.name)
+        self.saved = _files_named(tail)
+        self.failed = self._stopping and not self._discarding and not self._saved_at_last(tail)
         runtime.clear(self.name)
+
+    def _saved_at_last(self, tail: Sequence[str]) -> bool:
+        """Whether the last words of a worker that was told to save say that nothing is unsaved."""
+        ended = self._process is not None and self._process.returncode >= 0
+        # One whose run had failed ends with a status of its own, and says no more than what it saved.
+        return _in_order(tail) or (ended and any(line.startswith("saved ") for line in tail[-1:]))
 
     def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
         try:

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -661,6 +662,23 @@ def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path
 )  # fmt: skip
 def test_only_a_worker_that_says_so_at_last_has_ended_in_order(log, in_order):
     assert clients._in_order(log) == in_order
+
+
+@pytest.mark.parametrize(
+    ("status", "last", "saved"),
+    [
+        (0, "ended", True), (0, "Traceback", False), (-9, "saved a.npz", False),
+        (1, "saved a.npz", True), (1, "not saved: /a: full", False), (1, None, False),
+    ],
+)  # fmt: skip
+def test_a_run_that_failed_says_by_its_last_file_that_it_saved_what_it_was_to(status, last, saved):
+    client = WorkerClient(new_job(LONG, Options()))
+    client._process = SimpleNamespace(returncode=status, wait=lambda _: status, poll=lambda: status)
+    client.send(Stop(save=True))
+    if last is not None:
+        runtime.log_path(client.name).write_text(f"{last}\n")
+    client.wait()
+    assert client.failed != saved
 
 
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
