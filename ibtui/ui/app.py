@@ -452,6 +452,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _restart(self, restart: Restart) -> None:
         if self.send(restart):
             self.look(replace(self.view, row=None, pausing=False))
+            self.saving.resume()
 
     def action_revive(self) -> None:
         """Go on in a new worker, after a crash."""

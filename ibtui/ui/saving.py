@@ -7,12 +7,14 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..recording import Recording
 from ..worker.client import Lost
 from ..worker.elsewhere import folders, reason
-from ..worker.protocol import Save, Stop
+from ..worker.protocol import Resume, Save, Stop
+from .view import state_of
 
 if TYPE_CHECKING:
     from .app import IbtuiApp
@@ -36,6 +38,8 @@ class Saving:
         self._earlier: tuple[str, ...] = ()
         self._rescued = False
         self._awaited: tuple[int, Callable[[], None]] | None = None
+        self._paused = False
+        """Whether training was paused so that no more comes to be than is saved."""
         self._keeping = threading.Lock()
 
     @property
@@ -82,14 +86,30 @@ class Saving:
         self._app.push_screen(asked, answered)
 
     def _save_then(self, go: Callable[[], None], path: str | None = None) -> None:
-        """Save, and go on only when that is known to have worked; otherwise ask for another place."""
-        if self._app.view.lost:
+        """Save, and go on only when that is known to have worked; otherwise ask for another place.
+
+        It may take a while, estimates that are still to be made included; nothing is trained meanwhile that
+        would be lost.
+        """
+        app = self._app
+        if app.view.lost:
             if not (trouble := self._write_mirror(path)):
                 go()
             else:
                 self._ask_for_place(trouble, go)
-        elif self._app.send(asked := Save(path, secrets.randbits(62) + 1)):
+            return
+        if state_of(app.view, app.mirror) == "running":
+            app.action_pause()
+            self._paused = True
+        if app.send(asked := Save(path, secrets.randbits(62) + 1)):
             self._awaited = asked.ticket, go
+
+    def resume(self) -> None:
+        """The user has not left: have training go on if it was paused for that."""
+        if self._paused:
+            self._app.send(Resume())
+            self._app.look(replace(self._app.view, pausing=False))
+        self._paused = False
 
     def settle(self) -> None:
         """With each frame: has what is waited for been written, or was there trouble?"""
@@ -114,6 +134,8 @@ class Saving:
         def answered(path: str | None) -> None:
             if path:
                 self._save_then(go, os.path.abspath(os.path.expanduser(path)))
+            else:
+                self.resume()
 
         self._app.push_screen(Place(trouble, suggestion, self._app.view.marker), answered)
 
@@ -141,7 +163,7 @@ class Saving:
 
     def lose(self, lost: Lost) -> None:
         """The worker has gone, with whatever it was to write; or it has ended with everything saved."""
-        self._awaited = None
+        self._awaited, self._paused = None, False
         if lost.saved is not None:
             self._earlier, self._rescued = (*self.files, *lost.saved), True
 

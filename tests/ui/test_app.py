@@ -283,7 +283,7 @@ def test_a_click_chooses_a_pane() -> None:
         ("r d", [Restart(None)]),
         ("R", []),
         ("R r", [Restart(2)]),
-        ("r s", [Save(), Restart(None)]),
+        ("r s", [Pause(), Save(), Restart(None), Resume()]),
         ("r escape", []),
     ],
 )
@@ -557,10 +557,10 @@ def _leave_with(*pressed: str) -> Script:
     ("pressed", "commands", "status"),
     [
         ("q q", [Stop()], 0),
-        ("q s", [Save(), Stop()], 0),
-        ("q enter", [Save(), Stop()], 0),
+        ("q s", [Pause(), Save(), Stop()], 0),
+        ("q enter", [Pause(), Save(), Stop()], 0),
         ("ctrl+c q", [Stop()], 130),
-        ("ctrl+c ctrl+c", [Save(), Stop()], 130),
+        ("ctrl+c ctrl+c", [Pause(), Save(), Stop()], 130),
     ],
 )
 def test_leaving_an_unsaved_run_asks(pressed: str, commands: list[Command], status: int) -> None:
@@ -592,13 +592,13 @@ def test_a_save_before_leaving_that_fails_asks_for_another_place() -> None:
         await pilot.press("q", "s")
         await until(pilot, lambda: isinstance(app.screen, Place))
         await shows(app, pilot, "not saved: snapshots: No space left on device", "Enter", "Esc")
-        assert not app._exit and [type(c) for c in client.commands] == [Save]
+        assert not app._exit and [type(c) for c in client.commands] == [Pause, Save]
         line = app.screen.query_one(Input)
         assert line.value == os.path.expanduser("~")
         line.value = "elsewhere/run.npz"
         await pilot.press("enter")
         await until(pilot, lambda: app._exit)
-        first, second, last = client.commands
+        _, first, second, last = client.commands
         assert (first.path, second.path, last) == (None, os.path.abspath("elsewhere/run.npz"), Stop())
         assert 0 != first.ticket != second.ticket != 0
 
@@ -614,7 +614,7 @@ def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, Place))
         await pilot.press("space", "x", key)  # into the line, and not to the run
         await shows(app, pilot, "● running")
-        assert not app._exit and len(client.commands) == 1
+        assert not app._exit and [type(c) for c in client.commands] == [Pause, Save, Resume]
         client.saving_works = True
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
@@ -627,16 +627,17 @@ def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         obey, client._obey = client._obey, lambda command: None  # it is still being written
         await pilot.press("q", "s")
-        await until(pilot, lambda: client.commands)
+        await until(pilot, lambda: len(client.commands) == 2)
+        assert client.commands[0] == Pause()  # nothing comes to be that is not saved
         status = client.status
         client.status = replace(status, saves=5, saved=("autosave.npz",), settled=((3, ""), (4, "full")))
         await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.saves == 5)
         await pilot.pause(0.1)
         assert not app._exit and not isinstance(app.screen, Place)
         client._obey = obey
-        client._obey(client.commands[0])
+        client._obey(client.commands[1])
         await until(pilot, lambda: app._exit)
-        assert client.commands[1:] == [Stop(save=False)]
+        assert client.commands[2:] == [Stop(save=False)]
 
     play(script)
 
