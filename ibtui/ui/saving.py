@@ -54,6 +54,11 @@ class Saving:
         status = self._app.mirror.status
         return status is not None and status.unsaved and not self._rescued
 
+    @property
+    def awaits(self) -> bool:
+        """Whether the worker still has to say how a file has come out, before what was asked for is done."""
+        return self._awaited is not None
+
     def save(self) -> None:
         """Write a snapshot; of a worker that has gone, what the screen knows of it."""
         if self._app.view.lost:
@@ -169,7 +174,7 @@ class Saving:
 
     def succeed(self, same_history: bool) -> None:
         """Another worker is about to take over: with the history that is on the screen, or one that grows."""
-        self._earlier, self._awaited = self.files, None
+        self._earlier = self.files
         self._rescued = self._rescued and same_history
 
     def keep_all(self) -> None:

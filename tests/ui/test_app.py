@@ -1145,6 +1145,37 @@ def test_c_does_not_wait_for_the_history_to_be_held() -> None:
     play(script, remain=lambda *_: second, revive=lambda _: third)
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_a_save_before_leaving_is_waited_for_before_a_new_worker_takes_over(works: bool) -> None:
+    second = StandIn(epochs=300, answering=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "✗ failed")
+        obey, client._obey, client.saving_works = client._obey, lambda command: None, works
+        await pilot.press("c", "q", "s")  # it is being written as the new worker has the history
+        await until(pilot, lambda: client.commands)
+        second.answering = True
+        second.answer()
+        await until(pilot, lambda: len(second.pulls) > 3)
+        assert app.client is client
+        obey(client.commands[0])
+        if works:
+            await until(pilot, lambda: app._exit)
+            return
+        await until(pilot, lambda: app.client is second)
+        await until(pilot, lambda: isinstance(app.screen, Place))
+        app.screen.query_one(Input).value = "/elsewhere/run.npz"
+        await pilot.press("enter")
+        await until(pilot, lambda: app._exit)
+        assert [type(command) for command in second.commands] == [Pause, Save, Stop]
+
+    first = StandIn(state="failed")
+    outcome = play(script, client=first, revive=lambda _: second)
+    assert outcome.saved == ("snapshots/ibtui-1.npz" if works else "/elsewhere/run.npz",)
+    if works:
+        assert [type(command) for command in first.commands] == [Save, Stop]
+
+
 @pytest.mark.parametrize("failing", ["raises", "dies", "fails"])
 def test_a_run_that_cannot_be_continued_keeps_its_history(failing: str) -> None:
     second, third = remaining(), StandIn(answering=False)
