@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,20 @@ from ..recording import Checkpoint, Recording
 from . import runtime
 from .elsewhere import reason
 from .job import Job
-from .protocol import GREETING, Command, Detach, Frame, Look, Notice, Pull, Save, Status, Stop
+from .protocol import (
+    GREETING,
+    Command,
+    Detach,
+    Frame,
+    Look,
+    Notice,
+    Pull,
+    Restart,
+    Save,
+    Status,
+    Step,
+    Stop,
+)  # fmt: skip
 
 LOG_LINES = 1000
 
@@ -128,6 +141,14 @@ BROKEN_S = 5.0
 """A connection that breaks sooner is not made anew once more."""
 
 
+_DONE = {
+    Step: "the step was made",
+    Restart: "the run was restarted",
+    Save: "a snapshot was written",
+}
+"""Commands that are not to be carried out twice, and what each does. Of all others once more is no more."""
+
+
 class WorkerClient:
     """A worker process of our own, or one that is there already.
 
@@ -151,6 +172,7 @@ class WorkerClient:
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = self._discarding = self._saving = False
+        self._doubtful: list[Command | Pull] = []
         self._untold = False
         """Whether it is to outlive us, and has not heard so."""
         self.lost: Lost | None = None
@@ -264,9 +286,12 @@ class WorkerClient:
                         raise
                     # A detached run need not have died with the connection. If it has, this fails at once.
                     self._connection, connected = greeted(self.name), time.monotonic()
-                    continue
+                    if type(request) not in _DONE:
+                        continue
+                    self._doubtful.append(request)
+                    answer = None
                 if isinstance(answer, Frame):
-                    arrived(answer)
+                    arrived(self._doubted(answer))
                 self._untold = self._untold and not isinstance(request, Detach)
                 request = self._requests.get()
             self._connection.close()
@@ -276,6 +301,19 @@ class WorkerClient:
                 files = _files_named(tail) if _in_order(tail) else None
                 self.lost = Lost(why, tail, files)
                 arrived(self.lost)
+
+    def _doubted(self, frame: Frame) -> Frame:
+        """The frame, which says of each command that it may have been carried out or not."""
+        for command in self._doubtful:
+            text = f"the connection broke: whether {_DONE[type(command)]} is not known"
+            ticket = command.ticket if isinstance(command, Save) else 0
+            if ticket:  # somebody waits, and asks the user
+                settled = {ticket: text} | dict(frame.status.settled)
+                frame = replace(frame, status=replace(frame.status, settled=tuple(settled.items())))
+            else:
+                frame = replace(frame, notices=(*frame.notices, Notice(text, "warning")))
+        self._doubtful = []
+        return frame
 
     def _ask(self, request: Command | Pull) -> object:
         """The answer; where none comes the connection is closed."""

@@ -211,6 +211,60 @@ def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monke
     driver.client.wait()
 
 
+def break_over(command, monkeypatch, taken=True) -> None:
+    """The connection breaks at this command, once: before the worker has got it, or before it has said so."""
+    monkeypatch.setattr(clients, "BROKEN_S", 0.0)
+    ask, broken = WorkerClient._ask, []
+
+    def breaking(self, request):
+        if request != command or broken:
+            return ask(self, request)
+        broken.append(request)
+        if taken:
+            ask(self, request)
+        self._connection.close()
+        raise OSError("broken")
+
+    monkeypatch.setattr(WorkerClient, "_ask", breaking)
+
+
+@pytest.mark.parametrize(
+    ("command", "done", "doubt"),
+    [
+        (Step(2), (2, 0, 1), "the step was made"),
+        (Restart(), (0, 1, 1), "the run was restarted"),
+        (Save(), (0, 0, 2), "a snapshot was written"),
+        (Detach(), (0, 0, 1), None),
+    ],
+    ids=str,
+)
+def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
+    tmp_path, monkeypatch, command, done, doubt
+):
+    break_over(command, monkeypatch)
+    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("paused")
+        driver.send(command)
+        driver.until(lambda d: (d.status.epoch, d.status.run) == done[:2] and d.status.state == "paused")
+        driver.send(Save(str(tmp_path), 9))
+        driver.until(lambda d: dict(d.status.settled).get(9) == "")
+        assert (driver.status.epoch, driver.status.run, driver.status.saves) == done
+        told = [notice.text for notice in driver.notices if "broke" in notice.text]
+        assert told == ([f"the connection broke: whether {doubt} is not known"] if doubt else [])
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_path, monkeypatch, taken):
+    break_over(Save(), monkeypatch, taken)
+    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("paused")
+        driver.send(Save(None, 7))
+        driver.until(lambda d: 7 in dict(d.status.settled))
+        doubt = "the connection broke: whether a snapshot was written is not known"
+        assert dict(driver.status.settled)[7] in ((doubt, "") if taken else (doubt,))
+        driver.until(lambda d: d.status.saves == taken)
+
+
 def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
     driver.until_state("running")
