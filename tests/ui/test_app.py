@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from ibtui.core.information import Binning
 from ibtui.recording import Recording
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
+from ibtui.ui.ending import Ending
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.outcome import Outcome
 from ibtui.ui.panes.dialog import Place, Question
@@ -661,6 +663,21 @@ def test_a_screen_that_breaks_has_everything_saved() -> None:
 
     play(running)
     play(handing_over, remain=lambda *_: remaining(answering=False), rescue=rescue)
+
+
+def test_a_signal_after_the_loop_has_ended_changes_nothing() -> None:
+    left: list[int] = []
+    ending = Ending(left.append, lambda: None)
+
+    async def screen() -> None:
+        ending._loop = asyncio.get_running_loop()
+
+    asyncio.run(screen())
+    ending._signalled(signal.SIGTERM, None)
+    ending.over()
+    assert not left
+    with pytest.raises(KeyboardInterrupt):  # what is left to do may be interrupted
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
