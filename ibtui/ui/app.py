@@ -38,7 +38,7 @@ from ..worker.protocol import (
 from . import keys, palette
 from . import view as views
 from .ending import Ending
-from .outcome import Outcome
+from .outcome import Outcome, newest
 from .panes.banner import Banner, wrong
 from .panes.curves import DIMENSION, I_TY, I_XT, Curves
 from .panes.footer import Footer
@@ -611,9 +611,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def outcome(self) -> Outcome:
         """What is left to say."""
-        status, look = self.mirror.status, self.mirror.look
+        status = self.mirror.status
         state = views.state_of(self.view, self.mirror)
-        values = look.values if look is not None else {}
+        measured, values = newest(self.mirror)
         failure = status.message if status is not None and state == "failed" else ""
         failed = 2 if state == "failed" and self._replaying else int(state in ("failed", "dead"))
         return Outcome(
@@ -621,6 +621,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             epochs=status.epochs if status is not None else 0,
             train_accuracy=float(values.get("train_accuracy", "nan")),
             test_accuracy=float(values.get("test_accuracy", "nan")),
+            measured=measured,
             saved=self.saving.files,
             state=state,
             reason=self.mirror.died.reason if self.mirror.died is not None else failure,

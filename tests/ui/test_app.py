@@ -541,6 +541,28 @@ def test_q_leaves_at_once_where_all_is_saved() -> None:
     assert "epoch 500 of 2,000; accuracy 0.803, held out 0.793; saved a.npz" in outcome.summary
 
 
+def test_what_is_left_to_say_is_of_the_newest_that_was_measured() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.train_to(506)
+        await pilot.press("home")
+        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 0)
+        await shows(app, pilot, "epoch 506")
+        assert "epoch 506 of 2,000; accuracy 0.803, held out 0.793 at epoch 500" in app.outcome().summary
+
+    play(script)
+
+
+def test_what_is_left_to_say_of_a_replay_is_of_the_measurement_that_is_shown() -> None:
+    client = StandIn(source="replay", state="paused")
+    client.look = lambda row: StandIn.look(client, 20)  # type: ignore[method-assign]
+    client.status = replace(client.status, epoch=200, unsaved=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert "epoch 200 of 2,000; accuracy 0.658, held out 0.648; nothing" in app.outcome().summary
+
+    play(script, client=client)
+
+
 def test_a_recording_that_cannot_be_read_is_wrong_input() -> None:
     client = StandIn(unsaved=False, source="replay", state="failed", message="a.npz: damaged")
     client.status = replace(client.status, unsaved=False)
