@@ -32,11 +32,12 @@ class _Watched:
     def rescue(self, recording: Recording, place: str | None) -> str:
         """Write the screen's mirror of a worker that has gone, to this place or wherever it can be."""
         reached = recording.checkpoint.epoch if recording.checkpoint else 0
+        folder = os.path.abspath(self._session.snapshot_dir)
         stem = f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{reached}"
         if place is not None:
             return str(storage.save_at(recording, place, stem))
         try:
-            return str(storage.save_new(recording, self._session.snapshot_dir, stem))
+            return str(storage.save_new(recording, folder, stem))
         except OSError:
             if (elsewhere := save_elsewhere(recording, stem)) is None:
                 raise

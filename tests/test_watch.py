@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_a_run_whose_card_failed_goes_on_on_the_cpu():
         driver.until_state("finished").pull()
         assert (driver.status.device, driver.status.engine, driver.status.epoch) == ("cpu", "fused", 60)
         assert driver.recording.column("epoch").tolist() == list(range(0, 61, 5))
+
+
+def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
+    watched = _Watched(WorkerClient(name="run-1-gone"), Session(snapshot_dir="there"))
+    Path("there").mkdir()
+    trainer = Trainer(SMALL, Choice("fused", "cpu", ""), 1 << 28)
+    trainer.train(23)
+    written = watched.rescue(trainer.recording, None)
+    assert [written] == [str(path) for path in (tmp_path / "there").glob("*.npz")]
 
 
 @pytest.mark.parametrize(

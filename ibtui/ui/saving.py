@@ -161,6 +161,7 @@ class Saving:
             self._app.tell(trouble, "error")
             return trouble
         self._earlier = (*self.files, written)
+        self._app.mirror.log.append(f"saved {written}")
         self._app.tell(f"saved {written}")
         return ""
 

@@ -529,6 +529,27 @@ def test_restarting_keeps_the_last_run_as_background() -> None:
     play(script)
 
 
+def test_the_run_before_the_last_restart_is_saved_and_its_file_is_in_the_log_as_any_other() -> None:
+    written: list[Recording] = []
+
+    def rescue(recording: Recording, place: str | None) -> str:
+        written.append(recording)
+        return "/there/before.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("W")
+        await shows(app, pilot, "nothing is there")
+        first = app.mirror.recording
+        await pilot.press("R", "r")
+        await until(pilot, lambda: app.mirror.run == 1)
+        await pilot.press("W")
+        await shows(app, pilot, "saved /there/before.npz")
+        assert written == [first] and app.mirror.log[-1] == "saved /there/before.npz"
+        assert app.saving.unsaved and app.saving.files == ("/there/before.npz",)
+
+    play(script, rescue=rescue)
+
+
 # Leaving.
 
 
