@@ -32,11 +32,12 @@ class _Watched:
     def rescue(self, recording: Recording, place: str | None) -> str:
         """Write the screen's mirror of a worker that has gone, to this place or wherever it can be."""
         reached = recording.checkpoint.epoch if recording.checkpoint else 0
+        folder = os.path.abspath(self._session.snapshot_dir)
         stem = f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{reached}"
         if place is not None:
             return str(storage.save_at(recording, place, stem))
         try:
-            return str(storage.save_new(recording, self._session.snapshot_dir, stem))
+            return str(storage.save_new(recording, folder, stem))
         except OSError:
             if (elsewhere := save_elsewhere(recording, stem)) is None:
                 raise
@@ -70,8 +71,11 @@ def watch(client: WorkerClient, session: Session) -> int:
     goes_on = [each.name for each in watched.clients if each.goes_on]
     for each in watched.clients:
         each.wait()
-    saved = dict.fromkeys((*outcome.saved, *(path for each in watched.clients for path in each.saved)))
-    outcome = replace(outcome, saved=tuple(saved))
+    saved = [*outcome.saved, *(path for each in watched.clients for path in each.saved)]
+    if outcome.unsaved is not None and any(each.failed for each in watched.clients):
+        with contextlib.suppress(Exception):  # no place is left then
+            saved.append(watched.rescue(outcome.unsaved, None))
+    outcome = replace(outcome, saved=tuple(dict.fromkeys(saved)))
     if not _told(summary(outcome, goes_on[-1] if goes_on else None)):
         os._exit(outcome.exit_status)  # Python would fail again, and say so, when it closes the stream
     return outcome.exit_status

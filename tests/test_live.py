@@ -99,13 +99,13 @@ def test_a_run_that_ends_stays_on_the_screen_and_says_so():
         assert terminal.wait() == 0
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number, status):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number):
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")
         began = time.monotonic()
         terminal.process.send_signal(number)
-        assert terminal.wait() == status
+        assert terminal.wait() == 128 + number
         assert no_worker_is_left()
         assert time.monotonic() - began < 10
         (snapshot,) = Path().glob("*.npz")
@@ -113,6 +113,29 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number, status)
         assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
         left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
         assert snapshot.name in left, "where it was saved is not said"
+
+
+def test_a_worker_killed_over_its_last_save_leaves_what_the_screen_holds(tmp_path, monkeypatch):
+    slow, snapshots = tmp_path / "slow", tmp_path / "snapshots"
+    slow.mkdir()
+    snapshots.mkdir()
+    (slow / "sitecustomize.py").write_text(
+        "import os, sys, time\nfsync = os.fsync\n"
+        "def slowly(fd):\n    time.sleep(60 if 'textual' not in sys.modules else 0)\n    fsync(fd)\n"
+        "os.fsync = slowly\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{slow}{os.pathsep}{os.environ['PYTHONPATH']}")
+    with Terminal(*LONG, "--snapshot-dir", str(snapshots)) as terminal:
+        terminal.until(r"running +epoch [1-9]\d")
+        worker = worker_of(terminal.process.pid)
+        terminal.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: list(snapshots.glob(f".*{storage.TEMPORARY}")))
+        os.kill(worker, signal.SIGKILL)
+        assert terminal.wait() == 143
+        left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
+    (snapshot,) = snapshots.glob("*.npz")
+    assert snapshot.name in left and storage.load(snapshot).column("epoch")[-1] > 0
+    assert resumes_exactly(snapshot, 50) and no_worker_is_left()
 
 
 @pytest.mark.parametrize("by_signal", [True, False])

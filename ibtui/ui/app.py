@@ -38,7 +38,7 @@ from ..worker.protocol import (
 from . import keys, palette
 from . import view as views
 from .ending import Ending
-from .outcome import Outcome
+from .outcome import Outcome, newest
 from .panes.banner import Banner, wrong
 from .panes.curves import DIMENSION, I_TY, I_XT, Curves
 from .panes.footer import Footer
@@ -393,7 +393,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     @property
     def detached(self) -> bool:
         """Whether the run goes on without this screen."""
-        return self.mirror.status is not None and self.mirror.status.detached and not self.view.lost
+        return self.client.detached and not self.view.lost
 
     def send(self, command: Command) -> bool:
         """Have the worker carry out a command; False where there is none that could."""
@@ -459,6 +459,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _restart(self, restart: Restart) -> None:
         if self.send(restart):
             self.look(replace(self.view, row=None, pausing=False))
+            self.saving.resume()
 
     def action_revive(self) -> None:
         """Go on in a new worker, after a crash."""
@@ -582,7 +583,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _leave(self, exit_status: int) -> None:
         self.exit_status = exit_status
         if not self.view.lost and not self.detached:
-            self.client.send(Stop(save=False))
+            # Of a history that was never on the screen nobody has said that it may go.
+            self.client.send(Stop(save=self.mirror.recording is None))
         self.exit()
 
     def _end(self, exit_status: int) -> None:
@@ -616,9 +618,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def outcome(self) -> Outcome:
         """What is left to say."""
-        status, look = self.mirror.status, self.mirror.look
+        status = self.mirror.status
         state = views.state_of(self.view, self.mirror)
-        values = look.values if look is not None else {}
+        measured, values = newest(self.mirror)
         failure = status.message if status is not None and state == "failed" else ""
         failed = 2 if state == "failed" and self._replaying else int(state in ("failed", "dead"))
         return Outcome(
@@ -626,10 +628,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
             epochs=status.epochs if status is not None else 0,
             train_accuracy=float(values.get("train_accuracy", "nan")),
             test_accuracy=float(values.get("test_accuracy", "nan")),
+            measured=measured,
             saved=self.saving.files,
             state=state,
             reason=self.mirror.died.reason if self.mirror.died is not None else failure,
             exit_status=self.exit_status or failed or int(bool(self.return_code)),
+            unsaved=self.mirror.recording if self.saving.unsaved else None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 PATIENCE_S = 1.5
 """How long the screen may take to end in order; then the process ends without it."""
 
@@ -51,7 +52,8 @@ class Ending:
         self._insist = threading.Timer(PATIENCE_S, self._end_at_once, (status,))
         self._insist.daemon = True
         self._insist.start()
-        self._loop.call_soon_threadsafe(self._leave, status)
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and `over` is about to be called
+            self._loop.call_soon_threadsafe(self._leave, status)
 
     def _wait_for_hang_up(self, terminal: int) -> None:
         poll = select.poll()
@@ -60,8 +62,9 @@ class Ending:
         self._end_at_once(128 + signal.SIGHUP)
 
     def over(self) -> None:
-        """The screen has ended in order: what is left to do may take its time."""
+        """The screen has ended in order: what is left to do may take its time, or be interrupted."""
         self._over = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._insist is not None:
             self._insist.cancel()
 

@@ -7,12 +7,14 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..recording import Recording
 from ..worker.client import Lost
 from ..worker.elsewhere import folders, reason
-from ..worker.protocol import Save, Stop
+from ..worker.protocol import Resume, Save, Stop
+from .view import state_of
 
 if TYPE_CHECKING:
     from .app import IbtuiApp
@@ -36,6 +38,8 @@ class Saving:
         self._earlier: tuple[str, ...] = ()
         self._rescued = False
         self._awaited: tuple[int, Callable[[], None]] | None = None
+        self._paused = False
+        """Whether training was paused so that no more comes to be than is saved."""
         self._keeping = threading.Lock()
 
     @property
@@ -49,6 +53,11 @@ class Saving:
         """Whether there is history that no file holds."""
         status = self._app.mirror.status
         return status is not None and status.unsaved and not self._rescued
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the worker still has to say how a file has come out, before what was asked for is done."""
+        return self._awaited is not None
 
     def save(self) -> None:
         """Write a snapshot; of a worker that has gone, what the screen knows of it."""
@@ -82,14 +91,30 @@ class Saving:
         self._app.push_screen(asked, answered)
 
     def _save_then(self, go: Callable[[], None], path: str | None = None) -> None:
-        """Save, and go on only when that is known to have worked; otherwise ask for another place."""
-        if self._app.view.lost:
+        """Save, and go on only when that is known to have worked; otherwise ask for another place.
+
+        It may take a while, estimates that are still to be made included; nothing is trained meanwhile that
+        would be lost.
+        """
+        app = self._app
+        if app.view.lost:
             if not (trouble := self._write_mirror(path)):
                 go()
             else:
                 self._ask_for_place(trouble, go)
-        elif self._app.send(asked := Save(path, secrets.randbits(62) + 1)):
+            return
+        if state_of(app.view, app.mirror) == "running":
+            app.action_pause()
+            self._paused = True
+        if app.send(asked := Save(path, secrets.randbits(62) + 1)):
             self._awaited = asked.ticket, go
+
+    def resume(self) -> None:
+        """The user has not left: have training go on if it was paused for that."""
+        if self._paused:
+            self._app.send(Resume())
+            self._app.look(replace(self._app.view, pausing=False))
+        self._paused = False
 
     def settle(self) -> None:
         """With each frame: has what is waited for been written, or was there trouble?"""
@@ -114,6 +139,8 @@ class Saving:
         def answered(path: str | None) -> None:
             if path:
                 self._save_then(go, os.path.abspath(os.path.expanduser(path)))
+            else:
+                self.resume()
 
         self._app.push_screen(Place(trouble, suggestion, self._app.view.marker), answered)
 
@@ -134,6 +161,7 @@ class Saving:
             self._app.tell(trouble, "error")
             return trouble
         self._earlier = (*self.files, written)
+        self._app.mirror.log.append(f"saved {written}")
         self._app.tell(f"saved {written}")
         return ""
 
@@ -141,20 +169,23 @@ class Saving:
 
     def lose(self, lost: Lost) -> None:
         """The worker has gone, with whatever it was to write; or it has ended with everything saved."""
-        self._awaited = None
+        self._awaited, self._paused = None, False
         if lost.saved is not None:
             self._earlier, self._rescued = (*self.files, *lost.saved), True
 
     def succeed(self, same_history: bool) -> None:
         """Another worker is about to take over: with the history that is on the screen, or one that grows."""
-        self._earlier, self._awaited = self.files, None
+        self._earlier = self.files
         self._rescued = self._rescued and same_history
 
     def keep_all(self) -> None:
         """Nobody is there to be asked: have what is unsaved saved. From any thread, from two at once too."""
         app = self._app
         with self._keeping:
-            if not app.view.lost:
+            lost = app.client.lost
+            if lost is not None:  # its message may still wait
+                self.lose(lost)
+            if lost is None and not app.view.lost:
                 if not app.detached:
                     app.client.send(Stop(save=True))
             elif self.unsaved and self._rescue is not None and app.mirror.recording is not None:

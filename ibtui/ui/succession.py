@@ -126,7 +126,8 @@ class Succession:
             return
         for notice in successor.mirror.take(news):
             app.tell(notice.text, notice.severity)
-        if successor.mirror.recording is not None and len(successor.mirror.recording):
+        ready = successor.mirror.recording is not None and len(successor.mirror.recording)
+        if ready and not app.saving.awaits:  # a file that is waited for is the old one's to write
             self._take_over(successor)
         elif news.status.state == "failed":
             self._fail(news.status.message, successor.holding)

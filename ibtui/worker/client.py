@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -24,13 +24,31 @@ from ..signals import Signals
 from . import runtime
 from .elsewhere import reason
 from .job import Job
-from .protocol import GREETING, Command, Detach, Frame, Look, Notice, Pull, Save, Status, Stop
+from .protocol import (
+    GREETING,
+    Command,
+    Detach,
+    Frame,
+    Look,
+    Notice,
+    Pull,
+    Restart,
+    Save,
+    Status,
+    Step,
+    Stop,
+)  # fmt: skip
 
 LOG_LINES = 1000
 
 
 class Client(Protocol):
     """What the screen needs of a worker. Nothing in here blocks."""
+
+    detached: bool
+    """Whether it outlives the screen, from the moment on that it is told to."""
+    lost: Lost | None
+    """How it has gone, from before that arrives."""
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """Begin; `arrived` is called in the client's own thread with each frame, and once when it is lost."""
@@ -116,10 +134,20 @@ END_S = 2.0
 """How long a worker may take to end."""
 SAVE_S = 60.0
 """How long one may take that has a history to save first."""
+TELL_S = 30.0
+"""How long a screen that is left may wait to tell one that it is to go on."""
 GREETING_S = 5.0
 """How long a worker that listens may take to say so."""
 BROKEN_S = 5.0
 """A connection that breaks sooner is not made anew once more."""
+
+
+_DONE = {
+    Step: "the step was made",
+    Restart: "the run was restarted",
+    Save: "a snapshot was written",
+}
+"""Commands that are not to be carried out twice, and what each does. Of all others once more is no more."""
 
 
 class WorkerClient:
@@ -144,16 +172,22 @@ class WorkerClient:
         self._connection: Connection | None = None
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._stopping = self._discarding = self._saving = self._lost = False
+        self._stopping = self._discarding = self._saving = False
+        self._doubtful: list[Command | Pull] = []
+        self._untold = False
+        """Whether it is to outlive us, and has not heard so."""
+        self.lost: Lost | None = None
         self.saved: tuple[str, ...] = ()
         """After `wait`, the files that the worker is known by its log to have written."""
-        self._closing = threading.Event()
+        self.failed = False
+        """After `wait`, whether the worker was to save what it had, and is not known to have."""
+        self._closing, self._starting = threading.Event(), threading.Lock()
         self.detached = job is None or job.options.detach
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """See `Client.start`."""
-        if self._job is not None and self._handed is None:
-            self._process = _spawn(self._job)
+        if self._handed is None:
+            self._spawn()
         self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
         self._thread.start()
 
@@ -190,9 +224,10 @@ class WorkerClient:
     def send(self, command: Command) -> None:
         """See `Client.send`."""
         if isinstance(command, Stop):
-            self._stopping, self._discarding = True, not command.save
+            self._stopping, self._discarding, self._untold = True, not command.save, False
         self._saving = self._saving or isinstance(command, Save)
-        self.detached = self.detached or isinstance(command, Detach)
+        if isinstance(command, Detach) and not self.detached:
+            self.detached = self._untold = True
         self._requests.put(command)
 
     def pull(self, mirror: Mirror, row: int | None) -> None:
@@ -203,23 +238,28 @@ class WorkerClient:
         self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
 
     def close(self) -> None:
-        """See `Client.close`. Returns when all was said, two seconds later at most."""
-        self._closing.set()
+        """See `Client.close`. Returns when all was said, two seconds later at most.
+
+        It takes longer only where the worker still has to hear that it is to go on.
+        """
+        with self._starting:
+            self._closing.set()
         self._requests.put(None)
         if self._thread is not None:
-            self._thread.join(END_S)
+            self._thread.join(TELL_S if self._untold else END_S)
         if self._connection is not None:
             runtime.hang_up(self._connection)
             if self._thread is not None:
                 self._thread.join(END_S)  # it closes the connection
-        elif self._process is not None and not self.goes_on:
+        self._stopping = self._stopping or self._untold  # nor will it go on, then
+        if self._process is not None and (self._untold or (self._connection is None and not self.goes_on)):
             # It could not be told, and would wait for a screen that never comes.
             self._process.kill() if self._discarding else self._process.terminate()
 
     @property
     def goes_on(self) -> bool:
         """Whether the worker outlives the screen."""
-        there = not self._lost if self._process is None else self._process.poll() is None
+        there = self.lost is None if self._process is None else self._process.poll() is None
         return self.detached and not self._stopping and there
 
     def wait(self, seconds: float | None = None) -> None:
@@ -236,8 +276,16 @@ class WorkerClient:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self.saved = _files_named(runtime.log_tail(self.name))
+        tail = runtime.log_tail(self.name)
+        self.saved = _files_named(tail)
+        self.failed = self._stopping and not self._discarding and not self._saved_at_last(tail)
         runtime.clear(self.name)
+
+    def _saved_at_last(self, tail: Sequence[str]) -> bool:
+        """Whether the last words of a worker that was told to save say that nothing is unsaved."""
+        ended = self._process is not None and self._process.returncode >= 0
+        # One whose run had failed ends with a status of its own, and says no more than what it saved.
+        return _in_order(tail) or (ended and any(line.startswith("saved ") for line in tail[-1:]))
 
     def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
         try:
@@ -253,16 +301,34 @@ class WorkerClient:
                         raise
                     # A detached run need not have died with the connection. If it has, this fails at once.
                     self._connection, connected = greeted(self.name), time.monotonic()
-                    continue
+                    if type(request) not in _DONE:
+                        continue
+                    self._doubtful.append(request)
+                    answer = None
                 if isinstance(answer, Frame):
-                    arrived(answer)
+                    arrived(self._doubted(answer))
+                self._untold = self._untold and not isinstance(request, Detach)
                 request = self._requests.get()
             self._connection.close()
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
-                self._lost = True
                 why, tail = self._reason(error), runtime.log_tail(self.name)
-                arrived(Lost(why, tail, _files_named(tail) if self._ended_in_order(tail) else None))
+                files = _files_named(tail) if _in_order(tail) else None
+                self.lost = Lost(why, tail, files)
+                arrived(self.lost)
+
+    def _doubted(self, frame: Frame) -> Frame:
+        """The frame, which says of each command that it may have been carried out or not."""
+        for command in self._doubtful:
+            text = f"the connection broke: whether {_DONE[type(command)]} is not known"
+            ticket = command.ticket if isinstance(command, Save) else 0
+            if ticket:  # somebody waits, and asks the user
+                settled = {ticket: text} | dict(frame.status.settled)
+                frame = replace(frame, status=replace(frame.status, settled=tuple(settled.items())))
+            else:
+                frame = replace(frame, notices=(*frame.notices, Notice(text, "warning")))
+        self._doubtful = []
+        return frame
 
     def _ask(self, request: Command | Pull) -> object:
         """The answer; where none comes the connection is closed."""
@@ -279,8 +345,15 @@ class WorkerClient:
         assert self._job is not None and self._job.recording is not None
         storage.save(recording, self._job.recording, overwrite=True)
         self._handed = None
-        if not self._closing.is_set():
-            self._process = _spawn(self._job)
+        self._spawn()
+        if self._process is None:
+            runtime.clear(self.name)
+
+    def _spawn(self) -> None:
+        """Start the worker, if there is to be one and we have not been left meanwhile."""
+        with self._starting:
+            if self._job is not None and not self._closing.is_set():
+                self._process = _spawn(self._job)
 
     def _connect(self) -> Connection:
         end = time.monotonic() + START_S
@@ -289,17 +362,9 @@ class WorkerClient:
                 return greeted(self.name)
             except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
                 dead = self._process is None or self._process.poll() is not None
-                if dead or self._closing.is_set() or time.monotonic() > end:
+                if dead or (self._closing.is_set() and not self._untold) or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
-
-    def _ended_in_order(self, tail: Sequence[str]) -> bool:
-        """Whether the worker was told to end by somebody else, and nothing of its run is unsaved."""
-        if self._process is not None:
-            ended = self._process.poll() == 0
-        else:  # what dies leaves its socket
-            ended = self._job is None and not os.path.lexists(runtime.socket_path(self.name))
-        return ended and not any(line.startswith("not saved") for line in tail[-1:])
 
     def _reason(self, error: Exception) -> str:
         """How the worker ended, as far as can be known."""
@@ -329,6 +394,15 @@ class WorkerClient:
 def _files_named(log: Iterable[str]) -> tuple[str, ...]:
     """The files that a worker says in its log to have written."""
     return tuple(line.removeprefix("saved ") for line in log if line.startswith("saved "))
+
+
+def _in_order(log: Sequence[str]) -> bool:
+    """Whether a worker ended when it was told to, and nothing of its run is unsaved: its last words say so.
+
+    A log that is not there any more says nothing. Better to save twice than never.
+    """
+    *_, before, last = ("", "", *log)
+    return last == "ended" and not before.startswith("not saved")
 
 
 def greeted(name: str) -> Connection:

@@ -23,6 +23,7 @@ from ibtui.recording import PER_LAYER, PERFORMANCE, Dataset, Measurement, Parame
 from ibtui.worker.client import Lost, Mirror
 from ibtui.worker.protocol import (
     Command,
+    Detach,
     Frame,
     Look,
     Notice,
@@ -101,6 +102,8 @@ class StandIn:
             engine="gluon", device="cpu", why="", binning=self.binning, pending=0, unsaved=True,
         )  # fmt: skip
         self.status = replace(self.status, **status)
+        self.detached = self.status.detached
+        self.lost: Lost | None = None
         self.commands: list[Command] = []
         self.pulls: list[tuple[int, int | None]] = []
         self.waiting: tuple[int, int, int | None, tuple[int, ...]] | None = None
@@ -141,6 +144,7 @@ class StandIn:
     def send(self, command: Command) -> None:
         with self._lock:
             self.commands.append(command)
+            self.detached = self.detached or isinstance(command, Detach)
             self._obey(command)
 
     def close(self) -> None:
@@ -168,6 +172,8 @@ class StandIn:
             case Step(count):
                 self.train_to(status.epoch + count)
                 self.status = replace(self.status, state="paused")
+            case Detach():
+                self.status = replace(status, detached=True)
             case SetPace(pace):
                 self.status = replace(status, pace=pace)
             case Rebin(binning):
@@ -248,7 +254,8 @@ class StandIn:
         """The worker goes."""
         self.waiting = None
         self.answering = False
-        self.arrived(Lost(reason, log))
+        self.lost = Lost(reason, log)
+        self.arrived(self.lost)
 
 
 class Training(StandIn):

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ from ibtui.core.information import Binning
 from ibtui.recording import Recording
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
+from ibtui.ui.ending import Ending
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.outcome import Outcome
 from ibtui.ui.panes.curves import Curves
@@ -38,6 +40,7 @@ from ibtui.worker.client import Lost
 from ibtui.worker.job import Remains
 from ibtui.worker.protocol import (
     Command,
+    Detach,
     Notice,
     Pause,
     Rebin,
@@ -299,7 +302,7 @@ def test_a_click_chooses_a_pane() -> None:
         ("r d", [Restart(None)]),
         ("R", []),
         ("R r", [Restart(2)]),
-        ("r s", [Save(), Restart(None)]),
+        ("r s", [Pause(), Save(), Restart(None), Resume()]),
         ("r escape", []),
     ],
 )
@@ -599,6 +602,27 @@ def test_restarting_keeps_the_last_run_as_background() -> None:
     play(script)
 
 
+def test_the_run_before_the_last_restart_is_saved_and_its_file_is_in_the_log_as_any_other() -> None:
+    written: list[Recording] = []
+
+    def rescue(recording: Recording, place: str | None) -> str:
+        written.append(recording)
+        return "/there/before.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("W")
+        await shows(app, pilot, "nothing is there")
+        first = app.mirror.recording
+        await pilot.press("R", "r")
+        await until(pilot, lambda: app.mirror.run == 1)
+        await pilot.press("W")
+        await shows(app, pilot, "saved /there/before.npz")
+        assert written == [first] and app.mirror.log[-1] == "saved /there/before.npz"
+        assert app.saving.unsaved and app.saving.files == ("/there/before.npz",)
+
+    play(script, rescue=rescue)
+
+
 # Leaving.
 
 
@@ -609,6 +633,28 @@ def test_q_leaves_at_once_where_all_is_saved() -> None:
     assert client.commands == [Stop(save=False)]
     assert outcome.exit_status == 0
     assert "epoch 500 of 2,000; accuracy 0.803, held out 0.793; saved a.npz" in outcome.summary
+
+
+def test_what_is_left_to_say_is_of_the_newest_that_was_measured() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.train_to(506)
+        await pilot.press("home")
+        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 0)
+        await shows(app, pilot, "epoch 506")
+        assert "epoch 506 of 2,000; accuracy 0.803, held out 0.793 at epoch 500" in app.outcome().summary
+
+    play(script)
+
+
+def test_what_is_left_to_say_of_a_replay_is_of_the_measurement_that_is_shown() -> None:
+    client = StandIn(source="replay", state="paused")
+    client.look = lambda row: StandIn.look(client, 20)  # type: ignore[method-assign]
+    client.status = replace(client.status, epoch=200, unsaved=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert "epoch 200 of 2,000; accuracy 0.658, held out 0.648; nothing" in app.outcome().summary
+
+    play(script, client=client)
 
 
 def test_a_recording_that_cannot_be_read_is_wrong_input() -> None:
@@ -629,10 +675,10 @@ def _leave_with(*pressed: str) -> Script:
     ("pressed", "commands", "status"),
     [
         ("q q", [Stop()], 0),
-        ("q s", [Save(), Stop()], 0),
-        ("q enter", [Save(), Stop()], 0),
+        ("q s", [Pause(), Save(), Stop()], 0),
+        ("q enter", [Pause(), Save(), Stop()], 0),
         ("ctrl+c q", [Stop()], 130),
-        ("ctrl+c ctrl+c", [Save(), Stop()], 130),
+        ("ctrl+c ctrl+c", [Pause(), Save(), Stop()], 130),
     ],
 )
 def test_leaving_an_unsaved_run_asks(pressed: str, commands: list[Command], status: int) -> None:
@@ -664,13 +710,13 @@ def test_a_save_before_leaving_that_fails_asks_for_another_place() -> None:
         await pilot.press("q", "s")
         await until(pilot, lambda: isinstance(app.screen, Place))
         await shows(app, pilot, "not saved: snapshots: No space left on device", "Enter", "Esc")
-        assert not app._exit and [type(c) for c in client.commands] == [Save]
+        assert not app._exit and [type(c) for c in client.commands] == [Pause, Save]
         line = app.screen.query_one(Input)
         assert line.value == os.path.expanduser("~")
         line.value = "elsewhere/run.npz"
         await pilot.press("enter")
         await until(pilot, lambda: app._exit)
-        first, second, last = client.commands
+        _, first, second, last = client.commands
         assert (first.path, second.path, last) == (None, os.path.abspath("elsewhere/run.npz"), Stop())
         assert 0 != first.ticket != second.ticket != 0
 
@@ -686,7 +732,7 @@ def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, Place))
         await pilot.press("space", "x", key)  # into the line, and not to the run
         await shows(app, pilot, "● running")
-        assert not app._exit and len(client.commands) == 1
+        assert not app._exit and [type(c) for c in client.commands] == [Pause, Save, Resume]
         client.saving_works = True
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
@@ -699,16 +745,17 @@ def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         obey, client._obey = client._obey, lambda command: None  # it is still being written
         await pilot.press("q", "s")
-        await until(pilot, lambda: client.commands)
+        await until(pilot, lambda: len(client.commands) == 2)
+        assert client.commands[0] == Pause()  # nothing comes to be that is not saved
         status = client.status
         client.status = replace(status, saves=5, saved=("autosave.npz",), settled=((3, ""), (4, "full")))
         await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.saves == 5)
         await pilot.pause(0.1)
         assert not app._exit and not isinstance(app.screen, Place)
         client._obey = obey
-        client._obey(client.commands[0])
+        client._obey(client.commands[1])
         await until(pilot, lambda: app._exit)
-        assert client.commands[1:] == [Stop(save=False)]
+        assert client.commands[2:] == [Stop(save=False)]
 
     play(script)
 
@@ -732,6 +779,21 @@ def test_a_screen_that_breaks_has_everything_saved() -> None:
 
     play(running)
     play(handing_over, remain=lambda *_: remaining(answering=False), rescue=rescue)
+
+
+def test_a_signal_after_the_loop_has_ended_changes_nothing() -> None:
+    left: list[int] = []
+    ending = Ending(left.append, lambda: None)
+
+    async def screen() -> None:
+        ending._loop = asyncio.get_running_loop()
+
+    asyncio.run(screen())
+    ending._signalled(signal.SIGTERM, None)
+    ending.over()
+    assert not left
+    with pytest.raises(KeyboardInterrupt):  # what is left to do may be interrupted
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
@@ -862,6 +924,61 @@ def test_a_detached_run_is_left_without_a_question_and_goes_on() -> None:
     client = StandIn(detached=True)
     play(_leave_with("q"), client=client)
     assert client.commands == []
+
+
+@pytest.mark.parametrize("end", ["q", "signal", "hang up"])
+@pytest.mark.parametrize("detached", [True, False])
+def test_what_ends_a_screen_that_has_seen_nothing_yet_loses_nothing(end: str, detached: bool) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert app.mirror.status is None
+        if end == "q":
+            await pilot.press("q")
+        elif end == "signal":
+            app._end(143)
+        else:
+            app.let_go()
+        assert client.commands == ([] if detached else [Stop(save=True)])
+
+    play(script, client=StandIn(detached=detached, answering=False))
+
+
+@pytest.mark.parametrize("end", ["q", "signal", "hang up"])
+def test_a_run_goes_on_from_the_key_that_detaches_it(end: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False  # no frame says so
+        await pilot.press("D")
+        if end == "q":
+            await pilot.press("q")
+            await until(pilot, lambda: app._exit)
+        elif end == "signal":
+            app._end(143)
+        else:
+            app.let_go()
+        assert client.commands == [Detach()]
+
+    play(script)
+
+
+@pytest.mark.parametrize("end", ["signal", "hang up"])
+@pytest.mark.parametrize("saved", [None, ("left.npz",)], ids=["died", "ended"])
+def test_what_ends_a_screen_as_its_worker_goes_loses_nothing(end: str, saved: tuple[str, ...] | None) -> None:
+    written: list[Recording] = []
+
+    def rescue(recording: Recording, place: str | None) -> str:
+        written.append(recording)
+        return "rescued.npz"
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.answering = False
+        client.lost = Lost("the worker was killed by SIGKILL", (), saved)
+        client.arrived(client.lost)  # the loop has not come to it yet
+        assert not app.view.lost
+        app._end(143) if end == "signal" else app.let_go()
+        assert len(written) == (0 if saved else 1)
+        assert not client.commands
+
+    assert play(script, rescue=rescue).saved == (saved or ("rescued.npz",))
+    assert len(written) == (0 if saved else 1)
 
 
 def test_a_run_that_has_finished_stays_on_the_screen_and_says_so() -> None:
@@ -1224,6 +1341,37 @@ def test_c_does_not_wait_for_the_history_to_be_held() -> None:
         assert second.commands == [Stop(save=False)]
 
     play(script, remain=lambda *_: second, revive=lambda _: third)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_save_before_leaving_is_waited_for_before_a_new_worker_takes_over(works: bool) -> None:
+    second = StandIn(epochs=300, answering=False)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "✗ failed")
+        obey, client._obey, client.saving_works = client._obey, lambda command: None, works
+        await pilot.press("c", "q", "s")  # it is being written as the new worker has the history
+        await until(pilot, lambda: client.commands)
+        second.answering = True
+        second.answer()
+        await until(pilot, lambda: len(second.pulls) > 3)
+        assert app.client is client
+        obey(client.commands[0])
+        if works:
+            await until(pilot, lambda: app._exit)
+            return
+        await until(pilot, lambda: app.client is second)
+        await until(pilot, lambda: isinstance(app.screen, Place))
+        app.screen.query_one(Input).value = "/elsewhere/run.npz"
+        await pilot.press("enter")
+        await until(pilot, lambda: app._exit)
+        assert [type(command) for command in second.commands] == [Pause, Save, Stop]
+
+    first = StandIn(state="failed")
+    outcome = play(script, client=first, revive=lambda _: second)
+    assert outcome.saved == ("snapshots/ibtui-1.npz" if works else "/elsewhere/run.npz",)
+    if works:
+        assert [type(command) for command in first.commands] == [Save, Stop]
 
 
 @pytest.mark.parametrize("failing", ["raises", "dies", "fails"])

@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -224,6 +225,60 @@ def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monke
         assert "SIGKILL" in driver.lost.reason
     driver.client.close()
     driver.client.wait()
+
+
+def break_over(command, monkeypatch, taken=True) -> None:
+    """The connection breaks at this command, once: before the worker has got it, or before it has said so."""
+    monkeypatch.setattr(clients, "BROKEN_S", 0.0)
+    ask, broken = WorkerClient._ask, []
+
+    def breaking(self, request):
+        if request != command or broken:
+            return ask(self, request)
+        broken.append(request)
+        if taken:
+            ask(self, request)
+        self._connection.close()
+        raise OSError("broken")
+
+    monkeypatch.setattr(WorkerClient, "_ask", breaking)
+
+
+@pytest.mark.parametrize(
+    ("command", "done", "doubt"),
+    [
+        (Step(2), (2, 0, 1), "the step was made"),
+        (Restart(), (0, 1, 1), "the run was restarted"),
+        (Save(), (0, 0, 2), "a snapshot was written"),
+        (Detach(), (0, 0, 1), None),
+    ],
+    ids=str,
+)
+def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
+    tmp_path, monkeypatch, command, done, doubt
+):
+    break_over(command, monkeypatch)
+    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("paused")
+        driver.send(command)
+        driver.until(lambda d: (d.status.epoch, d.status.run) == done[:2] and d.status.state == "paused")
+        driver.send(Save(str(tmp_path), 9))
+        driver.until(lambda d: dict(d.status.settled).get(9) == "")
+        assert (driver.status.epoch, driver.status.run, driver.status.saves) == done
+        told = [notice.text for notice in driver.notices if "broke" in notice.text]
+        assert told == ([f"the connection broke: whether {doubt} is not known"] if doubt else [])
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_path, monkeypatch, taken):
+    break_over(Save(), monkeypatch, taken)
+    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("paused")
+        driver.send(Save(None, 7))
+        driver.until(lambda d: 7 in dict(d.status.settled))
+        doubt = "the connection broke: whether a snapshot was written is not known"
+        assert dict(driver.status.settled)[7] in ((doubt, "") if taken else (doubt,))
+        driver.until(lambda d: d.status.saves == taken)
 
 
 def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
@@ -844,6 +899,60 @@ def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
         driver.client.wait()
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path, own):
+    with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
+        driver.until_state("running")
+        worker = driver.client._process
+        screen = driver if own else Driver(WorkerClient(name=driver.client.name))
+        screen.pull()
+        if own:  # as by `ibtui stop`, before we have read it
+            runtime.log_path(driver.client.name).unlink()
+            worker.terminate()
+        else:  # as by `ibtui ls` once it has died
+            worker.send_signal(signal.SIGSTOP)
+            runtime.clear(driver.client.name)
+            worker.kill()
+        while screen.lost is None:
+            screen.pull()
+        assert screen.lost.saved is None and screen.client.lost is screen.lost
+        worker.wait(10)
+        driver.client.close()
+        driver.client.wait()
+        driver.lost = screen.lost
+    assert len(list(tmp_path.glob("*.npz"))) == own
+
+
+@pytest.mark.parametrize(
+    ("log", "in_order"),
+    [
+        (["ended"], True), (["saved a.npz", "ended"], True), (["not saved: /a: full", "ended"], False),
+        (["not saved: /a: full", "saved /b.npz", "ended"], True), (["saved a.npz"], False), ([], False),
+        (["ended", "Traceback"], False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_only_a_worker_that_says_so_at_last_has_ended_in_order(log, in_order):
+    assert clients._in_order(log) == in_order
+
+
+@pytest.mark.parametrize(
+    ("status", "last", "saved"),
+    [
+        (0, "ended", True), (0, "Traceback", False), (-9, "saved a.npz", False),
+        (1, "saved a.npz", True), (1, "not saved: /a: full", False), (1, None, False),
+    ],
+)  # fmt: skip
+def test_a_run_that_failed_says_by_its_last_file_that_it_saved_what_it_was_to(status, last, saved):
+    client = WorkerClient(new_job(LONG, Options()))
+    client._process = SimpleNamespace(returncode=status, wait=lambda _: status, poll=lambda: status)
+    client.send(Stop(save=True))
+    if last is not None:
+        runtime.log_path(client.name).write_text(f"{last}\n")
+    client.wait()
+    assert client.failed != saved
+
+
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
     slow = tmp_path / "slow"
     slow.mkdir()
@@ -864,3 +973,70 @@ def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, m
 def test_what_a_worker_left_is_cleared_also_where_its_folder_has_become_unusable(monkeypatch):
     monkeypatch.setattr(runtime, "folder", lambda: (_ for _ in ()).throw(UsageError("not yours")))
     runtime.clear("run-1")
+
+
+# What the screen's end makes of its worker.
+
+
+def slow_to_open(monkeypatch, seconds: float = 0.5) -> None:
+    """Workers take a while to open their door."""
+    late = f"import time; time.sleep({seconds}); "
+    monkeypatch.setattr(clients, "_MAIN", late + clients._MAIN)
+
+
+def test_a_run_is_detached_also_where_its_screen_is_left_before_it_listens(tmp_path, monkeypatch):
+    slow_to_open(monkeypatch)
+    client = WorkerClient(new_job(LONG, Options(snapshot_dir=str(tmp_path))))
+    client.start(lambda _: None)
+    client.send(Detach())
+    client.close()
+    assert client.goes_on
+    (run,) = runs.running()
+    assert run.name == client.name and run.status.detached
+    assert runs.stop_run(client.name) == 0
+    assert client._process.wait(10) == 0
+
+
+def test_a_run_that_could_not_be_told_to_go_on_is_not_said_to_and_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(clients, "END_S", 0.05)
+    monkeypatch.setattr(clients, "TELL_S", 0.05)
+    driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
+    driver.until(lambda d: d.status.epoch > 3)
+    client = driver.client
+    os.kill(client._process.pid, signal.SIGSTOP)
+    client.send(Detach())
+    client.close()
+    assert not client.goes_on
+    os.kill(client._process.pid, signal.SIGCONT)
+    client.wait()
+    (path,) = tmp_path.glob("*.npz")
+    assert client.saved == (str(path),)
+
+
+def test_a_screen_that_goes_as_it_comes_starts_no_worker():
+    client = WorkerClient(new_job(LONG, Options()))
+    client.send(Stop(save=True))
+    client.close()  # by the thread that finds the line dropped
+    client.start(lambda _: None)
+    client.wait()
+    assert client._process is None and not list(runtime.folder().iterdir())
+
+
+def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it(monkeypatch):
+    starting, spawn = threading.Event(), clients._spawn
+
+    def slowly(job):
+        starting.set()
+        client._closing.wait(0.3)  # it waits for us
+        return spawn(job)
+
+    monkeypatch.setattr(clients, "_spawn", slowly)
+    client = WorkerClient(new_job(LONG, Options()))
+    thread = threading.Thread(target=client.start, args=(lambda _: None,))
+    thread.start()
+    assert starting.wait(10)
+    client.send(Stop(save=False))
+    client.close()
+    thread.join()
+    assert client._process.wait(10) is not None
+    client.wait()

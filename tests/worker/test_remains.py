@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from ibtui.recording import Recording
 from ibtui.training.engine import Choice
 from ibtui.training.trainer import Trainer
 from ibtui.watch import _Watched
+from ibtui.worker import client as clients
 from ibtui.worker import runtime
 from ibtui.worker.client import WorkerClient
 from ibtui.worker.job import Remains
@@ -169,3 +171,25 @@ def test_one_that_is_not_needed_any_more_leaves_nothing_whenever_it_is_told(tmp_
     client.wait()
     assert not list(runtime.folder().iterdir())
     assert not list(tmp_path.glob("*.npz"))
+
+
+def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkeypatch):
+    writing, left, save = threading.Event(), threading.Event(), storage.save
+
+    def slowly(*given: object, **options: object) -> None:
+        writing.set()
+        assert left.wait(60)
+        save(*given, **options)
+
+    monkeypatch.setattr(storage, "save", slowly)
+    monkeypatch.setattr(clients, "END_S", 0.05)
+    watched = _Watched(WorkerClient(name="run-1-gone"), Session())
+    client = watched.remain(mirrored(trained()), Remains(24, False))
+    client.start(lambda _: None)
+    assert writing.wait(60)
+    client.send(Stop(save=False))
+    client.close()
+    client.wait()
+    left.set()
+    client._thread.join(60)
+    assert client._process is None and not list(runtime.folder().iterdir())
