@@ -37,7 +37,7 @@ class Saving:
         self._app, self._rescue = app, rescue
         self._earlier: tuple[str, ...] = ()
         self._rescued = False
-        self._awaited: tuple[int, Callable[[], None]] | None = None
+        self._awaited: tuple[int, Callable[[], None], str | None] | None = None
         self._paused = False
         """Whether training was paused so that no more comes to be than is saved."""
         self._keeping = threading.Lock()
@@ -101,13 +101,13 @@ class Saving:
             if not (trouble := self._write_mirror(path)):
                 go()
             else:
-                self._ask_for_place(trouble, go)
+                self._ask_for_place(trouble, go, path)
             return
         if state_of(app.view, app.mirror) == "running":
             app.action_pause()
             self._paused = True
         if app.send(asked := Save(path, secrets.randbits(62) + 1)):
-            self._awaited = asked.ticket, go
+            self._awaited = asked.ticket, go, path
 
     def resume(self) -> None:
         """The user has not left: have training go on if it was paused for that."""
@@ -121,20 +121,22 @@ class Saving:
         status = self._app.mirror.status
         if self._awaited is None or status is None:
             return
-        ticket, go = self._awaited
+        ticket, go, path = self._awaited
         trouble = dict(status.settled).get(ticket)
         if trouble is None:
             return
         self._awaited = None
         if trouble:
-            self._ask_for_place(trouble, go)
+            self._ask_for_place(trouble, go, path)
         else:
             go()
 
-    def _ask_for_place(self, trouble: str, go: Callable[[], None]) -> None:
+    def _ask_for_place(self, trouble: str, go: Callable[[], None], path: str | None) -> None:
+        """Another place than that one, which is left to be mended where it was the user's."""
         from .panes.dialog import Place
 
-        suggestion = next((str(folder) for folder in folders() if f"{folder}/" not in f"{trouble}/"), "")
+        others = (str(folder) for folder in folders() if f"{folder}/" not in f"{trouble}/")
+        suggestion = path or next(others, "")
 
         def answered(path: str | None) -> None:
             if path:

@@ -902,8 +902,9 @@ def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:
 
     def rescue(recording: Recording, place: str | None) -> str:
         asked.append(place)
-        if place is None:
+        if place != "/elsewhere/run.npz":
             raise OSError("No space left on device")
+        assert place is not None
         return place
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
@@ -912,12 +913,18 @@ def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:
         await shows(app, pilot, "dead")
         await pilot.press("q", "s")
         await until(pilot, lambda: isinstance(app.screen, Place))
+        app.screen.query_one(Input).value = "/elsewere/run.npz"
+        await pilot.press("enter")
+        await until(pilot, lambda: len(asked) == 2 and isinstance(app.screen, Place))
+        assert app.screen.query_one(Input).value == "/elsewere/run.npz"  # to be mended
         app.screen.query_one(Input).value = "/elsewhere/run.npz"
         await pilot.press("enter")
         await until(pilot, lambda: app._exit)
 
     outcome = play(script, rescue=rescue)
-    assert asked == [None, "/elsewhere/run.npz"] and outcome.saved == ("/elsewhere/run.npz",)
+    assert asked == [None, "/elsewere/run.npz", "/elsewhere/run.npz"] and outcome.saved == (
+        "/elsewhere/run.npz",
+    )
 
 
 def test_a_detached_run_is_left_without_a_question_and_goes_on() -> None:
