@@ -181,15 +181,16 @@ class WorkerClient:
         """After `wait`, the files that the worker is known by its log to have written."""
         self.failed = False
         """After `wait`, whether the worker was to save what it had, and is not known to have."""
-        self._closing, self._starting = threading.Event(), threading.Lock()
+        self._closing, self._starting = threading.Event(), threading.RLock()
         self.detached = job is None or job.options.detach
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """See `Client.start`."""
-        if self._handed is None:
-            self._spawn()
-        self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
-        self._thread.start()
+        with self._starting:
+            if self._handed is None:
+                self._spawn()
+            self._thread = threading.Thread(target=self._talk, args=(arrived,), name="client", daemon=True)
+            self._thread.start()
 
     def spawn(self, signals: Signals) -> None:
         """Start the worker without a thread to talk to it, and wait until it listens.
