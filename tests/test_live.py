@@ -316,16 +316,16 @@ def test_a_folder_that_has_gone_is_asked_another_place_for_and_nothing_is_lost(t
         terminal.until("Another folder")
         fill_in(terminal, "/missing/r.npz")
         terminal.until("/missing/r.npz: No such file")
-        fill_in(terminal, str(there))
+        fill_in(terminal, str(there), "/missing/r.npz")  # what was typed is left to be mended
         assert terminal.wait() == 0
     (snapshot,) = there.glob("*.npz")
     assert storage.load(snapshot).checkpoint.epoch > 0 and no_worker_is_left()
     assert snapshot.name in terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
 
 
-def fill_in(terminal: Terminal, place: str) -> None:
+def fill_in(terminal: Terminal, place: str, suggested: str = "~") -> None:
     """Answer with another place than the one that is suggested."""
-    terminal.until(rf"│ +{os.path.expanduser('~')} ")
+    terminal.until(rf"│ +{re.escape(os.path.expanduser(suggested))} ")
     terminal.type(place)
     terminal.until(re.escape(place[-10:]) + " ")
     terminal.type("\r")
