@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__
-from .config import RunConfig, Session, build, read_toml
-from .errors import IbtuiError, UsageError, printable
-from .output import ClosedError, standard_output
-from .signals import Interrupted, Signals
+from ibtui import __version__
+from ibtui.config import RunConfig, WatchOptions, build, read_toml
+from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.output import ClosedError, standard_output
+from ibtui.signals import Interrupted, Signals
 
 if TYPE_CHECKING:
-    from .worker.client import WorkerClient
+    from ibtui.run.client import WorkerClient
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,20 +121,20 @@ def _train(arguments: list[str]) -> int:
     if record_to is not None and (given := [name for name in flags if name in _SCREEN_ONLY]):
         raise UsageError(f"--{given[0].replace('_', '-')}: not with --record, which has no screen")
     if resume is not None:
-        from .training.resuming import resumed_config
+        from ibtui.run.resuming import resumed_config
 
         asked = {f.name: settings[f.name] for f in fields(RunConfig) if f.name in settings}
         config = resumed_config(resume, asked)
     if record_to is not None:
-        from .record import record
+        from ibtui.record import record
 
         return record(config, session, record_to, force=force, resume=resume)
     if not session.detach:
         _need_terminal()
     _check_snapshot_dir(session.snapshot_dir)
-    from .training.engine import choose
-    from .worker.client import WorkerClient
-    from .worker.job import new_job
+    from ibtui.engines.choose import choose
+    from ibtui.run.client import WorkerClient
+    from ibtui.run.job import new_job
 
     choose(config)
     job = new_job(config, session, resume=os.path.abspath(resume) if resume else None)
@@ -170,13 +170,13 @@ def _replay(arguments: list[str]) -> int:
     flags = vars(parser.parse_args(arguments))
     path = flags.pop("file")
     _, session = build({"epochs_per_second": 10.0} | flags)
-    from .storage import peek
+    from ibtui.recording.files import peek
 
     if not peek(path).rows:
         raise UsageError(f"{printable(path)}: holds no measurements")
     _need_terminal()
-    from .worker.client import WorkerClient
-    from .worker.job import new_job
+    from ibtui.run.client import WorkerClient
+    from ibtui.run.job import new_job
 
     return _watch(WorkerClient(new_job(None, session, replay=os.path.abspath(path))), session)
 
@@ -209,9 +209,9 @@ def _report(arguments: list[str]) -> int:
     add("--participation-ratio", action="store_true", help="a panel for it, beside the dimension")
     add("--marker", metavar="auto|braille|block|ascii", help="what plots are drawn with")
     flags = vars(parser.parse_args(arguments))
-    from .report import BINNING, Settings, report
+    from ibtui.report import BINNING, Settings, report
 
-    marker = Session(marker=flags.pop("marker", "auto")).marker
+    marker = WatchOptions(marker=flags.pop("marker", "auto")).marker
     return report(
         flags.pop("files"),
         flags.pop("out", []),
@@ -230,10 +230,10 @@ def _attach(arguments: list[str]) -> int:
     )
     parser.add_argument("--marker", default="auto", metavar="auto|braille|block|ascii")
     flags = parser.parse_args(arguments)
-    from .runs import find_detached
-    from .worker.client import WorkerClient
+    from ibtui.run.client import WorkerClient
+    from ibtui.run.runs import find_detached
 
-    session = Session(marker=flags.marker, detach=True)
+    session = WatchOptions(marker=flags.marker, detach=True)
     name = find_detached(flags.name)
     _need_terminal()
     return _watch(WorkerClient(name=name), session)
@@ -243,7 +243,7 @@ def _ls(arguments: list[str]) -> int:
     _Parser(prog="ibtui ls", description="List the runs that are there.", allow_abbrev=False).parse_args(
         arguments
     )
-    from .runs import list_runs
+    from ibtui.run.runs import list_runs
 
     return list_runs()
 
@@ -253,13 +253,13 @@ def _stop(arguments: list[str]) -> int:
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="from ibtui ls; not needed where there is one run"
     )
-    from .runs import stop_run
+    from ibtui.run.runs import stop_run
 
     return stop_run(parser.parse_args(arguments).name)
 
 
 def _bench(arguments: list[str]) -> int:
-    from .bench import GROUPS, bench
+    from ibtui.bench import GROUPS, bench
 
     parser = _Parser(prog="ibtui bench", description="The speed table, on this machine.", allow_abbrev=False)
     parser.add_argument("--json", action="store_true", help="for machines")
@@ -279,7 +279,7 @@ def _doctor(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--ctx", default="auto", metavar="auto|cpu|gpu0|…", help="device to train on (auto)")
-    from .doctor import doctor
+    from ibtui.doctor import doctor
 
     return doctor(parser.parse_args(arguments).ctx)
 
@@ -293,8 +293,8 @@ def _need_terminal() -> None:
         raise UsageError("the live screen needs a terminal; without one, use --record FILE.npz")
 
 
-def _watch(client: WorkerClient, session: Session) -> int:
-    from .watch import watch
+def _watch(client: WorkerClient, session: WatchOptions) -> int:
+    from ibtui.ui.live import watch
 
     return watch(client, session)
 

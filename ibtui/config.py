@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .errors import UsageError, printable
+from ibtui.errors import UsageError, printable
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 BINNINGS = ("notebook", "closed", "adaptive")
@@ -108,7 +108,7 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class Session:
+class WatchOptions:
     """How a run is watched and kept: nothing in here changes a number."""
 
     epochs_per_second: float = 60.0
@@ -128,7 +128,7 @@ class Session:
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """The settings in a configuration file, under the names of the fields of `RunConfig` and `Session`.
+    """The settings in a configuration file, under the names of the fields of `RunConfig` and `WatchOptions`.
 
     Hyphens in keys are taken for underscores, so that a flag's name works as it is. An unknown key is
     refused, with the nearest known one; so is a value outside its domain, even where a flag will replace it.
@@ -154,7 +154,7 @@ def read_toml(path: str) -> dict[str, Any]:
         if name in values:
             raise UsageError(f"{where}: {_brief(key)} is there twice, with a hyphen and with an underscore")
         values[name] = value
-    _refuse_unknown(values, (RunConfig, Session), where)
+    _refuse_unknown(values, (RunConfig, WatchOptions), where)
     try:
         build(values)
     except UsageError as error:  # it speaks of a flag
@@ -162,11 +162,11 @@ def read_toml(path: str) -> dict[str, Any]:
     return values
 
 
-def build(values: Mapping[str, Any]) -> tuple[RunConfig, Session]:
+def build(values: Mapping[str, Any]) -> tuple[RunConfig, WatchOptions]:
     """The run and its session from one mapping of field names to values; the rest takes its defaults."""
     run = {f.name: values[f.name] for f in fields(RunConfig) if f.name in values}
-    session = {f.name: values[f.name] for f in fields(Session) if f.name in values}
-    return RunConfig(**run), Session(**session)
+    session = {f.name: values[f.name] for f in fields(WatchOptions) if f.name in values}
+    return RunConfig(**run), WatchOptions(**session)
 
 
 class _UnreadableError(Exception):
@@ -220,7 +220,7 @@ def _is_index(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 3 and (text == "0" or text[0] != "0")
 
 
-def _validate(config: RunConfig | Session) -> None:
+def _validate(config: RunConfig | WatchOptions) -> None:
     """Check and normalise every field that has a row in the tables above, in place."""
     for field in fields(config):
         name, value = field.name, getattr(config, field.name)

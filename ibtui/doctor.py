@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .config import RunConfig
-from .errors import IbtuiError, printable
-from .training import cuda
-from .training.asking import ask, tell
+from ibtui import __version__
+from ibtui.config import RunConfig
+from ibtui.engines.nvidia import cuda
+from ibtui.engines.probing import ask, tell
+from ibtui.errors import IbtuiError, printable
 
 WIDTH = 80
 _MARGIN = 19
@@ -86,7 +86,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
 
 _IMPORT = "from ibtui import doctor as d; d._about_{0}(*sys.argv[1:])"
 _PACKAGE = (
-    "import {0}; from ibtui.training.asking import tell; "
+    "import {0}; from ibtui.engines.probing import tell; "
     "tell(dict(version={0}.__version__, path={0}.__path__[0]))"
 )
 _QUESTIONS = {
@@ -105,17 +105,15 @@ def _merged(told: tuple[list[dict[str, Any]], str]) -> tuple[dict[str, Any], str
 
 
 def _about_mxnet(*_: str) -> None:
-    from .training import mxnet_runtime
+    from ibtui.engines.mxnet import library
 
-    build = mxnet_runtime.installed()
+    build = library.installed()
     if build is None:
         return
     tell({"build": str(build), "cuda": build.cuda, "obstacle": build.obstacle})
     try:
-        module = mxnet_runtime.load()
-        tell(
-            {"version": mxnet_runtime.version(), "path": module.__path__[0], "cuda": mxnet_runtime.has_cuda()}
-        )
+        module = library.load()
+        tell({"version": library.version(), "path": module.__path__[0], "cuda": library.has_cuda()})
     except IbtuiError as error:
         tell({"failure": str(error)})
     os._exit(0)
@@ -148,27 +146,27 @@ def _about_driver(*_: str) -> None:
 
 
 def _about_gluon(device: str, _: str) -> None:
-    from .training import mxnet_runtime
+    from ibtui.engines.mxnet import library
 
-    build = mxnet_runtime.installed()
+    build = library.installed()
     if device.startswith("gpu") and build and build.cuda is not False and not build.obstacle:
-        found = mxnet_runtime.probe(device)
+        found = library.probe(device)
         absent = "" if int(device[3:]) < found.gpus else "MXNet does not see it"
         tell({"failure": found.error or found.failures.get(device, absent)})
 
 
 def _about_fused(device: str, _: str) -> None:
-    from .training import mxnet_runtime
+    from ibtui.engines.mxnet import library
 
-    build = mxnet_runtime.installed()
+    build = library.installed()
     if device.startswith("gpu") and build and build.cuda is not False and not build.obstacle:
-        tell({"failure": mxnet_runtime.probe_fused(device)})
+        tell({"failure": library.probe_fused(device)})
 
 
 def _about_run(_: str, ctx: str) -> None:
     """Train a little, as a run would."""
-    from .training.engine import choose
-    from .training.trainer import Trainer
+    from ibtui.engines.choose import choose
+    from ibtui.run.trainer import Trainer
 
     try:
         config = RunConfig(ctx=ctx, epochs=2, every=2, samples=40)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
-from .errors import IbtuiError
+from ibtui.errors import IbtuiError
 
 
 class OutputError(IbtuiError):

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from .config import RunConfig, Session
-from .errors import IbtuiError, printable
-from .recording import Recording
-from .signals import Interrupted, Signals
-from .storage import claim, save
-from .worker.elsewhere import reason, save_elsewhere
-from .worker.runtime import Output
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.errors import IbtuiError, printable
+from ibtui.recording import Recording
+from ibtui.recording.files import claim, save
+from ibtui.run.fallback import reason, save_elsewhere
+from ibtui.run.places import Output
+from ibtui.signals import Interrupted, Signals
 
 _STRETCH_S = 0.1
 """How long training goes on between two looks at the clock and at the progress bar."""
@@ -26,13 +26,13 @@ _BESIDE_NUMBERS = 26
 """What the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
 
 
-def record(config: RunConfig, session: Session, path: str, *, force: bool, resume: str | None) -> int:
+def record(config: RunConfig, session: WatchOptions, path: str, *, force: bool, resume: str | None) -> int:
     """Train without a screen and write the recording.
 
     Parameters
     ----------
     config : RunConfig
-    session : Session
+    session : WatchOptions
         Its autosave and history budget are used; there is no pace.
     path : str
         The recording. It is absent or whole at any moment, and one run's at a time.
@@ -78,11 +78,11 @@ class _Run:
     """A trainer, and the file that it is written to."""
 
     def __init__(
-        self, config: RunConfig, session: Session, path: str, force: bool, resume_from: str | None
+        self, config: RunConfig, session: WatchOptions, path: str, force: bool, resume_from: str | None
     ) -> None:
-        from .training.engine import choose
-        from .training.resuming import resume
-        from .training.trainer import Trainer
+        from ibtui.engines.choose import choose
+        from ibtui.run.resuming import resume
+        from ibtui.run.trainer import Trainer
 
         self._path, self._overwrite = os.path.abspath(path), force
         minutes = DEFAULT_AUTOSAVE_MIN if session.autosave is None else session.autosave

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import resvg_py
 
-from ibtui.config import RunConfig, Session
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.run.client import WorkerClient
+from ibtui.run.job import new_job
+from ibtui.run.protocol import Stop
 from ibtui.ui.app import IbtuiApp
-from ibtui.worker.client import WorkerClient
-from ibtui.worker.job import new_job
-from ibtui.worker.protocol import Stop
 
 HERE = Path(__file__).parent
 FONT = "DejaVu Sans Mono"
@@ -39,7 +39,7 @@ async def live(
     name: str, size: tuple[int, int], epoch: int, keys: Sequence[str], marker: str = "braille"
 ) -> None:
     """A screen of a run of the default experiment, paused at an epoch."""
-    session = Session(epochs_per_second=0.0, paused=True, marker=marker)
+    session = WatchOptions(epochs_per_second=0.0, paused=True, marker=marker)
     config = RunConfig(ctx="cpu", epochs=epoch)
     client = WorkerClient(new_job(config, session))
     app = IbtuiApp(client, session)

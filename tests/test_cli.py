@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ibtui.cli import main
-from ibtui.storage import save
-from tests.fuzz_recordings import example as recording_of
+from ibtui.recording.files import save
+from tests.recording.fuzz import example as recording_of
 
 REC = ("--record", "run.npz")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibtui.config import RunConfig, Session, build, read_toml
+from ibtui.config import RunConfig, WatchOptions, build, read_toml
 from ibtui.errors import UsageError, printable
 
 HUGE = int("9" * 400)
@@ -69,7 +69,7 @@ def one_line(error: pytest.ExceptionInfo[UsageError]) -> str:
     return line
 
 
-CASES = [(RunConfig, *bad) for bad in BAD] + [(Session, *bad) for bad in BAD_SESSION]
+CASES = [(RunConfig, *bad) for bad in BAD] + [(WatchOptions, *bad) for bad in BAD_SESSION]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_ends_of_every_domain_are_inside():
     ]:  # fmt: skip
         assert getattr(RunConfig(**{name: value}), name) == value
     for name, value in [("epochs_per_second", 0), ("autosave", 0), ("autosave", None), ("history_mb", 1)]:
-        assert getattr(Session(**{name: value}), name) == value
+        assert getattr(WatchOptions(**{name: value}), name) == value
 
 
 def test_values_are_normalised():
@@ -212,9 +212,9 @@ def test_a_file_speaks_the_language_of_the_flags():
     )
     config, session = build(values)
     assert config == RunConfig(t_bins=30, layers=(3, 2), binning="closed")
-    assert session == Session(paused=True, autosave=0.5)
+    assert session == WatchOptions(paused=True, autosave=0.5)
     assert build(read_toml(toml('layers = "3,2"')))[0].layers == (3, 2)
-    assert build(read_toml(toml(""))) == (RunConfig(), Session())
+    assert build(read_toml(toml(""))) == (RunConfig(), WatchOptions())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ibtui import doctor
-from ibtui.training import cuda, mxnet_runtime
+from ibtui.engines.mxnet import library
+from ibtui.engines.nvidia import cuda
 
 
 def ibtui_doctor(*arguments, **environment):
@@ -50,7 +51,7 @@ def test_this_machine_can_run_on_its_cpu(tmp_path):
         assert any(line.startswith(label) for line in lines), label
 
 
-@pytest.mark.skipif(mxnet_runtime.has_driver(), reason="this machine has an NVIDIA driver")
+@pytest.mark.skipif(library.has_driver(), reason="this machine has an NVIDIA driver")
 def test_a_gpu_that_cannot_be_had_is_a_problem_with_a_fix(tmp_path):
     cache = str(tmp_path / "caché")
     bare = {"LC_ALL": "C", "LANG": None, "TERM": None, "PYTHONIOENCODING": "ascii", "NUMBA_CACHE_DIR": cache}

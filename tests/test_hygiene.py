@@ -18,9 +18,9 @@ def loaded(statement: str) -> set[str]:
     [
         ("import ibtui.cli", {"numpy", "numba", "mxnet", "textual", "rich", "plotext"}),
         ("import ibtui.core.information, ibtui.core.dimension", {"numba", "mxnet", "textual"}),
-        ("import ibtui.record, ibtui.training.trainer", {"numba", "mxnet", "textual", "plotext"}),
-        ("import ibtui.ui.app, ibtui.worker.client", {"numba", "mxnet", "plotext", "matplotlib"}),
-        ("import ibtui.worker.process", {"numba", "mxnet", "textual", "rich", "plotext"}),
+        ("import ibtui.record, ibtui.run.trainer", {"numba", "mxnet", "textual", "plotext"}),
+        ("import ibtui.ui.app, ibtui.run.client", {"numba", "mxnet", "plotext", "matplotlib"}),
+        ("import ibtui.run.worker", {"numba", "mxnet", "textual", "rich", "plotext"}),
     ],
 )
 def test_nothing_is_loaded_before_it_is_needed(statement, forbidden):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibtui import storage
-from ibtui.config import RunConfig, Session
-from ibtui.worker.client import WorkerClient, greeted
-from ibtui.worker.job import new_job
-from ibtui.worker.protocol import Peek
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.recording import files
+from ibtui.run.client import WorkerClient, greeted
+from ibtui.run.job import new_job
+from ibtui.run.protocol import Peek
 from tests.faults.boxes import resumes_exactly, wait_for
 from tests.terminal import Terminal
 
@@ -79,7 +79,7 @@ def test_a_session(size, arguments):
         terminal.type("q")
         assert terminal.wait() == 0
     (snapshot,) = Path().glob("*.npz")
-    recording = storage.load(snapshot)
+    recording = files.load(snapshot)
     assert recording.checkpoint.epoch == epoch + 11
     assert (recording.config.binning, recording.config.t_bins, recording.config.x_bins) == ("closed", 70, 5)
     assert np.isfinite(recording.column("i_ty")).all()
@@ -109,7 +109,7 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number):
         assert no_worker_is_left()
         assert time.monotonic() - began < 10
         (snapshot,) = Path().glob("*.npz")
-        assert storage.load(snapshot).checkpoint.epoch > 0
+        assert files.load(snapshot).checkpoint.epoch > 0
         assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
         left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
         assert snapshot.name in left, "where it was saved is not said"
@@ -129,12 +129,12 @@ def test_a_worker_killed_over_its_last_save_leaves_what_the_screen_holds(tmp_pat
         terminal.until(r"running +epoch [1-9]\d")
         worker = worker_of(terminal.process.pid)
         terminal.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: list(snapshots.glob(f".*{storage.TEMPORARY}")))
+        wait_for(lambda: list(snapshots.glob(f".*{files.TEMPORARY}")))
         os.kill(worker, signal.SIGKILL)
         assert terminal.wait() == 143
         left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
     (snapshot,) = snapshots.glob("*.npz")
-    assert snapshot.name in left and storage.load(snapshot).column("epoch")[-1] > 0
+    assert snapshot.name in left and files.load(snapshot).column("epoch")[-1] > 0
     assert resumes_exactly(snapshot, 50) and no_worker_is_left()
 
 
@@ -154,7 +154,7 @@ def test_an_end_while_everything_starts_leaves_nothing_behind(by_signal):
 
 
 def test_a_worker_to_which_nobody_connected_ends_with_its_client():
-    client = WorkerClient(new_job(RunConfig(engine="fused", ctx="cpu"), Session()))
+    client = WorkerClient(new_job(RunConfig(engine="fused", ctx="cpu"), WatchOptions()))
     client.start(lambda _: None)
     client.close()
     client.wait(10)
@@ -169,7 +169,7 @@ def test_a_dropped_line_ends_everything_with_a_snapshot():
         assert terminal.process.wait(10) == 129
         assert no_worker_is_left()
         (snapshot,) = Path().glob("*.npz")
-        assert storage.load(snapshot).checkpoint.epoch > 0
+        assert files.load(snapshot).checkpoint.epoch > 0
 
 
 def paused_and_killed(terminal):
@@ -215,7 +215,7 @@ def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_
         terminal.type("w")
         terminal.until("saved")
         (snapshot,) = Path().glob("*.npz")
-        recording = storage.load(snapshot)
+        recording = files.load(snapshot)
         assert recording.checkpoint.epoch == epoch
         assert (recording.config.binning, recording.config.t_bins) == ("closed", 70)
         assert resumes_exactly(snapshot, 50)  # all of it, to what was recorded with that binning
@@ -252,7 +252,7 @@ def test_the_end_of_a_screen_whose_worker_has_died_leaves_one_snapshot_and_no_pr
         wait_for(lambda: list(Path().glob("*.npz")), 10)
         wait_for(lambda: not processes(), 10)
         (snapshot,) = Path().glob("*.npz")
-        assert storage.load(snapshot).checkpoint.epoch == epoch
+        assert files.load(snapshot).checkpoint.epoch == epoch
         assert resumes_exactly(snapshot, 50)
 
 
@@ -285,7 +285,7 @@ def test_a_detached_run_whose_worker_dies_is_held_for_the_screen_that_watches_it
         terminal.type("s")
         assert terminal.wait() == 1
     (snapshot,) = Path().glob("*.npz")
-    assert storage.load(snapshot).config.t_bins == 70
+    assert files.load(snapshot).config.t_bins == 70
     assert resumes_exactly(snapshot, 50)
     assert not processes()
 
@@ -319,7 +319,7 @@ def test_a_folder_that_has_gone_is_asked_another_place_for_and_nothing_is_lost(t
         fill_in(terminal, str(there), "/missing/r.npz")  # what was typed is left to be mended
         assert terminal.wait() == 0
     (snapshot,) = there.glob("*.npz")
-    assert storage.load(snapshot).checkpoint.epoch > 0 and no_worker_is_left()
+    assert files.load(snapshot).checkpoint.epoch > 0 and no_worker_is_left()
     assert snapshot.name in terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
 
 
@@ -376,7 +376,7 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end()
         assert no_worker_is_left()
         assert time.monotonic() - began < 3
         (snapshot,) = Path().glob("*.npz")
-        assert storage.load(snapshot).checkpoint.epoch > before.epoch + 100_000
+        assert files.load(snapshot).checkpoint.epoch > before.epoch + 100_000
         terminal.settle(0.5)
         assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
 
@@ -418,7 +418,7 @@ def test_a_detached_run_goes_on_without_its_terminal_and_comes_back():
         assert terminal.wait() == 0
     assert no_worker_is_left()
     (snapshot,) = Path().glob("*.npz")
-    assert storage.load(snapshot).column("epoch")[0] == 0
+    assert files.load(snapshot).column("epoch")[0] == 0
 
 
 @pytest.mark.parametrize(

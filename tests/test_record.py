@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibtui import storage
+from ibtui.recording import files
 
 SMALL = ("--engine", "fused", "--epochs", "60", "--every", "5", "--samples", "200")
 LONG = ("--engine", "fused", "--epochs", "100000000", "--every", "1000")
@@ -74,7 +74,7 @@ def test_an_existing_file_is_refused_unless_forced():
     assert "exists already" in done.stderr and "--force" in done.stderr
     assert Path("run.npz").read_text() == "precious"
     assert ibtui(*SMALL, "--record", "run.npz", "--force").returncode == 0
-    assert len(storage.load("run.npz")) == 13
+    assert len(files.load("run.npz")) == 13
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_signal_saves_what_is_there(number, status):
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (status, "")
     assert "interrupted; saved" in out
-    recording = storage.load("run.npz")
+    recording = files.load("run.npz")
     assert recording.checkpoint.epoch >= max(1, recording.column("epoch")[-1])
     assert [p.name for p in Path().iterdir() if p.name != "run.npz"] == []
 

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from ibtui import storage
-from ibtui.config import RunConfig, Session
+from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
-from ibtui.training.engine import Choice
-from ibtui.training.trainer import Trainer
+from ibtui.engines.choose import Choice
+from ibtui.recording import files
+from ibtui.run.client import WorkerClient
+from ibtui.run.job import Job, new_job
+from ibtui.run.trainer import Trainer
 from ibtui.ui.app import IbtuiApp
-from ibtui.worker.client import WorkerClient
-from ibtui.worker.job import Job, new_job
 from tests.ui.test_app import screen_text
 
 CONFIG = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200)
-SESSION = Session(epochs_per_second=0.0, marker="braille")
+SESSION = WatchOptions(epochs_per_second=0.0, marker="braille")
 Script = Callable[[Pilot[None], IbtuiApp], Awaitable[None]]
 
 
@@ -95,7 +95,7 @@ def replayed(path: str, keys: list[list[str]], size: tuple[int, int], wanted: li
 def test_replay_and_live_screens_show_the_same_text(size):
     trainer = Trainer(CONFIG, Choice("fused", "cpu", ""), 1 << 28)
     trainer.train(60)
-    storage.save(trainer.recording, "run.npz")
+    files.save(trainer.recording, "run.npz")
     keys = [[], ["left"], ["left"] * 2, ["home"], ["right"], ["end"], ["b"], ["left_square_bracket"], ["i"]]
     shown = live(new_job(CONFIG, SESSION), keys, size)
     assert shown[0] != shown[1] != shown[3]
@@ -107,5 +107,5 @@ def test_rebinned_in_replay_is_what_was_recorded_with_that_binning():
     trainer = Trainer(CONFIG, Choice("fused", "cpu", ""), 1 << 28)
     assert trainer.recording.binning != Binning("closed", 4, 100)
     trainer.train(60)
-    storage.save(trainer.recording, "notebook.npz")
+    files.save(trainer.recording, "notebook.npz")
     replayed("notebook.npz", [["b"]], (120, 40), live(new_job(closed, SESSION), [[]], (120, 40)))

@@ -19,12 +19,12 @@ import pytest
 from ibtui import cli
 from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
-from ibtui.measuring import Meter, make_dataset, new_recording
+from ibtui.plot import palette
+from ibtui.quantities.meter import Meter, make_dataset, new_recording
 from ibtui.recording import PER_LAYER, PERFORMANCE, Recording
+from ibtui.recording.files import load, save
 from ibtui.report import Settings, figures, panels, read_runs, render, runs, terminal_style
 from ibtui.report.plot import Style
-from ibtui.storage import load, save
-from ibtui.ui import palette
 
 CONFIG = RunConfig(epochs=60, every=5, samples=200)
 CODE = re.compile("\x1b\\[[0-9;]*m")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .rows import Report
-    from .setting import Setting
+    from ibtui.bench.rows import Report
+    from ibtui.bench.setting import Setting
 
 GROUPS = ("training", "measurement", "scaling", "watching", "screen", "runs")
 """What is measured, in this order."""
@@ -37,7 +37,7 @@ def bench(*, as_json: bool = False, quick: bool = False, only: tuple[str, ...] =
     int
         Exit status: 1 where a group could not be measured.
     """
-    from .setting import Setting, progress
+    from ibtui.bench.setting import Setting, progress
 
     say, end = progress()
     setting = Setting(_QUICK_ROUNDS if quick else _ROUNDS, _QUICK_SHARE if quick else 1.0, say)
@@ -48,7 +48,7 @@ def bench(*, as_json: bool = False, quick: bool = False, only: tuple[str, ...] =
     if as_json:
         print(json.dumps(report.to_json(), indent=1))
     else:
-        from .table import show
+        from ibtui.bench.table import show
 
         show(report, sys.stdout)
     return 1 if report.failed else 0
@@ -56,9 +56,9 @@ def bench(*, as_json: bool = False, quick: bool = False, only: tuple[str, ...] =
 
 def measured(groups: Sequence[str], setting: Setting) -> Report:
     """The rows of these groups, in the order of `GROUPS`."""
-    from . import estimates, screen, training, watching, whole
-    from .rows import Report
-    from .setting import machine
+    from ibtui.bench import estimates, screen, training, watching, whole
+    from ibtui.bench.rows import Report
+    from ibtui.bench.setting import machine
 
     measures = {
         "training": training.measure,

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from .contenders import CONTENDERS, Train
+from ibtui.bench.contenders import CONTENDERS, Train
 
 ENOUGH_S = 0.1
 """A timed stretch of epochs is meant to take so long."""

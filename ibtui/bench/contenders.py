@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
-from ..core.seeding import initial_parameters
-from ..measuring import make_dataset
+from ibtui.config import RunConfig
+from ibtui.core.seeding import initial_parameters
+from ibtui.quantities.meter import make_dataset
 
 Train = Callable[[int, int], Any]
 
@@ -52,30 +52,30 @@ def _engine(make: Callable[..., Any]) -> Train:
 
 def fused() -> Train:
     """The fused engine."""
-    from ..training.fused import FusedEngine
+    from ibtui.engines.fused.cpu import FusedEngine
 
     return _engine(lambda *arrays: FusedEngine(CONFIG, *arrays))
 
 
 def gluon() -> Train:
     """The Gluon engine: an epoch as graphs."""
-    from ..training.gluon import GluonEngine
+    from ibtui.engines.mxnet.gluon import GluonEngine
 
     return _engine(lambda *arrays: GluonEngine(CONFIG, "cpu", *arrays))
 
 
 def gluon_trainer() -> Train:
     """The Gluon engine's reference: a hybridised net, autograd and Trainer."""
-    from ..training.gluon import GluonTrainerEngine
+    from ibtui.engines.mxnet.gluon import GluonTrainerEngine
 
     return _engine(lambda *arrays: GluonTrainerEngine(CONFIG, "cpu", *arrays))
 
 
 def tutorial(evaluating: bool) -> Train:
     """A loop as a newcomer to Gluon would write it: DataLoader, autograd, Trainer, accuracy by a metric."""
-    from ..training import mxnet_runtime
+    from ibtui.engines.mxnet import library
 
-    mx = mxnet_runtime.load()
+    mx = library.load()
     gluon, autograd = mx.gluon, mx.autograd
     x, y = _data()
     points = gluon.data.ArrayDataset(x, y.astype(np.float32))

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
-from ..core.information import Binning, Estimator, mutual_information_of_labels
-from ..core.seeding import initial_parameters
-from ..measuring import Meter, make_dataset
-from ..recording import Recording
-from ..training.engine import Choice
-from ..training.trainer import Trainer
-from ..worker.desk import Desk
-from .rows import Report, Row, Spread, Target, at_least, at_most
-from .setting import Setting
+from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
+from ibtui.bench.setting import Setting
+from ibtui.config import RunConfig
+from ibtui.core.information import Binning, Estimator, mutual_information_of_labels
+from ibtui.core.seeding import initial_parameters
+from ibtui.engines.choose import Choice
+from ibtui.quantities.meter import Meter, make_dataset
+from ibtui.recording import Recording
+from ibtui.run.estimating import Desk
+from ibtui.run.trainer import Trainer
 
 _HISTORY = 200
 _LONG_S = 600.0
@@ -196,7 +196,7 @@ def _estimate(config: RunConfig) -> Callable[[], Any]:
 
 
 def _by_trained(sizes: Sequence[int]) -> Work:
-    from ..training.fused import FusedEngine
+    from ibtui.engines.fused.cpu import FusedEngine
 
     def train(size: int) -> Callable[[], Any]:
         config = replace(RunConfig(), samples=2 * size)

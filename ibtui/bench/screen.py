@@ -21,9 +21,9 @@ from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
-from .rows import Report, Row, Spread, at_most
-from .setting import Setting
-from .whole import environment
+from ibtui.bench.rows import Report, Row, Spread, at_most
+from ibtui.bench.setting import Setting
+from ibtui.bench.whole import environment
 
 _COLUMNS, _ROWS = 120, 40
 _PATIENCE_S = 60.0

@@ -11,12 +11,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ..config import Session
-from ..ui.app import Arrived, IbtuiApp
-from ..worker.client import WorkerClient
-from ..worker.job import new_job
-from ..worker.protocol import Stop
-from .watching import FLAT_OUT
+from ibtui.bench.watching import FLAT_OUT
+from ibtui.config import WatchOptions
+from ibtui.run.client import WorkerClient
+from ibtui.run.job import new_job
+from ibtui.run.protocol import Stop
+from ibtui.ui.app import Arrived, IbtuiApp
 
 _WARM_S = 3.0
 
@@ -27,7 +27,7 @@ class CountingApp(IbtuiApp):
     CSS_PATH = str(Path(__file__).parent.parent / "ui" / "app.tcss")
 
     def __init__(self, every: int, windows: int, seconds: float) -> None:
-        session = Session(epochs_per_second=0.0, history_mb=64)
+        session = WatchOptions(epochs_per_second=0.0, history_mb=64)
         super().__init__(WorkerClient(new_job(replace(FLAT_OUT, every=every), session)), session)
         self.marks: list[dict[str, float]] = []
         self._windows, self._seconds, self._frames = windows, seconds, 0

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from . import GROUPS
-from .rows import Report, cells
+from ibtui.bench import GROUPS
+from ibtui.bench.rows import Report, cells
 
 _TITLES = {
     "training": "training: the default experiment, 500 points, batch 10, four tanh layers of two",

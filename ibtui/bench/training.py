@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import math
 
-from .child import ENOUGH_S, Child, GoneError
-from .contenders import BASE, CONTENDERS, SLOWEST, Contender
-from .rows import Report, Row, Spread, Target, at_least, at_most
-from .setting import Setting
+from ibtui.bench.child import ENOUGH_S, Child, GoneError
+from ibtui.bench.contenders import BASE, CONTENDERS, SLOWEST, Contender
+from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
+from ibtui.bench.setting import Setting
 
 MOST_EPOCHS = 5000
 

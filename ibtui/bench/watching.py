@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from ..config import RunConfig, Session
-from ..worker.client import Lost, Mirror, WorkerClient, greeted
-from ..worker.job import new_job
-from ..worker.protocol import Frame, Pause, Peek, Resume, Status, Stop
-from .rows import Report, Row, Spread, at_least, at_most
-from .setting import Setting
+from ibtui.bench.rows import Report, Row, Spread, at_least, at_most
+from ibtui.bench.setting import Setting
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.run.client import Lost, Mirror, WorkerClient, greeted
+from ibtui.run.job import new_job
+from ibtui.run.protocol import Frame, Pause, Peek, Resume, Status, Stop
 
 FLAT_OUT = RunConfig(engine="fused", ctx="cpu", epochs=10**8)
 _FRAMES_PER_S = 20
@@ -24,7 +24,7 @@ class Watcher:
     """A screen without a screen: pulls frames from a worker of its own into a mirror."""
 
     def __init__(self, config: RunConfig) -> None:
-        self.client = WorkerClient(new_job(config, Session(epochs_per_second=0.0, history_mb=64)))
+        self.client = WorkerClient(new_job(config, WatchOptions(epochs_per_second=0.0, history_mb=64)))
         self.mirror = Mirror()
         self._arrivals: queue.Queue[Frame | Lost] = queue.Queue()
         self.client.start(self._arrivals.put)

@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..training import mxnet_runtime
-from .rows import Report, Row, Spread, at_most
-from .setting import Setting
+from ibtui.bench.rows import Report, Row, Spread, at_most
+from ibtui.bench.setting import Setting
+from ibtui.engines.mxnet import library
 
 _LIMITS_S = {"fused": 3.0, "gluon": 20.0}
 _QUICK_EPOCHS = 50
@@ -20,7 +20,7 @@ _QUICK_EPOCHS = 50
 def measure(report: Report, setting: Setting) -> None:
     """`ibtui --record` of the default experiment on each engine, in turns."""
     engines = ["fused"]
-    build = mxnet_runtime.installed()
+    build = library.installed()
     if build is None or build.obstacle:
         report.absent.setdefault("mxnet", build.obstacle if build else "not installed")
     else:

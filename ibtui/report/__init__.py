@@ -12,13 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import IbtuiError, UsageError, printable
-from ..storage import check_writable
-from ..storage.place import put_in_place, temporary_file
-from .figures import Settings, panels
-from .plot import Style
-from .runs import BINNING, Run, check_comparable, default_rows, nearest_rows, parse_epochs, read_run
-from .terminal import LEAST_WIDTH, render
+from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.recording.files import check_writable
+from ibtui.recording.paths import put_in_place, temporary_file
+from ibtui.report.figures import Settings, panels
+from ibtui.report.plot import Style
+from ibtui.report.runs import (
+    BINNING,
+    Run,
+    check_comparable,
+    default_rows,
+    nearest_rows,
+    parse_epochs,
+    read_run,
+)
+from ibtui.report.terminal import LEAST_WIDTH, render
 
 __all__ = ["BINNING", "Run", "Settings", "Style", "panels", "read_runs", "render", "report", "terminal_style"]
 
@@ -148,12 +156,12 @@ def _write(path: str, runs: Sequence[Run], settings: Settings, notes: Sequence[s
     """Write one file, whole or not at all."""
     kind, shown = _kind(path), printable(path)
     if kind in TABLES:
-        from .table import as_csv, as_json
+        from ibtui.report.table import as_csv, as_json
 
         content = (as_csv if kind == "csv" else as_json)(runs).encode("utf-8", "backslashreplace")
         what = "table, information in nats"
     else:
-        from .picture import draw
+        from ibtui.report.picture import draw
 
         content = draw(runs, panels(runs, settings), settings, notes, kind)
         what = "figure"

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ui import palette
-from ..ui.ticks import number
-from .runs import Run, common_epochs
+from ibtui.plot import palette
+from ibtui.plot.ticks import number
+from ibtui.report.runs import Run, common_epochs
 
 Array = np.ndarray[Any, Any]
 

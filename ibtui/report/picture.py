@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import UsageError
-from ..ui import palette
-from ..ui.ticks import number
-from ..worker.protocol import Look
-from . import figures
-from .figures import Curve, Panel, Settings
-from .runs import Run, differing
+from ibtui.errors import UsageError
+from ibtui.plot import palette
+from ibtui.plot.ticks import number
+from ibtui.report import figures
+from ibtui.report.figures import Curve, Panel, Settings
+from ibtui.report.runs import Run, differing
+from ibtui.run.protocol import Representation
 
 Array = np.ndarray[Any, Any]
 Axes: TypeAlias = Any
@@ -109,9 +109,9 @@ def draw(
         return contents.getvalue()
 
 
-def _bands(runs: Sequence[Run]) -> list[list[tuple[Run, Look]]]:
+def _bands(runs: Sequence[Run]) -> list[list[tuple[Run, Representation]]]:
     """The columns of scatters, an epoch of a run each, in bands; a run is only broken where it must be."""
-    bands: list[list[tuple[Run, Look]]] = []
+    bands: list[list[tuple[Run, Representation]]] = []
     for run in runs:
         columns = [(run, look) for look in run.looks]
         if bands and len(bands[-1]) + len(columns) <= _ACROSS:
@@ -504,7 +504,7 @@ def _draw_trajectory(axes: Axes, across: Curve, up: Curve) -> None:
 
 
 def _draw_band(
-    page: _Page, columns: Sequence[tuple[Run, Look]], top: float, grid: _Grid, named: bool
+    page: _Page, columns: Sequence[tuple[Run, Representation]], top: float, grid: _Grid, named: bool
 ) -> Axes:
     """Scatters: a column for each epoch of a run, a row for each layer; returns the first."""
     layers = range(len(columns[0][0].config.layers))
@@ -534,7 +534,7 @@ def _ending(name: str, length: int) -> str:
     return name if len(name) <= length else f"…{name[1 - length :]}"
 
 
-def _draw_scatter(axes: Axes, look: Look, layer: int) -> None:
+def _draw_scatter(axes: Axes, look: Representation, layer: int) -> None:
     left, right, low, high = look.ranges[layer]
     points = look.points[layer]
     kept = np.isfinite(points).all(axis=1)

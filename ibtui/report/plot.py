@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ui import palette
-from ..ui.cells import Cells
-from ..ui.raster import scatter
-from . import figures
+from ibtui.plot import palette
+from ibtui.plot.canvas import Cells
+from ibtui.plot.raster import scatter
+from ibtui.report import figures
 
 Array = np.ndarray[Any, Any]
 Line = list[tuple[str, int]]

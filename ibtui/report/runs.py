@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
-from ..errors import RecordingError, UsageError, printable
-from ..measuring import Meter
-from ..recording import PER_LAYER, PERFORMANCE, Recording
-from ..storage import load
-from ..worker.look import of_row
-from ..worker.protocol import Look
+from ibtui.config import RunConfig
+from ibtui.errors import RecordingError, UsageError, printable
+from ibtui.quantities.meter import Meter
+from ibtui.recording import PER_LAYER, PERFORMANCE, Recording
+from ibtui.recording.files import load
+from ibtui.run.protocol import Representation
+from ibtui.run.representation import of_row
 
 Array = np.ndarray[Any, Any]
 Choose = Callable[[Array], list[int]]
@@ -44,7 +44,7 @@ class Run:
     """`epoch` (E,), those of `PER_LAYER` (E, L) and of `PERFORMANCE` (E,); information in nats."""
     h_x: float
     h_y: float
-    looks: tuple[Look, ...]
+    looks: tuple[Representation, ...]
     """The layers at the epochs chosen."""
 
     @property

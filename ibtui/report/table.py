@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..recording import PER_LAYER, PERFORMANCE
-from .runs import Run
+from ibtui.recording import PER_LAYER, PERFORMANCE
+from ibtui.report.runs import Run
 
 _OF_LAYER = (
     "i_xt", "chance_i_xt", "i_ty", "chance_i_ty", "dimension", "participation_ratio", "saturation",

@@ -10,13 +10,13 @@ import numpy as np
 import rich.style
 from rich.cells import cell_len, set_cell_size
 
-from ..ui import palette
-from ..ui.ticks import number, ticks
-from ..worker.protocol import Look
-from . import figures
-from .figures import Curve, Panel
-from .plot import CLASSES, SEVERAL, Axis, Line, Plot, Style, plotting
-from .runs import Run, differing
+from ibtui.plot import palette
+from ibtui.plot.ticks import number, ticks
+from ibtui.report import figures
+from ibtui.report.figures import Curve, Panel
+from ibtui.report.plot import CLASSES, SEVERAL, Axis, Line, Plot, Style, plotting
+from ibtui.report.runs import Run, differing
+from ibtui.run.protocol import Representation
 
 Array = np.ndarray[Any, Any]
 Labels = list[tuple[float, str, int]]
@@ -415,7 +415,7 @@ def _scatters(runs: Sequence[Run], style: Style) -> Iterator[list[Line]]:
             yield block
 
 
-def _class_key(look: Look, style: Style, room: int) -> Line:
+def _class_key(look: Representation, style: Style, room: int) -> Line:
     """Which character or colour is which class, as far as there is room."""
     key = [
         (f"  {CLASSES[c] if style.lettered else 'class'} {c}", palette.of_class(c))
@@ -430,7 +430,7 @@ def _class_key(look: Look, style: Style, room: int) -> Line:
     return key
 
 
-def _scatter(look: Look, layer: int, width: int, rows: int, style: Style) -> list[Line]:
+def _scatter(look: Representation, layer: int, width: int, rows: int, style: Style) -> list[Line]:
     left, right, low, high = look.ranges[layer]
     size = number(float(look.values["dimension"][layer]))
     x, y = Axis(left, right, figures.ends(left, right)), Axis(low, high, figures.ends(low, high))

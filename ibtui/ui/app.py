@@ -18,11 +18,12 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from ..config import BINNINGS, Session
-from ..core.information import Binning as Bins
-from ..errors import printable
-from ..worker.client import Client, Lost, Mirror
-from ..worker.protocol import (
+from ibtui.config import BINNINGS, WatchOptions
+from ibtui.core.information import Binning as Bins
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.run.client import Client, Lost, Mirror
+from ibtui.run.protocol import (
     Command,
     Detach,
     Frame,
@@ -34,27 +35,27 @@ from ..worker.protocol import (
     SetPace,
     Step,
     Stop,
-)  # fmt: skip
-from . import keys, palette
-from . import view as views
-from .ending import Ending
-from .outcome import Outcome, newest
-from .panes.banner import Banner, wrong
-from .panes.curves import DIMENSION, I_TY, I_XT, Curves
-from .panes.footer import Footer
-from .panes.glyphs import auto_marker
-from .panes.log import Log, unseen
-from .panes.pane import Drawn, Pane
-from .panes.performance import Performance
-from .panes.plane import Plane
-from .panes.scatter import Scatter
-from .panes.status import StatusLine
-from .panes.table import Table
-from .panes.too_small import TooSmall
-from .saving import Rescue, Saving
-from .succession import Remain, Revive, Succession
-from .terminal import Patient, TerminalDriver, behind
-from .view import View
+)
+from ibtui.ui import keys
+from ibtui.ui import view as views
+from ibtui.ui.ending import Ending
+from ibtui.ui.panes.banner import Banner, wrong
+from ibtui.ui.panes.curves import DIMENSION, I_TY, I_XT, Curves
+from ibtui.ui.panes.footer import Footer
+from ibtui.ui.panes.glyphs import auto_marker
+from ibtui.ui.panes.log import Log, unseen
+from ibtui.ui.panes.pane import Drawn, Pane
+from ibtui.ui.panes.performance import Performance
+from ibtui.ui.panes.plane import Plane
+from ibtui.ui.panes.scatter import Scatter
+from ibtui.ui.panes.status import StatusLine
+from ibtui.ui.panes.table import Table
+from ibtui.ui.panes.too_small import TooSmall
+from ibtui.ui.saving import Rescue, Saving
+from ibtui.ui.succession import Remain, Revive, Succession
+from ibtui.ui.summary import Outcome, newest
+from ibtui.ui.terminal import Patient, TerminalDriver, behind
+from ibtui.ui.view import View
 
 FRAME_S = 1 / 20
 """The least time between two pulls."""
@@ -91,7 +92,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     ----------
     client : Client
         The worker; the app starts it, and closes it no more than that: `run` does.
-    session : Session
+    session : WatchOptions
         Only `marker` matters here.
     rescue : Rescue, optional
     remain : Remain, optional
@@ -118,7 +119,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def __init__(
         self,
         client: Client,
-        session: Session,
+        session: WatchOptions,
         *,
         rescue: Rescue | None = None,
         remain: Remain | None = None,
@@ -279,7 +280,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Drawing.
 
     def look(self, view: View) -> None:
-        """Look at something else, or differently."""
+        """Representation at something else, or differently."""
         self.view = view
         self.show()
 
@@ -546,7 +547,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_help(self) -> None:
         """The help screen."""
-        from .help import HelpScreen
+        from ibtui.ui.help import HelpScreen
 
         self.push_screen(HelpScreen(keys.entries(), self.view.marker))
 
@@ -646,7 +647,7 @@ def _in_turn(late: Iterable[Drawn]) -> list[Drawn]:
 
 def run(
     client: Client,
-    session: Session,
+    session: WatchOptions,
     *,
     rescue: Rescue | None = None,
     remain: Remain | None = None,

@@ -12,9 +12,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from .dots import Marker
-from .panes.glyphs import spelled
-from .terminal import Patient
+from ibtui.plot.dots import Marker
+from ibtui.ui.panes.glyphs import spelled
+from ibtui.ui.terminal import Patient
 
 Entry = tuple[str, str]
 """The key as it is shown, and what it does."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from textual.binding import Binding
 
-from .panes.footer import Hint
+from ibtui.ui.panes.footer import Hint
 
 Group = Binding.Group
 T_BINS, X_BINS, PAST, PACE = Group("T bins"), Group("X bins"), Group("past"), Group("pace")

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..recording import Recording
-from ..worker.client import Lost
-from ..worker.elsewhere import folders, reason
-from ..worker.protocol import Resume, Save, Stop
-from .view import state_of
+from ibtui.recording import Recording
+from ibtui.run.client import Lost
+from ibtui.run.fallback import folders, reason
+from ibtui.run.protocol import Resume, Save, Stop
+from ibtui.ui.view import state_of
 
 if TYPE_CHECKING:
-    from .app import IbtuiApp
+    from ibtui.ui.app import IbtuiApp
 
 Rescue = Callable[[Recording, str | None], str]
 """Writes a recording to a file or folder (None: where snapshots go), and returns the file's path."""
@@ -77,7 +77,7 @@ class Saving:
         if not self.unsaved:
             go()
             return
-        from .panes.dialog import Choice, Question
+        from ibtui.ui.dialogs import Choice, Question
 
         def answered(answer: str | None) -> None:
             if answer == "save":
@@ -133,7 +133,7 @@ class Saving:
 
     def _ask_for_place(self, trouble: str, go: Callable[[], None], path: str | None) -> None:
         """Another place than that one, which is left to be mended where it was the user's."""
-        from .panes.dialog import Place
+        from ibtui.ui.dialogs import Place
 
         others = (str(folder) for folder in folders() if f"{folder}/" not in f"{trouble}/")
         suggestion = path or next(others, "")

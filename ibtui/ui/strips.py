@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from ibtui.ui.cells import Cells
+from ibtui.plot.canvas import Cells
 
 
 def strips(cells: Cells, styles: Sequence[Style]) -> list[Strip]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..recording import Recording
-from ..worker.client import Client, Lost, Mirror
-from ..worker.job import Remains
-from ..worker.protocol import Frame, Stop
+from ibtui.recording import Recording
+from ibtui.run.client import Client, Lost, Mirror
+from ibtui.run.job import Remains
+from ibtui.run.protocol import Frame, Stop
 
 if TYPE_CHECKING:
-    from .app import IbtuiApp
+    from ibtui.ui.app import IbtuiApp
 
 PULL_S = 1 / 20
 """How often a worker that gets ready is asked whether it is."""

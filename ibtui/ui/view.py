@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..core.information import Binning
-from ..recording import Recording
-from ..worker.protocol import Status
-from .dots import Marker
+from ibtui.core.information import Binning
+from ibtui.plot.dots import Marker
+from ibtui.recording import Recording
+from ibtui.run.protocol import Status
 
 if TYPE_CHECKING:
-    from ..worker.client import Mirror
-    from ..worker.protocol import Look
+    from ibtui.run.client import Mirror
+    from ibtui.run.protocol import Representation
 
 Array = np.ndarray[Any, Any]
 Layout = Literal["full", "compact", "small"]
@@ -169,7 +169,7 @@ def moment(view: View, mirror: Mirror) -> Literal["then", "newest", "now"]:
     return "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
 
 
-def between(view: View, mirror: Mirror) -> Look | None:
+def between(view: View, mirror: Mirror) -> Representation | None:
     """What is looked at where it is no measurement: the weights of a run that stands between two."""
     look, recording = mirror.look, mirror.recording
     if view.row is not None or look is None or look.row is not None or recording is None:
@@ -178,7 +178,7 @@ def between(view: View, mirror: Mirror) -> Look | None:
     return look if len(measured) and look.epoch > measured[-1] else None
 
 
-def with_present(recording: Recording, name: str, present: Look | None) -> Array:
+def with_present(recording: Recording, name: str, present: Representation | None) -> Array:
     """A column of a recording, and what is looked at `between` its last measurement and the next."""
     column = recording.column(name)
     if present is None:

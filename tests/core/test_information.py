@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ibtui.core import information as info
-from ibtui.core.datasets import grid_labels
 from ibtui.core.forward import forward
 from ibtui.core.information import (
     BINNINGS,
@@ -35,8 +34,8 @@ from ibtui.core.information import (
     mutual_information_of_labels,
 )
 from ibtui.core.seeding import initial_parameters
-
-from . import oracle
+from ibtui.data.grid import grid_labels
+from tests.core import oracle
 
 LN2 = math.log(2)
 Array = NDArray[Any]
@@ -616,7 +615,7 @@ def test_a_binning_is_checked_when_it_is_made() -> None:
 
 def test_importing_core_does_not_load_the_compiler() -> None:
     code = (
-        "import sys, ibtui.core.information, ibtui.core.seeding, ibtui.core.projection, ibtui.core.datasets;"
+        "import sys, ibtui.core.information, ibtui.core.seeding, ibtui.core.projection, ibtui.data.grid;"
         "print([m for m in ('numba', 'scipy', 'textual', 'mxnet') if m in sys.modules])"
     )
     beside_the_package = Path(info.__file__).parents[2]

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from ibtui.core.seeding import batch_order, initial_parameters
-
-from . import oracle
+from tests.core import oracle
 
 
 def test_parameters_come_from_one_stream_layer_after_layer() -> None:

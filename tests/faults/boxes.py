@@ -17,13 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ibtui import storage
 from ibtui.config import RunConfig
-from ibtui.recording import Recording
-from ibtui.training.engine import Choice
-from ibtui.training.trainer import Trainer
-from ibtui.worker import runtime
-from ibtui.worker.protocol import Peek, Status
+from ibtui.engines.choose import Choice
+from ibtui.recording import Recording, files
+from ibtui.run import places
+from ibtui.run.protocol import Peek, Status
+from ibtui.run.trainer import Trainer
 
 LONG_S = 120.0
 ENDLESS = 100_000_000
@@ -78,10 +77,10 @@ def run_of(config: RunConfig) -> Recording:
 
 def gone_on_with(path: Path, epochs: int) -> Recording:
     """A file gone on with to so many epochs."""
-    from ibtui.training.resuming import resume
+    from ibtui.run.resuming import resume
 
     trainer = Trainer(
-        replace(storage.load(path).config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28,
+        replace(files.load(path).config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28,
         resume(str(path), epochs, 1 << 28),
     )  # fmt: skip
     trainer.measure_if_due()
@@ -96,7 +95,7 @@ def equal(a: Recording, b: Recording) -> bool:
 
 def resumes_exactly(path: Path, more: int = 700) -> bool:
     """Whether a file, gone on with, becomes what a run without an interruption is."""
-    recording = storage.load(path)
+    recording = files.load(path)
     assert recording.checkpoint is not None
     total = max(recording.checkpoint.epoch, int(recording.column("epoch")[-1])) + more
     return equal(gone_on_with(path, total), uninterrupted(recording, total))
@@ -104,7 +103,7 @@ def resumes_exactly(path: Path, more: int = 700) -> bool:
 
 def temporaries(folder: Path) -> list[str]:
     """Files that somebody was writing."""
-    return [name for name in os.listdir(folder) if name.endswith(storage.TEMPORARY)]
+    return [name for name in os.listdir(folder) if name.endswith(files.TEMPORARY)]
 
 
 @contextmanager
@@ -162,12 +161,12 @@ def rss_mb(pid: int) -> float:
 
 def sockets() -> list[Path]:
     """Where workers listen, or listened."""
-    return list(runtime.folder().glob("*.sock"))
+    return list(places.folder().glob("*.sock"))
 
 
 def tidy() -> None:
     """Leave nothing of a trial to the next."""
-    for stale in runtime.folder().iterdir():
+    for stale in places.folder().iterdir():
         stale.unlink()
 
 

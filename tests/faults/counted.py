@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ibtui.ui
-from ibtui.config import RunConfig, Session
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.run.client import WorkerClient
+from ibtui.run.job import new_job
+from ibtui.run.protocol import Stop
 from ibtui.ui.app import Arrived, IbtuiApp
-from ibtui.worker.client import WorkerClient
-from ibtui.worker.job import new_job
-from ibtui.worker.protocol import Stop
 from tests.faults.boxes import rss_mb
 
 MARK_S = 0.2
@@ -43,7 +43,7 @@ class CountingApp(IbtuiApp):
 
     CSS_PATH = str(Path(ibtui.ui.__file__).with_name("app.tcss"))
 
-    def __init__(self, path: str, client: WorkerClient, session: Session) -> None:
+    def __init__(self, path: str, client: WorkerClient, session: WatchOptions) -> None:
         super().__init__(client, session)
         self._file = open(path, "w", buffering=1)  # noqa: SIM115 - it is closed with the process
         self._worker, self._frames = client, 0
@@ -72,7 +72,7 @@ class CountingApp(IbtuiApp):
 
 
 def main(path: str, config: str, history_mb: str) -> None:
-    session = Session(epochs_per_second=PACE, history_mb=int(history_mb))
+    session = WatchOptions(epochs_per_second=PACE, history_mb=int(history_mb))
     client = WorkerClient(new_job(RunConfig.from_json(config), session))
     CountingApp(path, client, session).run()
     client.close()

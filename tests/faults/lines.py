@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ibtui import storage
 from ibtui.errors import RecordingError
-from ibtui.worker.client import greeted
+from ibtui.recording import files
+from ibtui.run.client import greeted
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -125,7 +125,7 @@ def _play(terminal: Terminal, scene: str, moments: random.Random) -> None:
 
 def _whole(written: list[Path]) -> bool:
     try:
-        return len(written) == 1 and len(storage.load(written[0])) > 0
+        return len(written) == 1 and len(files.load(written[0])) > 0
     except RecordingError:
         return False
 
@@ -150,7 +150,7 @@ def detached(tries: int) -> list[Lost]:
             if not re.search(rf"stopped {name} at epoch [\d,]+; saved ", _said("stop", name)):
                 wrong.append("not stopped")
             written = list(at.glob("*.npz"))
-            recording = storage.load(written[0])
+            recording = files.load(written[0])
             whole = recording.column("epoch")[0] == 0 and recording.checkpoint.epoch >= epoch
             unequal += len(written) != 1 or not whole or not resumes_exactly(written[0])
             left += len(sockets())

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ibtui import storage
 from ibtui.config import RunConfig
-from ibtui.recording import ESTIMATES, Recording
+from ibtui.recording import ESTIMATES, Recording, files
 from tests.faults.boxes import Lost, equal, example, folder, gone_on_with, resumes_exactly, run_of, sockets
 from tests.terminal import Terminal
 
@@ -72,14 +71,14 @@ def _recorded(config: RunConfig, path: Path, wrong: list[str]) -> Recording:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recording = run_of(config)
-        storage.save(recording, path)
-        if not equal(storage.load(path), recording):
+        files.save(recording, path)
+        if not equal(files.load(path), recording):
             wrong.append(f"{config}: the file does not say what was measured")
         if not resumes_exactly(path, 25):
             wrong.append(f"{config}: does not go on as a run never left")
         if not _measured_where_defined(recording):
             wrong.append(f"{config}: not measured, though it is defined")
-        storage.save(_overflowing(recording), path, overwrite=True)
+        files.save(_overflowing(recording), path, overwrite=True)
         gone_on_with(path, EPOCHS + 25)
     path.unlink()
     return recording
@@ -141,6 +140,4 @@ def _shown(recording: Recording, at: Path) -> list[str]:
         except AssertionError as error:
             return [f"{config}: {str(error).splitlines()[0]}"]
     (snapshot,) = at.glob("*.npz")
-    return (
-        [] if equal(storage.load(snapshot), recording) and not sockets() else [f"{config}: another history"]
-    )
+    return [] if equal(files.load(snapshot), recording) and not sockets() else [f"{config}: another history"]

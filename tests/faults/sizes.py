@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pyte
 from rich.cells import cell_len
 
-from ibtui.config import RunConfig, Session
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.run.client import greeted
 from ibtui.ui import view as views
 from ibtui.ui.app import IbtuiApp
-from ibtui.worker.client import greeted
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -115,7 +115,7 @@ def _sweep(tries: int) -> Iterator[tuple[int, int]]:
 
 async def _sweeping(sizes: list[tuple[int, int]]) -> tuple[int, int]:
     broken = cut = 0
-    app = IbtuiApp(StandIn(RunConfig(layers=(2, 3, 2))), Session(marker="braille"))
+    app = IbtuiApp(StandIn(RunConfig(layers=(2, 3, 2))), WatchOptions(marker="braille"))
     async with app.run_test(size=(120, 40)) as pilot:
         for width, height in sizes:
             await pilot.resize_terminal(width, height)

@@ -9,8 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibtui import storage
-from ibtui.worker.client import greeted
+from ibtui.run.client import greeted
 from tests.faults.boxes import (
     ENDLESS,
     Lost,
@@ -109,4 +108,4 @@ def _end(terminal: Line, worker: int) -> float:
 
 def _saved(place: Path) -> bool:
     files = list(place.glob("*.npz"))
-    return len(files) == 1 and len(storage.load(files[0])) > 0
+    return len(files) == 1 and len(files.load(files[0])) > 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from ibtui.config import build, read_toml
 from ibtui.errors import UsageError
 from tests.faults.boxes import LONG_S, Lost, example, folder, ibtui
-from tests.fuzz_recordings import (
+from tests.recording.fuzz import (
     MUTATIONS,
     as_member,
     flip_bytes,

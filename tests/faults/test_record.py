@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibtui import record, signals, storage
-from ibtui.config import RunConfig, Session
+from ibtui import record, signals
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.engines.fused import cpu as fused
 from ibtui.errors import EngineError, IbtuiError
-from ibtui.training import fused
+from ibtui.recording import files
 from tests.faults.boxes import ENDLESS, FUSED, LONG_S, ibtui, resumes_exactly, small_disk_command, wait_for
 
 PATH = Path("run.npz")
@@ -33,10 +34,10 @@ def test_a_terminal_that_goes_away_ends_the_run_with_everything_saved():
     )  # fmt: skip
     os.close(child)
     wait_for(PATH.exists)
-    reached = storage.load(PATH).checkpoint.epoch
+    reached = files.load(PATH).checkpoint.epoch
     os.close(parent)
     assert process.wait(LONG_S) == 129
-    assert storage.load(PATH).checkpoint.epoch >= reached
+    assert files.load(PATH).checkpoint.epoch >= reached
     assert list(Path().iterdir()) == [PATH]
 
 
@@ -58,8 +59,8 @@ def test_under_nohup_the_run_outlives_its_terminal():
     os.close(parent)
     process.send_signal(signal.SIGHUP)
     time.sleep(0.3)
-    reached = storage.load(PATH).checkpoint.epoch
-    wait_for(lambda: storage.load(PATH).checkpoint.epoch > reached)
+    reached = files.load(PATH).checkpoint.epoch
+    wait_for(lambda: files.load(PATH).checkpoint.epoch > reached)
     process.send_signal(signal.SIGTERM)
     assert process.wait(LONG_S) == 143
 
@@ -72,13 +73,13 @@ def test_a_reader_that_goes_away_does_not_end_the_run():
     with process.stderr:
         assert process.stderr.read() == b""
     assert process.wait(LONG_S) == 0
-    assert storage.load(PATH).checkpoint.epoch == 4000
+    assert files.load(PATH).checkpoint.epoch == 4000
 
 
 def test_closed_standard_streams_are_not_written_to():
     line = f"exec {sys.executable} -m ibtui {' '.join(FUSED)} --epochs 2000 --record {PATH} <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", line], check=False, timeout=LONG_S).returncode == 0
-    assert storage.load(PATH).checkpoint.epoch == 2000
+    assert files.load(PATH).checkpoint.epoch == 2000
 
 
 def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience(monkeypatch):
@@ -143,7 +144,7 @@ os.link = then_impatient
     done = ibtui(*RUN)
     out, err = done.communicate(timeout=LONG_S)
     assert (done.returncode, err) == (130, "") and "interrupted; saved" in out
-    assert sorted(os.listdir()) == [str(PATH), "site"] and len(storage.load(PATH))
+    assert sorted(os.listdir()) == [str(PATH), "site"] and len(files.load(PATH))
 
 
 class Broken(fused.FusedEngine):
@@ -161,17 +162,17 @@ class Broken(fused.FusedEngine):
 def test_training_that_breaks_off_leaves_what_was_done_and_says_where(monkeypatch, error):
     told = r"training broke off: .*saved 11 measurements of 100 epochs in run.npz"
     with monkeypatch.context() as patched:
-        patched.setattr("ibtui.training.fused.FusedEngine", Broken)
+        patched.setattr("ibtui.engines.fused.cpu.FusedEngine", Broken)
         patched.setattr(Broken, "error", error)
         with pytest.raises(IbtuiError, match=told):
-            record.record(CONFIG, Session(), str(PATH), force=False, resume=None)
-    assert storage.load(PATH).column("epoch").tolist() == list(range(0, 101, 10))
+            record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
+    assert files.load(PATH).column("epoch").tolist() == list(range(0, 101, 10))
     assert resumes_exactly(PATH, 7)
 
 
 def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
     began = []
-    save = storage.save
+    save = files.save
 
     def slowly(*arguments, **options):
         began.append(time.monotonic())
@@ -181,28 +182,28 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
     monkeypatch.setattr(record, "save", slowly)
     monkeypatch.setattr(record, "_STRETCH_S", 0.01)
     config = replace(CONFIG, epochs=60_000, every=1000)
-    record.record(config, Session(autosave=1e-6), str(PATH), force=False, resume=None)
+    record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=False, resume=None)
     assert len(began) >= 2 and np.diff(began[:-1]).min(initial=9) >= 0.95
 
 
 def test_a_run_that_will_take_much_memory_says_so_once(monkeypatch, capfd):
     monkeypatch.setattr("ibtui.recording.MUCH_BYTES", 1)
-    record.record(CONFIG, Session(), str(PATH), force=False, resume=None)
+    record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
     assert capfd.readouterr().err.count("this run will take") == 1
 
 
 def test_where_nothing_can_be_written_anywhere_the_old_file_stays(monkeypatch, capfd):
     config = replace(CONFIG, epochs=3000)
-    record.record(CONFIG, Session(), str(PATH), force=False, resume=None)
+    record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
     before = PATH.read_bytes()
 
     def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage, "save_new", full)
+    monkeypatch.setattr(files, "save_new", full)
     monkeypatch.setattr(record, "save", full)
     with pytest.raises(IbtuiError, match=r"No space left on device; .*nowhere else"):
-        record.record(config, Session(autosave=1e-6), str(PATH), force=True, resume=None)
+        record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=True, resume=None)
     assert PATH.read_bytes() == before
     assert capfd.readouterr().err.count("No space left") == 1
 

@@ -14,14 +14,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ibtui import storage
-from ibtui.config import RunConfig, Session
+from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
 from ibtui.errors import RecordingError
-from ibtui.watch import _Watched
-from ibtui.worker import runtime
-from ibtui.worker.job import Remains
-from ibtui.worker.protocol import Pause, Pull, Rebin, Save
+from ibtui.recording import files
+from ibtui.run import places
+from ibtui.run.job import Remains
+from ibtui.run.protocol import Pause, Pull, Rebin, Save
+from ibtui.ui.live import _Watched
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -39,8 +39,8 @@ from tests.faults.boxes import (
     wait_for,
     worst,
 )  # fmt: skip
+from tests.run.driver import Driver
 from tests.terminal import Terminal
-from tests.worker.driver import Driver
 
 AUTOSAVE_MIN = 0.01
 SPARSE = (*FUSED[:-1], "5000")
@@ -78,13 +78,13 @@ def record_killed(tries: int) -> list[Lost]:
             refused += process.returncode != -signal.SIGKILL
             if path.exists():
                 try:
-                    storage.load(path)
+                    files.load(path)
                 except RecordingError:
                     damaged += 1
                 written = path.stat().st_mtime
                 if written > began:  # by this run, not by one before
                     ages.append(killed - written)
-        storage.check_writable(path)
+        files.check_writable(path)
         left = len(temporaries(place))
         exact = path.exists() and resumes_exactly(path)
     late = sum(age > _ALLOWED_S for age in ages)
@@ -118,7 +118,7 @@ def signals(tries: int) -> list[Lost]:
                 continue  # before there was anything to save
             wrong += process.returncode != 128 + number or "interrupted; saved" not in out or bool(err)
             try:
-                unread += not len(storage.load(path))
+                unread += not len(files.load(path))
             except RecordingError:
                 unread += 1
     return [
@@ -153,11 +153,11 @@ def worker_killed(tries: int) -> list[Lost]:
             driver.client.close()
             driver.client.wait()
             path = place / f"{count}.npz"
-            storage.save(driver.recording, path)
+            files.save(driver.recording, path)
             unequal += not resumes_exactly(path, 137)
             rebinned += resumes_exactly(_rebinned(driver, place / f"{count}-rebinned.npz"), 137)
-        left = len(list(runtime.folder().glob("*.sock")))
-        for stale in runtime.folder().iterdir():
+        left = len(list(places.folder().glob("*.sock")))
+        for stale in places.folder().iterdir():
             stale.unlink()
     return [
         Lost(
@@ -175,7 +175,7 @@ def worker_killed(tries: int) -> list[Lost]:
 def _rebinned(dead: Driver, path: Path) -> Path:
     """What the screen knows of a run whose worker has died, in another binning, saved by a new worker."""
     remains = Remains(dead.status.epoch, saved=False)
-    with Driver(_Watched(dead.client, Session()).remain(dead.recording, remains)) as held:
+    with Driver(_Watched(dead.client, WatchOptions()).remain(dead.recording, remains)) as held:
         held.until_state("dead")
         held.send(Rebin(Binning("closed", 5, 30)))
         held.until(lambda d: d.recording.binning.t_bins == 30 and not d.status.pending)
@@ -199,10 +199,10 @@ def screen_killed(tries: int) -> list[Lost]:
                 began = time.monotonic()
                 wait_for(lambda pid=worker: gone(pid), 20)
                 took.append(time.monotonic() - began)
-            files = list(at.glob("*.npz"))
-            missing += len(files) != 1 or storage.load(files[0]).checkpoint.epoch < 1
-            left += len(list(runtime.folder().glob("*.sock")))
-        for stale in runtime.folder().iterdir():
+            found = list(at.glob("*.npz"))
+            missing += len(found) != 1 or files.load(found[0]).checkpoint.epoch < 1
+            left += len(list(places.folder().glob("*.sock")))
+        for stale in places.folder().iterdir():
             stale.unlink()
     return [
         Lost(
@@ -254,7 +254,7 @@ _TO_SMALL = (
 def _several(path: Path) -> bool:
     """Whether a file is a recording of several measurements."""
     try:
-        return len(storage.load(path)) > 1
+        return len(files.load(path)) > 1
     except RecordingError:
         return False
 
@@ -315,7 +315,7 @@ def folder_removed(tries: int) -> list[Lost]:
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=LONG_S)
             (found,) = [path] if back else home.glob("*.npz")
-            good = len(storage.load(found)) > 0 and "Traceback" not in err
+            good = len(files.load(found)) > 0 and "Traceback" not in err
             if back:
                 good &= process.returncode == 143 and err.count("No such file") <= 1
             else:
@@ -362,7 +362,7 @@ def two_runs(tries: int) -> list[Lost]:
 
 def races(tries: int) -> list[Lost]:
     """Random commands at random moments; see tests/worker/races.py."""
-    from tests.worker.races import Game
+    from tests.run.races import Game
 
     commands = checked = saves = 0
     took = []
@@ -400,7 +400,7 @@ def stuck_screen(tries: int) -> list[Lost]:
             driver.until(lambda d: d.recording is not None and len(d.recording) > 2000)
             pid = driver.client._process.pid
             free = _speed(driver)
-            stuck = [runtime.connect(driver.client.name) for _ in range(5)]
+            stuck = [places.connect(driver.client.name) for _ in range(5)]
             for connection in stuck:
                 connection.recv_bytes()
                 for _ in range(20):

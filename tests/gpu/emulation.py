@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ibtui.training import fused_gpu
+from ibtui.engines.fused import gpu
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
@@ -25,14 +25,14 @@ NUMBERS = {"float": ctypes.c_float, "int": ctypes.c_int}
 def signature():
     """Type, whether const and whether a pointer, of each of the kernel's arguments, as the engine says."""
     pattern = re.compile(r"(const )?(\w+) (\*?)\w+")
-    matches = [pattern.fullmatch(part.strip()) for part in fused_gpu.SIGNATURE.split(",")]
+    matches = [pattern.fullmatch(part.strip()) for part in gpu.SIGNATURE.split(",")]
     return [(match[2], bool(match[1]), bool(match[3])) for match in matches]
 
 
 def compiled(folder, source=None):
     """The emulation as a library; `source` in the place of the kernel's own."""
     kernel = Path(folder, "kernel.cu")
-    kernel.write_text(fused_gpu.source() if source is None else source)
+    kernel.write_text(gpu.source() if source is None else source)
     library = Path(folder, "emulated.so")
     flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-Wno-unknown-pragmas", "-shared", "-fPIC"]
     command = [COMPILER, *flags, f'-DFUSED_CU="{kernel}"', "-o", str(library), str(HERE / "emulated.cpp")]
@@ -47,7 +47,7 @@ def library():
 
 
 class Emulation:
-    """A `fused_gpu.Launcher`.
+    """A `gpu.Launcher`.
 
     It holds the engine to MXNet's rules: dtypes exactly as in the signature, no array twice in one launch,
     none made after the first launch, nothing but whole arrays written.

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 
 from ibtui.config import RunConfig
-from ibtui.core.datasets import grid_labels
 from ibtui.core.seeding import initial_parameters
+from ibtui.data.grid import grid_labels
+from ibtui.engines.choose import Choice, choose, create_engine
+from ibtui.engines.fused import gpu as fused_gpu
+from ibtui.engines.fused.cpu import FusedEngine
+from ibtui.engines.mxnet import library
+from ibtui.engines.nvidia import cuda, nvml
 from ibtui.errors import EngineError, UsageError
-from ibtui.training import cuda, fused_gpu, mxnet_runtime, nvml
-from ibtui.training.engine import Choice, choose, create_engine
-from ibtui.training.fused import FusedEngine
-from tests.training import oracle
-from tests.training.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
-from tests.worker.driver import Driver
-
-from .test_emulated import BATCHES
+from tests.engines import oracle
+from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
+from tests.gpu.test_emulated import BATCHES
+from tests.run.driver import Driver
 
 pytestmark = pytest.mark.gpu
 
@@ -30,14 +31,14 @@ pytestmark = pytest.mark.gpu
 @functools.cache
 def no_gpu():
     """Why there is no GPU to test with; empty: there is one."""
-    build = mxnet_runtime.installed()
+    build = library.installed()
     if build is None:
         return "MXNet is not installed: pip install '.[cu112]' in ibtui's folder"
     if build.cuda is False:
         return f"{build} is the CPU build: pip install '.[cu112]' in ibtui's folder"
     if build.obstacle:
         return build.obstacle
-    found = mxnet_runtime.probe("gpu0")
+    found = library.probe("gpu0")
     return found.error or ("" if found.gpus else "MXNet sees no GPU")
 
 
@@ -123,10 +124,10 @@ def test_a_long_stretch_takes_many_short_launches(monkeypatch):
     took, real = [], fused_gpu.Card.launch
 
     def launch(self, passed, threads, shared_bytes):
-        began = fused_gpu.time.monotonic()
+        began = gpu.time.monotonic()
         real(self, passed, threads, shared_bytes)
         self.read(passed[6])
-        took.append(fused_gpu.time.monotonic() - began)
+        took.append(gpu.time.monotonic() - began)
 
     monkeypatch.setattr(fused_gpu.Card, "launch", launch)
     trained.train(0, 1000)
@@ -207,9 +208,10 @@ def provoked(code):
     head = (
         "import numpy as np\n"
         "from ibtui.errors import EngineError\n"
-        "from ibtui.training import fused_gpu, mxnet_runtime\n"
-        "from ibtui.training.engine import Choice, create_engine\n"
-        "from tests.training.test_engines import problem\n"
+        "from ibtui.engines.fused import gpu as fused_gpu\n"
+        "from ibtui.engines.mxnet import library as mxnet_runtime\n"
+        "from ibtui.engines.choose import Choice, create_engine\n"
+        "from tests.engines.test_engines import problem\n"
         "def train():\n"
         "    engine = create_engine(Choice('fused', 'gpu0', ''), *problem())\n"
         "    try: engine.train(0, 3)\n"
@@ -238,7 +240,7 @@ def test_a_kernel_that_faults_is_one_plain_sentence():
 
 def test_a_gpu_without_free_memory_is_one_plain_sentence():
     code = (
-        "mx = mxnet_runtime.load()\n"
+        "mx = library.load()\n"
         "kept = []\n"
         "size = 1 << 34\n"
         "while size >= 1 << 12:\n"
@@ -258,7 +260,7 @@ def test_a_kernel_that_does_not_compile_is_one_plain_sentence():
 
 def test_a_worker_whose_gpu_fails_keeps_its_screen_and_history(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "from ibtui.training import fused_gpu\n"
+        "from ibtui.engines.fused import gpu as fused_gpu\n"
         "right = fused_gpu.source\n"
         "begun = 'double moving_loss = state[0];'\n"
         "faults = begun + ' if (moving_loss == moving_loss) *(float *)16 = 1.0f;'\n"

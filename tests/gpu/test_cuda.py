@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ibtui.engines.mxnet import library as mxnet_library
+from ibtui.engines.nvidia import cuda, nvml
 from ibtui.errors import EngineError
-from ibtui.training import cuda, mxnet_runtime, nvml
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,7 +97,7 @@ def test_the_wheels_library_serves_those_that_need_it(tmp_path, linked):
     uses = "int one(void); int two(void) { return 1 + one(); }"
     user = library(tmp_path / "user", "libibuser.so.1", uses, *[path] * linked)
     code = (
-        "import ctypes, sys; from ibtui.training import cuda; "
+        "import ctypes, sys; from ibtui.engines.nvidia import cuda; "
         "found = cuda.preload([cuda.Library('libibone.so.1', 'one-cu11', 'one')]); "
         "print(found[0].path, ctypes.CDLL(sys.argv[1]).two())"
     )
@@ -112,7 +113,7 @@ def test_the_wheels_library_serves_those_that_need_it(tmp_path, linked):
 def test_the_systems_library_is_used_where_there_is_no_wheel(tmp_path):
     path = library(tmp_path, "libibsystem.so.4", "int four(void) { return 4; }")
     code = (
-        "from ibtui.training import cuda; "
+        "from ibtui.engines.nvidia import cuda; "
         "print(cuda.preload([cuda.Library('libibsystem.so.4', 'system-cu11', 'system')])[0].path)"
     )
     environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
@@ -124,22 +125,22 @@ def test_the_systems_library_is_used_where_there_is_no_wheel(tmp_path):
 def test_only_a_cuda_build_has_libraries_loaded(monkeypatch, cuda_build):
     asked = []
     monkeypatch.setattr(
-        mxnet_runtime, "installed", lambda: mxnet_runtime.Build("mxnet-x", "1", cuda_build, "")
+        mxnet_library, "installed", lambda: mxnet_library.Build("mxnet-x", "1", cuda_build, "")
     )
-    monkeypatch.setattr(mxnet_runtime, "has_driver", lambda: True)
-    monkeypatch.setattr(mxnet_runtime.importlib, "import_module", lambda name: name)
+    monkeypatch.setattr(mxnet_library, "has_driver", lambda: True)
+    monkeypatch.setattr(mxnet_library.importlib, "import_module", lambda name: name)
     absent = [cuda.Loaded("libcublas.so.11", "nvidia-cublas-cu11", "", "no")]
     monkeypatch.setattr(cuda, "preload", lambda: asked.append(1) or absent)
-    for name in mxnet_runtime._ENVIRONMENT:
+    for name in library._ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, "kept") if cuda_build is None else None
     if cuda_build:
         with pytest.raises(
             EngineError, match=r"^mxnet-x 1 lacks libcublas\.so\.11 \(nvidia-cublas-cu11\): pip "
         ):
-            mxnet_runtime.load.__wrapped__()
+            library.load.__wrapped__()
     else:
-        assert mxnet_runtime.load.__wrapped__() == "mxnet"
+        assert library.load.__wrapped__() == "mxnet"
     assert len(asked) == (cuda_build is not False)
     assert os.environ.get("CUDA_MODULE_LOADING") == {True: "LAZY", False: None, None: "kept"}[cuda_build]
 
@@ -203,7 +204,7 @@ int cuDeviceGetAttribute(int *v, int what, int d) { *v = what == 75 ? 8 : what =
 
 def asked_of(driver_folder, statement):
     environment = os.environ | {"LD_LIBRARY_PATH": str(driver_folder)}
-    code = f"from ibtui.training import cuda\ntry: {statement}\nexcept cuda.EngineError as e: print(e)"
+    code = f"from ibtui.engines.nvidia import cuda\ntry: {statement}\nexcept cuda.EngineError as e: print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -225,7 +226,7 @@ def test_a_driver_that_refuses_says_why(tmp_path):
 
 
 def test_without_a_driver_that_is_said():
-    if mxnet_runtime.has_driver():
+    if library.has_driver():
         pytest.skip("this machine has an NVIDIA driver")
     with pytest.raises(EngineError, match="no NVIDIA driver"):
         cuda.driver()

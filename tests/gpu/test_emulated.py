@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 
 from ibtui.config import RunConfig
-from ibtui.core.datasets import grid_labels
 from ibtui.core.seeding import batch_order, initial_parameters
+from ibtui.data.grid import grid_labels
+from ibtui.engines.choose import INPUTS
+from ibtui.engines.fused import gpu
+from ibtui.engines.fused.cpu import FusedEngine
+from ibtui.engines.fused.gpu import FusedGpuEngine
 from ibtui.errors import EngineError
-from ibtui.training import fused_gpu
-from ibtui.training.engine import INPUTS
-from ibtui.training.fused import FusedEngine
-from ibtui.training.fused_gpu import FusedGpuEngine
-from tests.training import oracle
-from tests.training.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
-
-from .emulation import COMPILER, Emulation, compiled
+from tests.engines import oracle
+from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
+from tests.gpu.emulation import COMPILER, Emulation, compiled
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
 
@@ -108,7 +107,7 @@ def test_no_order_of_the_threads_changes_a_bit(layers, n, batch_size):
     "phase", ["values[row * stride + lane] = x", "= activate(", "losses[lane] =", "weights[i] -="]
 )
 def test_a_missing_barrier_would_show(phase, tmp_path):
-    before, found, after = fused_gpu.source().partition(phase)
+    before, found, after = gpu.source().partition(phase)
     assert found
     broken = compiled(tmp_path, before + found + after.replace("__syncthreads();", "", 1))
     arguments = problem(n=57, layers=(5, 4, 3))
@@ -132,8 +131,8 @@ def test_a_missing_barrier_would_show(phase, tmp_path):
     ],
 )
 def test_a_kernel_that_would_hang_or_overrun_is_caught(right, wrong, shows, tmp_path):
-    assert fused_gpu.source().count(right) == 1
-    broken = compiled(tmp_path, fused_gpu.source().replace(right, wrong))
+    assert gpu.source().count(right) == 1
+    broken = compiled(tmp_path, gpu.source().replace(right, wrong))
     with pytest.raises(AssertionError, match=shows):
         make(*problem(), card=Emulation(0, broken)).train(0, 1)
 
@@ -143,8 +142,8 @@ def test_a_kernel_that_would_hang_or_overrun_is_caught(right, wrong, shows, tmp_
 def test_a_launch_may_end_anywhere(monkeypatch, n, batch_size, most):
     arguments = problem(n=n, batch_size=batch_size)
     whole = make(*arguments)
-    monkeypatch.setattr(fused_gpu, "_FIRST_CHUNKS", most)
-    monkeypatch.setattr(fused_gpu, "_SHORT_S", -1.0)
+    monkeypatch.setattr(gpu, "_FIRST_CHUNKS", most)
+    monkeypatch.setattr(gpu, "_SHORT_S", -1.0)
     card = Emulation()
     pieces = make(*arguments, card=card)
     whole.train(0, 3)
@@ -156,7 +155,7 @@ def test_a_launch_may_end_anywhere(monkeypatch, n, batch_size, most):
 
 def test_launches_become_as_long_as_they_may(monkeypatch):
     now = 0.0
-    monkeypatch.setattr(fused_gpu.time, "monotonic", lambda: now)
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: now)
     card = Emulation()
 
     def delay(arguments):
@@ -238,9 +237,9 @@ def test_a_net_fits_or_is_refused_with_its_size():
         widths = [INPUTS, *(random.choice([1, 2, 5, 30, 90, 300]) for _ in range(random.randint(1, 4)))]
         batch = random.choice([1, 10, 77, 500, 100_000])
         try:
-            plan = fused_gpu.plan(widths, batch)
+            plan = gpu.plan(widths, batch)
         except EngineError:
-            assert fused_gpu.parameter_count(widths) * 4 + 8 * sum(widths) > 48_000
+            assert gpu.parameter_count(widths) * 4 + 8 * sum(widths) > 48_000
             continue
         fitted += 1
         assert plan.shared_bytes <= 48 * 1024
@@ -257,6 +256,6 @@ def test_the_largest_net_that_fits_trains():
 
 def fits(widths):
     try:
-        return fused_gpu.plan(widths, 4)
+        return gpu.plan(widths, 4)
     except EngineError:
         return None

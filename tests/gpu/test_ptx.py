@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from ibtui.training import cuda, fused_gpu
-
-from .emulation import signature
+from ibtui.engines.fused import gpu
+from ibtui.engines.nvidia import cuda
+from tests.gpu.emulation import signature
 
 NVRTC = next(library for library in cuda.LIBRARIES if library.folder == "cuda_nvrtc")
 pytestmark = pytest.mark.skipif(
@@ -23,7 +23,7 @@ def compiled(option, source=None):
     """PTX and the compiler's log."""
     nvrtc = ctypes.CDLL(cuda.wheel_path(NVRTC))
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    text = (fused_gpu.source() if source is None else source).encode()
+    text = (gpu.source() if source is None else source).encode()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, b"fused.cu", 0, None, None) == 0
     with cuda.kept_locale():
         status = nvrtc.nvrtcCompileProgram(program, 1, (ctypes.c_char_p * 1)(option.encode()))
@@ -48,13 +48,13 @@ def test_every_generation_gets_its_code(arch):
     ptx, log = compiled(option)
     assert log.strip() in ("", "\0")
     assert f".target sm_{arch}" in ptx
-    assert re.findall(r"\.visible \.entry (\w+)", ptx) == [fused_gpu.KERNEL]
+    assert re.findall(r"\.visible \.entry (\w+)", ptx) == [gpu.KERNEL]
     # The driver translates PTX of CUDA 11.8 from version 520 on: a newer one would ask for a newer driver.
     assert re.search(r"\.version (\d+\.\d+)", ptx)[1] == "7.8"
     # All shared memory is given at the launch, and fits every card; registers of 512 threads fit too.
     assert re.findall(r"^(.*\.shared .*memory.*;)$", ptx, re.MULTILINE)
     assert [int(n) for n in re.findall(r"\.shared [^;]*\[(\d*)\];", ptx) if n] == []
-    assert f".maxntid {fused_gpu.MAX_THREADS}, 1, 1" in ptx
+    assert f".maxntid {gpu.MAX_THREADS}, 1, 1" in ptx
     # No stack in memory, no calls, nothing that another library would have to bring.
     for surprise in (".local", ".extern .func", "call.uni", "vprintf", "malloc"):
         assert surprise not in ptx
@@ -78,11 +78,11 @@ def test_compiling_leaves_the_locale_as_it_was():
 
 def test_the_signature_is_the_kernels():
     parameters = re.findall(
-        rf"\.param \.(\w+) {fused_gpu.KERNEL}_param_\d+", compiled(cuda.architecture((7, 0)))[0]
+        rf"\.param \.(\w+) {gpu.KERNEL}_param_\d+", compiled(cuda.architecture((7, 0)))[0]
     )
     assert parameters == ["u64" if pointer else PTX_TYPES[kind] for kind, _, pointer in signature()]
-    declared = re.search(rf"\b{fused_gpu.KERNEL}\(([^)]*)\)", fused_gpu.source())[1]
-    assert " ".join(declared.split()) == fused_gpu.SIGNATURE
+    declared = re.search(rf"\b{gpu.KERNEL}\(([^)]*)\)", gpu.source())[1]
+    assert " ".join(declared.split()) == gpu.SIGNATURE
 
 
 def test_nothing_writes_to_an_argument_that_is_const():
@@ -91,8 +91,8 @@ def test_nothing_writes_to_an_argument_that_is_const():
     assert "st.global" in ptx
     for index, (_, const, pointer) in enumerate(signature()):
         if pointer and const:
-            written = re.sub(r"\bconst ", "", fused_gpu.SIGNATURE).split(",")[index].split()[-1].lstrip("*")
-            assert not re.search(rf"\b{written}\[[^\]]*\] *[-+]?= ", fused_gpu.source())
+            written = re.sub(r"\bconst ", "", gpu.SIGNATURE).split(",")[index].split()[-1].lstrip("*")
+            assert not re.search(rf"\b{written}\[[^\]]*\] *[-+]?= ", gpu.source())
 
 
 def test_a_newer_card_gets_the_newest_code_that_the_compiler_knows():

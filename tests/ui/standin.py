@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.core.datasets import grid_labels
 from ibtui.core.dimension import dimension, participation_ratio
 from ibtui.core.forward import forward
 from ibtui.core.information import Binning
 from ibtui.core.projection import project
+from ibtui.data.grid import grid_labels
 from ibtui.recording import PER_LAYER, PERFORMANCE, Dataset, Measurement, Parameters, Recording
-from ibtui.worker.client import Lost, Mirror
-from ibtui.worker.protocol import (
+from ibtui.run.client import Lost, Mirror
+from ibtui.run.protocol import (
     Command,
     Detach,
     Frame,
-    Look,
     Notice,
     Pause,
     Rebin,
+    Representation,
     Restart,
     Resume,
     Save,
@@ -37,7 +37,7 @@ from ibtui.worker.protocol import (
     Step,
     Stop,
     Welcome,
-)  # fmt: skip
+)
 
 
 def parameters(config: RunConfig, epoch: int, seed: int) -> Parameters:
@@ -229,7 +229,7 @@ class StandIn:
                 frame = Frame(replace(self.status, run=-1, **self.unready), log=log)
         self.arrived(frame)
 
-    def look(self, row: int | None) -> Look:
+    def look(self, row: int | None) -> Representation:
         """One epoch as the worker would show it."""
         at = len(self.recording) - 1 if row is None else min(row, len(self.recording) - 1)
         activations = forward(self.dataset.x, self.recording.parameters(at), self.config.activation)
@@ -239,7 +239,7 @@ class StandIn:
         present = row is None and self.between is not None
         if present:
             epoch, key = self.between or 0, (self.status.run, -1, self.between or 0)
-        return Look(
+        return Representation(
             key=key, row=None if present else at, epoch=epoch,
             points=tuple(project(t) for t in activations), labels=self.dataset.y, samples=len(self.dataset.y),
             ranges=((-1.0, 1.0, -1.0, 1.0),) * len(activations),
@@ -287,12 +287,12 @@ def main() -> None:
     """Show it: an epoch to begin with, and widths of layers, may be given."""
     import sys
 
-    from ibtui.config import Session
+    from ibtui.config import WatchOptions
     from ibtui.ui.app import run
 
     epoch = int(sys.argv[1]) if len(sys.argv) > 1 else 700
     layers = tuple(int(w) for w in sys.argv[2].split(",")) if len(sys.argv) > 2 else (2, 2, 2, 2)
-    print(run(Training(RunConfig(layers=layers), epoch), Session()))
+    print(run(Training(RunConfig(layers=layers), epoch), WatchOptions()))
 
 
 if __name__ == "__main__":

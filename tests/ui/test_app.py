@@ -20,25 +20,12 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from ibtui.config import RunConfig, Session
+from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
 from ibtui.recording import Recording
-from ibtui.ui import keys, view
-from ibtui.ui.app import IbtuiApp
-from ibtui.ui.ending import Ending
-from ibtui.ui.help import HelpScreen
-from ibtui.ui.outcome import Outcome
-from ibtui.ui.panes.curves import Curves
-from ibtui.ui.panes.dialog import Place, Question
-from ibtui.ui.panes.glyphs import auto_marker
-from ibtui.ui.panes.line import fit, piece, spaced
-from ibtui.ui.panes.log import unseen
-from ibtui.ui.panes.pane import Drawn
-from ibtui.ui.panes.scatter import Scatter
-from ibtui.ui.panes.status import status_pieces
-from ibtui.worker.client import Lost
-from ibtui.worker.job import Remains
-from ibtui.worker.protocol import (
+from ibtui.run.client import Lost
+from ibtui.run.job import Remains
+from ibtui.run.protocol import (
     Command,
     Detach,
     Notice,
@@ -50,12 +37,24 @@ from ibtui.worker.protocol import (
     SetPace,
     Step,
     Stop,
-)  # fmt: skip
-
-from .standin import StandIn
+)
+from ibtui.ui import keys, view
+from ibtui.ui.app import IbtuiApp
+from ibtui.ui.dialogs import Place, Question
+from ibtui.ui.ending import Ending
+from ibtui.ui.help import HelpScreen
+from ibtui.ui.line import fit, piece, spaced
+from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.glyphs import auto_marker
+from ibtui.ui.panes.log import unseen
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.panes.scatter import Scatter
+from ibtui.ui.panes.status import status_pieces
+from ibtui.ui.summary import Outcome
+from tests.ui.standin import StandIn
 
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
-BRAILLE = Session(marker="braille")
+BRAILLE = WatchOptions(marker="braille")
 HELD = "← → past  [ ] b binning"
 """What can be done with what is left of a run, while a worker holds it."""
 Script = Callable[[IbtuiApp, Pilot[None], StandIn], Awaitable[None]]
@@ -87,7 +86,7 @@ async def shows(app: IbtuiApp, pilot: Pilot[None], *texts: str) -> None:
 
 def play(
     script: Script, size: tuple[int, int] = FULL, client: StandIn | None = None,
-    session: Session = BRAILLE, **hooks: Any,
+    session: WatchOptions = BRAILLE, **hooks: Any,
 ) -> Outcome:  # fmt: skip
     """Run a script against the screen, once the first frame is drawn, and say what was left to say."""
     client = client or StandIn()
@@ -1490,7 +1489,7 @@ def test_ascii_means_the_whole_screen(size: tuple[int, int]) -> None:
         await shows(app, pilot, "x dead")
         assert text_of(app).isascii()
 
-    play(script, size, session=Session(marker="ascii"))
+    play(script, size, session=WatchOptions(marker="ascii"))
 
 
 def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,8 @@ from textual.pilot import Pilot
 from ibtui.config import RunConfig
 from ibtui.ui.app import LAG_S, IbtuiApp
 from ibtui.ui.panes.pane import Drawn
-
-from .standin import StandIn, Training
-from .test_app import play, shows, text_of, until
+from tests.ui.standin import StandIn, Training
+from tests.ui.test_app import play, shows, text_of, until
 
 
 def behind(app: IbtuiApp) -> list[str]:

@@ -9,16 +9,16 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
-from ...errors import printable
-from .. import palette
-from ..view import View, replaying, state_of
-from .glyphs import STATES, spelled
-from .line import Run, strip
-from .log import newest, wrapped
-from .pane import Drawn
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.ui.line import Run, strip
+from ibtui.ui.panes.glyphs import STATES, spelled
+from ibtui.ui.panes.log import newest, wrapped
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.view import View, replaying, state_of
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 _MOST_ROWS = 4
 _KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"

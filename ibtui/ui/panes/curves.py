@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from rich.style import Style
 
-from ...recording import Recording
-from .. import palette
-from ..plots import Series, curve_plot
-from ..ticks import number
-from ..view import NATS_PER_BIT, Array, View, between, cursor_row, excess, horizon, with_present
-from .line import Piece, piece
-from .pane import Drawing, Pane, message
+from ibtui.plot import palette
+from ibtui.plot.plots import Series, curve_plot
+from ibtui.plot.ticks import number
+from ibtui.recording import Recording
+from ibtui.ui.line import Piece, piece
+from ibtui.ui.panes.pane import Drawing, Pane, message
+from ibtui.ui.view import NATS_PER_BIT, Array, View, between, cursor_row, excess, horizon, with_present
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
-    from ...worker.protocol import Look
+    from ibtui.run.client import Mirror
+    from ibtui.run.protocol import Representation
 
 SENSITIVITY_BINS = (10, 30, 100)
-"""The bins of `Look.sensitivity`."""
+"""The bins of `Representation.sensitivity`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Quantity:
         """The name of its column in a recording."""
         return self.name if self.is_information else view.size
 
-    def values(self, recording: Recording, view: View, present: Look | None = None) -> Array:
+    def values(self, recording: Recording, view: View, present: Representation | None = None) -> Array:
         """As the view has it, shape (measurements, layers); see `with_present`."""
         if not self.is_information:
             return with_present(recording, self.column(view), present)
@@ -146,7 +146,11 @@ def _values(one: Series) -> Array:
 
 
 def _series(
-    quantity: Quantity, recording: Recording, before: Recording | None, view: View, present: Look | None
+    quantity: Quantity,
+    recording: Recording,
+    before: Recording | None,
+    view: View,
+    present: Representation | None,
 ) -> list[Series]:
     """The last run's curves, the ceiling, chance levels, estimates; of the layers the chosen one in front."""
     series: list[Series] = []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from textual.strip import Strip
 
-from .. import palette
-from ..view import View, replaying, state_of
-from .line import Run, fit, piece, strip
-from .pane import Drawn
+from ibtui.plot import palette
+from ibtui.ui.line import Run, fit, piece, strip
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.view import View, replaying, state_of
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 
 _FOR_TRAINING = ("space", "s", "- +", "r")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..dots import Marker
+from ibtui.plot.dots import Marker
 
 FRAME = "╭╮╰╯─│"
 CHOSEN_FRAME = "┏┓┗┛━┃"

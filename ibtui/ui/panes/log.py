@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rich.cells import chop_cells
 from rich.style import Style
 
-from ...errors import printable
-from .. import palette
-from ..view import View
-from .line import piece, strip
-from .pane import Drawing, Pane
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.ui.line import piece, strip
+from ibtui.ui.panes.pane import Drawing, Pane
+from ibtui.ui.view import View
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 
 class Log(Pane):

@@ -17,16 +17,16 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ...errors import printable
-from .. import palette
-from ..cells import Cells
-from ..strips import rows
-from ..view import PaneName, View
-from .glyphs import CHOSEN_FRAME, FRAME, spelled
-from .line import Piece, blank, fit, piece, spaced, strip
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.plot.canvas import Cells
+from ibtui.ui.line import Piece, blank, fit, piece, spaced, strip
+from ibtui.ui.panes.glyphs import CHOSEN_FRAME, FRAME, spelled
+from ibtui.ui.strips import rows
+from ibtui.ui.view import PaneName, View
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 
 @dataclass

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from rich.style import Style
 
-from ...recording import Recording
-from .. import palette
-from ..plots import performance_plot
-from ..ticks import number
-from ..view import View, between, cursor_row, horizon, with_present
-from .line import Piece, piece
-from .pane import Drawing, Pane, message
+from ibtui.plot import palette
+from ibtui.plot.plots import performance_plot
+from ibtui.plot.ticks import number
+from ibtui.recording import Recording
+from ibtui.ui.line import Piece, piece
+from ibtui.ui.panes.pane import Drawing, Pane, message
+from ibtui.ui.view import View, between, cursor_row, horizon, with_present
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 
 class Performance(Pane):

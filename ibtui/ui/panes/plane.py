@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 
-from .. import palette
-from ..plane import Sketch, plane_plot
-from ..ticks import number
-from ..view import NATS_PER_BIT, Array, View, between, cursor_row, excess
-from .curves import I_TY, I_XT
-from .line import piece
-from .pane import Drawing, Pane, message
+from ibtui.plot import palette
+from ibtui.plot.plane import Sketch, plane_plot
+from ibtui.plot.ticks import number
+from ibtui.ui.line import piece
+from ibtui.ui.panes.curves import I_TY, I_XT
+from ibtui.ui.panes.pane import Drawing, Pane, message
+from ibtui.ui.view import NATS_PER_BIT, Array, View, between, cursor_row, excess
 
 if TYPE_CHECKING:
-    from ...recording import Recording
-    from ...worker.client import Mirror
+    from ibtui.recording import Recording
+    from ibtui.run.client import Mirror
 
 
 class Plane(Pane):

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.style import Style
 
-from .. import palette
-from ..plots import scatter_plot
-from ..ticks import number
-from ..view import SATURATED, View
-from .line import Piece, piece
-from .pane import Drawing, Pane, message
+from ibtui.plot import palette
+from ibtui.plot.plots import scatter_plot
+from ibtui.plot.ticks import number
+from ibtui.ui.line import Piece, piece
+from ibtui.ui.panes.pane import Drawing, Pane, message
+from ibtui.ui.view import SATURATED, View
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
-    from ...worker.protocol import Look
+    from ibtui.run.client import Mirror
+    from ibtui.run.protocol import Representation
 
 SIZES = {"dimension": "dim", "participation_ratio": "pr"}
 
@@ -51,7 +51,7 @@ class Scatter(Pane):
         return Drawing(title, cells, _note(mirror, look, layer, view))
 
 
-def _title(look: Look, layer: int, view: View) -> list[Piece]:
+def _title(look: Representation, layer: int, view: View) -> list[Piece]:
     values = {name: float(look.values[name][layer]) for name in (view.size, "saturation", "outside")}
     size = number(values[view.size])
     title = [piece(f"{SIZES[view.size]} {size}", size)]
@@ -64,7 +64,7 @@ def _title(look: Look, layer: int, view: View) -> list[Piece]:
     return title
 
 
-def _note(mirror: Mirror, look: Look, layer: int, view: View) -> list[Piece]:
+def _note(mirror: Mirror, look: Representation, layer: int, view: View) -> list[Piece]:
     note = []
     if mirror.recording is not None and (units := mirror.recording.config.layers[layer]) > 2:
         note.append(piece(f"first 2 components of {units} units", f"{units} units", ink=palette.DIM, rank=1))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from textual.strip import Strip
 
-from ...errors import printable
-from .. import palette
-from ..view import View, binning_of, moment, pace_of, replaying, state_of
-from .glyphs import STATES
-from .line import Piece, fit, piece, spaced, strip
-from .pane import Drawn
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.ui.line import Piece, fit, piece, spaced, strip
+from ibtui.ui.panes.glyphs import STATES
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.view import View, binning_of, moment, pace_of, replaying, state_of
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
-    from ...worker.protocol import Status
+    from ibtui.run.client import Mirror
+    from ibtui.run.protocol import Status
 
 _ALARMING = ("failed", "dead")
 

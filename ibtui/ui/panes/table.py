@@ -10,21 +10,21 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
-from ...errors import printable
-from ...recording import Recording
-from .. import palette
-from ..raster import sparkline
-from ..strips import strips
-from ..ticks import number
-from ..view import Array, View, cursor_row, excess, moment, page
-from .curves import DIMENSION, I_TY, I_XT, Quantity
-from .line import Piece, Run, fit, piece, spaced, strip
-from .log import newest
-from .pane import Drawn
-from .performance import diverged, loss
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.plot.raster import sparkline
+from ibtui.plot.ticks import number
+from ibtui.recording import Recording
+from ibtui.ui.line import Piece, Run, fit, piece, spaced, strip
+from ibtui.ui.panes.curves import DIMENSION, I_TY, I_XT, Quantity
+from ibtui.ui.panes.log import newest
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.panes.performance import diverged, loss
+from ibtui.ui.strips import strips
+from ibtui.ui.view import Array, View, cursor_row, excess, moment, page
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 _OTHER_ROWS = 5
 """Two of headings, accuracy, loss, the log."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from textual.strip import Strip
 
-from .. import palette
-from ..view import COMPACT, View, state_of
-from .glyphs import STATES, spelled
-from .line import blank, strip
-from .pane import Drawn
+from ibtui.plot import palette
+from ibtui.ui.line import blank, strip
+from ibtui.ui.panes.glyphs import STATES, spelled
+from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.view import COMPACT, View, state_of
 
 if TYPE_CHECKING:
-    from ...worker.client import Mirror
+    from ibtui.run.client import Mirror
 
 
 class TooSmall(Drawn):

@@ -1,0 +1,108 @@
+"""The axes of a plot: ticks, frame and faint lines, and the room that they leave for the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ibtui.plot import palette
+from ibtui.plot.canvas import Canvas
+from ibtui.plot.dots import Box, Floats, Marker, placed
+from ibtui.plot.ticks import ticks
+
+FRAME = {"braille": "│┤─┬└┊╌", "block": "│┤─┬└┊╌", "ascii": "|+-++:-"}
+"""Upright, its tick, level, its tick, the corner, and the faint lines upright and level."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Where in a plot the data is, in cells, and what it spans."""
+
+    top: int
+    left: int
+    width: int
+    height: int
+    box: Box
+
+    def row(self, y: float) -> int:
+        """The row of a value, the nearest one where it is outside."""
+        return self.top + self.height - 1 - placed(y, *self.box[2:], self.height)
+
+    def col(self, x: float) -> int:
+        """The column of a value, the nearest one where it is outside."""
+        return self.left + placed(x, *self.box[:2], self.width)
+
+    @property
+    def rows(self) -> slice:
+        """All of its rows."""
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def cols(self) -> slice:
+        """All of its columns."""
+        return slice(self.left, self.left + self.width)
+
+
+def draw_axes(
+    canvas: Canvas,
+    box: Box,
+    marker: Marker,
+    *,
+    x_labels: bool,
+    y_labels: bool,
+    frame_x: bool,
+    frame_y: bool,
+    right: int = 0,
+    top: int = 0,
+    bottom: int = 0,
+    apart: int = 9,
+) -> Area:
+    """Draw the axes, and say what room they leave.
+
+    `right`, `top` and `bottom` cells stay free outside of the axes; `apart` is the least distance of ticks
+    across.
+    """
+    below = bottom + (1 + frame_x if x_labels else 0)
+    height = max(canvas.height - top - below, 0)
+    y_ticks = ticks(box[2], box[3], max(height // 3, min(height, 3))) if y_labels else ()
+    digits = max((len(label) for _, label in y_ticks), default=0)
+    left = digits + frame_y if y_ticks and digits <= canvas.width // 3 else 0
+    area = Area(top, left, max(canvas.width - left - right, 0), height, box)
+    frame = FRAME[marker]
+    if left:
+        if frame_y:
+            canvas.rule(frame[0], area.rows, slice(left - 1, left), palette.AXIS)
+        for value, label in y_ticks:
+            canvas.put(label.rjust(digits), area.row(value), 0, palette.DIM)
+            if frame_y:
+                canvas.put(frame[1], area.row(value), left - 1, palette.AXIS)
+    if x_labels and height:
+        row = top + height
+        if frame_x:
+            canvas.rule(frame[2], slice(row, row + 1), area.cols, palette.AXIS)
+            canvas.put(frame[4], row, left - 1, palette.AXIS)
+        free = 0
+        for value, label in ticks(box[0], box[1], max(area.width // apart, 2)):
+            col = area.col(value)
+            start = min(max(col - len(label) // 2, 0), canvas.width - len(label))
+            if start >= free:
+                canvas.put(label, row + frame_x, start, palette.DIM)
+                free = start + len(label) + 1
+                if frame_x:
+                    canvas.put(frame[3], row, col, palette.AXIS)
+    return area
+
+
+def draw_rules(canvas: Canvas, area: Area, marker: Marker, x: float = 0.0, y: float = 0.0) -> None:
+    """Faint lines at x and y, behind the data, where they are inside the box."""
+    frame, (x0, x1, y0, y1) = FRAME[marker], area.box
+    if x0 < x < x1:
+        col = area.col(x)
+        canvas.rule(frame[5], area.rows, slice(col, col + 1), palette.AXIS)
+    if y0 < y < y1:
+        row = area.row(y)
+        canvas.rule(frame[6], slice(row, row + 1), area.cols, palette.AXIS)
+
+
+def extent(values: Floats) -> tuple[float, float]:
+    """The least and the greatest of finite values; 0 and 0 where there are none."""
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)

@@ -1,0 +1,187 @@
+"""The information plane."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ibtui.plot import palette
+from ibtui.plot.axes import Area, draw_axes, draw_rules, extent
+from ibtui.plot.canvas import Canvas, Cells
+from ibtui.plot.dots import Box, Dots, Floats, Marker
+from ibtui.plot.ticks import number
+from ibtui.plot.trails import Trails
+
+_PATH_GLYPHS = "+xo*%&=~"
+"""What draws a layer's trajectory in ASCII; its number stands at the end."""
+
+
+class Sketch:
+    """What a plane has shown of a history to which rows are only added."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """How many measurements it has shown."""
+        self._across = self._up = (0.0, 0.0)
+        self._trails: dict[str, tuple[Hashable, Trails]] = {}
+
+    def box(
+        self, across: Floats, up: Floats, h_x: float, h_y: float, at: tuple[Floats, Floats] | None
+    ) -> Box:
+        """What the picture spans: all values, also those `at` which something stands, 0 and the bounds."""
+        self._across = _reaching(self._across, across[self.rows :])
+        self._up = _reaching(self._up, up[self.rows :])
+        self.rows = len(across)
+        x, y = (self._across, self._up) if at is None else map(_reaching, (self._across, self._up), at)
+        return (*_plane_range(x, h_x), *_plane_range(y, h_y))
+
+    def trails(self, name: str, dots: Dots, box: Box, across: Floats, up: Floats, stride: int = 1) -> Trails:
+        """Those of this name, as far as they are known by now."""
+        geometry = dots.width, dots.height, dots.marker, box
+        known, trails = self._trails.get(name, (None, None))
+        if trails is None or known != geometry:
+            trails = Trails(dots, box, [stride] * across.shape[1])
+            self._trails[name] = geometry, trails
+        trails.extend(across[trails.points :], up[trails.points :])
+        return trails
+
+
+def _reaching(reached: tuple[float, float], values: Floats) -> tuple[float, float]:
+    finite = np.isfinite(values)
+    low, high = reached
+    return values.min(initial=low, where=finite), values.max(initial=high, where=finite)
+
+
+def plane_plot(
+    i_xt: ArrayLike,
+    i_ty: ArrayLike,
+    width: int,
+    height: int,
+    marker: Marker,
+    *,
+    h_x: float,
+    h_y: float,
+    chance: tuple[ArrayLike, ArrayLike] | None = None,
+    colour_by: Literal["layer", "epoch"] = "layer",
+    at: tuple[ArrayLike, ArrayLike] | None = None,
+    unit: str = "nats",
+    sketch: Sketch | None = None,
+) -> Cells:
+    """The information plane: I(X;T) across, I(T;Y) up, a trajectory per layer.
+
+    Parameters
+    ----------
+    i_xt, i_ty : array-like of shape (E, L)
+        The oldest measurement first.
+    width, height : int
+        In cells. Axis titles from 50 x 16 on.
+    marker : {"braille", "block", "ascii"}
+    h_x, h_y : float
+        The bounds, drawn as faint lines, in the unit of the rest.
+    chance : (array-like of shape (E, L), array-like of shape (E, L)), optional
+        The chance level's trajectories: of I(X;T), of I(T;Y).
+    colour_by : {"layer", "epoch"}
+        What a trajectory's ink tells. The numbers at the ends are the layers' in both.
+    at : (array-like of shape (L,), array-like of shape (L,)), optional
+        I(X;T) and I(T;Y) of what is looked at, where that is not the newest measurement: the layers' numbers
+        stand there, and circles at the newest points.
+    unit : str
+    sketch : Sketch, optional
+        Of the same history when it was shorter, or new; the same picture, at the cost of what has been added.
+
+    Returns
+    -------
+    Cells
+    """
+    across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
+    sketch = sketch or Sketch()
+    canvas = Canvas(width, height)
+    looked_at = None if at is None else (np.asarray(at[0], np.float64), np.asarray(at[1], np.float64))
+    box = sketch.box(across, up, h_x, h_y, looked_at)
+    large = width >= 50 and height >= 16
+    labelled = width >= 20 and height >= 6
+    area = draw_axes(
+        canvas, box, marker,
+        top=int(large), bottom=int(large),
+        x_labels=labelled, y_labels=labelled, frame_x=large, frame_y=labelled,
+    )  # fmt: skip
+    dots = Dots(area.width, area.height, marker)
+    rows, layers = across.shape
+    age = palette.EPOCH + np.arange(rows) * palette.CYCLE // max(rows, 1)
+    own = np.array([palette.of_layer(layer) for layer in range(layers)])
+    inks = np.broadcast_to(own if colour_by == "layer" else age[:, None], (rows, layers))
+    glyphs = [_PATH_GLYPHS[layer % len(_PATH_GLYPHS)] for layer in range(layers)]
+    if chance is not None:  # behind everything else
+        dim = np.array([palette.of_chance(layer) for layer in range(layers)])
+        chance_x, chance_y = (np.asarray(values, np.float64) for values in chance)
+        level = sketch.trails("chance", dots, box, chance_x, chance_y, stride=2)
+        level.show(dots, np.broadcast_to(dim, (rows, layers)), ["."] * layers)
+    trails = sketch.trails("estimate", dots, box, across, up)
+    trails.show(dots, inks, glyphs)
+    ends = trails.ends
+    canvas.paste(dots.cells(), area.top, area.left)
+    draw_rules(canvas, area, marker, h_x, h_y)
+    if looked_at is not None:
+        for layer, end in enumerate(ends):
+            if end is not None:
+                circle = "@" if marker == "ascii" else "○"
+                canvas.put(circle, area.top + end[0], area.left + end[1], palette.of_layer(layer))
+        ends = [_cell(dots, x, y, area) for x, y in zip(*looked_at, strict=True)]
+    _number_layers(canvas, area, ends)
+    if large:
+        _plane_titles(canvas, area, h_x, h_y, unit)
+    return canvas.cells()
+
+
+def _plane_range(reached: tuple[float, float], bound: float) -> tuple[float, float]:
+    low, high = extent(np.array([*reached, bound if np.isfinite(bound) else 0.0]))
+    high = high if high > low else low + 1.0
+    return low, high + (high - low) / 20  # so that the bound is not the edge
+
+
+def _cell(dots: Dots, x: float, y: float, area: Area) -> tuple[int, int] | None:
+    if dots.empty or np.isnan(x) or np.isnan(y):
+        return None
+    return area.row(y) - area.top, area.col(x) - area.left
+
+
+def _number_layers(canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | None]) -> None:
+    """Each layer's number at its end, or in the nearest free cells; the last layers have the first choice."""
+    taken: set[tuple[int, int]] = set()
+    nearby = sorted(
+        ((r, c) for r in range(-3, 4) for c in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2
+    )
+    for layer in reversed(range(len(ends))):
+        end, text = ends[layer], str(layer)
+        if end is None:
+            continue
+        for down, right in nearby:
+            row, col = end[0] + down, min(end[1] + right, area.width - len(text))
+            cells = {(row, col + place) for place in range(len(text))}
+            if 0 <= row < area.height and col >= 0 and not cells & taken:
+                taken |= cells
+                canvas.put(text, area.top + row, area.left + col, palette.of_layer(layer))
+                break
+
+
+def _plane_titles(canvas: Canvas, area: Area, h_x: float, h_y: float, unit: str) -> None:
+    canvas.put(f"I(T;Y) {unit}".strip(), 0, 0, palette.DIM)
+    across = f"I(X;T) {unit}".strip()
+    canvas.put(across, canvas.height - 1, area.left + area.width - len(across), palette.DIM)
+    if np.isfinite(h_x):
+        text = f"H(X) {number(h_x)}"
+        canvas.put(text, 0, min(area.col(h_x), canvas.width - len(text)), palette.CEILING)
+    if np.isfinite(h_y):
+        text = f"H(Y) {number(h_y)}"
+        row = slice(area.row(h_y), area.row(h_y) + 1)
+        # Over the line, where no trajectory is.
+        if not _drawn_on(canvas, area.row(h_y), area.left + 1, len(text)):
+            canvas.put(text, row.start, area.left + 1, palette.CEILING)
+
+
+def _drawn_on(canvas: Canvas, row: int, col: int, width: int) -> bool:
+    inks = canvas.ink[row, col : col + width]
+    return bool(np.isin(inks, (palette.NONE, palette.AXIS), invert=True).any())

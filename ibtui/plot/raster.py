@@ -1,0 +1,323 @@
+"""From arrays to cells: scatters, densities, curves, trajectories and sparklines.
+
+Pure functions, with three markers: "braille" (4 x 2 dots in a cell), "block" (half blocks) and "ascii"
+(nothing beyond ASCII). A cell of braille has one colour, so each kind of picture has a rule for cells that
+want two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ibtui.plot import palette
+from ibtui.plot.canvas import Canvas, Cells
+from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, line_runs, scaled
+from ibtui.plot.ticks import ticks
+from ibtui.plot.trails import Trails
+
+__all__ = [
+    "Box", "Canvas", "Cells", "Curve", "Dots", "Marker", "curves", "density", "draw_curves",
+    "scatter", "sparkline", "ticks", "trajectory",
+]  # fmt: skip
+
+_SHADES = np.array(list("░▒▓█"), "<U1")
+# A class in ASCII from few samples to many: round characters, crossed ones, letters; at last MIXED.
+_FAMILIES = np.array(
+    [list(levels) for levels in [".oO@", ",xX%", "vvVV", "ssSS", "ddDD", "ppPP", "nnNN", "zzZZ", ":*#&"]],
+    "<U1",
+)
+_CROWD = 4
+"""From this many samples in a cell, a scatter in ASCII shows the larger character."""
+_BARS = {"braille": "▁▂▃▄▅▆▇█", "block": "▁▂▃▄▅▆▇█", "ascii": ".:-=+*#@"}
+_PURE = 2 / 3
+"""The share of a cell's samples from which the class that has it gives the cell its colour."""
+
+
+_MANY = 8
+"""Values to a column from which on a curve is condensed before it is drawn."""
+
+
+def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
+    """Samples on a plane, coloured by class.
+
+    Where classes meet the ink is MIXED: in braille and ASCII that is a cell, in half blocks one half of it.
+    In ASCII a class has a character of its own as well ('o', 'x', then letters, '*' where mixed), larger from
+    four samples on ('O', 'X' and '#').
+
+    Parameters
+    ----------
+    points : array-like of shape (n, 2)
+        Samples with a NaN are left out; those outside `box` land on the nearest edge.
+    labels : array-like of shape (n,)
+        Classes, counted from 0; inks repeat from the ninth on.
+    box : (x0, x1, y0, y1)
+        What the picture spans.
+    width, height : int
+        In cells.
+    marker : {"braille", "block", "ascii"}
+
+    Returns
+    -------
+    Cells
+    """
+    dots = Dots(width, height, marker)
+    spots, classes = _placed(points, labels, box, dots)
+    dots.lit[spots] = True
+    regions = spots // dots.per_region
+    dots.ink[regions] = classes + palette.CLASS
+    dots.ink[regions[dots.ink[regions] != classes + palette.CLASS]] = palette.MIXED
+    if marker == "ascii":
+        samples = np.bincount(spots, minlength=dots.lit.size)
+        levels = np.where(samples >= _CROWD, 2, 1)
+        dots.glyph = np.where(dots.lit, _FAMILIES[_family(dots.ink), levels], " ")
+    return dots.cells()
+
+
+def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
+    """How many samples of which class lie in each cell.
+
+    The shade, one of four, grows as the square root of the count relative to the fullest cell's, so that a
+    layer that has gathered in a few corners still shows what is between them. The ink is that of the class
+    with at least two thirds of the cell's samples, MIXED where none has; in ASCII the characters differ by
+    class as well.
+
+    Parameters
+    ----------
+    points, labels, box, width, height, marker
+        As in `scatter`.
+
+    Returns
+    -------
+    Cells
+    """
+    dots = Dots(width, height, marker)
+    spots, classes = _placed(points, labels, box, dots)
+    canvas = Canvas(width, height)
+    if not spots.size:
+        return canvas.cells()
+    kinds = int(classes.max()) + 1
+    slots = spots // dots.per_cell * kinds + classes
+    counts = np.bincount(slots, minlength=canvas.ink.size * kinds).reshape(*canvas.ink.shape, kinds)
+    samples = counts.sum(axis=-1)
+    pure = counts.max(axis=-1) >= _PURE * samples
+    canvas.ink[:] = np.where(pure, counts.argmax(axis=-1) + palette.CLASS, palette.MIXED)
+    levels = np.ceil(4 * np.sqrt(samples / samples.max())).astype(np.intp) - 1
+    shades = _FAMILIES[_family(canvas.ink), levels] if marker == "ascii" else _SHADES[levels]
+    canvas.chars[:] = np.where(samples, shades, " ")
+    canvas.ink[samples == 0] = palette.NONE
+    return canvas.cells()
+
+
+def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple[Integers, Integers]:
+    """The dot and the class of each sample that can be drawn."""
+    plane = np.asarray(points, np.float64).reshape(-1, 2)
+    classes = np.asarray(labels).astype(np.intp).reshape(-1) % palette.CYCLE
+    if dots.empty:
+        return classes[:0], classes[:0]
+    known = ~np.isnan(plane).any(axis=1)
+    if not known.all():
+        plane, classes = plane[known], classes[known]
+    x0, x1, y0, y1 = box
+    return dots.spots(dots.lines_of(plane[:, 1], y0, y1), dots.columns(plane[:, 0], x0, x1)), classes
+
+
+def _family(ink: Whole) -> Whole:
+    return np.where(ink >= palette.CLASS, ink - palette.CLASS, palette.CYCLE)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A series over x, and how to draw it."""
+
+    x: ArrayLike
+    """Shape (n,), rising."""
+    y: ArrayLike
+    """Shape (n,); NaN leaves a gap, an infinity is at the edge."""
+    ink: int = palette.TEXT
+    glyph: str = "*"
+    """What draws it in ASCII."""
+    stride: int = 1
+    """Only every so many columns of dots are lit: 1 for a line, 2 for a dotted one, more for a fainter."""
+
+
+def curves(series: Sequence[Curve], box: Box, width: int, height: int, marker: Marker) -> Cells:
+    """Curves, each reduced to its minimum and maximum per column, so that no spike is lost.
+
+    Where curves share a cell (in half blocks: half a cell) all of their dots show, in the ink of the one that
+    comes last in `series`; in ASCII its character shows, too.
+
+    Parameters
+    ----------
+    series : sequence of Curve
+    box, width, height, marker
+        As in `scatter`.
+
+    Returns
+    -------
+    Cells
+    """
+    dots = Dots(width, height, marker)
+    draw_curves(dots, series, box)
+    return dots.cells()
+
+
+def draw_curves(dots: Dots, series: Sequence[Curve], box: Box) -> None:
+    """What `curves` does, on top of what `dots` shows already."""
+    if dots.empty or not series:
+        return
+    times = {id(curve.x): np.asarray(curve.x, np.float64).reshape(-1) for curve in series}
+    groups = {key: _columns_of(x, dots, box) for key, x in times.items()}
+    xs, ys = [], []
+    for curve in series:
+        abscissae, values = times[id(curve.x)], np.asarray(curve.y, np.float64).reshape(-1)
+        if len(abscissae) != len(values):
+            raise ValueError(f"a curve has {len(abscissae)} values of x and {len(values)} of y")
+        abscissae, values = _condensed(abscissae, values, groups[id(curve.x)])
+        xs.append(abscissae)
+        ys.append(values)
+    x, y = np.concatenate(xs), np.concatenate(ys)
+    owner = np.repeat(np.arange(len(series)), [len(values) for values in ys])
+    known = np.flatnonzero(np.isfinite(x) & ~np.isnan(y))
+    if not known.size:
+        return
+    if known.size < y.size:
+        x, y, owner = x[known], y[known], owner[known]
+    col = dots.columns(x, box[0], box[1])
+    stride = np.array([curve.stride for curve in series], np.intp)
+    if stride.max() > 1:
+        col -= col % stride[owner]  # a spike between two dots of a dotted line moves to the one before it
+    # One group for each column that a series passes through without a gap.
+    joined = (np.diff(known) == 1) & (np.diff(owner) == 0)
+    first = np.flatnonzero(np.append(True, ~joined | (np.diff(col) != 0)))
+    last = np.append(first[1:], len(y)) - 1
+    extremes = np.stack([np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[first], y[last]])
+    tops, bottoms, entry, leave = dots.lines_of(extremes, box[2], box[3])
+    links = np.flatnonzero(joined[last[:-1]])
+    line, line_col, line_top, line_bottom = line_runs(
+        col[last[links]], leave[links], col[first[links + 1]], entry[links + 1]
+    )
+    line_owner = owner[first[links]][line]
+    lit = line_col % stride[line_owner] == 0
+    owners = np.append(owner[first], line_owner[lit])
+    order = np.argsort(owners, kind="stable")  # what is drawn last keeps the ink
+    owners = owners[order]
+    dots.runs(
+        np.append(col[first], line_col[lit])[order],
+        np.append(tops, line_top[lit])[order],
+        np.append(bottoms, line_bottom[lit])[order],
+        np.array([curve.ink for curve in series], np.int16)[owners],
+        np.array([curve.glyph for curve in series], "<U1")[owners],
+    )
+
+
+def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:
+    """Where each column's values begin, if so many share one that it pays to condense them."""
+    if len(x) < _MANY * dots.width or not np.isfinite(x).all():
+        return None
+    col = dots.columns(x, box[0], box[1])
+    first = np.flatnonzero(np.append(True, np.diff(col) != 0))
+    return first if _MANY * len(first) <= len(x) else None
+
+
+def _condensed(x: Floats, y: Floats, first: Integers | None) -> tuple[Floats, Floats]:
+    """The same picture from fewer values: of each column the first, largest, smallest and last."""
+    if first is None or np.isnan(y).any():
+        return x, y
+    last = np.append(first[1:], len(y)) - 1
+    of_column = y[first], np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[last]
+    return np.repeat(x[first], 4), np.stack(of_column, axis=1).reshape(-1)
+
+
+def trajectory(
+    points: ArrayLike,
+    inks: int | ArrayLike,
+    box: Box,
+    width: int,
+    height: int,
+    marker: Marker,
+    *,
+    head: str | None = None,
+) -> Cells:
+    """A path through a plane, its newest point marked.
+
+    Parameters
+    ----------
+    points : array-like of shape (n, 2)
+        The oldest first; a point with a NaN breaks the path.
+    inks : int or array-like of shape (n,)
+        One ink, or one for each point and the line that leads to it.
+    box, width, height, marker
+        As in `scatter`.
+    head : str, optional
+        What marks the newest point: a full circle, 'O' in ASCII, unless given; empty for none.
+
+    Returns
+    -------
+    Cells
+    """
+    dots = Dots(width, height, marker)
+    plane = np.asarray(points, np.float64).reshape(-1, 2)
+    ink = np.broadcast_to(np.asarray(inks, np.int16), len(plane))
+    trails = Trails(dots, box, [1])
+    trails.extend(plane[:, :1], plane[:, 1:])
+    trails.show(dots, ink[:, None], ["."])
+    place = trails.ends[0]
+    canvas = Canvas(width, height)
+    canvas.paste(dots.cells(), 0, 0)
+    if place is not None:
+        mark = ("O" if marker == "ascii" else "●") if head is None else head
+        canvas.put(mark, *place, int(ink[-1]))
+    return canvas.cells()
+
+
+def sparkline(
+    values: ArrayLike, width: int, low: float, high: float, marker: Marker, ink: int = palette.TEXT
+) -> Cells:
+    """A series as one row of bars.
+
+    A value has a column of its own until `width` is full; from then on a column shows, of its smallest and
+    its largest value, the one further from the columns beside it. So a spike stays, up or down, and a curve
+    that only rises or falls ends with its newest value.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+        The oldest first. NaN leaves a gap.
+    width : int
+        In cells.
+    low, high : float
+        The range of the bars; a value outside it has the nearest bar.
+    marker : {"braille", "block", "ascii"}
+    ink : int
+
+    Returns
+    -------
+    Cells
+        One row, or none where `width` is 0.
+    """
+    canvas = Canvas(width, 1 if width > 0 else 0)
+    series = np.asarray(values, np.float64).reshape(-1)
+    if width > 0 and series.size:
+        shown = _extremes(series, width) if len(series) > width else series
+        known = np.flatnonzero(~np.isnan(shown))
+        bars = np.array(list(_BARS[marker]), "<U1")
+        canvas.chars[0, known] = bars[scaled(shown[known], low, high, len(bars))]
+        canvas.ink[0, known] = ink
+    return canvas.cells()
+
+
+def _extremes(series: Floats, width: int) -> Floats:
+    """One value for each of `width` columns, fewer than the values; NaN where all of a column is NaN."""
+    start = np.arange(width) * len(series) // width
+    with np.errstate(invalid="ignore", over="ignore"):
+        lowest, highest = np.fmin.reduceat(series, start), np.fmax.reduceat(series, start)
+        middle = lowest / 2 + highest / 2
+        padded = np.concatenate([[np.nan], middle, [np.nan]])
+        before, after = padded[:-2], padded[2:]
+        beside = np.fmax(before, after) / 2 + np.fmin(before, after) / 2
+        beside = np.where(np.isnan(beside), middle, beside)
+        return np.where(highest - beside >= beside - lowest, highest, lowest)

@@ -1,0 +1,20 @@
+"""Recordings on disk: one schema, plain `.npz`, written whole or not at all and read with suspicion."""
+
+from ibtui.recording.paths import LOCK, TEMPORARY, check_writable, claim, clean_up
+from ibtui.recording.reading import SCHEMA, Summary, load, peek
+from ibtui.recording.writing import save, save_at, save_new
+
+__all__ = [
+    "LOCK",
+    "SCHEMA",
+    "TEMPORARY",
+    "Summary",
+    "check_writable",
+    "claim",
+    "clean_up",
+    "load",
+    "peek",
+    "save",
+    "save_at",
+    "save_new",
+]

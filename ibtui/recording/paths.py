@@ -1,0 +1,235 @@
+"""The place of a file: whether it can be written there, by whom, and how it gets its name all at once."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import re
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+from ibtui.errors import RecordingError, printable
+
+TEMPORARY = ".ibtui-tmp"
+"""Ends the name of a file that is being written."""
+LOCK = ".ibtui-lock"
+"""Ends the name of the file that says that a run records to the one beside it."""
+
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+"""This machine, in the names of temporary files: a process number means nothing on another one."""
+_ABANDONED_S = 24 * 3600.0
+"""A temporary file of this age belongs to nobody, whatever process has its number now."""
+
+
+def real_path(path: str | Path) -> Path:
+    """Where a file really is: links are followed, so that a link is kept and what it points to replaced."""
+    return Path(os.path.realpath(path))
+
+
+def already_there(path: Path) -> FileExistsError:
+    """The error for a name that is taken."""
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def temporary_file(path: Path) -> tuple[Path, int]:
+    """A new file beside `path`, open for writing, with the mode that the user's umask gives."""
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{token_hex(4)}{TEMPORARY}")
+    return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Give a finished file its name; `FileExistsError` where that is taken and not to be replaced."""
+    if overwrite:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)  # unlike a rename, never replaces
+    except FileExistsError:
+        if not _are_one(temporary, path):  # over a network it is asked for again where no answer came
+            raise
+    except OSError:  # a file system without links
+        _rename_to_new(temporary, path)
+        return
+    with contextlib.suppress(OSError):  # it has its name; `clean_up` finds what is left
+        os.unlink(temporary)
+
+
+def _are_one(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except OSError:
+        return False
+
+
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """A rename that never replaces where the system has one; elsewhere, all but in the last moment."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is not None:
+        names = _AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(path)
+        if rename(*names, _RENAME_NOREPLACE) == 0:
+            return
+        if ctypes.get_errno() == errno.EEXIST:
+            raise already_there(path)
+    if os.path.lexists(path):
+        raise already_there(path)
+    os.replace(temporary, path)
+
+
+_EXISTS = "{}: exists already; choose another name, or --force to replace it"
+
+
+def check_writable(path: str | Path, *, force: bool = True) -> None:
+    """Find out before hours of training whether a recording can be written there.
+
+    What runs that were killed have left of this file is removed.
+
+    Raises
+    ------
+    RecordingError
+        It cannot: one line that says why.
+    """
+    shown = printable(str(path))
+    try:
+        path = real_path(path)
+        if path.is_dir():
+            raise RecordingError(f"{shown}: a folder; name a file in it, such as {shown.rstrip('/')}/run.npz")
+        if os.path.lexists(path):
+            if not path.is_file():
+                raise RecordingError(f"{shown}: not a regular file, and not to be replaced by one")
+            if not force:
+                raise RecordingError(_EXISTS.format(shown))
+        if not path.parent.is_dir():
+            raise RecordingError(f"{shown}: there is no folder {printable(str(path.parent))}")
+        clean_up(path)
+        temporary, handle = temporary_file(path)
+        os.close(handle)
+        os.unlink(temporary)
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{shown}: cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or "not a file name"
+
+
+def clean_up(path: str | Path) -> list[Path]:
+    """Remove the temporary files of `path` whose process has gone; returns what was removed.
+
+    Those of living processes stay, and those of other machines (in a shared folder) for a day.
+    """
+    path = real_path(path)
+    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})-(\d{{1,9}})-[0-9a-f]{{8}}\{TEMPORARY}")
+    removed = []
+    with contextlib.suppress(OSError):
+        for found in os.listdir(path.parent):
+            match = name.fullmatch(found)
+            temporary = path.with_name(found)
+            if match is None or not (
+                _age(temporary) > _ABANDONED_S or (match[1] == _HOST and not _alive(int(match[2])))
+            ):
+                continue
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+                removed.append(temporary)
+    return removed
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def claim(path: str | Path, *, force: bool = True) -> Iterator[None]:
+    """Be the one run that records to `path`, for as long as the block lasts; includes `check_writable`.
+
+    A lock on a dot-file beside it says so. The system releases it however the process ends, so what a killed
+    run leaves behind holds up nobody.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be written, or another run records to it: one line that says which.
+    """
+    shown = printable(str(path))
+    check_writable(path, force=force)
+    try:
+        place = real_path(path)
+        lock = place.with_name(f".{place.name}{LOCK}")
+        handle = _lock(lock, shown)
+    except OSError as error:
+        raise RecordingError(f"{shown}: cannot be written: {_reason(error)}") from error
+    try:
+        if not force and os.path.lexists(place):  # since we looked
+            raise RecordingError(_EXISTS.format(shown))
+        yield
+    finally:
+        # Removed while still locked: whoever has opened it meanwhile finds out, and makes another.
+        with contextlib.suppress(OSError):
+            os.unlink(lock)
+        os.close(handle)
+
+
+def _lock(lock: Path, shown: str) -> int:
+    """The lock file, open and locked, our process number in it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        handle = os.open(lock, flags, 0o666)
+        try:
+            holder = _holder(handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _claimed(shown, holder) from None
+            except OSError:  # a file system without locks: go by the process number
+                # Our own is that of one before us: in a container it is the same at every start.
+                if holder not in (None, os.getpid()) and _alive(holder):
+                    raise _claimed(shown, holder) from None
+            if _same_file(handle, lock):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{_HOST} {os.getpid()}\n".encode(), 0)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _holder(handle: int) -> int | None:
+    """The process on this machine that a lock file names."""
+    match = re.fullmatch(rb"([0-9a-f]{8}) (\d{1,9})\n", os.pread(handle, 32, 0))
+    return int(match[2]) if match and match[1].decode() == _HOST else None
+
+
+def _claimed(shown: str, holder: int | None) -> RecordingError:
+    who = "another run" if holder is None else f"another run (process {holder})"
+    return RecordingError(f"{shown}: {who} is recording to it; choose another name")
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False

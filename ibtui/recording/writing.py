@@ -1,0 +1,148 @@
+"""Writing a recording: plain `.npz`, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ibtui.recording import ESTIMATES, Checkpoint, Recording
+from ibtui.recording.paths import already_there, put_in_place, real_path, temporary_file
+from ibtui.recording.reading import SCHEMA
+
+Array = np.ndarray[Any, Any]
+
+
+def save(
+    recording: Recording,
+    path: str | Path,
+    *,
+    rows: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write a recording, whole or not at all, and flushed to the disk.
+
+    The same recording gives the same bytes. A symbolic link is followed.
+
+    Parameters
+    ----------
+    recording : Recording
+        Another thread may go on appending to it.
+    path : str or Path
+    rows : int, optional
+        Write the first rows only; all of them by default.
+    checkpoint : Checkpoint, optional
+        The state to resume from; the recording's own by default.
+    overwrite : bool
+        Replace an existing file; without it, `FileExistsError`.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    OSError
+        The disk is full, the folder has gone, … Nothing is left behind, and what was there is untouched.
+    """
+    path = real_path(path)
+    if os.path.lexists(path) and not (overwrite and path.is_file()):
+        raise already_there(path)
+    with recording.lock:
+        rows = len(recording) if rows is None else min(rows, len(recording))
+        members = list(_members(recording, rows, checkpoint or recording.checkpoint))
+    temporary, handle = temporary_file(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for member in members:
+                    _write(archive, member)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        put_in_place(temporary, path, overwrite)
+        return size
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+class _Member(NamedTuple):
+    """An array to write, in parts: a full history is never held in memory twice."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    parts: Iterable[Array]
+
+
+def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> Iterator[_Member]:
+    """Every key of the file, in its order."""
+
+    def whole(key: str, value: Any, dtype: Any = None) -> _Member:
+        array = np.asarray(value, dtype)
+        return _Member(key, array.shape, array.dtype, (array,))
+
+    dataset = recording.dataset
+    yield whole("schema", SCHEMA, np.int64)
+    yield whole("config", recording.config.to_json())
+    for key in ("x", "y", "x_test", "y_test"):
+        yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)
+    yield whole("h_x", recording.h_x, np.float64)
+    yield whole("h_y", recording.h_y, np.float64)
+    for key in recording.names:
+        column = recording.column(key)[:rows]
+        # Only estimates are ever written anew; what else is in a row that was appended stays as it is.
+        yield whole(key, column.copy() if key in ESTIMATES else column)
+    stored = [row for row in recording.stored if row < rows]
+    kept = [recording.activations(row) or () for row in stored]
+    yield whole("t_index", np.array(stored, np.int64))
+    for layer, width in enumerate(recording.config.layers):
+        shape = (len(stored), len(dataset.x), width)
+        yield _Member(f"t{layer}", shape, np.dtype(np.float32), [t[layer] for t in kept])
+    if checkpoint is not None:
+        yield whole("checkpoint_epoch", checkpoint.epoch, np.int64)
+        yield whole("checkpoint_moving_loss", checkpoint.moving_loss, np.float64)
+        for layer, (weight, bias) in enumerate(checkpoint.parameters):
+            yield whole(f"checkpoint_weight{layer}", weight, np.float32)
+            yield whole(f"checkpoint_bias{layer}", bias, np.float32)
+
+
+def _write(archive: zipfile.ZipFile, member: _Member) -> None:
+    info = zipfile.ZipInfo(f"{member.key}.npy", (1980, 1, 1, 0, 0, 0))
+    header = {"descr": member.dtype.str, "fortran_order": False, "shape": member.shape}
+    write_header: Any = npy.write_array_header_1_0
+    with archive.open(info, "w", force_zip64=True) as file:
+        write_header(file, header)
+        for part in member.parts:
+            file.write(np.ascontiguousarray(part, member.dtype).data)
+
+
+def save_new(recording: Recording, folder: str | Path, stem: str, **options: Any) -> Path:
+    """Write a recording into a folder as `stem`.npz, or with a number added where that name is taken."""
+    for number in range(1, 10_000):
+        path = Path(folder) / (f"{stem}.npz" if number == 1 else f"{stem}-{number}.npz")
+        with contextlib.suppress(FileExistsError):
+            save(recording, path, **options)
+            return path
+    raise already_there(Path(folder) / f"{stem}.npz")
+
+
+def save_at(recording: Recording, place: str | Path, stem: str, **options: Any) -> Path:
+    """Write a recording to this file or, where the place is a folder, to a new one in it; the file's path."""
+    if Path(place).is_dir():
+        return save_new(recording, place, stem, **options)
+    if Path(place).suffix != ".npz":  # such as a folder that is not there, which a file is not to replace
+        raise FileNotFoundError(errno.ENOENT, "no such folder, and no name of a file, which ends in .npz")
+    save(recording, place, **options)
+    return Path(place)

@@ -1,0 +1,89 @@
+"""Going on with a recorded run, exactly: which settings it takes, and the history that is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from ibtui.config import RunConfig
+from ibtui.errors import UsageError, printable
+from ibtui.quantities.meter import Meter
+from ibtui.recording import Recording
+from ibtui.recording.files import load, peek
+
+_NO_CHECKPOINT = "{}: holds no checkpoint to go on from"
+_TOO_FEW = "--epochs {epochs}: {shown} has {done} already; give a total of {done} or more"
+
+
+def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a recorded run that is to go on.
+
+    Parameters
+    ----------
+    path : str
+        The recording.
+    asked : mapping
+        Fields of `RunConfig` that the user has set. `epochs` is the total to reach; the others must be what
+        the recording says, or "auto".
+
+    Raises
+    ------
+    UsageError
+        A setting contradicts the recording, by name; or the recording cannot be gone on with.
+    """
+    found = peek(path)
+    config, shown = found.config, printable(path)
+    if found.checkpoint_epoch is None:
+        raise UsageError(_NO_CHECKPOINT.format(shown))
+    wanted = RunConfig(**{f.name: getattr(config, f.name) for f in fields(config)} | dict(asked))
+    for field in fields(config):
+        name, ours, theirs = field.name, getattr(wanted, field.name), getattr(config, field.name)
+        if name != "epochs" and ours != theirs and not (name in ("ctx", "engine") and ours == "auto"):
+            flag = name.replace("_", "-")
+            raise UsageError(
+                f"--{flag} {_shown(ours)}: {shown} was recorded with {_shown(theirs)}; leave it out"
+            )
+    if wanted.epochs < (done := found.checkpoint_epoch):
+        raise UsageError(_TOO_FEW.format(epochs=wanted.epochs, shown=shown, done=done))
+    return replace(config, epochs=wanted.epochs)
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else printable(str(value))
+
+
+def resume(path: str, epochs: int, history_bytes: int) -> Recording:
+    """The recording to append to, so that in the end it is what one run of so many epochs gives.
+
+    Raises
+    ------
+    UsageError
+        It cannot be gone on with: `resumed_config` says the same before.
+    """
+    recording = load(path, history_bytes=history_bytes)
+    checkpoint, shown = recording.checkpoint, printable(path)
+    if checkpoint is None:
+        raise UsageError(_NO_CHECKPOINT.format(shown))
+    if epochs < checkpoint.epoch:
+        raise UsageError(_TOO_FEW.format(epochs=epochs, shown=shown, done=checkpoint.epoch))
+    recording.config = replace(recording.config, epochs=epochs)
+    # The measurement at the end of a shorter run is not on the longer one's schedule.
+    while len(recording) and not _scheduled(int(recording.column("epoch")[-1]), recording.config):
+        recording.drop_last()
+    _estimate_pending(recording)
+    return recording
+
+
+def _scheduled(epoch: int, config: RunConfig) -> bool:
+    return epoch == config.epochs or (epoch % config.every == 0 and epoch < config.epochs)
+
+
+def _estimate_pending(recording: Recording) -> None:
+    """A file saved in the middle of a change of binning lacks estimates: make them."""
+    pending = recording.pending()
+    if len(pending):
+        meter = Meter(recording.dataset, recording.config.activation, recording.binning)
+        for row in pending.tolist():
+            estimates = meter.estimator.estimate(meter.activations(recording, row))
+            recording.estimate(row, meter.binning, estimates)

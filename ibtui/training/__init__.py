@@ -1,1 +1,0 @@
-"""Training: engines that run epochs, and the trainer that measures between them."""

@@ -1,0 +1,75 @@
+"""Lines of text that fit: their parts have shorter spellings, and the least important goes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from ibtui.plot import palette
+from ibtui.plot.dots import Marker
+from ibtui.ui.panes.glyphs import spelled
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a line, which may be said in shorter ways or not at all."""
+
+    variants: tuple[str, ...]
+    """Longest first."""
+    ink: int = palette.TEXT
+    rank: int = 0
+    """Pieces of a higher rank are dropped first; among equals the later one."""
+
+
+_SHORTER = 5
+"""A piece is shortened when those that are so many ranks above it are dropped."""
+
+
+def piece(*variants: str, ink: int = palette.TEXT, rank: int = 0) -> Piece:
+    """A `Piece`, written shorter."""
+    return Piece(variants, ink, rank)
+
+
+Run = tuple[str, int]
+"""A text and its ink."""
+
+
+def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Run]:
+    """What of the pieces is said in `width` cells, `gap` cells apart: whole words, never one that is cut."""
+    spellings = [[spelled(text, marker) for text in p.variants] + [""] for p in pieces]
+    said = [0] * len(pieces)
+
+    def texts() -> list[Run]:
+        runs = ((spellings[i][said[i]], p.ink) for i, p in enumerate(pieces))
+        return [run for run in runs if run[0]]
+
+    def sacrifice(i: int) -> tuple[int, int]:
+        """How readily a piece's next shorter variant is taken."""
+        left = len(spellings[i]) - said[i] - 1
+        return pieces[i].rank + (_SHORTER if left > 1 else 0), i
+
+    while (runs := texts()) and sum(len(text) for text, _ in runs) + gap * (len(runs) - 1) > width:
+        shortenable = [i for i, spelling in enumerate(spellings) if spelling[said[i]]]
+        said[max(shortenable, key=sacrifice)] += 1
+    return runs
+
+
+def spaced(runs: Sequence[Run], gap: int) -> list[Run]:
+    """The runs with `gap` blank cells between them."""
+    blank = (" " * gap, palette.TEXT)
+    return [part for run in runs for part in (blank, run)][1:]
+
+
+def strip(runs: Sequence[Run], width: int, styles: Sequence[Style]) -> Strip:
+    """The runs as a strip of exactly this width; what does not fit is cut off."""
+    made = Strip([Segment(text, styles[ink]) for text, ink in runs if text])
+    return made.adjust_cell_length(width, styles[palette.TEXT])
+
+
+def blank(width: int, styles: Sequence[Style]) -> Strip:
+    """An empty line."""
+    return Strip([Segment(" " * width, styles[palette.TEXT])] if width > 0 else [], max(width, 0))

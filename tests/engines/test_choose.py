@@ -1,0 +1,261 @@
+"""Which engine a machine gets, and the one line for what it cannot do."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ibtui.config import RunConfig
+from ibtui.engines import probing
+from ibtui.engines.choose import Choice, OnCard, choose
+from ibtui.engines.mxnet import library
+from ibtui.engines.mxnet.library import Build, Probe
+from ibtui.errors import EngineError, UsageError
+
+CPU = Build("mxnet", "1.9.1", False, "")
+CUDA = Build("mxnet-cu112", "1.9.1", True, "")
+NO_DRIVER = Build(
+    "mxnet-cu112", "1.9.1", True, "mxnet-cu112 is a CUDA build and this machine has no NVIDIA driver"
+)
+UNKNOWN = Build("mxnet", "", None, "")
+WORKS = Probe(True, 1, {}, "")
+CARDS = {"gpu0": "NVIDIA H100 (9.0)"}
+NO_KERNELS = Probe(True, 1, {"gpu0": "MXNet has code for 5.0 to 8.9, this is NVIDIA H100 (9.0)"}, "", CARDS)
+CRASHES = Probe(False, 0, {}, "MXNet ended the process that tried it: status -6")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Make this a machine with that MXNet, and with a driver if GPUs answer.
+
+    `fused`: why the fused engine cannot run on the GPU; None: it must not be tried.
+    """
+
+    def make(build, probe=None, fused=None):
+        def answer_fused(device):
+            assert fused is not None, "the kernel must not be tried where another engine is chosen"
+            return fused
+
+        monkeypatch.setattr(library, "probe_fused", answer_fused)
+
+        def answer(device):
+            assert probe is not None, "MXNet must not be tried where its package says enough"
+            return probe
+
+        monkeypatch.setattr(library, "installed", lambda: build)
+        monkeypatch.setattr(library, "has_driver", lambda: probe is not None)
+        monkeypatch.setattr(library, "probe", answer)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("build", "probe", "fused", "asked", "engine", "ctx"),
+    [
+        (None, None, None, {}, "fused", "cpu"),
+        (CPU, None, None, {}, "gluon", "cpu"),
+        (CPU, WORKS, None, {}, "gluon", "cpu"),
+        (CPU, None, None, {"engine": "fused"}, "fused", "cpu"),
+        (CPU, None, None, {"ctx": "cpu"}, "gluon", "cpu"),
+        (NO_DRIVER, None, None, {}, "fused", "cpu"),
+        (CUDA, WORKS, None, {}, "gluon", "gpu0"),
+        (CUDA, WORKS, None, {"ctx": "gpu0"}, "gluon", "gpu0"),
+        (CUDA, WORKS, None, {"engine": "gluon", "ctx": "gpu0"}, "gluon", "gpu0"),
+        (CUDA, WORKS, "", {"engine": "fused", "ctx": "gpu0"}, "fused", "gpu0"),
+        (CUDA, WORKS, None, {"ctx": "cpu"}, "gluon", "cpu"),
+        (CUDA, WORKS, None, {"engine": "fused"}, "fused", "cpu"),
+        (CUDA, NO_KERNELS, "", {}, "fused", "gpu0"),
+        (CUDA, NO_KERNELS, "", {"ctx": "gpu0"}, "fused", "gpu0"),
+        (CUDA, NO_KERNELS, "the driver is too old", {}, "gluon", "cpu"),
+        (CUDA, NO_KERNELS, None, {"layers": (200, 200, 2)}, "gluon", "cpu"),
+        (CUDA, NO_KERNELS, None, {"engine": "gluon"}, "gluon", "cpu"),
+        (CUDA, CRASHES, None, {}, "gluon", "cpu"),
+        (UNKNOWN, None, None, {}, "gluon", "cpu"),
+        (UNKNOWN, WORKS, None, {}, "gluon", "gpu0"),
+    ],
+)
+def test_auto_is_settled(machine, build, probe, fused, asked, engine, ctx):
+    machine(build, probe, fused)
+    choice = choose(RunConfig(**asked))
+    assert (choice.engine, choice.ctx) == (engine, ctx)
+    assert choice.why
+    assert "\n" not in choice.why
+    if ctx == "cpu" and build is CUDA and asked.get("ctx") != "cpu" and asked.get("engine") != "fused":
+        assert "; no GPU: " in choice.why
+
+
+def test_the_status_line_says_why_the_fused_engine_is_on_the_gpu(machine):
+    machine(CUDA, NO_KERNELS, "")
+    assert choose(RunConfig(ctx="gpu0")).why == NO_KERNELS.failures["gpu0"]
+    assert choose(RunConfig(ctx="gpu0", engine="fused")).why == NO_KERNELS.failures["gpu0"]
+    machine(CUDA, Probe(True, 1, {}, "", CARDS), "")
+    assert choose(RunConfig(ctx="gpu0", engine="fused")).why == "as asked, on NVIDIA H100 (9.0)"
+    assert choose(RunConfig(ctx="gpu0")).why == "mxnet-cu112 1.9.1 on NVIDIA H100 (9.0)"
+
+
+@pytest.mark.parametrize(
+    ("build", "probe", "fused", "asked", "says"),
+    [
+        (None, None, None, {"engine": "gluon"}, ["--engine gluon", "not installed", ".[cpu]", "[cu112]"]),
+        (None, WORKS, None, {"ctx": "gpu0"}, ["--ctx gpu0", "a GPU", "not installed", ".[cu112]"]),
+        (None, None, None, {"ctx": "gpu0"}, ["--ctx gpu0: no NVIDIA driver"]),
+        (CPU, None, None, {"ctx": "gpu0"}, ["--ctx gpu0: no NVIDIA driver"]),
+        (CPU, None, None, {"ctx": "gpu0", "engine": "fused"}, ["--ctx gpu0: no NVIDIA driver", "--ctx cpu"]),
+        (CPU, WORKS, None, {"ctx": "gpu0"}, ["--ctx gpu0", "mxnet 1.9.1 is the CPU build", ".[cu112]"]),
+        (CPU, WORKS, None, {"ctx": "gpu0", "engine": "fused"}, ["the fused engine", "CPU build", "cu112"]),
+        (NO_DRIVER, None, None, {"ctx": "gpu0"}, ["--ctx gpu0", "driver"]),
+        (NO_DRIVER, None, None, {"engine": "gluon"}, ["--engine gluon", "driver", "--engine fused"]),
+        (CUDA, WORKS, None, {"ctx": "gpu3"}, ["--ctx gpu3", "no such GPU", "gpu0"]),
+        (CUDA, Probe(True, 0, {}, ""), None, {"ctx": "gpu0"}, ["--ctx gpu0", "sees no GPU"]),
+        (CUDA, NO_KERNELS, None, {"ctx": "gpu0", "engine": "gluon"}, ["8.9", "--engine fused", "--ctx cpu"]),
+        (CUDA, NO_KERNELS, "the driver is too old", {"ctx": "gpu0"}, ["5.0 to 8.9", "too old", "--ctx cpu"]),
+        (CUDA, NO_KERNELS, None, {"ctx": "gpu0", "layers": (200, 200, 2)}, ["41,202 weights", "49,152"]),
+        (CUDA, WORKS, None, {"ctx": "gpu0", "engine": "fused", "layers": (200, 200, 2)}, ["49,152", "cpu"]),
+        (CUDA, CRASHES, None, {"ctx": "gpu0"}, ["--ctx gpu0", "ended the process"]),
+        (UNKNOWN, Probe(False, 0, {}, ""), None, {"ctx": "gpu0"}, ["--ctx gpu0", "CPU build"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(machine, build, probe, fused, asked, says):
+    machine(build, probe, fused)
+    with pytest.raises(UsageError) as refusal:
+        choose(RunConfig(**asked))
+    text = str(refusal.value)
+    assert "\n" not in text
+    for part in says:
+        assert part in text
+
+
+def test_choosing_imports_neither_mxnet_nor_numba():
+    code = (
+        "import sys, json; from ibtui.config import RunConfig; from ibtui.engines.choose import choose; "
+        "choose(RunConfig()); "
+        "print(json.dumps([m for m in ('mxnet', 'numba', 'llvmlite') if m in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+@pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
+def test_mxnet_comes_silently_and_leaves_numpy_as_it_was():
+    code = (
+        "import numpy; before = 'bool' in vars(numpy); from ibtui.engines.mxnet import library as runtime; "
+        "runtime.load(); assert ('bool' in vars(numpy)) == before; "
+        "print(runtime.devices(), runtime.version())"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith("['cpu'")
+
+
+@pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
+def test_a_process_of_its_own_answers_for_the_gpus():
+    found = library.probe("gpu0")
+    assert found.error == ""
+    assert found.cuda == library.has_cuda()
+
+
+def test_a_process_that_dies_is_an_answer(monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    library.probe.cache_clear()
+    try:
+        assert "ended the process" in library.probe("gpu0").error
+    finally:
+        library.probe.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        (
+            OSError("libcuda.so.1: cannot open shared object file: No such file"),
+            ["libcuda.so.1", ".[cpu]"],
+        ),
+        (AttributeError("module 'numpy' has no attribute\n'float_'"), ["AttributeError", "--engine fused"]),
+    ],
+)
+def test_an_import_that_fails_is_one_line(monkeypatch, raised, says):
+    def fail(name):
+        raise raised
+
+    monkeypatch.setattr(library, "installed", lambda: CUDA)
+    monkeypatch.setattr(library.importlib, "import_module", fail)
+    with pytest.raises(EngineError) as failure:
+        library.load.__wrapped__()
+    assert "\n" not in str(failure.value)
+    for part in says:
+        assert part in str(failure.value)
+
+
+# A process of its own, and what becomes of it.
+
+
+def probed(monkeypatch, statements):
+    """`probe("gpu0")`, with these statements in the place of what its process does."""
+    monkeypatch.setattr(library, "ask", lambda _, *arguments: probing.ask(statements, *arguments))
+    return library.probe.__wrapped__("gpu0")
+
+
+SAY = "from ibtui.engines.probing import tell; tell(%s); print('MXNet says something'); "
+FACTS = "{'cuda': True, 'gpus': 1, 'failures': {'gpu0': ''}, 'error': '', 'cards': {'gpu0': 'a card'}}"
+
+
+def test_the_last_answer_counts(monkeypatch):
+    done = "{'cuda': True, 'gpus': 2, 'failures': {}, 'error': '', 'cards': {}}"
+    assert probed(monkeypatch, SAY % FACTS + SAY % done) == Probe(True, 2, {}, "")
+
+
+def test_a_process_that_dies_while_it_computes_has_said_what_there_is(monkeypatch):
+    found = probed(monkeypatch, SAY % FACTS + "import os; os.abort()")
+    assert (found.cuda, found.gpus, found.cards) == (True, 1, {"gpu0": "a card"})
+    assert "ended the process" in found.failures["gpu0"]
+
+
+def test_a_process_that_hangs_is_ended(monkeypatch):
+    answers, error = probing.ask(SAY % FACTS + "import time; time.sleep(600)", timeout=2.0)
+    assert answers[0]["gpus"] == 1
+    assert "no answer within 2 s" in error
+
+
+# Failures in the course of training.
+
+
+class Failing:
+    """An engine on a GPU that has failed."""
+
+    moving_loss = 0.5
+
+    def train(self, start, stop):
+        raise RuntimeError("[12:00:00] src/x.cc:1: Check failed: e == cudaSuccess: an illegal memory access was encountered\nStack trace:\n  [bt] (0)")  # fmt: skip  # noqa: E501
+
+    def parameters(self):
+        raise RuntimeError("unknown error")
+
+    close = parameters
+
+    def load(self, parameters, moving_loss, seed=None):
+        raise EngineError("refused")
+
+
+def test_a_gpu_that_fails_is_told_in_one_plain_sentence(monkeypatch):
+    monkeypatch.setattr(OnCard, "_make", lambda self: Failing())
+    engine = OnCard(Choice("fused", "gpu1", ""))
+    assert (engine.name, engine.device, engine.moving_loss) == ("fused", "gpu1", 0.5)
+    with pytest.raises(EngineError) as failure:
+        engine.train(0, 1)
+    assert str(failure.value).startswith("gpu1: a kernel failed on the GPU")
+    assert str(failure.value).endswith("; --ctx cpu needs no GPU")
+    assert "\n" not in str(failure.value)
+    with pytest.raises(EngineError, match=r"^refused$"):
+        engine.load([], 0.0)
+    engine.close()
+
+
+def test_an_engine_that_cannot_be_made_on_a_gpu_is_told_so_too(monkeypatch):
+    def make(self):
+        raise RuntimeError("cudaMalloc retry failed: out of memory")
+
+    monkeypatch.setattr(OnCard, "_make", make)
+    with pytest.raises(EngineError, match="gpu0: the GPU is out of memory"):
+        OnCard(Choice("gluon", "gpu0", ""))

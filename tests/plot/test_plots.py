@@ -1,0 +1,407 @@
+"""Whole plots: axes, labels that keep apart, the information plane, and what is left out without room."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from rich.color import Color
+
+from ibtui.plot import palette
+from ibtui.plot.canvas import Cells
+from ibtui.plot.dots import Marker
+from ibtui.plot.plots import Series, curve_plot, performance_plot, plane_plot, scatter_box, scatter_plot
+from ibtui.plot.ticks import ticks
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+SQUARE = (-1.0, 1.0, -1.0, 1.0)
+MARKERS: tuple[Marker, ...] = get_args(Marker)
+SIZES = [
+    *itertools.product((0, 1, 2, 12, 19, 23, 38), (0, 1, 2, 3, 5, 8, 11)),
+    (60, 18),
+    (110, 30),
+    (400, 120),
+]
+NAN, INF = np.nan, np.inf
+EPOCHS = np.arange(0, 110, 10)
+
+
+def flat(value: float) -> list[float]:
+    return [value] * len(EPOCHS)
+
+
+def layers(*values: float) -> list[Series]:
+    return [Series(flat(value), palette.of_layer(layer), str(layer)) for layer, value in enumerate(values)]
+
+
+def right_end(cells: Cells, width: int = 7) -> list[str]:
+    """What stands beside the curves; the row of epochs is no part of it."""
+    below = 0 if cells.height < 5 else 1
+    return [row[-width:].strip() for row in cells.text()[: cells.height - below]]
+
+
+# Scatter
+
+
+def test_a_small_scatter_is_nothing_but_points() -> None:
+    assert scatter_plot([[-1, 1]], [0], SQUARE, 3, 2, "ascii").text() == ["o  ", "   "]
+
+
+def test_a_scatter_has_ticks_at_the_ends_and_at_zero() -> None:
+    corners = [[-1, -1], [-1, 1], [1, 1], [1, -1]]
+    assert scatter_plot(corners, [0, 1, 0, 1], SQUARE, 21, 10, "ascii").text() == [
+        " 1x        :        o",
+        "           :         ",
+        "           :         ",
+        "           :         ",
+        " 0---------:---------",
+        "           :         ",
+        "           :         ",
+        "           :         ",
+        "-1o        :        x",
+        " -1        0        1",
+    ]
+
+
+def test_ticks_of_a_scatter_stay_apart_however_long_they_are() -> None:
+    labels = {label for count in range(1, 20) for _, label in ticks(-33_000, 33_000, count)}
+    for width in range(20, 60):
+        row = scatter_plot([], [], (-33_000, 33_000, -1, 1), width, 9, "ascii").text()[-1]
+        assert set(row.split()) <= labels
+
+
+def test_density_is_a_scatter_of_shades() -> None:
+    points, labels = [[-0.5, 0.5]] * 3 + [[0.5, -0.5]], [0, 0, 1, 1]
+    assert scatter_plot(points, labels, SQUARE, 2, 2, "braille", density=True).text() == ["█ ", " ▓"]
+
+
+def test_a_scatter_box_is_never_flat() -> None:
+    assert scatter_box(-1, 1) == SQUARE
+    assert scatter_box(0, 0) == (-0.5, 0.5, -0.5, 0.5)
+
+
+# Curves
+
+
+def test_a_curve_plot_as_text() -> None:
+    rise = Series(EPOCHS / 100, palette.of_layer(0), "0")
+    assert curve_plot(EPOCHS, [rise], 25, 6, "ascii", x_high=100).text() == [
+        "1.0+           000 0 1.00",
+        "   |        000          ",
+        "0.5+     000             ",
+        "   |  000                ",
+        "0.0+00                   ",
+        "    0           100      ",
+    ]
+
+
+def test_labels_carry_number_value_and_ink_at_the_height_of_the_curve() -> None:
+    cells = curve_plot(EPOCHS, layers(0.05, 0.95), 38, 11, "braille", y_low=0, y_high=1)
+    assert right_end(cells) == ["1 0.95", *[""] * 8, "0 0.05"]
+    assert cells.ink[0, -1] == palette.of_layer(1)
+    assert cells.ink[9, -1] == palette.of_layer(0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_labels_of_equal_values_stand_in_neighbouring_rows(value: float) -> None:
+    ends = right_end(
+        curve_plot(EPOCHS, layers(value, value, value, value), 38, 11, "braille", y_low=0, y_high=1)
+    )
+    rows = [ends.index(f"{layer} {value:.2f}") for layer in range(4)]
+    assert rows == list(range(rows[0], rows[0] + 4))
+
+
+def test_no_label_is_lost_or_out_of_order_where_there_are_rows_for_all() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        values = 0.02 + 0.9 * rng.uniform(size=8) ** 4
+        ends = right_end(curve_plot(EPOCHS, layers(*values), 50, 10, "braille", y_low=0, y_high=1))
+        shown = [int(end[0]) for end in ends if end]
+        assert sorted(shown) == list(range(8))
+        assert shown == list(np.argsort(-values, kind="stable"))
+
+
+def test_ceilings_and_estimates_behind_others_give_way_where_rows_are_few() -> None:
+    series = [Series(flat(1), palette.CEILING, "H", "ceiling"), *layers(0.9, 0.8, 0.7, 0.6)]
+    ends = right_end(curve_plot(EPOCHS, series, 38, 3, "braille", x_labels=False))
+    assert ends == ["1 0.80", "2 0.70", "3 0.60"]
+    assert right_end(curve_plot(EPOCHS, series, 38, 11, "braille"))[0] == "H 1.00"
+
+
+def test_the_previous_run_and_an_unnamed_chance_level_have_no_label() -> None:
+    others = [
+        Series(flat(0.2), palette.PAST, "9", "background"),
+        Series(flat(0.4), palette.of_chance(0), "", "chance"),
+    ]
+    assert [
+        end for end in right_end(curve_plot(EPOCHS, [*layers(0.8), *others], 38, 11, "ascii")) if end
+    ] == ["0 0.80"]
+
+
+def test_estimates_are_drawn_over_chance_levels_whatever_their_order() -> None:
+    chance = Series(flat(0.5), palette.of_chance(0), "", "chance")
+    cells = curve_plot(EPOCHS, [*layers(0.5), chance], 38, 11, "braille", y_low=0, y_high=1)
+    drawn = np.array([["\u2801" <= char <= "\u28ff" for char in row] for row in cells.text()])
+    assert set(cells.ink[drawn]) == {palette.of_layer(0)}
+
+
+def test_at_the_cursor_stands_a_line_and_the_labels_show_its_values() -> None:
+    rise = Series(EPOCHS / 100, palette.of_layer(0), "0")
+    cells = curve_plot(EPOCHS, [rise], 38, 11, "braille", y_low=0, y_high=1, x_high=100, cursor=35)
+    assert "0 0.30" in right_end(cells)
+    (col,) = set(np.flatnonzero((cells.ink == palette.CURSOR).any(axis=0)))
+    assert set(cells.chars[cells.ink == palette.CURSOR]) == {"│"}
+    left, right = 4, 38 - 7
+    assert col == left + int(35 / 100 * (right - left))
+
+
+def test_a_cursor_on_a_measurement_shows_that_measurement() -> None:
+    cells = curve_plot(
+        EPOCHS, [Series(EPOCHS / 100, 24, "0")], 38, 11, "braille", y_low=0, y_high=1, cursor=40
+    )
+    assert "0 0.40" in right_end(cells)
+
+
+@pytest.mark.parametrize("high", [9.0, 2000.0, 65_000.0, 250_000.0, 3e9])
+def test_epochs_below_the_axis_stay_apart(high: float) -> None:
+    for width in range(20, 60):
+        row = curve_plot([0, 1], layers(), width, 11, "ascii", y_low=0, y_high=1, x_high=high).text()[-1]
+        values = [float(word.replace(",", "").replace("k", "e3")) for word in row.split()]
+        steps = np.diff(values)
+        assert np.allclose(steps, steps[:1])
+        assert max(values) <= high
+
+
+def test_a_run_that_has_just_begun_takes_its_share_of_the_axis() -> None:
+    cells = curve_plot([0, 10], [Series([0.5, 0.5], palette.of_layer(0), "0")], 38, 11, "block", x_high=1000)
+    assert (cells.ink == palette.of_layer(0))[:, 4:31].any(axis=0).nonzero()[0].tolist() == [0]
+    assert cells.text()[-1].split() == ["0", "500", "1,000"]
+
+
+def test_the_newest_value_may_be_missing() -> None:
+    ends = right_end(curve_plot([0, 1], [Series([0.5, NAN], 24, "0")], 38, 11, "braille"))
+    assert "0 n/a" in ends
+
+
+def test_a_previous_run_has_epochs_of_its_own() -> None:
+    past = Series([0, 1], palette.PAST, "", "background", epochs=[0, 100])
+    cells = curve_plot([0, 10], [*[Series([0.5, 0.5], 24, "0")], past], 38, 11, "ascii", x_high=100)
+    assert (cells.ink == palette.PAST).any()
+
+
+def test_a_negative_range_has_a_zero_line() -> None:
+    cells = curve_plot(EPOCHS, layers(-1, 1), 38, 11, "ascii")
+    assert sum(row[5:30] == "-" * 25 for row in cells.text()) == 1
+
+
+def test_a_large_plot_names_its_unit_and_its_axis() -> None:
+    text = curve_plot(EPOCHS, layers(0.1, 0.9), 110, 30, "braille", unit="nats").text()
+    assert text[0].strip() == "nats"
+    assert text[-2].endswith("epoch")
+    assert text[-2].strip().startswith("└")
+
+
+# Performance
+
+
+def test_accuracy_stands_above_loss_and_both_axes_line_up() -> None:
+    cells = performance_plot(
+        EPOCHS, flat(0.97), flat(0.95), flat(0.2), flat(0.4), 38, 11, "braille", x_high=100
+    )
+    text = cells.text()
+    assert [end for end in right_end(cells) if end] == ["t 0.97", "h 0.95", "h 0.40", "t 0.20"]
+    assert {row.index("│") for row in text if "│" in row} == {3}
+    assert sum("accuracy" in row for row in text) == sum("loss" in row for row in text) == 1
+
+
+def test_where_rows_are_few_loss_stands_beside_accuracy() -> None:
+    text = performance_plot(EPOCHS, flat(1), flat(1), flat(0.2), flat(0.4), 80, 6, "braille").text()
+    assert any("t 1.00" in row[:39] for row in text)
+    assert any("t 0.20" in row[41:] for row in text)
+
+
+# Information plane
+
+
+PATH_X = np.linspace([0.2, 0.2], [2.0, 1.0], 20)
+PATH_Y = np.linspace([0.1, 0.1], [0.6, 0.3], 20)
+
+
+def where(cells: Cells, char: str) -> list[tuple[int, int]]:
+    return [tuple(at) for at in np.argwhere(cells.chars == char).tolist()]
+
+
+def test_the_newest_point_carries_the_layers_number() -> None:
+    cells = plane_plot(PATH_X, PATH_Y, 19, 12, "ascii", h_x=2.0, h_y=0.6)
+    (zero,) = where(cells, "0")
+    (one,) = where(cells, "1")
+    assert zero[0] < one[0]
+    assert zero[1] > one[1]
+    assert cells.ink[zero] == palette.of_layer(0)
+
+
+def test_numbers_of_layers_at_one_place_stand_beside_each_other() -> None:
+    same = np.ones((3, 12))
+    cells = plane_plot(same, same, 60, 24, "block", h_x=2, h_y=2)
+    inner = "".join(cells.text()[1:-3])
+    assert all(inner.count(str(layer)) >= 1 for layer in range(12))
+
+
+def test_bounds_are_faint_lines_where_h_x_and_h_y_are() -> None:
+    cells = plane_plot(PATH_X, PATH_Y, 110, 30, "braille", h_x=2.5, h_y=0.65)
+    text = cells.text()
+    assert "H(X) 2.50" in text[0]
+    assert any("H(Y) 0.65" in row for row in text)
+    assert text[0].startswith("I(T;Y) nats")
+    assert text[-1].endswith("I(X;T) nats")
+    (bound,) = set(np.flatnonzero((cells.chars == "┊").any(axis=0)))
+    assert abs(bound - (4 + 2.5 / 2.625 * 106)) <= 1
+
+
+def test_epochs_may_colour_the_trajectories() -> None:
+    inks = plane_plot(PATH_X, PATH_Y, 60, 20, "braille", h_x=2, h_y=0.6, colour_by="epoch").ink
+    assert set(range(palette.EPOCH, palette.EPOCH + 8)) <= set(inks.ravel().tolist())
+
+
+def test_at_the_cursor_stand_the_numbers_and_circles_at_the_ends() -> None:
+    now = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6)
+    past = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6, at=(PATH_X[10], PATH_Y[10]))
+    assert sorted(where(past, "○")) == sorted(where(now, "0") + where(now, "1"))
+    assert where(past, "0")[0][0] > where(now, "0")[0][0]
+
+
+def test_chance_trajectories_are_drawn_beneath() -> None:
+    cells = plane_plot(PATH_X, PATH_Y, 60, 20, "braille", h_x=2, h_y=0.6, chance=(PATH_X / 2, PATH_Y / 3))
+    assert {palette.of_chance(0), palette.of_chance(1)} <= set(cells.ink.ravel().tolist())
+    hidden = plane_plot(PATH_X, PATH_Y, 60, 20, "braille", h_x=2, h_y=0.6, chance=(PATH_X, PATH_Y))
+    assert not {palette.of_chance(0), palette.of_chance(1)} & set(hidden.ink.ravel().tolist())
+
+
+# Anything at any size
+
+
+def everything(width: int, height: int, marker: Marker, values: Any) -> list[Cells]:
+    series = [
+        Series(values, palette.of_layer(0), "0"),
+        Series(values, palette.HELD_OUT, "h", "held_out"),
+        Series(values, palette.of_chance(0), "", "chance"),
+        Series(values, palette.CEILING, "H(Y)", "ceiling"),
+        Series(values, palette.PAST, "", "background"),
+        Series([], palette.of_layer(1), "1", epochs=[]),
+    ]
+    epochs = np.arange(len(values)) * 10
+    points = np.stack([values, values], axis=1)
+    finite = np.nan_to_num(values, posinf=1e308, neginf=-1e308)
+    box = scatter_box(float(min(finite, default=0)), float(max(finite, default=0)))
+    h = float(values[-1]) if len(values) else NAN
+    at = (points[-1], points[-1]) if len(values) else None
+    return [
+        scatter_plot(points, np.arange(len(values)), box, width, height, marker),
+        scatter_plot(points, np.arange(len(values)), box, width, height, marker, density=True),
+        curve_plot(epochs, series, width, height, marker, cursor=15, unit="nats", x_high=2000),
+        curve_plot(epochs, series, width, height, marker, y_low=0),
+        curve_plot(epochs, [], width, height, marker, y_low=1, y_high=1),
+        performance_plot(epochs, values, values, values, values, width, height, marker),
+        plane_plot(points, points, width, height, marker, h_x=h, h_y=h, chance=(points, points), at=at),
+        plane_plot(points, points[::-1], width, height, marker, h_x=1, h_y=1, colour_by="epoch"),
+    ]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize(
+    "values",
+    [[], [0.5], [0.5, 0.5], [NAN, NAN], [0, NAN, 1, 2], [0, INF, 1], [-INF, INF], [-1.7e308, 1.7e308], [0,
+    5e-324],
+     [1e16, 1e16 + 2], [1234567.0, 1234568.0], list(np.sin(np.arange(300)))],
+)  # fmt: skip
+def test_any_values_at_any_size_make_cells_of_that_size(marker: Marker, values: list[float]) -> None:
+    for width, height in SIZES:
+        if width * height > 3000 and len(values) not in (4, 300):
+            continue
+        for cells in everything(width, height, marker, np.array(values, float)):
+            assert cells.chars.shape == cells.ink.shape == cells.paper.shape == (height, width)
+            assert marker != "ascii" or "".join(cells.text()).isascii()
+            assert (cells.ink[cells.chars != " "] != palette.NONE).all()
+
+
+# Palette
+
+
+@pytest.mark.parametrize("system", get_args(palette.ColourSystem))
+def test_every_ink_has_a_style(system: palette.ColourSystem) -> None:
+    styles = palette.styles(system)
+    assert len(styles) == palette.EPOCH + palette.CYCLE
+    assert styles[palette.NONE].color is None
+    assert system != "none" or all(style.color is None for style in styles)
+
+
+def linear(colour: Color | None) -> np.ndarray[Any, Any]:
+    assert colour is not None
+    rgb = np.array(colour.get_truecolor()) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def luminance(rgb: np.ndarray[Any, Any]) -> float:
+    return float(rgb @ [0.2126, 0.7152, 0.0722])
+
+
+INKS = [
+    palette.MIXED, palette.WARN, *(palette.of_class(k) for k in range(2)), *(palette.of_layer(k) for k in
+    range(8)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ink", INKS)
+def test_inks_stand_out_from_dark_and_light(ink: int) -> None:
+    light = luminance(linear(palette.styles("truecolor")[ink].color))
+    assert (light + 0.05) / (luminance(linear(Color.parse("#1e1e1e"))) + 0.05) >= 2.5
+    assert 1.05 / (light + 0.05) >= 2.5
+
+
+# Machado, Oliveira, Fernandes (2009), severity 1: how linear RGB looks to protanopes, deuteranopes,
+# tritanopes.
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def lab(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(np.clip(to_xyz @ rgb, 1e-4, None) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+@pytest.mark.parametrize(
+    "inks",
+    [[palette.of_class(0), palette.of_class(1), palette.MIXED], [palette.of_layer(k) for k in range(4)]],
+    ids=["classes", "layers"],
+)
+def test_classes_and_the_first_four_layers_are_told_apart(sight: str, inks: list[int]) -> None:
+    styles = palette.styles("truecolor")
+    seen = [lab(np.clip(SIGHT[sight] @ linear(styles[ink].color), 0, 1)) for ink in inks]
+    for (a, one), (b, other) in itertools.combinations(enumerate(seen), 2):
+        assert np.linalg.norm(one - other) >= 25, (a, b)
+
+
+def test_epochs_grow_lighter() -> None:
+    styles = palette.styles("truecolor")
+    ramp = [luminance(linear(styles[palette.EPOCH + step].color)) for step in range(palette.CYCLE)]
+    assert ramp == sorted(ramp)
+
+
+def test_inks_repeat_from_the_ninth_layer_on() -> None:
+    assert palette.of_layer(8) == palette.of_layer(0)
+    assert len({palette.of_layer(layer) for layer in range(8)}) == 8

@@ -1,0 +1,476 @@
+"""Dots, scatters, densities, curves, trajectories, sparklines and ticks, as text."""
+
+from __future__ import annotations
+
+import itertools
+from typing import get_args
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.style import Style
+
+from ibtui.plot import palette
+from ibtui.plot.canvas import Canvas, Cells
+from ibtui.plot.dots import Marker, line_runs, scaled
+from ibtui.plot.palette import MIXED, of_class
+from ibtui.plot.raster import Curve, curves, density, scatter, sparkline, trajectory
+from ibtui.plot.ticks import number, ticks
+from ibtui.ui.strips import strips
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+UNIT = (0.0, 1.0, 0.0, 1.0)
+SQUARE = (-1.0, 1.0, -1.0, 1.0)
+MARKERS: tuple[Marker, ...] = get_args(Marker)
+SIZES = [*itertools.product((0, 1, 2, 7), (0, 1, 3)), (28, 12), (400, 120)]
+NAN, INF = np.nan, np.inf
+
+
+# Dots
+
+
+@pytest.mark.parametrize(
+    ("row", "col", "char"),
+    [(0, 0, "⠁"), (1, 0, "⠂"), (2, 0, "⠄"), (3, 0, "⡀"), (0, 1, "⠈"), (1, 1, "⠐"), (2, 1, "⠠"), (3, 1, "⢀")],
+)
+def test_a_dot_of_braille_is_where_its_point_is(row: int, col: int, char: str) -> None:
+    point = [[(col + 0.5) / 2, 1 - (row + 0.5) / 4]]
+    assert scatter(point, [0], UNIT, 1, 1, "braille").text() == [char]
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [(-INF, 0), (-0.1, 0), (0, 0), (0.249, 0), (0.25, 1), (0.99, 3), (1, 3), (9, 3), (INF, 3)],
+)
+def test_an_interval_has_equal_parts_and_its_ends_take_what_is_outside(value: float, part: int) -> None:
+    assert scaled(value, 0, 1, 4) == [part]
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (1, 0), (NAN, 1), (0, INF), (-INF, INF)])
+def test_without_a_scale_everything_is_in_the_middle(low: float, high: float) -> None:
+    assert scaled([-1, 0.5, 7], low, high, 5).tolist() == [2, 2, 2]
+
+
+def test_the_widest_range_of_floats_has_a_scale() -> None:
+    assert scaled([-1.7e308, 0, 1.7e308], -1.7e308, 1.7e308, 10).tolist() == [0, 5, 9]
+
+
+def test_lines_have_no_holes() -> None:
+    rng = np.random.default_rng(1)
+    ends = rng.integers(0, 30, (4, 500))
+    line, col, top, bottom = line_runs(*ends)
+    for index in range(500):
+        mine = line == index
+        dots = {
+            (r, c)
+            for c, a, b in zip(col[mine], top[mine], bottom[mine], strict=True)
+            for r in range(a, b + 1)
+        }
+        c0, r0, c1, r1 = ends[:, index]
+        assert {(r0, c0), (r1, c1)} <= dots
+        assert all(min(r0, r1) <= r <= max(r0, r1) and min(c0, c1) <= c <= max(c0, c1) for r, c in dots)
+        reached, frontier = {(r0, c0)}, [(r0, c0)]
+        while frontier:
+            r, c = frontier.pop()
+            beside = {(r + i, c + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & dots - reached
+            reached |= beside
+            frontier += beside
+        assert reached == dots
+
+
+# Scatter and density
+
+
+CORNERS = [[-0.9, 0.9], [0.9, 0.9], [-0.9, -0.9], [0.9, -0.9]]
+
+
+@pytest.mark.parametrize(
+    ("marker", "text"),
+    [("braille", ["⠁ ⠈", "   ", "⡀ ⢀"]), ("block", ["▀ ▀", "   ", "▄ ▄"]), ("ascii", ["o x", "   ", "x o"])],
+)
+def test_xor_in_three_markers(marker: Marker, text: list[str]) -> None:
+    cells = scatter(CORNERS, [0, 1, 1, 0], SQUARE, 3, 3, marker)
+    assert cells.text() == text
+    red, blue = of_class(0), of_class(1)
+    assert cells.ink.tolist() == [[red, 0, blue], [0, 0, 0], [blue, 0, red]]
+    assert not cells.paper.any()
+
+
+def test_a_cell_of_braille_with_two_classes_is_mixed() -> None:
+    cells = scatter([[0.1, 0.9], [0.1, 0.1], [0.9, 0.9]], [0, 1, 0], UNIT, 1, 1, "braille")
+    assert cells.text() == ["⡉"]
+    assert cells.ink.tolist() == [[MIXED]]
+
+
+def test_a_half_block_shows_two_classes_one_above_the_other() -> None:
+    cells = scatter([[0.5, 0.9], [0.5, 0.1]], [0, 1], UNIT, 1, 1, "block")
+    assert cells.text() == ["▀"]
+    assert (cells.ink.item(), cells.paper.item()) == (of_class(0), of_class(1))
+
+
+def test_a_half_block_of_one_class_is_full_and_needs_no_paper() -> None:
+    cells = scatter([[0.5, 0.9], [0.5, 0.1]], [1, 1], UNIT, 1, 1, "block")
+    assert (cells.text(), cells.ink.item(), cells.paper.item()) == (["█"], of_class(1), 0)
+
+
+def test_a_half_with_both_classes_is_mixed() -> None:
+    cells = scatter([[0.5, 0.9], [0.5, 0.9], [0.5, 0.1]], [0, 1, 1], UNIT, 1, 1, "block")
+    assert (cells.ink.item(), cells.paper.item()) == (MIXED, of_class(1))
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_in_ascii_a_mixed_cell_is_a_star(order: list[int]) -> None:
+    assert scatter([[0.5, 0.5]] * 2, order, UNIT, 1, 1, "ascii").text() == ["*"]
+
+
+@pytest.mark.parametrize(("count", "char"), [(1, "x"), (3, "x"), (4, "X")])
+def test_in_ascii_a_crowd_is_larger(count: int, char: str) -> None:
+    assert scatter([[0.5, 0.5]] * count, [1] * count, UNIT, 1, 1, "ascii").text() == [char]
+
+
+def test_eight_classes_have_inks_and_characters_of_their_own() -> None:
+    x = (np.arange(8) + 0.5) / 8
+    cells = scatter(np.stack([x, x], 1), np.arange(8), UNIT, 8, 1, "ascii")
+    assert cells.text() == ["oxvsdpnz"]
+    assert cells.ink[0].tolist() == [of_class(label) for label in range(8)]
+
+
+@pytest.mark.parametrize("draw", [scatter, density])
+def test_points_outside_land_on_the_edge_and_nan_is_left_out(draw) -> None:  # type: ignore[no-untyped-def]
+    points = [[-9, 0.5], [INF, 0.5], [0.5, -INF], [NAN, 0.9], [0.1, NAN]]
+    text = draw(points, [0] * 5, UNIT, 3, 3, "ascii").text()
+    assert [[char != " " for char in row] for row in text] == [
+        [False] * 3,
+        [True, False, True],
+        [False, True, False],
+    ]
+
+
+def test_density_shades_by_count_and_colours_by_majority() -> None:
+    cell = {0: 0.1, 1: 0.3, 2: 0.6, 3: 0.9}
+    classes = {0: [0] * 16, 1: [1], 2: [0, 1], 3: [1] * 6 + [0] * 3}
+    points = [[cell[at], 0.5] for at, labels in classes.items() for _ in labels]
+    labels = [label for labels in classes.values() for label in labels]
+    cells = density(points, labels, UNIT, 4, 1, "braille")
+    assert cells.text() == ["█░▒▓"]
+    assert cells.ink[0].tolist() == [of_class(0), of_class(1), MIXED, of_class(1)]
+    assert density(points, labels, UNIT, 4, 1, "ascii").text() == ["@,*X"]
+
+
+# Curves
+
+
+def test_a_rising_curve() -> None:
+    rise = [Curve(np.arange(8), np.arange(8))]
+    assert curves(rise, (0, 8, 0, 8), 4, 2, "braille").text() == ["  ⡠⠊", "⡠⠊  "]
+    assert curves(rise, (0, 8, 0, 8), 8, 4, "block").text() == [
+        "      ▄▀",
+        "    ▄▀  ",
+        "  ▄▀    ",
+        "▄▀      ",
+    ]
+    assert curves(rise, (0, 8, 0, 8), 4, 4, "ascii").text() == ["   *", "  * ", " *  ", "*   "]
+
+
+def test_few_points_are_connected() -> None:
+    assert curves([Curve([0, 3], [0, 3])], (0, 4, 0, 4), 4, 4, "ascii").text() == [
+        "   *",
+        "  * ",
+        " *  ",
+        "*   ",
+    ]
+
+
+def test_a_step_is_connected() -> None:
+    step = [Curve([0, 1, 2, 3], [0, 0, 3, 3])]
+    rows = np.array(curves(step, (0, 4, 0, 4), 4, 4, "ascii").text())
+    assert rows[0].endswith("**")
+    assert rows[3].startswith("**")
+    assert all("*" in row for row in rows)
+
+
+@pytest.mark.parametrize("gap", [[NAN], [NAN, NAN]])
+def test_nan_is_a_gap(gap: list[float]) -> None:
+    values = [3.0, 3.0, *gap, 0.0, 0.0]
+    text = curves(
+        [Curve(np.arange(len(values)), values)], (0, len(values), 0, 4), len(values), 4, "ascii"
+    ).text()
+    blank = " " * len(gap)
+    assert text == [f"**{blank}  ", " " * len(values), " " * len(values), f"  {blank}**"]
+
+
+def test_a_gap_within_one_column_is_not_filled() -> None:
+    column = curves([Curve([0, 1, 2], [0, NAN, 3])], (0, 100, 0, 4), 1, 4, "ascii").text()
+    assert column == ["*", " ", " ", "*"]
+
+
+def test_curves_are_not_joined_to_one_another() -> None:
+    pair = [Curve([0, 1], [0, 0]), Curve([2, 3], [3, 3])]
+    assert curves(pair, (0, 4, 0, 4), 4, 4, "ascii").text() == ["  **", "    ", "    ", "**  "]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_spike_is_lost(marker: Marker, sign: int) -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        values = rng.uniform(-0.2, 0.2, 2000)
+        at = int(rng.integers(2000))
+        values[at] = sign
+        cells = curves([Curve(np.arange(2000), values)], (0, 2000, -1, 1), 38, 11, marker)
+        assert cells.text()[0 if sign > 0 else -1][at * 38 // 2000] != " "
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_every_value_is_covered(marker: Marker) -> None:
+    rng = np.random.default_rng(8)
+    values = rng.normal(size=500)
+    cells = curves([Curve(np.arange(500), values)], (0, 500, -4, 4), 30, 9, marker)
+    rows = 8 - np.floor((values + 4) / 8 * 9).astype(int)
+    assert (cells.chars[rows, np.arange(500) * 30 // 500] != " ").all()
+
+
+def test_the_last_curve_keeps_the_ink_and_the_earlier_ones_their_dots() -> None:
+    one, other = Curve([0, 1], [0, 0], ink=24), Curve([0, 1], [3, 3], ink=25)
+    for pair, ink in (([one, other], 25), ([other, one], 24)):
+        cells = curves(pair, (0, 2, 0, 4), 1, 1, "braille")
+        assert (cells.text(), cells.ink.item()) == (["⣉"], ink)
+
+
+def test_a_dotted_curve_has_every_second_dot_and_keeps_its_spikes() -> None:
+    flat = Curve(np.arange(8), np.zeros(8), stride=2)
+    assert curves([flat], (0, 8, 0, 1), 4, 1, "braille").text() == ["⡀⡀⡀⡀"]
+    spike = Curve(np.arange(8), np.eye(8)[3], stride=2)
+    assert curves([spike], (0, 8, 0, 1), 4, 1, "braille").text()[0][1] == "⡇"
+
+
+def test_a_single_point_and_a_flat_curve_are_visible() -> None:
+    assert curves([Curve([5], [5])], (5, 5, 5, 5), 3, 3, "ascii").text() == ["   ", " * ", "   "]
+    assert curves([Curve([0, 1, 2], [5, 5, 5])], (0, 3, 5, 5), 3, 1, "ascii").text() == ["***"]
+
+
+def test_infinities_are_at_the_edges() -> None:
+    text = curves([Curve([0, 1, 2], [INF, NAN, -INF])], (0, 3, 0, 1), 3, 3, "ascii").text()
+    assert text == ["*  ", "   ", "  *"]
+
+
+def test_a_curve_needs_a_value_for_each_x() -> None:
+    with pytest.raises(ValueError, match="3 values of x and 2 of y"):
+        curves([Curve([0, 1, 2], [0, 1])], UNIT, 3, 3, "ascii")
+
+
+# Trajectories
+
+
+def test_a_trajectory_ends_in_a_mark() -> None:
+    path = [[0, 0], [3, 3], [3, 0]]
+    assert trajectory(path, 24, (0, 4, 0, 4), 4, 4, "ascii").text() == ["   .", "  ..", " . .", ".  O"]
+    assert trajectory(path, 24, (0, 4, 0, 4), 4, 4, "braille").text()[3][3] == "●"
+
+
+def test_a_trajectory_may_turn_back_breaks_at_nan_and_takes_an_ink_per_point() -> None:
+    path = [[3.0, 3.0], [1.0, 3.0], [NAN, 0.0], [0.0, 0.0]]
+    cells = trajectory(path, [40, 41, 42, 43], (0, 4, 0, 4), 4, 4, "ascii", head="")
+    assert cells.text() == [" ...", "    ", "    ", ".   "]
+    assert cells.ink[0].tolist() == [0, 41, 41, 41]
+    assert cells.ink[3, 0] == 43
+
+
+@pytest.mark.parametrize("path", [np.empty((0, 2)), np.array([[NAN, 1]])])
+def test_a_trajectory_of_nothing_is_blank(path: NDArray[np.float64]) -> None:
+    assert trajectory(path, 24, UNIT, 2, 1, "braille").text() == ["  "]
+
+
+# Sparklines
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "text"),
+    [
+        (range(8), 8, "▁▂▃▄▅▆▇█"),
+        ([0, 7], 4, "▁█  "),
+        ([0, NAN, 7], 3, "▁ █"),
+        ([-INF, 3, INF, 99], 4, "▁▄██"),
+        (range(8), 4, "▁▄▆█"),
+        (range(7, -1, -1), 4, "█▆▄▁"),
+        ([0] * 9 + [7, 0, 0], 4, "▁▁▁█"),
+        ([0] * 9 + [0, 7, 0], 4, "▁▁▁█"),
+        ([7] * 5 + [0] + [7] * 6, 4, "█▁██"),
+        ([0, 7], 1, "█"),
+        ([NAN] * 6, 2, "  "),
+        ([NAN] * 3 + [7] * 3, 2, " █"),
+        ([], 2, "  "),
+    ],
+)
+def test_sparkline(values: list[float], width: int, text: str) -> None:
+    assert sparkline(values, width, 0, 7.99, "braille").text() == [text]
+
+
+def test_sparkline_in_ascii_tells_low_from_missing() -> None:
+    assert sparkline([0, NAN, *range(1, 8)], 9, 0, 7.99, "ascii").text() == [". :-=+*#@"]
+
+
+def test_sparkline_of_a_flat_series_is_in_the_middle() -> None:
+    assert sparkline([2, 2], 2, 2, 2, "block").text() == ["▄▄"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sparkline_keeps_spikes(sign: int) -> None:
+    for at in range(200):
+        values = np.zeros(200)
+        values[at] = sign
+        assert ("█" if sign > 0 else "▁") == sparkline(values, 10, -1, 1, "braille").text()[0][at // 20]
+
+
+# Ticks and numbers
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "labels"),
+    [
+        (-1, 1, 3, ["-1", "0", "1"]),
+        (0, 1, 6, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (0, 1, 3, ["0.0", "0.5", "1.0"]),
+        (0, 2000, 5, ["0", "500", "1,000", "1,500", "2,000"]),
+        (0, 250_000, 3, ["0", "100k", "200k"]),
+        (0, 3e-7, 4, ["0", "1e-7", "2e-7", "3e-7"]),
+        (1e8, 1e8 + 2, 3, ["1e8", "1.00000001e8", "1.00000002e8"]),
+        (0.6931, 0, 2, ["0.0", "0.5"]),
+        (5, 5, 3, ["5.00"]),
+        (0, 0, 3, ["0.00"]),
+        (0, INF, 3, []),
+        (NAN, 1, 3, []),
+        (0, 1, 0, []),
+    ],
+)
+def test_ticks(low: float, high: float, count: int, labels: list[str]) -> None:
+    assert [label for _, label in ticks(low, high, count)] == labels
+
+
+def test_ticks_are_in_range_rising_and_no_more_than_wanted() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(2000):
+        low = rng.choice([0.0, rng.normal()]) * 10.0 ** rng.integers(-300, 300)
+        high = low + abs(rng.normal()) * 10.0 ** rng.integers(-300, 300)
+        count = int(rng.integers(1, 12))
+        values = [value for value, _ in ticks(low, high, count)]
+        assert 1 <= len(values) <= count
+        assert values == sorted(set(values))
+        slack = (high - low) * 1e-6
+        assert low - slack <= values[0] <= values[-1] <= high + slack
+        assert len({label for _, label in ticks(low, high, count)}) == len(values)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.7e308, 1.7e308), (1e308, 1.7e308), (0, 5e-324), (0, 1e-300)])
+def test_ticks_at_the_limits_of_floats(low: float, high: float) -> None:
+    assert all(low <= value <= high for value, _ in ticks(low, high, 4))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"), (-0.0, "0.00"), (0.97, "0.97"), (2.306, "2.31"), (9.996, "10.0"), (12.34, "12.3"),
+        (99.96, "100"), (1234.5, "1234"), (12345, "1.2e4"), (0.0042, "0.004"), (0.00042, "4.2e-4"),
+        (-0.5, "-0.50"), (NAN, "n/a"), (INF, "inf"), (-INF, "-inf"), (1.7e308, "1.7e308"),
+    ],
+)  # fmt: skip
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+# Any size
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_size_has_its_shape(marker: Marker, width: int, height: int) -> None:
+    rng = np.random.default_rng(5)
+    points, labels = rng.normal(size=(50, 2)) * 1e300, rng.integers(0, 3, 50)
+    box = (-1e300, 1e300, -1e300, 1e300)
+    lines = [Curve(np.arange(50), rng.normal(size=50)), Curve([], [])]
+    for cells in (
+        scatter(points, labels, box, width, height, marker),
+        scatter(points[:0], labels[:0], box, width, height, marker),
+        density(points, labels, box, width, height, marker),
+        density(points[:0], labels[:0], box, width, height, marker),
+        curves(lines, (0, 50, -2, 2), width, height, marker),
+        curves([], UNIT, width, height, marker),
+        trajectory(points, 24, box, width, height, marker),
+    ):
+        assert cells.chars.shape == cells.ink.shape == cells.paper.shape == (height, width)
+        assert [part.dtype.str[1:] for part in (cells.ink, cells.paper, cells.chars)] == ["i2", "i2", "U1"]
+        assert marker != "ascii" or "".join(cells.text()).isascii()
+    assert sparkline(points[:, 0], width, -1, 1, marker).chars.shape == (min(width, 1), width)
+
+
+# Canvas and strips
+
+
+def test_canvas_cuts_off_what_is_outside() -> None:
+    canvas = Canvas(4, 2)
+    canvas.put("abcdef", 0, -2)
+    canvas.put("xyz", 1, 3)
+    canvas.put("no", 2, 0)
+    canvas.put("no", 0, 9)
+    assert canvas.cells().text() == ["cdef", "   x"]
+    canvas.paste(scatter([[0.5, 0.5]], [0], UNIT, 3, 3, "ascii"), 0, 2)
+    assert canvas.cells().text() == ["cd  ", "   o"]
+
+
+def test_pictures_without_room_have_no_segments() -> None:
+    for width, height in ((0, 0), (0, 2), (5, 0)):
+        assert [len(strip) for strip in strips(Canvas(width, height).cells(), [])] == [0] * height
+
+
+def test_strips_hold_the_text_in_as_few_segments_as_styles() -> None:
+    canvas = Canvas(8, 2)
+    canvas.put("aa", 0, 0, palette.WARN)
+    canvas.put("bb", 0, 3, palette.WARN)
+    styles = palette.styles("truecolor")
+    drawn = strips(canvas.cells(), styles)
+    assert [strip.text for strip in drawn] == ["aa bb   ", " " * 8]
+    assert [strip.cell_length for strip in drawn] == [8, 8]
+    assert [(s.text, s.style) for s in drawn[0]] == [
+        ("aa", styles[palette.WARN]), (" ", Style()), ("bb", styles[palette.WARN]), ("   ", Style()),
+    ]  # fmt: skip
+    assert len(list(drawn[1])) == 1
+
+
+def test_strips_show_two_inks_in_a_half_block_and_a_full_one_without_colours() -> None:
+    cells = scatter([[0.5, 0.9], [0.5, 0.1]], [0, 1], UNIT, 1, 1, "block")
+    styles = palette.styles("truecolor")
+    (segment,) = strips(cells, styles)[0]
+    assert segment.style is not None
+    assert segment.style.color == styles[of_class(0)].color
+    assert segment.style.bgcolor == styles[of_class(1)].color
+    assert strips(cells, palette.styles("none"))[0].text == "█"
+
+
+def test_an_ink_on_a_blank_does_not_end_a_segment() -> None:
+    canvas = Canvas(3, 1)
+    canvas.put(" ", 0, 1, palette.WARN)
+    assert len(list(strips(canvas.cells(), palette.styles("16"))[0])) == 1
+
+
+def test_strips_of_any_cells_have_their_text() -> None:
+    rng = np.random.default_rng(2)
+    for width, height in ((0, 0), (0, 3), (1, 1), (40, 17)):
+        shape = (height, width)
+        chars = rng.choice(list(" ⣿x"), shape).astype("<U1")
+        cells = Cells(chars, rng.integers(0, 40, shape).astype(np.int16), np.zeros(shape, np.int16))
+        drawn = strips(cells, palette.styles("256"))
+        assert [strip.text for strip in drawn] == cells.text()
+
+
+def test_many_values_to_a_column_are_drawn_as_if_each_were() -> None:
+    """A long curve is condensed; a NaN, at its end where it shows nothing, has it drawn value by value."""
+    rng = np.random.default_rng(3)
+    x = np.arange(5000.0)
+    for _ in range(5):
+        y = np.cumsum(rng.normal(size=5000)) / 20
+        box = (0.0, 4999.0, -2.0, 2.0)
+        condensed = curves([Curve(x, y, 1)], box, 30, 8, "braille")
+        longer, gap = np.append(x, 4999.0), np.append(y, np.nan)
+        one_by_one = curves([Curve(longer, gap, 1)], box, 30, 8, "braille")
+        assert condensed.text() == one_by_one.text()
