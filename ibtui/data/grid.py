@@ -1,11 +1,13 @@
-"""The data set: points on the unit square, labelled by the cell of a grid that they fall into."""
+"""Points on the unit square, labelled by the cell of a grid that they fall into."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ibtui.config import RunConfig
 from ibtui.core._arrays import whole
+from ibtui.data import Points, dataset
 
 
 def grid_labels(
@@ -59,3 +61,9 @@ def grid_labels(
         is_marked[cell] = 1
     at = np.floor(points / (1 / ngrid)).astype(np.int64)
     return points.astype(np.float32), is_marked[at[:, 0], at[:, 1]]
+
+
+@dataset("points on the unit square, labelled by the cells of a grid: XOR by default", x_range=(0, 1))
+def grid(config: RunConfig) -> Points:
+    """Make the points that `--grid`, `--samples` and `--data-seed` ask for."""
+    return grid_labels(config.grid, config.samples, config.data_seed)

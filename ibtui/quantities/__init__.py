@@ -1,1 +1,118 @@
-"""quantities."""
+"""Quantities: what is measured of a net at one epoch, each declared once.
+
+Columns of a recording, keys of its file, curves, tables, reports and help follow from the declaration. A
+family of quantities is a module with one decorated function, from a `Sample` to their values::
+
+    @measures(Quantity("spread", "spread", low=0.0, description="Largest less smallest activation."))
+    def spread(sample):
+        return {"spread": [np.ptp(t) for t in sample.activations]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ibtui.core.information import Binning, Estimator
+from ibtui.core.layer import Layer
+from ibtui.data import Dataset
+from ibtui.registry import Registry
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity, as everything that stores or shows it needs to know it."""
+
+    name: str
+    """Name of the column, the key in the file, and the column of a table: a Python identifier."""
+    label: str
+    """As it is shown: "I(X;T)"."""
+    short: str = ""
+    """The same where there is little room."""
+    unit: Literal["", "nats"] = ""
+    """"nats" where it can be shown in bits."""
+    per_layer: bool = True
+    """One value per layer, or one per measurement."""
+    low: float | None = 0.0
+    """Where its axis begins; None: at its least value."""
+    ceiling: str = ""
+    """The value that it cannot pass: "width" (the layer's units), a number ("1"), or the name of a value that
+    is stored with the recording ("h_x"); empty: there is none."""
+    ceiling_label: str = ""
+    """As the ceiling is shown: "H(X)"."""
+    chance: str = ""
+    """The name of the quantity that holds its chance level; empty: it has none."""
+    rebinned: bool = False
+    """True where a change of the binning estimates it anew."""
+    dtype: Literal["float64", "int64"] = "float64"
+    description: str = ""
+    """What it is, in a sentence, for the help."""
+
+    @property
+    def brief(self) -> str:
+        """The shortest label."""
+        return self.short or self.label
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A net at one epoch, as the quantities see it."""
+
+    epoch: int
+    activations: Sequence[Array]
+    """Of the measured samples, per layer float32 of shape (N, width)."""
+    held_out: Array
+    """The last layer's activations of the samples held out, float32 of shape (M, width)."""
+    scalars: Mapping[str, float]
+    """What training itself reports: `moving_loss`."""
+    dataset: Dataset
+    layers: Sequence[Layer]
+    estimator: Estimator
+    """Estimates information with the binning in force."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Quantities that are computed together."""
+
+    quantities: tuple[Quantity, ...]
+    measure: Callable[[Sample], Mapping[str, ArrayLike]]
+    """A value of shape (layers,), or a number, for each quantity by its name."""
+
+
+def measures(*quantities: Quantity) -> Callable[[Any], Family]:
+    """Declare that the decorated function measures these quantities; see the module."""
+
+    def declare(measure: Callable[[Sample], Mapping[str, ArrayLike]]) -> Family:
+        return Family(quantities, measure)
+
+    return declare
+
+
+STANDARD = ("information", "geometry", "performance")
+"""The families that every run measures, in the order of their columns."""
+
+FAMILIES: Registry[Family] = Registry(
+    "quantity", "ibtui.quantities", {name: f"ibtui.quantities.{name}:{name}" for name in STANDARD}
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One epoch, measured."""
+
+    epoch: int
+    binning: Binning
+    """The binning that the estimates use."""
+    values: Mapping[str, Array]
+    """Each quantity by its name: shape (layers,), or ()."""
+    kept: Mapping[str, Array]
+    """What the engine keeps of each measurement, such as its weights, by name."""
+    activations: Sequence[Array] = field(repr=False)
+    """Per layer, float32 of shape (N, width)."""

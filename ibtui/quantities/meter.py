@@ -1,44 +1,76 @@
-"""From weights to a Measurement: the one path by which every front end gets its numbers."""
+"""From a net's state to a Measurement: the one path by which every front end gets its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ibtui.config import RunConfig
-from ibtui.core import dimension
-from ibtui.core.forward import evaluate, forward
-from ibtui.core.information import Binning, Estimator, saturation
-from ibtui.data.grid import grid_labels
-from ibtui.recording import Dataset, Measurement, Parameters, Recording
+from ibtui.core.information import Binning, Estimator
+from ibtui.core.layer import Layer
+from ibtui.data import Dataset
+from ibtui.errors import UsageError, printable
+from ibtui.quantities import FAMILIES, STANDARD, Array, Family, Measurement, Quantity, Sample
 
-Array = np.ndarray[Any, Any]
-
-
-def make_dataset(config: RunConfig) -> Dataset:
-    """The experiment's points: the first half trains and is measured, the second half is held out."""
-    x, y = grid_labels(config.grid, config.samples, config.data_seed)
-    half = config.samples // 2
-    return Dataset(x[:half], y[:half], x[half:], y[half:])
+Forward = Callable[[Mapping[str, Array], Array], Sequence[Array]]
+"""From what an engine keeps of a measurement, and inputs (N, D), to each layer's activations (N, width)."""
 
 
-def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:
-    """An empty recording, its ceilings known."""
-    recording = Recording(config, dataset, history_bytes=history_bytes)
-    ceilings = Estimator(dataset.x, dataset.y, recording.binning, config.activation)
-    recording.h_x, recording.h_y = ceilings.h_x, ceilings.h_y
-    return recording
+def families(extra: Sequence[str] = ()) -> list[Family]:
+    """Return the standard families and those named, as `--quantities` names them.
+
+    Raises
+    ------
+    UsageError
+        One is unknown, cannot be loaded, or declares a quantity that another one has.
+    """
+    found = [FAMILIES[name] for name in dict.fromkeys((*STANDARD, *extra))]
+    taken: set[str] = {"epoch"}
+    for family in found:
+        for quantity in family.quantities:
+            if quantity.name in taken or not quantity.name.isidentifier():
+                raise UsageError(f"--quantities: {printable(quantity.name)} is taken, or is no name")
+            taken.add(quantity.name)
+    return found
+
+
+def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
+    """Return the quantities of `families`, in the order of their columns."""
+    return tuple(quantity for family in families(extra) for quantity in family.quantities)
 
 
 class Meter:
-    """Measures networks against one data set. Not to be shared between threads: `binning` changes it."""
+    """Measures nets against one dataset. Not to be shared between threads: `binning` changes it.
 
-    def __init__(self, dataset: Dataset, activation: str, binning: Binning) -> None:
-        self.dataset, self.activation = dataset, activation
-        self.estimator = Estimator(dataset.x, dataset.y, binning, activation)
+    Parameters
+    ----------
+    dataset : Dataset
+    layers : sequence of Layer
+    binning : Binning
+    forward : callable
+        See `Forward`.
+    extra : sequence of str
+        Names of further families of quantities.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        layers: Sequence[Layer],
+        binning: Binning,
+        forward: Forward,
+        extra: Sequence[str] = (),
+    ) -> None:
+        self.dataset, self.layers = dataset, tuple(layers)
+        self.forward = forward
+        self._families = families(extra)
         self._binning = binning
+        self.estimator = self._estimator(binning)
+
+    def _estimator(self, binning: Binning) -> Estimator:
+        activations = [layer.activation for layer in self.layers]
+        return Estimator(self.dataset.x, self.dataset.y, binning, activations, self.dataset.x_range)
 
     @property
     def binning(self) -> Binning:
@@ -48,39 +80,71 @@ class Meter:
     @binning.setter
     def binning(self, binning: Binning) -> None:
         if binning != self._binning:
-            self.estimator = Estimator(self.dataset.x, self.dataset.y, binning, self.activation)
+            self.estimator = self._estimator(binning)
             self._binning = binning
 
-    def forward(self, parameters: Parameters) -> list[Array]:
-        """Activations of the measured samples, per layer (samples, width) float32."""
-        return forward(self.dataset.x, parameters, self.activation)
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """What quantities cannot pass with this binning, in nats, by the names in their declarations."""
+        return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
-    def measure(self, epoch: int, parameters: Parameters, moving_loss: float) -> Measurement:
-        """Everything that is measured of a network at an epoch."""
-        d = self.dataset
-        activations = self.forward(parameters)
-        estimates = self.estimator.estimate(activations)
-        dimensions = np.array([dimension.both(t) for t in activations])
-        held_out = forward(d.x_test, parameters, self.activation)[-1]
-        train_accuracy, train_loss = evaluate(activations[-1], d.y)
-        test_accuracy, test_loss = evaluate(held_out, d.y_test)
-        return Measurement(
-            epoch=epoch,
-            binning=self.binning,
-            **estimates._asdict(),
-            dimension=dimensions[:, 0],
-            participation_ratio=dimensions[:, 1],
-            saturation=np.array([saturation(t, self.activation) for t in activations]),
-            train_accuracy=train_accuracy,
-            test_accuracy=test_accuracy,
-            train_loss=train_loss,
-            test_loss=test_loss,
-            moving_loss=moving_loss,
-            parameters=parameters,
-            activations=activations,
-        )
+    def measure(
+        self,
+        epoch: int,
+        kept: Mapping[str, Array],
+        scalars: Mapping[str, float],
+    ) -> Measurement:
+        """Measure everything of a net at an epoch.
 
-    def activations(self, recording: Recording, row: int) -> Sequence[Array]:
-        """A past measurement's activations: stored, or derived from its weights to the same bits."""
-        stored = recording.activations(row)
-        return stored if stored is not None else self.forward(recording.parameters(row))
+        Parameters
+        ----------
+        epoch : int
+        kept : mapping of str to ndarray
+            What the engine keeps of a measurement.
+        scalars : mapping of str to float
+            What training itself reports.
+        """
+        activations = list(self.forward(kept, self.dataset.x))
+        held_out = self.forward(kept, self.dataset.x_test)[-1]
+        values = self._values(epoch, activations, held_out, scalars, self._families)
+        return Measurement(epoch, self.binning, values, kept, activations)
+
+    def estimates(self, activations: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
+        """Measure again, with the binning in force, those quantities that depend on it.
+
+        Parameters
+        ----------
+        activations : sequence of ndarray
+            A past measurement's, per layer (N, width).
+        names : sequence of str
+            The recording's quantities; others are left out.
+
+        Returns
+        -------
+        dict of str to ndarray
+            A value of shape (layers,) for each quantity that is re-estimated.
+        """
+        rebinned = [f for f in self._families if any(q.rebinned for q in f.quantities)]
+        values = self._values(0, activations, activations[-1][:0], {}, rebinned)
+        wanted = {q.name for f in rebinned for q in f.quantities if q.rebinned} & set(names)
+        return {name: value for name, value in values.items() if name in wanted}
+
+    def _values(
+        self,
+        epoch: int,
+        activations: Sequence[Array],
+        held_out: Array,
+        scalars: Mapping[str, float],
+        of: Sequence[Family],
+    ) -> dict[str, Array]:
+        sample = Sample(epoch, activations, held_out, scalars, self.dataset, self.layers, self.estimator)
+        values: dict[str, Array] = {}
+        for family in of:
+            measured: Mapping[str, Any] = family.measure(sample)
+            for quantity in family.quantities:
+                shape = (len(self.layers),) if quantity.per_layer else ()
+                value = np.asarray(measured[quantity.name], quantity.dtype)
+                if value.shape != shape:
+                    raise ValueError(f"{quantity.name} must have the shape {shape}, not {value.shape}")
+                values[quantity.name] = value
+        return values

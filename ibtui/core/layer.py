@@ -1,0 +1,17 @@
+"""What is known of a measured layer besides its activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer whose activations are measured."""
+
+    name: str
+    """As it is shown; layers are otherwise counted from 0."""
+    width: int
+    """Units: the second dimension of its activations."""
+    activation: str
+    """One of `ibtui.core.forward.ACTIVATIONS`; it decides the range on which values are binned."""

@@ -1,0 +1,49 @@
+"""Performance: accuracy and loss, on the samples that train and on those held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from numpy.typing import ArrayLike
+
+from ibtui.core.forward import evaluate
+from ibtui.quantities import Quantity, Sample, measures
+
+_LOSS = "Mean softmax cross-entropy of the last layer's outputs"
+
+
+@measures(
+    Quantity(
+        "train_accuracy", "accuracy, train", short="train", per_layer=False, ceiling="1",
+        description="Share of the samples that train whose largest output is the right class.",
+    ),
+    Quantity(
+        "test_accuracy", "accuracy, held out", short="held out", per_layer=False, ceiling="1",
+        description="Share of the samples held out whose largest output is the right class.",
+    ),
+    Quantity(
+        "train_loss", "loss, train", short="train", per_layer=False,
+        description=f"{_LOSS}, samples that train, in nats.",
+    ),
+    Quantity(
+        "test_loss", "loss, held out", short="held out", per_layer=False,
+        description=f"{_LOSS}, samples held out, in nats.",
+    ),
+    Quantity(
+        "moving_loss", "moving loss", short="moving", per_layer=False,
+        description="0.9 of the former value and 0.1 of each batch's loss, in nats.",
+    ),
+)  # fmt: skip
+def performance(sample: Sample) -> Mapping[str, ArrayLike]:
+    """Evaluate the last layer; see `ibtui.core.forward.evaluate`."""
+    data = sample.dataset
+    train_accuracy, train_loss = evaluate(sample.activations[-1], data.y)
+    test_accuracy, test_loss = evaluate(sample.held_out, data.y_test)
+    return {
+        "train_accuracy": train_accuracy,
+        "test_accuracy": test_accuracy,
+        "train_loss": train_loss,
+        "test_loss": test_loss,
+        "moving_loss": sample.scalars.get("moving_loss", math.nan),
+    }

@@ -1,0 +1,78 @@
+"""Things found by name: ibtui's own, and those that other packages declare as entry points."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import metadata
+from typing import Generic, TypeVar, cast
+
+from ibtui.errors import UsageError, printable
+
+Thing = TypeVar("Thing")
+
+
+class Registry(Generic[Thing]):
+    """The datasets, quantities, panes or engines that there are.
+
+    Finding a name imports nothing; asking for what it names imports that module alone.
+
+    Parameters
+    ----------
+    kind : str
+        What is registered, in a word, for messages: "dataset".
+    group : str
+        The group of entry points in which other packages declare theirs: "ibtui.datasets".
+    own : mapping of str to str
+        ibtui's own, by name: "module:attribute", as an entry point has it.
+    """
+
+    def __init__(self, kind: str, group: str, own: Mapping[str, str]) -> None:
+        self.kind, self.group = kind, group
+        self._own = dict(own)
+        self._loaded: dict[str, Thing] = {}
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        found = {point.name: point.value for point in metadata.entry_points(group=self.group)}
+        return self._own | {name: found[name] for name in sorted(found) if name not in self._own}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names: ibtui's own first, then those of other packages in alphabetical order."""
+        return tuple(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __getitem__(self, name: str) -> Thing:
+        """Import and return what a name stands for.
+
+        Raises
+        ------
+        UsageError
+            Nothing has that name, or it cannot be imported.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> Thing:
+        place = self._places.get(name)
+        if place is None:
+            near = difflib.get_close_matches(name[:40], self.names, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.names)}"
+            raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint}")
+        module, _, attribute = place.partition(":")
+        try:
+            return cast(Thing, getattr(importlib.import_module(module.strip()), attribute.strip()))
+        except Exception as error:
+            if name in self._own:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UsageError(
+                f"{printable(name)}: this {self.kind} cannot be loaded from {printable(place)}: "
+                f"{printable(reason)}"
+            ) from error
