@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__
 from ibtui.config import RunConfig, WatchOptions, build, read_toml
+from ibtui.console import ClosedError, Interrupted, Signals, standard_output
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.output import ClosedError, standard_output
-from ibtui.signals import Interrupted, Signals
 
 if TYPE_CHECKING:
     from ibtui.run.client import WorkerClient

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from ibtui.config import RunConfig, WatchOptions
+from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, printable
 from ibtui.recording import Recording
 from ibtui.recording.files import claim, save
 from ibtui.run.fallback import reason, save_elsewhere
 from ibtui.run.places import Output
-from ibtui.signals import Interrupted, Signals
 
 _STRETCH_S = 0.1
 """How long training goes on between two looks at the clock and at the progress bar."""

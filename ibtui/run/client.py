@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
+from ibtui.console import Signals
 from ibtui.errors import IbtuiError, UsageError, printable
 from ibtui.recording import Checkpoint, Recording, files
 from ibtui.run import places
@@ -36,7 +37,6 @@ from ibtui.run.protocol import (
     Step,
     Stop,
 )
-from ibtui.signals import Signals
 
 LOG_LINES = 1000
 

@@ -20,6 +20,7 @@ import pytest
 
 from ibtui.cli import main
 from ibtui.config import WatchOptions
+from ibtui.console import Interrupted, Signals
 from ibtui.core.information import Binning
 from ibtui.errors import IbtuiError, UsageError
 from ibtui.recording import files
@@ -33,7 +34,6 @@ from ibtui.run.protocol import Detach, Notice, Pause, Peek, Pull, Rebin, Restart
 from ibtui.run.saver import Keeper
 from ibtui.run.state import RunState
 from ibtui.run.training import TrainingSource
-from ibtui.signals import Interrupted, Signals
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
 from tests.recording.fuzz import example, measurement
 from tests.run.driver import SMALL, Driver
