@@ -46,7 +46,7 @@ MAX_ACTIVATIONS = 250_000_000
 """Samples times units: what one measurement computes, a gigabyte."""
 _TOML_BYTES = 1 << 16
 
-_RUN, _DATA, _TRAINING, _MEASURING = "run", "data", "net and training", "measuring"
+RUN, _DATA, _TRAINING, _MEASURING = "run", "data", "net and training", "measuring"
 WATCHING, KEEPING = "watching", "keeping"
 
 
@@ -86,11 +86,11 @@ class RunConfig:
     """
 
     ctx: str = setting(
-        "auto", device(), "device to train on; a recording names the one used", group=_RUN,
+        "auto", device(), "device to train on; a recording names the one used", group=RUN,
         metavar="auto|cpu|gpu0|...",
     )  # fmt: skip
-    engine: str = setting("auto", name(), "what trains; auto: MXNet if it can run, or fused", group=_RUN)
-    epochs: int = setting(2000, _EPOCHS, "how many in all", group=_RUN)
+    engine: str = setting("auto", name(), "what trains; auto: MXNet if it can run, or fused", group=RUN)
+    epochs: int = setting(2000, _EPOCHS, "how many in all", group=RUN)
     every: int = setting(10, _EPOCHS, "epochs between measurements", group=_MEASURING)
     layers: tuple[int, ...] = setting(
         (2, 2, 2, 2), widths(), "width of each layer, first hidden layer to output", group=_TRAINING
