@@ -24,7 +24,7 @@ from ibtui.core.information import Binning
 from ibtui.errors import IbtuiError, UsageError
 from ibtui.recording import files
 from ibtui.run import client as clients
-from ibtui.run import places, runs
+from ibtui.run import mirror, places, runs, server
 from ibtui.run import worker as process
 from ibtui.run.client import WorkerClient
 from ibtui.run.estimating import Desk
@@ -570,7 +570,7 @@ def test_a_worker_says_that_it_has_ended_only_where_it_has_done_so_in_order(tmp_
             monkeypatch.setattr(keeper, "finish", lambda _, error=save: (_ for _ in ()).throw(error))
         with pytest.raises(Left):
             worker.leave(status)
-        worker._listener.close()
+        worker.server.close()
         assert capsys.readouterr().out == said
 
 
@@ -624,12 +624,12 @@ def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path
     session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
     worker = process.Worker(session, Keeper(session, "run-1-c"), "run-1-c")
     cleaned = threading.Event()
-    monkeypatch.setattr(process, "clean_folder", lambda *_: cleaned.wait(20))
-    threading.Thread(target=worker.welcome, daemon=True).start()
+    monkeypatch.setattr(server, "clean_folder", lambda *_: cleaned.wait(20))
+    threading.Thread(target=worker.server.run, daemon=True).start()
     clients.greeted("run-1-c").close()
     cleaned.set()
     session.ended.set()
-    worker._listener.close()
+    worker.server.close()
 
 
 def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch, tmp_path):
@@ -652,16 +652,16 @@ def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch
 def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
     session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
     worker = process.Worker(session, Keeper(session, "run-1-x"), "run-1-x")
-    monkeypatch.setattr(process, "FIRST_SCREEN_S", 1.5)
+    monkeypatch.setattr(server, "FIRST_SCREEN_S", 1.5)
     ended = threading.Event()
-    monkeypatch.setattr(worker, "end", lambda save: ended.set())
-    threading.Thread(target=worker.welcome, daemon=True).start()
+    monkeypatch.setattr(worker.server, "_end", lambda save: ended.set())
+    threading.Thread(target=worker.server.run, daemon=True).start()
     began = time.monotonic()
     while not ended.wait(0.05):
         assert time.monotonic() - began < 10
         runs.running()
     session.ended.set()  # the thread goes on, and must not listen in another test's folder
-    worker._listener.close()
+    worker.server.close()
 
 
 # What does not grow.
@@ -709,7 +709,7 @@ def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_pat
         path = places.log_path(driver.client.name)
         driver.until(lambda d: d.status.epoch > 100)
         wait_for(lambda: path.stat().st_size <= places.LOG_BYTES)
-        assert len(driver.mirror.log) <= clients.LOG_LINES
+        assert len(driver.mirror.log) <= mirror.LOG_LINES
         driver.send(Step(1))
         driver.until_state("paused")
 
@@ -802,7 +802,7 @@ def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
     session.commands.put(Stop())
     worker.wait_to_be_told()
     wait_for(lambda: session.status.saves)
-    worker._listener.close()
+    worker.server.close()
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
