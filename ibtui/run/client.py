@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ibtui.errors import IbtuiError, UsageError, printable
 from ibtui.recording import Recording, files
-from ibtui.run import places
+from ibtui.run import log, places
 from ibtui.run.fallback import reason
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
@@ -149,7 +149,7 @@ class WorkerClient:
             self._process.terminate()
             if not why:
                 raise
-            tail = "; ".join(map(printable, places.log_tail(self.name, 1)))
+            tail = "; ".join(map(printable, log.tail(self.name, 1)))
             raise IbtuiError(f"{why}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
@@ -207,7 +207,7 @@ class WorkerClient:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        tail = places.log_tail(self.name)
+        tail = log.tail(self.name)
         self.saved = _files_named(tail)
         self.failed = self._stopping and not self._discarding and not self._saved_at_last(tail)
         places.clear(self.name)
@@ -243,7 +243,7 @@ class WorkerClient:
             self._connection.close()
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
-                why, tail = self._reason(error), places.log_tail(self.name)
+                why, tail = self._reason(error), log.tail(self.name)
                 files = _files_named(tail) if _in_order(tail) else None
                 self.lost = Lost(why, tail, files)
                 arrived(self.lost)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ibtui.errors import IbtuiError
-from ibtui.run import places
 from ibtui.run.job import Job
+from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Save, Stop
 from ibtui.run.saver import Keeper
 from ibtui.run.server import Server
@@ -37,9 +37,9 @@ class Source(Protocol):
 
 def main() -> int:
     """Run a worker for the job on the standard input; returns its exit status."""
-    sys.stdout, sys.stderr = places.Output(1), places.Output(2)
+    sys.stdout, sys.stderr = Output(1), Output(2)
     job = Job.from_json(sys.stdin.readline())
-    session = RunState(job.options, places.Log(1))
+    session = RunState(job.options, LogFile(1))
     keeper = Keeper(session, job.name)
     worker = Worker(session, keeper, job.name)
     for number in (signal.SIGTERM, signal.SIGHUP):
