@@ -19,7 +19,7 @@ from ibtui.recording import Recording
 from ibtui.run.measuring import meter_of
 from ibtui.run import representation as looks
 from ibtui.run.estimating import Desk
-from ibtui.run.places import Log
+from ibtui.run.log import LogFile
 from ibtui.run.protocol import (
     Command,
     Detach,
@@ -85,11 +85,11 @@ class RunState:
     ----------
     options : WatchOptions
         Pace, folder for snapshots, memory for the history.
-    log : Log
+    log : LogFile
         The process's output.
     """
 
-    def __init__(self, options: WatchOptions, log: Log) -> None:
+    def __init__(self, options: WatchOptions, log: LogFile) -> None:
         self.options = options
         self.folder = Path(options.snapshot_dir).absolute()
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
