@@ -14,7 +14,8 @@ from ibtui import __version__
 from ibtui.config import KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.settings import flag, refuse_unknown, setting_of
+from ibtui.registry import Registry
+from ibtui.settings import flag, setting_of, wrong
 
 if TYPE_CHECKING:
     from ibtui.run.client import WorkerClient
@@ -69,8 +70,9 @@ class _Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """Add the names that are registered, which nothing but the help needs to know."""
         for action in self._actions:
-            if action.dest in _REGISTERED:
-                action.help = f"{action.help}: {', '.join(_registered(action.dest)) or 'there is none'}"
+            if action.dest in _NAMED:
+                names = (*_NAMED[action.dest], *_registry(action.dest).names)
+                action.help = f"{action.help}: {', '.join(names) or 'none here'}"
         return super().format_help()
 
     def heading(self, name: str) -> argparse._ArgumentGroup:
@@ -340,22 +342,32 @@ COMMANDS = {
 }
 
 
-def _registered(name: str) -> Sequence[str]:
-    """Return the values that a field of this name can have among what is registered."""
-    return ()
+_NAMED = {"engine": ("auto",), "data": (), "quantities": (), "panes": ()}
+"""The fields whose values are names of what is registered, with the names that need not be."""
 
 
-_REGISTERED = ("engine", "data", "quantities", "panes")
-"""The fields whose values are names of what is registered."""
+def _registry(field: str) -> Registry[Any]:
+    """Return what a field's names are names of. Quantities and panes of ibtui's own need no naming."""
+    if field == "engine":
+        from ibtui.engines import ENGINES
+
+        return ENGINES
+    if field == "data":
+        from ibtui.data import DATASETS
+
+        return DATASETS
+    return Registry(field, f"ibtui.{field}", {})
 
 
 def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
-    """Refuse names that are not registered; a file of another machine's run may have them, a new run not."""
-    given = {} if config is None else vars(config)
-    for name in _REGISTERED:
-        value = given.get(name) or vars(options).get(name)
-        if value:
-            refuse_unknown(name, value, _registered(name))
+    """Refuse names of what is not here: a file of another machine may hold them, a new run not."""
+    values = vars(options) | ({} if config is None else vars(config))
+    for field in _NAMED:
+        names = values.get(field, ())
+        for name in (names,) if isinstance(names, str) else names:
+            if name not in _NAMED[field] and name not in (registry := _registry(field)):
+                there = " or ".join((*_NAMED[field], *registry.names))
+                raise wrong(field, name, there or "left out: no package here brings any")
 
 
 def _has_terminal() -> bool:

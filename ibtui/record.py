@@ -15,7 +15,7 @@ from ibtui.errors import IbtuiError, printable
 from ibtui.recording import Recording
 from ibtui.recording.files import claim, save
 from ibtui.run.fallback import reason, save_elsewhere
-from ibtui.run.places import Output
+from ibtui.run.log import Output
 
 _STRETCH_S = 0.1
 """How long training goes on between two looks at the clock and at the progress bar."""

@@ -17,7 +17,8 @@ Thing = TypeVar("Thing")
 class Registry(Generic[Thing]):
     """The datasets, quantities, panes or engines that there are.
 
-    Finding a name imports nothing; asking for what it names imports that module alone.
+    Finding a name imports nothing; asking for what it names imports that module alone. What is installed
+    beside ibtui is searched only for a name that is not its own, and for all names.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class Registry(Generic[Thing]):
         return tuple(self._places)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._places
+        return name in self._own or name in self._places
 
     def __getitem__(self, name: str) -> Thing:
         """Import and return what a name stands for.
@@ -60,7 +61,7 @@ class Registry(Generic[Thing]):
         return self._loaded[name]
 
     def _load(self, name: str) -> Thing:
-        place = self._places.get(name)
+        place = self._own.get(name) or self._places.get(name)
         if place is None:
             near = difflib.get_close_matches(name[:40], self.names, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.names)}"
