@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__
-from ibtui.config import KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
+from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.registry import Registry
 from ibtui.settings import flag, setting_of, wrong
 
 if TYPE_CHECKING:
+    from ibtui.registry import Registry
     from ibtui.run.client import WorkerClient
 
 
@@ -59,9 +59,11 @@ class _Parser(argparse.ArgumentParser):
             description=description,
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self._headings: dict[str, argparse._ArgumentGroup] = {}
+        self._named: list[argparse.Action] = []
+        self.commands = ""
+        """Lines that end the help."""
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as `UsageError`."""
@@ -69,11 +71,10 @@ class _Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Add the names that are registered, which nothing but the help needs to know."""
-        for action in self._actions:
-            if action.dest in _NAMED:
-                names = (*_NAMED[action.dest], *_registry(action.dest).names)
-                action.help = f"{action.help}: {', '.join(names) or 'none here'}"
-        return super().format_help()
+        for action in self._named:
+            names = (*_NAMED[action.dest], *_registry(action.dest).names)
+            action.help = f"{', '.join(names) or 'none here'}: {action.help}"
+        return super().format_help() + self.commands
 
     def heading(self, name: str) -> argparse._ArgumentGroup:
         """Return the group of flags under this heading."""
@@ -100,12 +101,14 @@ class _Parser(argparse.ArgumentParser):
             if field.default is False:
                 place.add_argument(flag(field.name), action="store_true", help=setting.help)
                 continue
-            place.add_argument(
+            action = place.add_argument(
                 flag(field.name),
                 type=setting.domain.parse,
                 metavar=setting.metavar,
                 help=helps.get(field.name) or setting.help + _default(field.default),
             )
+            if field.name in _NAMED:
+                self._named.append(action)
 
 
 def _default(value: object) -> str:
@@ -119,6 +122,8 @@ def _default(value: object) -> str:
 def _training_parser() -> _Parser:
     parser = _Parser("ibtui", "Watch the information plane of a neural net while it trains.")
     parser.add_argument("--version", action="version", version=f"ibtui {__version__}")
+    for name in HEADINGS:
+        parser.heading(name)
     parser.add_settings(RunConfig)
     run = parser.heading(RUN)
     run.add_argument(
@@ -127,18 +132,10 @@ def _training_parser() -> _Parser:
     run.add_argument("--resume", metavar="FILE.npz", help="go on with a recorded run, exactly")
     parser.add_settings(WatchOptions)
     keep = parser.heading(KEEPING)
-    keep.add_argument(
-        "--record", metavar="FILE.npz", help="no screen: train and write this recording"
-    )
+    keep.add_argument("--record", metavar="FILE.npz", help="no screen: train and write this recording")
     keep.add_argument("--force", action="store_true", help="with --record: replace an existing file")
-    width = max(map(len, COMMANDS))
-    parser.epilog = "\n".join(
-        [
-            "commands:",
-            *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
-            "",
-            "Each has its own --help.",
-        ]
+    parser.commands = "\ncommands, each with its own --help:\n" + "".join(
+        f"  {name:<21} {command.summary}\n" for name, command in COMMANDS.items()
     )
     return parser
 
@@ -236,8 +233,9 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
     add("--at", metavar="0,100,...", help="epochs whose layers are drawn")
     parser.add_settings(
         RunConfig,
-        t_bins="estimate again with so many bins per unit", x_bins="... and so many per input",
-        binning="... and this binning",
+        x_bins="estimate again with so many bins per input",
+        t_bins="estimate again with so many bins per unit",
+        binning="estimate again with this binning",
     )  # fmt: skip
     add("--bits", action="store_true", help="figures in bits, not in nats")
     add("--excess", action="store_true", help="figures of information less its chance level")
@@ -296,7 +294,9 @@ def _stop(parser: _Parser, arguments: list[str]) -> int:
 
 
 def _add_name(parser: _Parser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several"
+    )
 
 
 def _bench(parser: _Parser, arguments: list[str]) -> int:
@@ -333,7 +333,9 @@ class Command:
 
 COMMANDS = {
     "replay": Command("show the live screen over a recording or a snapshot", _replay),
-    "report": Command("draw the figures of recordings in the terminal, or write pictures and tables", _report),
+    "report": Command(
+        "draw the figures of recordings in the terminal, or write pictures and tables", _report
+    ),
     "attach": Command("bring the screen of a run back", _attach),
     "ls": Command("list the runs that are there", _ls),
     "stop": Command("end a run; it is saved first", _stop),
@@ -356,6 +358,8 @@ def _registry(field: str) -> Registry[Any]:
         from ibtui.data import DATASETS
 
         return DATASETS
+    from ibtui.registry import Registry
+
     return Registry(field, f"ibtui.{field}", {})
 
 
