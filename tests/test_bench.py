@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from ibtui import bench
+from ibtui.bench import GROUPS, bench
 from ibtui.bench.child import Child, GoneError
 from ibtui.bench.contenders import CONTENDERS
+from ibtui.bench.effort import Effort
+from ibtui.bench.groups import Group, measured
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most, cells, significant
-from ibtui.bench.setting import Setting
 from ibtui.bench.table import _WIDTH, show
 from ibtui.cli import main
 
