@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from ibtui.config import RunConfig
 from ibtui.data import make_dataset
-from ibtui.engines import create_engine, kind_of
-from ibtui.engines.choose import Choice
+from ibtui.engines import kind_of
+from ibtui.engines.choose import Choice, create_engine
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint, Recording
 from ibtui.run.measuring import measure, meter_of, new_recording
