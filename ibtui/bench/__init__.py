@@ -6,6 +6,11 @@ taken round by round. Packages to compare with are used where they are installed
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ibtui.bench.running import Group
+
 GROUPS = ("training", "measurement", "scaling")
 """What is measured, in this order."""
 
@@ -27,15 +32,20 @@ def bench(*, as_json: bool = False, quick: bool = False, only: tuple[str, ...] =
     int
         Exit status: 1 where a group could not be measured.
     """
-    from ibtui.bench import estimates, training
-    from ibtui.bench.groups import Group, run
+    from ibtui.bench.running import run
 
-    groups = {
-        "training": Group(
-            "training: the default experiment, 500 points, batch 10, four tanh layers of two",
-            training.measure,
-        ),
+    there = groups()
+    return run({name: there[name] for name in GROUPS if name in (only or GROUPS)}, as_json, quick)
+
+
+def groups() -> dict[str, Group]:
+    """Return the groups by their names; this imports what they measure."""
+    from ibtui.bench import estimates, training
+    from ibtui.bench.running import Group
+
+    default = "the default experiment, 500 points, batch 10, four tanh layers of two"
+    return {
+        "training": Group(f"training: {default}", training.measure),
         "measurement": Group("measurement", estimates.measure),
         "scaling": Group("scaling", estimates.scaling),
     }
-    return run({name: groups[name] for name in GROUPS if name in (only or GROUPS)}, as_json, quick)

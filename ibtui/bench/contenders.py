@@ -98,7 +98,7 @@ def tutorial(evaluating: bool) -> Train:
 
 
 def torch_eager() -> Train:
-    """Prepare PyTorch, eager, on tensors in memory and one thread, its fastest on arrays as small as these."""
+    """Prepare PyTorch, eager, on tensors in memory and one thread, its fastest on small arrays."""
     torch: Any = import_module("torch")
 
     torch.set_num_threads(1)

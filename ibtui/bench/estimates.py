@@ -18,7 +18,6 @@ from ibtui.config import RunConfig
 from ibtui.core.information import Binning, mutual_information_of_labels
 from ibtui.data import make_dataset
 from ibtui.engines import kind_of
-from ibtui.engines.choose import Choice
 from ibtui.quantities import Array
 from ibtui.quantities.meter import Meter, quantities
 from ibtui.recording import Recording
@@ -127,7 +126,7 @@ def _meter(config: RunConfig) -> tuple[Meter, dict[str, Array]]:
 def _history(measurements: int) -> Recording:
     """Record a run of so many measurements on the fused engine, from first to last."""
     config = RunConfig(engine="fused", ctx="cpu", every=10, epochs=10 * (measurements - 1))
-    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 30)
+    trainer = Trainer(config, 1 << 30)
     trainer.train(config.epochs)
     return trainer.recording
 
@@ -209,7 +208,7 @@ def _grown(
 
 
 def _rows_of_growth(what: str, of: str, taken: dict[int, list[float]], linear: bool) -> list[Row]:
-    """Return a row for each size, with its cost against the smallest's; the last has the target for growth."""
+    """Return a row for each size, with its cost against the smallest's; the last has a target."""
     sizes = list(taken)
     rows = []
     for size in sizes:

@@ -7,8 +7,8 @@ import math
 
 from ibtui.bench.child import ENOUGH_S, Child, GoneError
 from ibtui.bench.contenders import BASE, CONTENDERS, SLOWEST, Contender
-from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
 from ibtui.bench.effort import Effort
+from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
 
 MOST_EPOCHS = 5000
 
@@ -56,7 +56,7 @@ def _get_ready(report: Report, effort: Effort, children: dict[str, Child]) -> di
 
 
 def _stretch(child: Child, contender: str, effort: Effort) -> int:
-    """Return the number of epochs that take long enough, having run as many: some compile for their number."""
+    """Return a number of epochs that takes long enough; as many were run before, as some compile for it."""
     child.ask(contender, 1)
     epochs, enough = 1, ENOUGH_S * effort.share
     while (took := child.ask(contender, epochs)) < enough and epochs < MOST_EPOCHS:

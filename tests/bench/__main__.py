@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ibtui.bench.groups import run
+from ibtui.bench.running import run
 from tests.bench.groups import GROUPS
 
 
@@ -12,9 +12,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument("--quick", action="store_true", help="rough figures: to see that everything works")
-    parser.add_argument(
-        "--only", action="append", choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS)
-    )
+    parser.add_argument("--only", action="append", choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
     flags = parser.parse_args()
     wanted = flags.only or GROUPS
     return run({name: GROUPS[name] for name in GROUPS if name in wanted}, flags.json, flags.quick)

@@ -11,13 +11,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench.watching import FLAT_OUT
 import ibtui.ui
 from ibtui.config import WatchOptions
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Stop
 from ibtui.ui.app import Arrived, IbtuiApp
+from tests.bench.watching import FLAT_OUT
 
 _WARM_S = 3.0
 

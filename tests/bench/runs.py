@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ibtui.bench.rows import Report, Row, Spread, at_most
 from ibtui.bench.effort import Effort
+from ibtui.bench.rows import Report, Row, Spread, at_most
 from ibtui.engines.mxnet import library
 
 _LIMITS_S = {"fused": 3.0, "gluon": 20.0}

@@ -21,8 +21,8 @@ from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
-from ibtui.bench.rows import Report, Row, Spread, at_most
 from ibtui.bench.effort import Effort
+from ibtui.bench.rows import Report, Row, Spread, at_most
 from tests.bench.runs import environment
 
 _COLUMNS, _ROWS = 120, 40
@@ -182,7 +182,7 @@ def _cost(report: Report, effort: Effort) -> None:
 
 
 def _shown(effort: Effort, every: int) -> list[dict[str, float]]:
-    """Return the marks of a process that shows a run, measured every so many epochs, for some windows of time."""
+    """Return the marks of a process that shows a run, for some windows of time."""
     effort.say(f"screen: cost of frames, a measurement every {every} epochs")
     windows = 2 if effort.quick else effort.rounds
     with tempfile.TemporaryDirectory(prefix="ibtui-bench-") as folder:

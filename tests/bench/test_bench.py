@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ibtui.bench.effort import Effort
-from ibtui.bench.groups import measured
+from ibtui.bench.running import measured
 from tests.bench.groups import GROUPS
 
 LEAST_ROWS = {"watching": 4, "screen": 11, "runs": 1}

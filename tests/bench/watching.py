@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from ibtui.bench.rows import Report, Row, Spread, at_least, at_most
 from ibtui.bench.effort import Effort
+from ibtui.bench.rows import Report, Row, Spread, at_least, at_most
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.run.client import WorkerClient, greeted
 from ibtui.run.job import new_job

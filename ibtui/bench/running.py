@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ibtui.bench.rows import Report
 from ibtui.bench.effort import Effort, machine, progress
+from ibtui.bench.rows import Report
 from ibtui.bench.table import show
 
 _ROUNDS, _QUICK_ROUNDS, _QUICK_SHARE = 12, 2, 0.1
