@@ -63,7 +63,7 @@ def tutorial(evaluating: bool) -> Train:
     """Prepare a loop as Gluon's tutorials have it: DataLoader, autograd, Trainer, accuracy by a metric."""
     from ibtui.engines.mxnet import library
 
-    mx = library.load()
+    mx = library.import_mxnet()
     gluon, autograd = mx.gluon, mx.autograd
     x, y = _data()
     points = gluon.data.ArrayDataset(x, y.astype(np.float32))

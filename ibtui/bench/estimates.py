@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
 from ibtui.bench.effort import Effort
+from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning, mutual_information_of_labels
 from ibtui.data import make_dataset
@@ -199,9 +199,7 @@ def _by_trained(sizes: Sequence[int]) -> Work:
     return {size: train(size) for size in sizes}
 
 
-def _grown(
-    what: str, work: Work, effort: Effort, of: str = "estimates", *, linear: bool = True
-) -> list[Row]:
+def _grown(what: str, work: Work, effort: Effort, of: str = "estimates", *, linear: bool = True) -> list[Row]:
     effort.say(f"scaling: {what}")
     taken = in_turns({str(size): function for size, function in work.items()}, effort)
     return _rows_of_growth(what, of, {int(size): values for size, values in taken.items()}, linear)
