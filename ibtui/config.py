@@ -123,7 +123,7 @@ class RunConfig:
             most = MAX_ACTIVATIONS // units
             raise wrong("samples", self.samples, f"at most {most:,} for a net of {units:,} units")
 
-    def check_net(self, inputs: int, classes: int) -> None:
+    def check_net(self, inputs: int, classes: int = 2) -> None:
         """Refuse a Dense net of these layers where it has too many weights, or no unit for a class.
 
         Raises
