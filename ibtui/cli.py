@@ -317,9 +317,10 @@ def _bench(parser: _Parser, arguments: list[str]) -> int:
 def _doctor(parser: _Parser, arguments: list[str]) -> int:
     parser.description = f"{parser.description} Exit status 0: a run with this --ctx can train."
     parser.add_settings(RunConfig, ctx="device to train on (auto)")
+    flags = parser.parse_args(arguments)
     from ibtui.doctor import doctor
 
-    return doctor(getattr(parser.parse_args(arguments), "ctx", "auto"))
+    return doctor(getattr(flags, "ctx", "auto"))
 
 
 @dataclass(frozen=True)
@@ -361,18 +362,21 @@ def _registry(field: str) -> Registry[Any]:
         return DATASETS
     from ibtui.registry import Registry
 
-    return Registry(field, f"ibtui.{field}", {})
+    return Registry("quantity" if field == "quantities" else "pane", f"ibtui.{field}", {})
 
 
 def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
-    """Refuse names of what is not here: a file of another machine may hold them, a new run not."""
+    """Refuse names of what is not here or cannot be loaded: a file of another machine may hold them."""
     values = vars(options) | ({} if config is None else vars(config))
-    for field in _NAMED:
+    for field, always in _NAMED.items():
         names = values.get(field, ())
         for name in (names,) if isinstance(names, str) else names:
-            if name not in _NAMED[field] and name not in (registry := _registry(field)):
-                there = " or ".join((*_NAMED[field], *registry.names))
+            if name in always:
+                continue
+            if name not in (registry := _registry(field)):
+                there = " or ".join((*always, *registry.names))
                 raise wrong(field, name, there or "left out: no package here brings any")
+            _ = registry[name]
 
 
 def _has_terminal() -> bool:
