@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
+from ibtui.core.names import ACTIVATIONS, BINNINGS
 from ibtui.errors import UsageError, printable
 from ibtui.settings import (
     Domain,
@@ -34,9 +35,6 @@ from ibtui.settings import (
     whole,
     wrong,
 )
-
-ACTIVATIONS = ("tanh", "relu", "sigmoid")
-BINNINGS = ("notebook", "closed", "adaptive")
 
 # The upper bounds are where a slip of the finger begins, not where the method ends.
 _SEED = whole(0, 2**32 - 1)
