@@ -193,8 +193,8 @@ class RunState:
             if trouble:
                 self.note(trouble, "error")
             if ticket:
-                settled = (*self.status.settled, (ticket, trouble))[-SETTLED:]
-                self.status = replace(self.status, settled=settled)
+                results = (*self.status.save_results, (ticket, trouble))[-SETTLED:]
+                self.status = replace(self.status, save_results=results)
 
     @property
     def unsaved(self) -> bool:
