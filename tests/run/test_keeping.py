@@ -212,11 +212,11 @@ def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monke
     screen.until(lambda d: d.status is not None and d.status.epoch > epoch)
     rows = len(screen.recording)
     monkeypatch.setattr(clients, "BROKEN_S", 0.0)
-    places.hang_up(screen.client._connection)
+    screen.client._connection.hang_up()
     screen.until(lambda d: len(d.recording) > rows)
     assert screen.lost is None and screen.client.goes_on
     monkeypatch.setattr(clients, "BROKEN_S", 60.0)
-    places.hang_up(screen.client._connection)
+    screen.client._connection.hang_up()
     assert screen.pull() is None
     assert screen.lost.reason.endswith(f"the run goes on: ibtui attach {driver.client.name}")
     assert driver.client._process.poll() is None
@@ -265,7 +265,7 @@ def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
         driver.send(command)
         driver.until(lambda d: (d.status.epoch, d.status.run) == done[:2] and d.status.state == "paused")
         driver.send(Save(str(tmp_path), 9))
-        driver.until(lambda d: dict(d.status.settled).get(9) == "")
+        driver.until(lambda d: dict(d.status.save_results).get(9) == "")
         assert (driver.status.epoch, driver.status.run, driver.status.saves) == done
         told = [notice.text for notice in driver.notices if "broke" in notice.text]
         assert told == ([f"the connection broke: whether {doubt} is not known"] if doubt else [])
@@ -277,9 +277,9 @@ def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_pa
     with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("paused")
         driver.send(Save(None, 7))
-        driver.until(lambda d: 7 in dict(d.status.settled))
+        driver.until(lambda d: 7 in dict(d.status.save_results))
         doubt = "the connection broke: whether a snapshot was written is not known"
-        assert dict(driver.status.settled)[7] in ((doubt, "") if taken else (doubt,))
+        assert dict(driver.status.save_results)[7] in ((doubt, "") if taken else (doubt,))
         driver.until(lambda d: d.status.saves == taken)
 
 
@@ -854,8 +854,8 @@ def test_a_snapshot_can_go_to_a_folder_or_a_file_and_who_asked_is_told_of_it(tmp
             driver.send(Save(str(place), ticket))
         driver.send(Save(str(tmp_path / "run.npz"), 10))  # never overwritten
         driver.send(Save(str(tmp_path / "not-mounted"), 11))  # a folder that is not there
-        driver.until(lambda d: len(d.status.settled) == 5)
-        told = dict(driver.status.settled)
+        driver.until(lambda d: len(d.status.save_results) == 5)
+        told = dict(driver.status.save_results)
         assert (told[7], told[8]) == ("", "")
         assert told[9] == f"not saved: {tmp_path}/missing/run.npz: No such file or directory"
         assert "File exists" in told[10] and "no such folder" in told[11]
@@ -870,7 +870,7 @@ def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
     for ticket in range(1, 40):
         session.settle(ticket, "trouble" if ticket % 2 else "")
         session.settle(0)
-    assert dict(session.status.settled) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
+    assert dict(session.status.save_results) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
 
 
 def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
