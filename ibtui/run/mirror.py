@@ -56,10 +56,10 @@ class Mirror:
         if frame.welcome is not None:
             self.before = self.recording
             self.run = frame.welcome.run
-            self.recording = Recording(frame.welcome.config, frame.welcome.dataset, h_y=frame.welcome.h_y)
+            self.recording = Recording(frame.welcome.experiment, dict(frame.welcome.ceilings))
         if self.recording is not None:
-            if frame.changes is not None:
-                self.recording.mirror(frame.changes)
+            if frame.update is not None:
+                self.recording.apply(frame.update)
             if frame.checkpoint is not None:
                 self.recording.checkpoint = frame.checkpoint
         if frame.look is not None:
