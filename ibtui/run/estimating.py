@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-
 from ibtui.core.information import Binning
 from ibtui.errors import explain
 from ibtui.quantities import Array

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ibtui.run.snapshot import Outcome, Snapshot, save_for_good
+from ibtui.run.snapshot import Outcome, Snapshot, save_last
 
 SHARE_FOR_SAVING = 1 / 20
 """An autosave waits until it costs no more than this share of the time."""
@@ -83,7 +83,7 @@ class Saver:
 
     def finish(self, snapshot: Snapshot, write: Callable[[], Path]) -> Outcome:
         """Write the end of a run: where it belongs or, failing that, wherever it can be written."""
-        outcome = save_for_good(snapshot, write)
+        outcome = save_last(snapshot, write)
         if outcome.path is not None:
             self._remember(snapshot, outcome.path)
         return outcome

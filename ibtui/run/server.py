@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ibtui.errors import UsageError
 from ibtui.run import places
-from ibtui.run.snapshot import clean_folder
 from ibtui.run.protocol import GREETING, Done, Peek, Pull, Stop
+from ibtui.run.snapshot import clean_folder
 from ibtui.run.state import RunState
 
 FIRST_SCREEN_S = 60.0

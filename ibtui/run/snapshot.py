@@ -73,8 +73,8 @@ class Outcome:
     """False: it came out as the attempt before it did, so the user knows."""
 
 
-def save_for_good(snapshot: Snapshot, write: Callable[[], Path]) -> Outcome:
-    """Write what will not be written again: where it belongs or, failing that, in a folder that most users have."""
+def save_last(snapshot: Snapshot, write: Callable[[], Path]) -> Outcome:
+    """Write the end of a run: where it belongs or, failing that, in a folder that most users have."""
     try:
         return Outcome(write(), None)
     except Exception as error:

@@ -27,8 +27,7 @@ _CHECKPOINT_S = 0.25
 class Training(Source):
     """Drives a Trainer at the pace, and to the epoch, that the screen asks for.
 
-    All commands come down to one question, how far to train: `_goal` is the epoch at which to pause (None: the
-    end).
+    All commands come down to how far to train: `_goal` is the epoch at which to pause (None: the end).
     """
 
     trains, plays = True, False
