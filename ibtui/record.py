@@ -162,7 +162,7 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def _unbroken(stream: TextIO | None) -> TextIO:
-    """Return the stream without errors when nobody can read it any more: that is no reason to stop training."""
+    """Return the stream, free of errors where nobody can read it any more: training goes on."""
     try:
         return Output(stream.fileno() if stream is not None else -1)  # type: ignore[return-value]
     except OSError:

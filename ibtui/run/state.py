@@ -158,7 +158,7 @@ class RunState:
             self.status = replace(self.status, **status)  # type: ignore[arg-type]
 
     def set_present(self, present: Measurement | int | None) -> None:
-        """Set what screens see as the present: a measurement off the schedule, a row, or None: the last row."""
+        """Set what is the present: a measurement off the schedule, a row, or (None) the last row."""
         with self._lock:
             self._present = present
             self._serial += 1
