@@ -81,17 +81,12 @@ class _Run:
     def __init__(
         self, config: RunConfig, options: WatchOptions, path: str, force: bool, resume_from: str | None
     ) -> None:
-        from ibtui.engines.choose import choose
-        from ibtui.run.resuming import resume
         from ibtui.run.trainer import Trainer
 
         self._path, self._shown, self._overwrite = Path(os.path.abspath(path)), printable(path), force
         minutes = DEFAULT_AUTOSAVE_MIN if options.autosave is None else options.autosave
         self._saver = Saver(60 * minutes)
-        budget = options.history_mb << 20
-        resumed = resume(resume_from, config.epochs, budget) if resume_from else None
-        choice = choose(config)
-        self.trainer = Trainer(config, choice, budget, resumed)
+        self.trainer = Trainer(config, options.history_mb << 20, resume_from)
         self.trainer.measure_if_due()
         if much := self.trainer.recording.forewarning():
             _say(f"ibtui: {much}", sys.stderr)

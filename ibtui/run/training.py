@@ -7,6 +7,7 @@ import queue
 import time
 import traceback
 
+from ibtui.engines.choose import Choice
 from ibtui.errors import explain
 from ibtui.recording import LOADED, Checkpoint
 from ibtui.run.job import Job
@@ -41,22 +42,16 @@ class Training(Source):
 
     def prepare(self) -> None:
         """Import the engine, compile what it needs, and begin the first run."""
-        from ibtui.engines.choose import choose
         from ibtui.engines.nvidia import nvml
         from ibtui.recording.files import peek
-        from ibtui.run.resuming import resume
         from ibtui.run.trainer import Trainer
 
         state, options, job, config = self._state, self._state.options, self._job, self._job.config
         assert config is not None
         state.update(message="loading the engine")
-        resumed, rows = None, -1
-        if job.resume is not None:
-            rows = peek(job.resume).rows
-            resumed = resume(job.resume, config.epochs, options.history_mb << 20)
-        choice = choose(config)
-        state.update(message=f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled")
-        trainer = Trainer(config, choice, options.history_mb << 20, resumed)
+        rows = peek(job.resume).rows if job.resume is not None else -1
+        trainer = Trainer(config, options.history_mb << 20, job.resume, self._preparing)
+        choice = trainer.choice
         if self._goal is not None:
             self._goal = trainer.epoch
         trainer.measure_if_due()
@@ -76,7 +71,11 @@ class Training(Source):
                 state.saver.hold(state.status.run, trainer.epoch)
         if much := trainer.recording.forewarning():
             state.note(much, "warning")
-        nvml.watch(choice.ctx, lambda text: state.update(gpu=text))
+        nvml.monitor(choice.ctx, lambda text: state.update(gpu=text))
+
+    def _preparing(self, choice: Choice) -> None:
+        text = f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled"
+        self._state.update(message=text)
 
     def serve(self) -> bool:
         """Train and obey until told to stop; return whether to save first."""
