@@ -20,6 +20,8 @@ from ibtui.core.information import Binning
 from ibtui.recording import Checkpoint, Experiment, Update
 
 Array = np.ndarray[Any, Any]
+Key = tuple[int, int, int]
+"""Identifies a representation; equal keys, equal representations."""
 
 PROTOCOL = 3
 GREETING_BYTES = 64
@@ -114,7 +116,7 @@ class Pull(Message, frozen=True):
     run: int = -1
     tick: int = 0
     row: int | None = None
-    look: tuple[int, int, int] | None = None
+    look: Key | None = None
     checkpoint: int = -1
     log: int = 0
     notice: int = 0
@@ -166,8 +168,10 @@ class Status:
     """Of the last saves with a ticket: the ticket, and why nothing was written; empty: it was."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
-    source: str = "training"
-    """"training", "replay", or "remains": the history of a run whose worker has died."""
+    trains: bool = False
+    """Epochs are trained: the run grows, and can be restarted. False too for the history of a dead run."""
+    plays: bool = False
+    """A position moves through the measurements of a file, which is what is shown as the present."""
     message: str = ""
     """What a worker that is starting does, or why one failed."""
     detached: bool = False
@@ -179,7 +183,7 @@ class Status:
 class Representation:
     """One epoch's representation, ready to draw, and its numbers."""
 
-    key: tuple[int, int, int]
+    key: Key
     """Identifies the look; equal keys, equal looks."""
     epoch: int
     row: int | None

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ibtui.errors import UsageError, printable
 from ibtui.run import places, wire
-from ibtui.run.fallback import clean_folder
 from ibtui.run.protocol import GREETING, Done, Frame, Peek, Pull, Request, Stop
+from ibtui.run.snapshot import clean_folder
 from ibtui.run.state import RunState
 from ibtui.run.wire import Connection, WireError
 
@@ -110,7 +110,7 @@ class Server:
                 self._state.log.renew(places.log_path(self._name))
                 if not places.socket_path(self._name).exists():
                     self._listen()
-        alone = self._screens == 0 and not self._state.detached
+        alone = self._screens == 0 and not self._state.status.detached
         if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
             self._end(True)
 
@@ -144,7 +144,7 @@ class Server:
         finally:
             connection.close()
             left = screen.counted and self._count(-1) == 0
-            if left and not screen.told_to_stop and not self._state.detached:
+            if left and not screen.told_to_stop and not self._state.status.detached:
                 self._end(True)
 
     def _answer(self, connection: Connection, request: Request, screen: _Screen) -> None:
