@@ -66,7 +66,8 @@ class Rebin(Message, frozen=True):
 class Save(Message, frozen=True, eq=False):
     """Write a snapshot: to this file, to a new one in this folder or, with None, in the snapshot folder.
 
-    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`.
+    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`. Saves to one place
+    are equal, whatever their tickets.
     """
 
     path: str | None = None
@@ -75,6 +76,9 @@ class Save(Message, frozen=True, eq=False):
 
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, Save) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:  # msgspec's own would be asked for it
+        return not self == other
 
     def __hash__(self) -> int:
         return hash(self.path)
