@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ibtui.errors import explain
 from ibtui.recording import Recording
-from ibtui.run.fallback import folders, reason
 from ibtui.run.mirror import Lost
 from ibtui.run.protocol import Resume, Save, Stop
+from ibtui.run.snapshot import fallback_folders
 from ibtui.ui.view import state_of
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Saving:
         if self._awaited is None or status is None:
             return
         ticket, go, path = self._awaited
-        trouble = dict(status.settled).get(ticket)
+        trouble = dict(status.save_results).get(ticket)
         if trouble is None:
             return
         self._awaited = None
@@ -135,7 +136,7 @@ class Saving:
         """Another place than that one, which is left to be mended where it was the user's."""
         from ibtui.ui.dialogs import Place
 
-        others = (str(folder) for folder in folders() if f"{folder}/" not in f"{trouble}/")
+        others = (str(folder) for folder in fallback_folders() if f"{folder}/" not in f"{trouble}/")
         suggestion = path or next(others, "")
 
         def answered(path: str | None) -> None:
@@ -159,7 +160,7 @@ class Saving:
         try:
             written = self._rescue(recording, path)
         except Exception as error:
-            trouble = f"not saved{': ' + path if path else ''}: {reason(error)}"
+            trouble = f"not saved{': ' + path if path else ''}: {explain(error)}"
             self._app.tell(trouble, "error")
             return trouble
         self._earlier = (*self.files, written)

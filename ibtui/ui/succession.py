@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ibtui.recording import Recording
 from ibtui.run.client import Client
-from ibtui.run.job import Remains
+from ibtui.run.job import DeadRun
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Frame, Stop
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PULL_S = 1 / 20
 """How often a worker that gets ready is asked whether it is."""
 
-Remain = Callable[[Recording, Remains], Client]
+Remain = Callable[[Recording, DeadRun], Client]
 """A client for a new worker, which holds what the mirror of one that has gone does."""
 Revive = Callable[[Recording], Client]
 """A client for a new worker, which goes on where the mirror's checkpoint is."""
@@ -60,16 +60,16 @@ class Succession:
         """Have a new worker hold the history of one that trained and died; it is tried once."""
         app = self._app
         status, recording = app.mirror.status, app.mirror.recording
-        if status is None or status.source != "training" or recording is None or not len(recording):
+        if status is None or not status.trains or recording is None or not len(recording):
             return
         if self._remain is not None and not self.under_way:
-            remains = Remains(status.epoch, saved=not app.saving.unsaved)
-            self._call(partial(self._remain, recording, remains), holding=True)
+            dead = DeadRun(status.epoch, saved=not app.saving.unsaved)
+            self._call(partial(self._remain, recording, dead), holding=True)
 
     def revive(self) -> None:
         """Have a new worker go on from the last checkpoint."""
         app, recording, status = self._app, self._app.mirror.recording, self._app.mirror.status
-        if self._revive is None or recording is None or status is None or status.source == "replay":
+        if self._revive is None or recording is None or status is None or status.plays:
             app.tell("this run cannot be continued from here", "warning")
         elif not app.view.continuing:
             self._call(partial(self._revive, recording), holding=False)
@@ -143,11 +143,11 @@ class Succession:
         before.log.extend(mirror.log)
         mirror.log, mirror.before = before.log, before.before
         assert mirror.status is not None
-        remains = mirror.status.source == "remains"
-        if remains:
+        is_dead = not mirror.status.trains
+        if is_dead:
             mirror.died = before.died
         old = None if app.view.lost else app.client
-        app.saving.succeed(same_history=remains)
+        app.saving.succeed(same_history=is_dead)
         self._successor = None
         app.turn_to(successor.client, mirror)
         if old is not None:  # last: at no moment are both told to discard what they have

@@ -206,7 +206,7 @@ def horizon(mirror: Mirror) -> float:
 
 def replaying(mirror: Mirror) -> bool:
     """Whether the worker plays a recording."""
-    return mirror.status is not None and mirror.status.source == "replay"
+    return mirror.status is not None and mirror.status.plays
 
 
 def state_of(view: View, mirror: Mirror) -> str:
