@@ -164,7 +164,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if message.client is not self.link.client or isinstance(message.news, Lost):
             return
         news = message.news
-        self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
+        self._moving = news.update is not None or news.look is not None or news.status.state == "running"
         # A key does what is right by what is known, however late that is shown.
         if self._period == PROMPT_S or behind(self):
             self._pull_later()
