@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,22 +25,16 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.log import LogFile
 from ibtui.run.protocol import Detach, Peek, Restart, Save, Step, Stop
-from ibtui.run.saver import Keeper
 from ibtui.run.state import RunState
+from ibtui.run.worker_saver import WorkerSaver
 from ibtui.signals import Interrupted, Signals
 from tests.faults.boxes import wait_for
-from tests.run.driver import SMALL, Driver
-
-LONG = replace(SMALL, epochs=1_000_000)
-PACED = {"epochs_per_second": 300.0}
+from tests.run.driver import LONG, PACED, SMALL, Driver
 
 
 def ended(driver: Driver) -> bool:
     """Wait for a worker that was told to end by somebody else."""
     return driver.client._process.wait(10) == 0
-
-
-# Autosave.
 
 
 # Detached runs.
@@ -369,7 +362,7 @@ def test_a_run_that_does_not_answer_is_told_to_end(monkeypatch):
 
 def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path):
     session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
-    worker = process.Worker(session, Keeper(session, "run-1-c"), "run-1-c")
+    worker = process.Worker(session, WorkerSaver(session, "run-1-c"), "run-1-c")
     cleaned = threading.Event()
     monkeypatch.setattr(server, "clean_folder", lambda *_: cleaned.wait(20))
     threading.Thread(target=worker.server.run, daemon=True).start()
@@ -398,7 +391,7 @@ def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch
 
 def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
     session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
-    worker = process.Worker(session, Keeper(session, "run-1-x"), "run-1-x")
+    worker = process.Worker(session, WorkerSaver(session, "run-1-x"), "run-1-x")
     monkeypatch.setattr(server, "FIRST_SCREEN_S", 1.5)
     ended = threading.Event()
     monkeypatch.setattr(worker.server, "_end", lambda save: ended.set())
@@ -409,9 +402,6 @@ def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monke
         runs.running()
     session.ended.set()  # the thread goes on, and must not listen in another test's folder
     worker.server.close()
-
-
-# What does not grow.
 
 
 # Commands at bad moments.
