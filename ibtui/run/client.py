@@ -16,10 +16,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
-from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording import Recording, files
 from ibtui.run import log, places
-from ibtui.run.fallback import reason
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
@@ -304,7 +303,7 @@ class WorkerClient:
         if self.detached and self._connection is not None and self._answers():
             return f"the connection breaks again and again; the run goes on: ibtui attach {self.name}"
         if self._process is None:
-            return f"the connection to {self.name} has ended" if self._job is None else reason(error)
+            return f"the connection to {self.name} has ended" if self._job is None else explain(error)
         try:
             status = self._process.wait(0.5)
         except subprocess.TimeoutExpired:

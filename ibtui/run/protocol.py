@@ -155,8 +155,10 @@ class Status:
     """Of the last files asked for with a ticket: that, and why it could not be written; empty: it was."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
-    source: str = "training"
-    """"training", "replay", or "remains": the history of a run whose worker has died."""
+    trains: bool = False
+    """Epochs are trained: the run grows, and can be restarted. False too for the history of a dead run."""
+    plays: bool = False
+    """A position moves through the measurements of a file, which is what is shown as the present."""
     message: str = ""
     """What a worker that is starting does, or why one failed."""
     detached: bool = False

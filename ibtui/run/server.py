@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ibtui.errors import UsageError
 from ibtui.run import places
-from ibtui.run.fallback import clean_folder
 from ibtui.run.protocol import GREETING, Done, Peek, Pull, Stop
+from ibtui.run.snapshot import clean_folder
 from ibtui.run.state import RunState
 
 FIRST_SCREEN_S = 60.0
@@ -100,7 +100,7 @@ class Server:
                 self._state.log.renew(places.log_path(self._name))
                 if not places.socket_path(self._name).exists():
                     self._listen()
-        alone = self._screens == 0 and not self._state.detached
+        alone = self._screens == 0 and not self._state.status.detached
         if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
             self._end(True)
 
@@ -148,7 +148,7 @@ class Server:
         finally:
             with contextlib.suppress(OSError):
                 connection.close()
-            if is_screen and self._count(-1) == 0 and not told_to_stop and not self._state.detached:
+            if is_screen and self._count(-1) == 0 and not told_to_stop and not self._state.status.detached:
                 self._end(True)
 
     def _count(self, change: int) -> int:

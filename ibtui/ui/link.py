@@ -34,10 +34,10 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from ibtui.core.information import Binning
+from ibtui.errors import explain
 from ibtui.recording import Recording
 from ibtui.run.client import Client
-from ibtui.run.fallback import folders, reason
-from ibtui.run.job import Remains
+from ibtui.run.job import DeadRun
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
     Command,
@@ -52,6 +52,7 @@ from ibtui.run.protocol import (
     Status,
     Stop,
 )
+from ibtui.run.snapshot import fallback_folders
 
 PULL_S = 1 / 20
 """How often a worker that gets ready is asked for its history."""
@@ -106,7 +107,7 @@ class LinkState:
 class Workers(Protocol):
     """Makes new workers for a link, and writes files where there is none."""
 
-    def hold(self, recording: Recording, remains: Remains) -> Client:
+    def hold(self, recording: Recording, dead: DeadRun) -> Client:
         """Make a worker that holds what the mirror of one that has gone does."""
 
     def go_on(self, recording: Recording) -> Client:
@@ -319,8 +320,8 @@ class Link:
         if status is None or not status.trains or recording is None or not len(recording):
             return
         if self._workers is not None and self._successor is None:
-            remains = Remains(status.epoch, saved=not self.unsaved)
-            self._hand_over("holding", partial(self._workers.hold, recording, remains))
+            dead = DeadRun(status.epoch, saved=not self.unsaved)
+            self._hand_over("holding", partial(self._workers.hold, recording, dead))
 
     def go_on(self) -> None:
         """Have a new worker train on from the last checkpoint of one that died, or whose run failed."""
@@ -461,7 +462,7 @@ class Link:
 
     def _ask_for_place(self, trouble: str, done: Callable[[], None], path: str | None) -> None:
         """Ask for another place than that one, which is left to be mended where it was the user's."""
-        others = (str(folder) for folder in folders() if f"{folder}/" not in f"{trouble}/")
+        others = (str(folder) for folder in fallback_folders() if f"{folder}/" not in f"{trouble}/")
 
         def answered(place: str) -> None:
             if place:
@@ -492,7 +493,7 @@ class Link:
         try:
             written = self._workers.write(recording, path)
         except Exception as error:
-            trouble = f"not saved{': ' + path if path else ''}: {reason(error)}"
+            trouble = f"not saved{': ' + path if path else ''}: {explain(error)}"
             self._screen.tell(trouble, "error")
             return trouble
         self._earlier = (*self.files, written)

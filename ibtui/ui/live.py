@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from dataclasses import replace
+from pathlib import Path
 
 from ibtui.config import WatchOptions
-from ibtui.recording import Recording, files
+from ibtui.recording import Recording
 from ibtui.run import places
 from ibtui.run.client import Client, WorkerClient
-from ibtui.run.fallback import save_elsewhere
-from ibtui.run.job import Job, Remains, new_job
+from ibtui.run.job import DeadRun, Job, new_job
+from ibtui.run.snapshot import Snapshot, save_last
 from ibtui.ui.app import run
 from ibtui.ui.summary import Outcome
 
@@ -37,23 +37,21 @@ class LiveWorkers:
 
     def write(self, recording: Recording, place: str | None) -> str:
         """Write a recording to this place, or to where snapshots go or, failing that, wherever it can be."""
-        reached = recording.checkpoint.epoch if recording.checkpoint else 0
-        folder = os.path.abspath(self._options.snapshot_dir)
-        stem = f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{reached}"
+        snapshot = Snapshot.of(recording)
         if place is not None:
-            return str(files.save_at(recording, place, stem))
-        try:
-            return str(files.save_new(recording, folder, stem))
-        except OSError:
-            if (elsewhere := save_elsewhere(recording, stem)) is None:
-                raise
-            return str(elsewhere)
+            return str(snapshot.save_at(place))
+        folder = Path(self._options.snapshot_dir).absolute()
+        outcome = save_last(snapshot, lambda: snapshot.save_new(folder))
+        if outcome.path is None:
+            assert outcome.error is not None
+            raise outcome.error
+        return str(outcome.path)
 
-    def hold(self, recording: Recording, remains: Remains) -> Client:
+    def hold(self, recording: Recording, dead: DeadRun) -> Client:
         """Make a worker that holds what is left of one that has gone."""
         job = new_job(None, replace(self._options, detach=False))
         path = str(places.recording_path(job.name))
-        return self._handed(replace(job, replay=path, remains=remains), recording)
+        return self._handed(replace(job, replay=path, dead=dead), recording)
 
     def go_on(self, recording: Recording) -> Client:
         """Make a worker that trains on from the last checkpoint of one that has gone."""
@@ -65,7 +63,7 @@ class LiveWorkers:
 
     def _handed(self, job: Job, recording: Recording) -> Client:
         """Make a worker that begins with a recording of the screen's."""
-        client = WorkerClient(replace(job, forget=True), handed=recording)
+        client = WorkerClient(replace(job, temporary=True), handed=recording)
         self.clients.append(client)
         return client
 
