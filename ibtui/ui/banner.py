@@ -10,10 +10,10 @@ from textual.strip import Strip
 
 from ibtui.errors import printable
 from ibtui.plot import palette
-from ibtui.ui.line import Span, strip
-from ibtui.ui.glyphs import STATES, spelled
-from ibtui.ui.panes.log import last_line, wrapped
 from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import STATES, spelled
+from ibtui.ui.line import Span, strip
+from ibtui.ui.panes.log import last_line, wrapped
 from ibtui.ui.scene import Scene
 
 _MOST_ROWS = 4
@@ -23,8 +23,8 @@ _KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
 
 
 HELP = {
-    "Dead": "The process that trained has gone. Its history is held by a new one, to be walked through, rebinned "
-    "and saved; c goes on from the last checkpoint.",
+    "Dead": "The process that trained has gone. Its history is held by a new one, to be walked through, "
+    "rebinned and saved; c goes on from the last checkpoint.",
 }
 
 
@@ -39,9 +39,7 @@ class Banner(Drawn):
         """Return the number of rows: none where nothing is wrong."""
         return len(_rows(self._scene, width)) if self._scene is not None else 0
 
-    def paint(
-        self, scene: Scene, width: int, height: int, styles: Sequence[Style]
-    ) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
         """Draw a row for each line."""
         return [strip([span], width, styles) for span in _rows(scene, width)]
 

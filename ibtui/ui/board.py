@@ -50,7 +50,7 @@ class Board:
         self._last_drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """Put the panes into the rows that they declare, but for those per layer, whose number is not known."""
+        """Put the panes into the rows that they declare; those per layer follow once there are layers."""
         yield StatusLine(id="status")
         yield Banner(id="banner")
         with Container(id="board"):
@@ -135,7 +135,7 @@ class Board:
 
 
 def _in_turn(late: Iterable[Drawn]) -> list[Drawn]:
-    """Of widgets that show something old, return the one that waits longest and those that wait for too long."""
+    """Return, of widgets that show something old, the one that waits longest and those that wait too long."""
     waiting = sorted(late, key=lambda widget: widget.drawn_at)
     overdue = time.monotonic() - LAG_S
     return waiting[:1] + [widget for widget in waiting[1:] if widget.drawn_at <= overdue]

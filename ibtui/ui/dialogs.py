@@ -30,7 +30,7 @@ class Answer:
 
 
 class Dialog(Patient, ModalScreen[str]):
-    """A question that is answered once: of keys that come in one piece, those after the answer mean nothing."""
+    """A question that is answered once: keys that come after the answer in one piece mean nothing."""
 
     ALLOW_SELECT: ClassVar[bool] = False
 

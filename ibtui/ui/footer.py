@@ -9,8 +9,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from ibtui.plot import palette
-from ibtui.ui.line import Span, fit, piece, strip
 from ibtui.ui.drawn import Drawn
+from ibtui.ui.line import Span, fit, piece, strip
 from ibtui.ui.scene import Scene
 
 _FOR_TRAINING = ("space", "s", "- +", "r")
@@ -35,12 +35,10 @@ class Footer(Drawn):
         self._hints = hints
 
     def key(self, scene: Scene) -> Hashable:
-        """Return what the space key means, the keys that are in vain, and the way back from an enlarged pane."""
+        """Return what the space key means, the keys in vain, and the way back from an enlarged pane."""
         return space_does(scene), _in_vain(scene), scene.view.enlarged
 
-    def paint(
-        self, scene: Scene, width: int, height: int, styles: Sequence[Style]
-    ) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
         """Draw as many hints as fit."""
         hints = list(self._hints)
         if scene.view.enlarged:
@@ -51,7 +49,11 @@ class Footer(Drawn):
         spans: list[Span] = []
         for text, _ in fit(pieces, width - 2, 2, scene.view.marker):
             keys, _, label = text.partition("\0")
-            spans += [("  " if spans else " ", palette.TEXT), (keys, palette.TRAIN), (f" {label}", palette.DIM)]
+            spans += [
+                ("  " if spans else " ", palette.TEXT),
+                (keys, palette.TRAIN),
+                (f" {label}", palette.DIM),
+            ]
         return [strip(spans, width, styles)]
 
 

@@ -34,7 +34,7 @@ _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE,
 
 
 def spelled(text: str, marker: Marker) -> str:
-    """Spell the text in characters that a terminal with this marker has. It may grow: spell before measuring."""
+    """Spell a text in characters that a terminal with this marker has. It may grow: spell, then measure."""
     table = _SPELLINGS[marker]
     return text.translate(table) if table else text
 

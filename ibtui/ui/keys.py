@@ -17,7 +17,7 @@ T_BINS, X_BINS, PAST, PACE = Group("T bins"), Group("X bins"), Group("past"), Gr
 def _key(
     key: str, action: str, label: str, tooltip: str, shown: str | None = None, group: Group | None = None
 ) -> Binding:
-    """Make a binding; one without a label is not in the footer, all are in the help screen and the palette."""
+    """Make a binding; one without a label is not in the footer, all are in the help and the palette."""
     return Binding(key, action, label, bool(label), shown or key, tooltip=tooltip, group=group)
 
 

@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
-from ibtui.ui.panes.glyphs import spelled
+from ibtui.ui.glyphs import spelled
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ Span = tuple[str, int]
 
 
 def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Span]:
-    """Return what of the pieces is said in `width` cells, `gap` cells apart: whole words, never one that is cut."""
+    """Return what of the pieces fits into `width` cells, `gap` cells apart; no word is ever cut."""
     spellings = [[spelled(text, marker) for text in p.variants] + [""] for p in pieces]
     said = [0] * len(pieces)
 

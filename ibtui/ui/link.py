@@ -162,7 +162,7 @@ class _Awaited:
     """A file that the worker writes before something is done."""
 
     ticket: int
-    done: Callable[[], None]
+    done: Callable[[], object]
     path: str | None
 
 
@@ -355,7 +355,7 @@ class Link:
             self._successor = None
 
     def _fail(self, why: str) -> None:
-        """Give a new worker up that cannot take over; a history that none goes on with is still to be held."""
+        """Give up a new worker that cannot take over; a history that none goes on with is to be held."""
         self._dismiss_successor()
         continuing = self.state.handover == "continuing"
         failing = "cannot be continued" if continuing else "no worker could take the history over"
@@ -427,7 +427,7 @@ class Link:
         """Write the history of the run before the last restart."""
         self._write(self.mirror.before, None)
 
-    def save_then(self, done: Callable[[], None], path: str | None = None) -> None:
+    def save_then(self, done: Callable[[], object], path: str | None = None) -> None:
         """Save, and go on only when that is known to have worked; otherwise ask for another place.
 
         It may take a while, estimates that are still to be made included; nothing is trained meanwhile that
@@ -460,7 +460,7 @@ class Link:
         else:
             awaited.done()
 
-    def _ask_for_place(self, trouble: str, done: Callable[[], None], path: str | None) -> None:
+    def _ask_for_place(self, trouble: str, done: Callable[[], object], path: str | None) -> None:
         """Ask for another place than that one, which is left to be mended where it was the user's."""
         others = (str(folder) for folder in fallback_folders() if f"{folder}/" not in f"{trouble}/")
 
@@ -516,7 +516,7 @@ class Link:
             self.client.send(Stop(save=self.mirror.recording is None))
 
     def keep_all(self) -> None:
-        """Have what is unsaved saved, for nobody is there to be asked. From any thread, from two at once too."""
+        """Have what is unsaved saved, for nobody is there to be asked. From any thread, or two at once."""
         with self._keeping:
             lost = self.client.lost
             if lost is not None:  # its message may still wait

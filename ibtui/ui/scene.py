@@ -85,7 +85,7 @@ class Scene:
 
     @property
     def cursor_row(self) -> int | None:
-        """The measurement that curves mark: the one walked to; in a replay, the one played, but for the last."""
+        """The measurement that curves mark: the one walked to or, unless it is the last, the one played."""
         recording, look = self.mirror.recording, self.mirror.look
         if recording is None or not len(recording):
             return None
@@ -102,11 +102,13 @@ class Scene:
             return "then"
         status, look = self.mirror.status, self.mirror.look
         stands = status is None or status.state not in ("running", "pausing")
-        return "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
+        return (
+            "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
+        )
 
     @property
     def unrecorded(self) -> Representation | None:
-        """What is looked at where it is no measurement of the recording: a run that stands after its last one."""
+        """What is looked at where a run stands after its last measurement; None: a measurement is."""
         look, recording = self.mirror.look, self.mirror.recording
         if self.view.row is not None or look is None or look.row is not None or recording is None:
             return None
@@ -119,7 +121,7 @@ class Scene:
         return len(self.mirror.recording) if self.mirror.recording is not None else 0
 
     def row_after(self, by: int) -> int | None:
-        """Return the row so many measurements on, or back where negative; None, the present, past the last."""
+        """Return the row so many measurements on, or back where negative; None: the present."""
         count, here, look = self.measurements, self.view.row, self.mirror.look
         if not count or (here is None and by > 0):
             return None
@@ -138,7 +140,7 @@ class Scene:
 
     @property
     def last_epoch(self) -> float:
-        """The last epoch that curves have room for: a little further than the run is, so that they fill the pane.
+        """The last epoch that curves have room for: a little further than the run is, so that they fill it.
 
         It grows in steps of 1, 2, 5, 10, …, so that the curves stand still between two of them.
         """

@@ -55,7 +55,7 @@ def segments(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
 
 
 def _style(paper: int, ink: int, styles: Sequence[Style]) -> tuple[Style, bool]:
-    """Return the style of an ink on a paper, and True where a half block must be a full one, for want of colours."""
+    """Return the style of an ink on a paper, and True where half blocks must be full, for want of colours."""
     if not paper:
         return styles[ink], False
     behind = styles[paper].color

@@ -9,10 +9,10 @@ from textual.strip import Strip
 
 from ibtui.errors import printable
 from ibtui.plot import palette
-from ibtui.ui.line import Piece, fit, piece, spaced, strip
-from ibtui.ui.glyphs import STATES
-from ibtui.ui.drawn import Drawn
 from ibtui.run.protocol import Status
+from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import STATES
+from ibtui.ui.line import Piece, fit, piece, spaced, strip
 from ibtui.ui.scene import Scene
 
 _ALARMING = ("failed", "dead")
@@ -20,7 +20,8 @@ _ALARMING = ("failed", "dead")
 
 HELP = {
     "Skipped": "Measurements that were taken and recorded, but came too fast to be drawn.",
-    "View": "All panes show one epoch: the present, or the measurement walked to. Training goes on meanwhile.",
+    "View": "All panes show one epoch: the present, or the measurement walked to. Training goes on "
+    "meanwhile.",
 }
 
 
@@ -31,9 +32,7 @@ class StatusLine(Drawn):
         """Return all that a line can say."""
         return tuple(status_pieces(scene))
 
-    def paint(
-        self, scene: Scene, width: int, height: int, styles: Sequence[Style]
-    ) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
         """Draw what fits."""
         pieces = status_pieces(scene)
         room = width - 2

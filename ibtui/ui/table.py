@@ -97,7 +97,7 @@ def _headings(
             title.append(piece(f"of {number(ceiling)}", ink=palette.DIM, rank=1))
         names += _cell(title, column.width, scene)
         if not quantity.chance:
-            said = [scene.when]
+            said: list[str] = [scene.when]
         elif in_excess(quantity, view):
             said = ["over chance"]
         else:
@@ -182,9 +182,7 @@ def _spark(
     return strips(sparkline(values, room, low, high, scene.view.marker, ink), styles)[0]
 
 
-def _performance(
-    name: str, scene: Scene, recording: Recording, width: int, styles: Sequence[Style]
-) -> Strip:
+def _performance(name: str, scene: Scene, recording: Recording, width: int, styles: Sequence[Style]) -> Strip:
     title = f"[{name}]" if scene.view.pane == "performance" else name
     parts = [strip([(f" {title.ljust(11)}", palette.TEXT)], 12, styles)]
     said = diverged(recording) if name == "loss" else []

@@ -8,9 +8,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from ibtui.plot import palette
-from ibtui.ui.line import blank, strip
-from ibtui.ui.glyphs import STATES, spelled
 from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import STATES, spelled
+from ibtui.ui.line import blank, strip
 from ibtui.ui.scene import Scene
 from ibtui.ui.view import COMPACT
 
@@ -22,9 +22,7 @@ class TooSmall(Drawn):
         """Return what it says."""
         return _lines(scene, self.size.width, self.size.height)
 
-    def paint(
-        self, scene: Scene, width: int, height: int, styles: Sequence[Style]
-    ) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
         """Draw it in the middle."""
         lines = [spelled(line, scene.view.marker) for line in _lines(scene, width, height)]
         top = max(0, (height - len(lines)) // 2)

@@ -78,7 +78,9 @@ def _title(scene: Scene) -> list[Piece]:
 def _note(scene: Scene, recording: Recording) -> list[Piece]:
     train, test = (loss(value_of(scene, f"{half}_loss")) for half in ("train", "test"))
     trained = scene.representation is not None and scene.representation.epoch > 0
-    moving = loss(value_of(scene, "moving_loss")) if trained else "n/a"  # before the first batch there is none
+    moving = (
+        loss(value_of(scene, "moving_loss")) if trained else "n/a"
+    )  # before the first batch there is none
     return [
         piece("loss"),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
