@@ -56,7 +56,7 @@ class CountingApp(IbtuiApp):
             }
         )
         if len(self.marks) > self._windows:
-            self.client.send(Stop(save=False))
+            self.link.client.send(Stop(save=False))
             self.exit()
 
 
@@ -64,7 +64,7 @@ def main(path: str, every: str, windows: str, seconds: str) -> None:
     """Show, then write the marks."""
     app = CountingApp(int(every), int(windows), float(seconds))
     app.run()
-    app.client.close()
+    app.link.close()
     Path(path).write_text(json.dumps(app.marks))
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,10 +31,7 @@ from ibtui.run.state import RunState
 from ibtui.run.wire import Connection
 from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import wait_for
-from tests.run.driver import SMALL, Driver
-
-LONG = replace(SMALL, epochs=1_000_000)
-PACED = {"epochs_per_second": 300.0}
+from tests.run.driver import LONG, PACED, SMALL, Driver
 
 
 def has_ended(driver: Driver) -> bool:
@@ -433,9 +429,6 @@ def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monke
         runs.running()
     session.ended.set()  # the thread goes on, and must not listen in another test's folder
     worker.server.close()
-
-
-# What does not grow.
 
 
 # Commands at bad moments.
