@@ -10,7 +10,7 @@ import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import Series, curve_plot
+from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
@@ -157,7 +157,7 @@ def _series(
     if before is not None and len(before) and before.config.layers == recording.config.layers:
         past = before.column("epoch")
         lines = quantity.values(before, view).T
-        series += [Series(values, palette.PAST, "", "background", past) for values in lines]
+        series += [Series(values, palette.REFERENCE, "", "reference", past) for values in lines]
     ceiling = quantity.ceiling(recording, view)
     if np.isfinite(ceiling):
         level = np.full(len(recording) + (present is not None), ceiling)
