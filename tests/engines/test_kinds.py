@@ -1,9 +1,9 @@
 """What the kinds of engines declare is what engines give and take; activations follow from what is kept."""
 
 import json
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +70,8 @@ def test_activations_are_the_forward_pass_of_what_is_kept(engine, problem):
 
 def test_declaring_and_deriving_need_neither_mxnet_nor_numba():
     code = (
-        "import sys, json, numpy as np; from ibtui.config import RunConfig; from ibtui.engines import ENGINES\n"
+        "import sys, json, numpy as np; from ibtui.config import RunConfig\n"
+        "from ibtui.engines import ENGINES\n"
         "for name in ('gluon', 'fused'):\n"
         "    kind, config = ENGINES[name], RunConfig()\n"
         "    kind.activations(config, kind.initial(config, 2), np.ones((3, 2), np.float32))\n"
@@ -81,72 +82,39 @@ def test_declaring_and_deriving_need_neither_mxnet_nor_numba():
 
 
 def test_importing_the_registry_imports_not_even_numpy():
-    code = "import sys; from ibtui.engines import ENGINES, kind_of; ENGINES.names; print('numpy' in sys.modules)"
+    code = (
+        "import sys; from ibtui.engines import ENGINES, kind_of; ENGINES.names; print('numpy' in sys.modules)"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
 # Engines of other packages.
 
-CONSTANT = """
-from ibtui.engines.dense import Dense
-
-class Engine:
-    name = "constant"
-    def __init__(self, device, state):
-        self.device, self._state = device, dict(state)
-    def train(self, start, stop): pass
-    def state(self): return {name: array.copy() for name, array in self._state.items()}
-    def load(self, state, seed=None): self._state = dict(state)
-    def close(self): pass
-
-class Constant(Dense):
-    name, summary = "constant", "never learns"
-    def refusal(self, config, inputs, device):
-        return "" if device == "cpu" else "it knows no GPU; --ctx cpu"
-    def create(self, config, device, x, y, state):
-        return Engine(device, state)
-
-CONSTANT = Constant()
-"""
-
 
 @pytest.fixture
-def others(tmp_path, monkeypatch):
-    """A folder with an engine that works and one that cannot be imported."""
-    folder = tmp_path / "others"
-    (folder / "others-1.dist-info").mkdir(parents=True)
-    (folder / "others-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1\n")
-    (folder / "others-1.dist-info" / "entry_points.txt").write_text(
-        "[ibtui.engines]\nconstant = constant_engine:CONSTANT\nbroken = broken_engine:BROKEN\n"
-    )
-    (folder / "constant_engine.py").write_text(CONSTANT)
-    (folder / "broken_engine.py").write_text("raise RuntimeError('no\\nsuch luck')\n")
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+def plugin(monkeypatch):
+    """The package of the tests, with an engine that works and one that cannot be imported."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "plugin")
     vars(ENGINES).pop("_places", None)
-    yield folder
+    yield
     vars(ENGINES).pop("_places", None)
 
 
-def test_an_engine_of_another_package_is_chosen_by_its_name(others, problem):
-    config = RunConfig.__new__(RunConfig)
-    for name, value in {**vars(CONFIG), "engine": "constant", "ctx": "auto"}.items():
-        object.__setattr__(config, name, value)
+def test_an_engine_of_another_package_is_chosen_by_its_name(plugin, problem):
+    config = RunConfig(engine="quadratic")
     choice = choose(config, 4)
-    assert (choice.engine, choice.ctx, choice.why) == ("constant", "cpu", "as asked")
+    assert (choice.engine, choice.ctx, choice.why) == ("quadratic", "cpu", "as asked")
     start = kind_of(config).initial(config, 4)
     trained = create_engine(choice, config, *problem, start)
     trained.train(0, 5)
-    assert (trained.name, trained.device) == ("constant", "cpu")
-    assert all(trained.state()[name].tobytes() == array.tobytes() for name, array in start.items())
-    object.__setattr__(config, "ctx", "gpu0")
-    with pytest.raises(UsageError, match=r"^--ctx gpu0: it knows no GPU; --ctx cpu$"):
-        choose(config, 4)
+    assert trained.state()["batches"] > start["batches"] == 0
+    with pytest.raises(UsageError, match=r"^--ctx gpu0: the quadratic engine trains on the CPU: --ctx cpu$"):
+        choose(RunConfig(engine="quadratic", ctx="gpu0"), 4)
 
 
-def test_an_engine_that_cannot_be_imported_is_refused_in_a_line(others):
-    assert {"constant", "broken"} < set(ENGINES.names)
-    with pytest.raises(UsageError) as refusal:
-        ENGINES["broken"]
-    assert str(refusal.value).startswith("broken: this engine cannot be loaded from broken_engine:BROKEN")
-    assert str(refusal.value).endswith("RuntimeError: no such luck")
+def test_an_engine_that_cannot_be_imported_or_found_is_refused_in_a_line(plugin):
+    assert ENGINES.names == ("gluon", "fused", "brokenengine", "quadratic")
+    with pytest.raises(UsageError, match=r"^brokenengine: this engine cannot be loaded from broken:engine: "):
+        choose(RunConfig(engine="brokenengine"), 2)
+    with pytest.raises(UsageError, match=r"^quadratik: no engine of that name; did you mean quadratic\?$"):
+        choose(RunConfig(engine="quadratik"), 2)
