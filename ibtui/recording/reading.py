@@ -294,7 +294,7 @@ def _check_headers(read: _Reader) -> Summary:
         raise _RefusedError("it has more activations than measurements")
     expected: dict[str, tuple[tuple[int, ...], str]] = {"h_x": ((), f8), "h_y": ((), f8)}
     kind = kind_of(config)
-    columns = {
+    columns: dict[str, tuple[tuple[int, ...], str]] = {
         q.name: ((len(config.layers),) if q.per_layer else (), q.dtype) for q in quantities(config.quantities)
     }
     columns |= {key: (spec.shape, spec.dtype) for key, spec in kind.kept(config, inputs).items()}
