@@ -21,7 +21,7 @@ from ibtui.run.protocol import Representation
 Labels = list[tuple[float, str, int]]
 """The value that each stands beside, its text and its ink."""
 
-WIDE = 100
+_WIDE = 100
 """The least width at which two figures stand side by side."""
 _STACK = 3
 """The number of axes above one another in one figure, at most."""
@@ -165,7 +165,7 @@ def _beside(labels: Labels, low: float, high: float, rows: int) -> dict[int, tup
 
 def _sizes_and_plane(sizes: Sequence[Panel], across: Panel, up: Panel, display: Display) -> list[Text]:
     """Draw dimension and a further panel and the information plane, side by side where there is room."""
-    if display.width >= WIDE:
+    if display.width >= _WIDE:
         left = display.width // 2 - 1
         rows = _clamped(display.height - 4, _PLANE_ROWS)
         heights = [rows] if len(sizes) == 1 else [rows // 2 - 1, rows - rows // 2]

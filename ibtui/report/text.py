@@ -13,7 +13,7 @@ from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
 from ibtui.report.display import Display
-from ibtui.report.layout import WIDE, cut, figures
+from ibtui.report.layout import cut, figures
 from ibtui.report.panels import Curve, Panel, Settings, layer_panel
 from ibtui.report.recorded import RecordedRun, binning_in_words, differing, shared_quantities
 
@@ -112,9 +112,11 @@ def _numbers(
     heads = [(f"epoch {int(epochs[-1]):,}", palette.TEXT), *((f"layer {c.label}", c.ink) for c in curves)]
     used = max(len(head) for head, _ in heads)
     lines = [display.line((head.ljust(used), ink)) for head, ink in heads]
-    columns = _columns(runs, settings, display.width >= WIDE)
-    for name, cells in columns:
-        size = max(len(name), *map(len, cells)) + 2
+    columns = _columns(runs, settings)
+    sizes = [[max(len(name), *map(len, cells)) + 2 for name in names] for names, cells in columns]
+    short = used + sum(size for size, _ in sizes) > display.width
+    for (names, cells), fitting in zip(columns, sizes, strict=True):
+        name, size = names[short], fitting[short]
         if used + size > display.width:
             break
         used += size
@@ -133,8 +135,8 @@ def _numbers(
     return [*lines, *_flow(facts, display)]
 
 
-def _columns(runs: Sequence[RecordedRun], settings: Settings, wide: bool) -> list[tuple[str, list[str]]]:
-    """Return the heading and the newest values, one for each layer, of all quantities that layers have."""
+def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tuple[str, str], list[str]]]:
+    """Return, for all quantities of layers, a long and a short heading and the newest values."""
     known = shared_quantities(runs)
     chances = {quantity.chance for quantity in known}
     shown = [q for q in known if q.per_layer and q.name not in chances]
@@ -143,14 +145,14 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings, wide: bool) -> lis
     columns = []
     for quantity in shown:
         panel = layer_panel(runs, quantity, settings)
-        title = panel.title if quantity.chance else quantity.label if wide else quantity.brief
+        titles = (panel.title, panel.title if quantity.chance else quantity.brief)
         if quantity.dtype == "int64":
-            columns.append((title, _counts(runs, quantity, panel)))
+            columns.append((titles, _counts(runs, quantity, panel)))
             continue
-        columns.append((title, [_value(curve, len(runs)) for curve in panel.curves]))
+        columns.append((titles, [_value(curve, len(runs)) for curve in panel.curves]))
         levels = [number(float(c.chance[-1])) for c in panel.curves if c.chance is not None]
         if levels:
-            columns.append((_CHANCE, levels))
+            columns.append(((_CHANCE, _CHANCE), levels))
     return columns
 
 
