@@ -20,7 +20,7 @@ from ibtui.core.information import Binning, Estimator, mutual_information_of_lab
 from ibtui.core.seeding import initial_parameters
 from ibtui.quantities.meter import Meter, make_dataset
 from ibtui.recording import Recording
-from ibtui.run.estimating import Desk
+from ibtui.run.estimating import HistoryThread
 from ibtui.run.trainer import Trainer
 
 _HISTORY = 200
@@ -137,13 +137,14 @@ def _history(measurements: int) -> Recording:
 
 
 def _rebin(recording: Recording, at: int) -> float:
-    """Seconds until the worker's desk has the whole history in another binning."""
-    desk = Desk(recording, lambda: None)
-    desk.start()
+    """Seconds until the worker's thread has the whole history in another binning."""
+    history = HistoryThread()
+    history.work_on(recording)
+    history.start()
     began = time.perf_counter()
-    desk.rebin(Binning("notebook", 4, (30, 100)[at % 2]))
-    if not desk.settle(_LONG_S):
-        raise RuntimeError("the desk does not get done")
+    history.rebin(Binning("notebook", 4, (30, 100)[at % 2]))
+    if not history.wait_until_idle(_LONG_S):
+        raise RuntimeError("the history is not estimated anew in time")
     return time.perf_counter() - began
 
 
