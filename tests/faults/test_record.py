@@ -179,7 +179,7 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
         time.sleep(0.05)
         return save(*arguments, **options)
 
-    monkeypatch.setattr(record, "save", slowly)
+    monkeypatch.setattr(files, "save", slowly)
     monkeypatch.setattr(record, "_STRETCH_S", 0.01)
     config = replace(CONFIG, epochs=60_000, every=1000)
     record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=False, resume=None)
@@ -187,7 +187,7 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
 
 
 def test_a_run_that_will_take_much_memory_says_so_once(monkeypatch, capfd):
-    monkeypatch.setattr("ibtui.recording.MUCH_BYTES", 1)
+    monkeypatch.setattr("ibtui.recording.history.MUCH_BYTES", 1)
     record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
     assert capfd.readouterr().err.count("this run will take") == 1
 
@@ -201,7 +201,7 @@ def test_where_nothing_can_be_written_anywhere_the_old_file_stays(monkeypatch, c
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "save_new", full)
-    monkeypatch.setattr(record, "save", full)
+    monkeypatch.setattr(files, "save", full)
     with pytest.raises(IbtuiError, match=r"No space left on device; .*nowhere else"):
         record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=True, resume=None)
     assert PATH.read_bytes() == before

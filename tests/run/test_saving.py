@@ -301,7 +301,7 @@ def test_the_end_of_a_run_says_why_nothing_was_saved(tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "save", full)
+    monkeypatch.setattr(files, "save_new", full)
     end = end_of(begun(tmp_path), 0, monkeypatch)
     assert end == Ended(60, (), f"{tmp_path}: No space left on device")
     assert list(tmp_path.glob("*.npz")) == []

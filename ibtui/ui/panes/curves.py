@@ -10,7 +10,7 @@ import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import Series, curve_plot
+from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
 from ibtui.recording import Recording
