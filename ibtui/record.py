@@ -14,7 +14,7 @@ from ibtui.errors import IbtuiError, printable
 from ibtui.recording import Recording
 from ibtui.recording.files import claim, save
 from ibtui.run.fallback import reason, save_elsewhere
-from ibtui.run.places import Output
+from ibtui.run.log import Output
 from ibtui.signals import Interrupted, Signals
 
 _STRETCH_S = 0.1

@@ -23,7 +23,11 @@ BAD = [
     *[("ctx", v, "auto, cpu, gpu0") for v in ("", "gpu", "gpu-1", "gpu01", "gpu1000", "CPU", "tpu0", "gpu²")],
     ("ctx", 0, "text"),
     ("ctx", "cpu\0", "text"),
-    *[("engine", v, "auto or gluon or fused") for v in ("", "mxnet", None, 1, ["auto"])],
+    *[(n, v, "a name: ") for n in ("engine", "data") for v in ("", "a b", "-a", "x" * 65, None, 1, ["auto"])],
+    *[
+        ("quantities", v, "up to 32 different names joined by commas")
+        for v in ("a,", "a,,b", "a,a", "a b", ["a", 1], None, 1, [HUGE], [f"q{at}" for at in range(33)])
+    ],
     *[("activation", v, "tanh or relu or sigmoid") for v in ("", "TANH", "gelu", {})],
     *[("binning", v, "notebook or closed or adaptive") for v in ("", "uniform", 4)],
     *[
@@ -57,6 +61,7 @@ BAD_SESSION = [
     *[("autosave", v, "a number from 0 up to 1e+06") for v in (-1, float("inf"), "x", True)],
     *[("history_mb", v, "a whole number from 1 to 1000000") for v in (0, -1, 10**7, 0.5, "x")],
     *[("marker", v, "auto or braille or block or ascii") for v in ("", "dots", 1)],
+    *[("panes", v, "different names joined by commas") for v in ("a,", None, {"a": 1})],
     *[("paused", v, "true or false") for v in (1, "yes", None)],
     *[("snapshot_dir", v, "text") for v in (None, 3, "a\0b")],
 ]
@@ -125,6 +130,31 @@ def test_values_are_normalised():
     assert isinstance(config.lr, float)
     assert config == RunConfig(layers=[3, "2"], lr=1.0)
     assert hash(config) == hash(RunConfig(layers=(3, 2), lr=1.0))
+    assert RunConfig(quantities="spread, cka").quantities == ("spread", "cka")
+    assert RunConfig(quantities=[]).quantities == RunConfig(quantities="").quantities == ()
+
+
+def test_a_net_must_fit_its_data():
+    RunConfig().check_net(inputs=2, classes=2)
+    RunConfig(layers="4096,2").check_net(inputs=242, classes=2)
+    with pytest.raises(
+        UsageError, match=r"^--layers 4096,2: must be widths that make at most 1,000,000 weig"
+    ):
+        RunConfig(layers="4096,2").check_net(inputs=243, classes=2)
+    with pytest.raises(
+        UsageError, match=r"^--layers 2,2: must be such that the last layer has a unit per class"
+    ):
+        RunConfig(layers="2,2").check_net(inputs=2, classes=3)
+
+
+@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (20, 10), (25, 10), (7, 7), (5, 100)])
+def test_the_schedule_is_every_multiple_and_the_last(epochs, every):
+    config = RunConfig(epochs=epochs, every=every)
+    due = [epoch for epoch in range(epochs + 2 * every) if config.scheduled(epoch)]
+    assert due == sorted({*range(0, epochs, every), epochs})
+    assert config.planned == len(due)
+    for epoch in range(epochs):
+        assert config.next_scheduled(epoch) == min(at for at in due if at > epoch)
 
 
 # Without a time limit: the first text drawn costs a table of all characters, and cores are shared.
@@ -149,6 +179,21 @@ def test_json_gives_the_configuration_back(config):
     assert "\n" not in text
     assert RunConfig.from_json(text) == config
     assert list(json.loads(text)) == [f.name for f in dataclasses.fields(RunConfig)]
+
+
+def test_a_file_of_the_first_schema_lacks_only_what_came_later():
+    first = json.loads(RunConfig(seed=3).to_json())
+    del first["data"], first["quantities"]
+    assert RunConfig.from_json(json.dumps(first)) == RunConfig(seed=3)
+    for name in first:
+        lacking = json.dumps({key: value for key, value in first.items() if key != name})
+        with pytest.raises(UsageError, match=f"^configuration: {name} is missing$"):
+            RunConfig.from_json(lacking)
+
+
+def test_a_file_may_name_what_is_not_installed():
+    config = RunConfig(data="theirs", engine="theirs", quantities=("one", "two"))
+    assert RunConfig.from_json(config.to_json()) == config
 
 
 @pytest.mark.parametrize(
@@ -247,11 +292,13 @@ def test_a_bad_file_is_refused_in_one_line(text, why):
     "text",
     [
         "lr = 2000-01-01", "lr = 0x" + "f" * 5000, "t-bins = 3.5", "layers = [[2], 2]", "lr = nan",
-        "engine = {a = 1}", "lr.a.b = 1", "lr" + ".a" * 900 + " = 1",
+        "engine = {a = 1}", "lr.a.b = 1", "quantities = 3", "lr" + ".a" * 900 + " = 1",
     ],
 )  # fmt: skip
 def test_a_bad_value_in_a_file_is_refused_by_name(text):
-    with pytest.raises(UsageError, match=r"^--config run.toml: (lr|t-bins|layers|engine) .*: must be "):
+    with pytest.raises(
+        UsageError, match=r"^--config run.toml: (lr|t-bins|layers|engine|quantities) .*: must be "
+    ):
         read_toml(toml(text))
 
 

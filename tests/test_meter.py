@@ -10,16 +10,29 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
-from ibtui.quantities.meter import Meter, make_dataset, new_recording
-from ibtui.recording import PER_LAYER
+from ibtui.data import make_dataset
+from ibtui.quantities.meter import quantities
+from ibtui.recording import Checkpoint
+from ibtui.run.measuring import measure, meter_of, new_recording
 from tests.core import oracle
 
 KINDS = ("notebook", "closed", "adaptive")
+PER_LAYER = tuple(q.name for q in quantities() if q.per_layer)
 
 
 def weights(config: RunConfig, seed: int = 3):
     nets = initial_parameters(config.layers, inputs=2, sigma=1.5, seed=seed)
     return [(w, b + np.float32(0.2)) for w, b in nets]
+
+
+def measured(config: RunConfig, binning: Binning, parameters, moving_loss: float, epoch: int = 0):
+    """What the product measures of these weights."""
+    recording = new_recording(config, make_dataset(config), 0)
+    state = {f"weight{i}": w for i, (w, _) in enumerate(parameters)}
+    state |= {f"bias{i}": b for i, (_, b) in enumerate(parameters)}
+    state["moving_loss"] = np.array(float(moving_loss))
+    recording.rebin(binning, meter_of(recording, binning).ceilings)
+    return measure(recording, Checkpoint(epoch, state), meter_of(recording))
 
 
 def activate(z: float, activation: str) -> float:
@@ -58,8 +71,8 @@ def test_every_number_follows_its_definition(activation, kind):
     data = make_dataset(config)
     binning = Binning(kind, 3, 7)
     parameters = weights(config)
-    m = Meter(data, activation, binning).measure(40, parameters, 0.25)
-    assert (m.epoch, m.binning, m.moving_loss) == (40, binning, 0.25)
+    m = measured(config, binning, parameters, 0.25, epoch=40)
+    assert (m.epoch, m.binning, m.values["moving_loss"]) == (40, binning, 0.25)
 
     y = data.y.tolist()
     x_kind = "notebook" if kind == "adaptive" else kind
@@ -85,16 +98,16 @@ def test_every_number_follows_its_definition(activation, kind):
         expected["participation_ratio"] = eigenvalues.sum() ** 2 / (eigenvalues**2).sum()
         assert expected.keys() == set(PER_LAYER)
         for name, value in expected.items():
-            assert getattr(m, name)[layer] == pytest.approx(value, rel=1e-9, abs=1e-9), (name, layer)
+            assert m.values[name][layer] == pytest.approx(value, rel=1e-9, abs=1e-9), (name, layer)
 
     slow = slow_forward(data.x, parameters, activation)
     for t, reference in zip(m.activations, slow, strict=True):
         np.testing.assert_allclose(t, reference, rtol=2e-5, atol=2e-6)
     held_out = slow_forward(data.x_test, parameters, activation)[-1]
-    assert (m.train_accuracy, m.train_loss) == pytest.approx(slow_performance(slow[-1], y), abs=1e-6)
+    assert (m.values["train_accuracy"], m.values["train_loss"]) == pytest.approx(slow_performance(slow[-1], y), abs=1e-6)
     expected = slow_performance(held_out, data.y_test.tolist())
-    assert (m.test_accuracy, m.test_loss) == pytest.approx(expected, abs=1e-6)
-    assert (m.train_accuracy, m.train_loss) != (m.test_accuracy, m.test_loss)
+    assert (m.values["test_accuracy"], m.values["test_loss"]) == pytest.approx(expected, abs=1e-6)
+    assert (m.values["train_accuracy"], m.values["train_loss"]) != (m.values["test_accuracy"], m.values["test_loss"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,8 +117,8 @@ def test_the_ceilings_of_a_new_recording_are_entropies(kind):
     recording = new_recording(config, data, 1000)
     x_kind = "notebook" if kind == "adaptive" else kind
     of_x = oracle.cells(data.x.astype(float).tolist(), 4, (0.0, 1.0), x_kind)
-    assert recording.h_x == pytest.approx(oracle.entropy(of_x), rel=1e-12)
-    assert recording.h_y == pytest.approx(oracle.entropy(data.y.tolist()), rel=1e-12)
+    assert recording.ceilings["h_x"] == pytest.approx(oracle.entropy(of_x), rel=1e-12)
+    assert recording.ceilings["h_y"] == pytest.approx(oracle.entropy(data.y.tolist()), rel=1e-12)
     assert len(recording) == 0
     assert recording.checkpoint is None
     assert recording.history_bytes == 1000
@@ -113,8 +126,8 @@ def test_the_ceilings_of_a_new_recording_are_entropies(kind):
 
 def test_the_default_run_has_the_ceilings_that_are_published():
     recording = new_recording(RunConfig(), make_dataset(RunConfig()), 0)
-    assert recording.h_y == pytest.approx(0.69308, abs=5e-6)
-    assert recording.h_x == pytest.approx(2.7636, abs=5e-5)
+    assert recording.ceilings["h_y"] == pytest.approx(0.69308, abs=5e-6)
+    assert recording.ceilings["h_x"] == pytest.approx(2.7636, abs=5e-5)
 
 
 def test_the_first_half_is_measured_and_the_second_is_held_out():
@@ -134,17 +147,32 @@ def test_the_first_half_is_measured_and_the_second_is_held_out():
 
 def test_setting_the_binning_measures_with_it():
     config = RunConfig(samples=100)
-    data, parameters = make_dataset(config), weights(config)
-    meter = Meter(data, "tanh", Binning())
+    recording = new_recording(config, make_dataset(config), 0)
+    meter = meter_of(recording)
     before = meter.estimator
     meter.binning = Binning()
     assert meter.estimator is before
-    meter.binning = Binning("closed", 3, 5)
-    ours = meter.measure(0, parameters, math.nan)
-    theirs = Meter(data, "tanh", Binning("closed", 3, 5)).measure(0, parameters, math.nan)
-    assert ours.binning == theirs.binning
+    closed = Binning("closed", 3, 5)
+    meter.binning = closed
+    assert meter.ceilings == meter_of(recording, closed).ceilings
+    kept = measured(config, closed, weights(config), math.nan).kept
+    ours = meter.measure(0, kept, {})
+    theirs = measured(config, closed, weights(config), math.nan)
+    assert ours.binning == theirs.binning == closed
     for name in PER_LAYER:
-        assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+        assert np.array_equal(ours.values[name], theirs.values[name]), name
+
+
+def test_estimates_are_made_again_as_they_were_measured():
+    config = RunConfig(samples=100)
+    recording = new_recording(config, make_dataset(config), 0)
+    meter = meter_of(recording)
+    m = measured(config, recording.binning, weights(config), math.nan)
+    again = meter.estimates(m.activations, recording.rebinned)
+    assert set(again) == set(recording.rebinned) == {q.name for q in quantities() if q.rebinned}
+    for name, values in again.items():
+        assert np.array_equal(values, m.values[name]), name
+    assert set(meter.estimates(m.activations, ["i_ty"])) == {"i_ty"}
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
@@ -157,9 +185,9 @@ def test_a_net_that_diverged_or_died_is_measured_as_far_as_is_defined(activation
         parameters = weights(config)
         parameters[layer][0][:] = value
         parameters[layer][1][:] = 0 if value == 0 else value
-        m = Meter(data, activation, Binning(kind)).measure(0, parameters, value)
+        m = measured(config, Binning(kind), parameters, value)
         for name in PER_LAYER:
-            numbers = getattr(m, name)
+            numbers = m.values[name]
             assert numbers.shape == (2,)
             if layer == 1:  # what goes before is sound
                 assert np.isfinite(numbers[0]), name
@@ -167,15 +195,15 @@ def test_a_net_that_diverged_or_died_is_measured_as_far_as_is_defined(activation
             lost = slice(layer, None)
             for name in PER_LAYER:
                 if name != "outside":
-                    assert np.isnan(getattr(m, name)[lost]).all(), name
-            assert np.isnan(m.train_loss)
-            assert m.train_accuracy == 0.0
+                    assert np.isnan(m.values[name][lost]).all(), name
+            assert np.isnan(m.values["train_loss"])
+            assert m.values["train_accuracy"] == 0.0
         if value == 0:
-            assert np.isnan(m.dimension[layer])
-            assert np.isnan(m.participation_ratio[layer])
-            assert m.i_xt[layer] == m.i_ty[layer] == 0
-            assert np.isfinite(m.train_loss)
-        assert 0 <= m.train_accuracy <= 1
+            assert np.isnan(m.values["dimension"][layer])
+            assert np.isnan(m.values["participation_ratio"][layer])
+            assert m.values["i_xt"][layer] == m.values["i_ty"][layer] == 0
+            assert np.isfinite(m.values["train_loss"])
+        assert 0 <= m.values["train_accuracy"] <= 1
         recording = new_recording(config, data, 0)
-        recording.append(Meter(data, activation, recording.binning).measure(0, parameters, value))
+        recording.append(measured(config, recording.binning, parameters, value))
         assert np.array_equal(recording.column("moving_loss"), [value], equal_nan=True)

@@ -10,8 +10,9 @@ from multiprocessing.connection import Connection
 from ibtui.bench.rows import Report, Row, Spread, at_least, at_most
 from ibtui.bench.setting import Setting
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import Lost, Mirror, WorkerClient, greeted
+from ibtui.run.client import WorkerClient, greeted
 from ibtui.run.job import new_job
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Frame, Pause, Peek, Resume, Status, Stop
 
 FLAT_OUT = RunConfig(engine="fused", ctx="cpu", epochs=10**8)

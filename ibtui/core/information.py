@@ -405,12 +405,14 @@ class Estimator:
     Parameters
     ----------
     x : array-like of shape (N, inputs)
-        The measured inputs, binned on [0, 1].
+        The measured inputs.
     y : array-like of shape (N,), integers
         Their labels.
     binning : Binning
-    activation : {"tanh", "relu", "sigmoid"}
-        Decides T's range; see `t_range`.
+    activations : sequence of {"tanh", "relu", "sigmoid"}
+        Each layer's activation function, which decides T's range; see `t_range`.
+    x_range : (float, float)
+        The range of each input, which is divided into bins.
 
     Attributes
     ----------
@@ -418,19 +420,26 @@ class Estimator:
         Entropies of binned X and of Y, in nats: the ceilings of I(X;T) and I(T;Y). `h_x` is NaN if X holds
         NaN.
     x_outside : int
-        Values of X outside [0, 1].
+        Values of X outside their range.
 
     Raises
     ------
     ValueError
-        If shapes differ or the activation is unknown.
+        If shapes differ or an activation is unknown.
     """
 
-    def __init__(self, x: ArrayLike, y: ArrayLike, binning: Binning, activation: str) -> None:
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        binning: Binning,
+        activations: Sequence[str],
+        x_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
         """Find the cells of X and the labels, once."""
         self.binning = binning
-        self.activation = check.choice("activation", activation, ACTIVATIONS)
-        self._x = _x_cells(x, binning.x_bins, (0.0, 1.0), binning.kind)
+        self.activations = tuple(check.choice("activation", name, ACTIVATIONS) for name in activations)
+        self._x = _x_cells(x, binning.x_bins, x_range, binning.kind)
         self._y = _label_cells("y", y)
         check.same_length("x", self._x.labels, "y", self._y.labels)
         self.h_x = _entropy(self._x)
@@ -452,18 +461,20 @@ class Estimator:
         Raises
         ------
         ValueError
-            If a layer has another number of samples.
+            If there are not as many layers as activation functions, or one has another number of samples.
         """
         from ibtui.core._compiled import measure_layer
 
         layers = len(activations)
+        if layers != len(self.activations):
+            raise ValueError(f"activations of {len(self.activations)} layers are needed, not of {layers}")
         numbers = np.full((5, layers), math.nan)  # a row for each of Estimates' first five
         outside = np.zeros(layers, np.int64)
         kind, bins = self.binning.kind, self.binning.t_bins
         for layer, t in enumerate(activations):
             values = check.float_matrix(f"layer {layer}", t)
             check.same_length("x", self._x.labels, f"layer {layer}", values)
-            low, high = t_range(self.activation, values)
+            low, high = t_range(self.activations[layer], values)
             i_xt, i_ty, chance_i_xt, chance_i_ty, kinds, out, valid = measure_layer(
                 values,
                 _ordered(values, kind),

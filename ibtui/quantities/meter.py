@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,16 @@ def families(extra: Sequence[str] = ()) -> list[Family]:
             if quantity.name in taken or not quantity.name.isidentifier():
                 raise UsageError(f"--quantities: {printable(quantity.name)} is taken, or is no name")
             taken.add(quantity.name)
+    return found
+
+
+def available(names: Sequence[str]) -> list[str]:
+    """Return those names of families that can be loaded here: a recording may come from elsewhere."""
+    found = []
+    for name in names:
+        with contextlib.suppress(UsageError):
+            FAMILIES[name]
+            found.append(name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a run has measured: one Measurement per scheduled epoch, gathered in a Recording."""
+"""What a run has measured, in memory: one row per scheduled epoch, in columns that any thread may read."""
 
 from __future__ import annotations
 
@@ -12,53 +12,34 @@ import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
-
-Array = np.ndarray[Any, Any]
-Parameters = list[tuple[Array, Array]]
-
-ESTIMATES = ("i_xt", "i_ty", "chance_i_xt", "chance_i_ty", "occupancy", "outside")
-"""Per layer, and dependent on the binning: a change of binning estimates them again."""
-GEOMETRY = ("dimension", "participation_ratio", "saturation")
-"""Per layer, and independent of the binning."""
-PER_LAYER = ESTIMATES + GEOMETRY
-PERFORMANCE = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss")
+from ibtui.core.layer import Layer
+from ibtui.data import Dataset
+from ibtui.engines.protocol import ArraySpec, State
+from ibtui.quantities import Array, Measurement, Quantity
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One epoch, measured. Arrays are float64 of shape (layers,) where nothing else is said."""
+class Experiment:
+    """What a recording is of: fixed before its first row, and known without the packages that made it."""
 
-    epoch: int
-    binning: Binning
-    """The binning that the estimates use."""
-    i_xt: Array
-    i_ty: Array
-    chance_i_xt: Array
-    chance_i_ty: Array
-    occupancy: Array
-    outside: Array
-    """Values outside their range, counted in the nearest bin; int64."""
-    dimension: Array
-    participation_ratio: Array
-    saturation: Array
-    train_accuracy: float
-    test_accuracy: float
-    train_loss: float
-    test_loss: float
-    moving_loss: float
-    parameters: Parameters
-    activations: Sequence[Array]
-    """Per layer, float32 of shape (samples, width)."""
+    config: RunConfig
+    dataset: Dataset
+    layers: tuple[Layer, ...]
+    """The layers whose activations are measured."""
+    quantities: tuple[Quantity, ...]
+    """What is measured, in the order of the columns."""
+    kept: Mapping[str, ArraySpec]
+    """What the engine keeps of each measurement, by name; activations may follow from it."""
+    checkpoint: Mapping[str, ArraySpec]
+    """The engine's whole state."""
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """The measured (training) half and the held-out half."""
-
-    x: Array
-    y: Array
-    x_test: Array
-    y_test: Array
+    @property
+    def columns(self) -> dict[str, ArraySpec]:
+        """The columns of a recording by name, with the shape of one row and the dtype."""
+        layers = (len(self.layers),)
+        columns = {"epoch": ArraySpec((), "int64")}
+        columns |= {q.name: ArraySpec(layers if q.per_layer else (), q.dtype) for q in self.quantities}
+        return columns | dict(self.kept)
 
 
 @dataclass(frozen=True)
@@ -66,39 +47,32 @@ class Checkpoint:
     """The state after `epoch` epochs of training, from which a run goes on exactly."""
 
     epoch: int
-    parameters: Parameters
-    moving_loss: float
+    state: State
+    """The engine's, by the names that it declares."""
 
 
 @dataclass(frozen=True)
-class Changes:
+class Change:
+    """A setting that was changed while the run went on."""
+
+    epoch: int
+    setting: str
+    value: str | int | float
+
+
+@dataclass(frozen=True)
+class Update:
     """Rows of a Recording that are new or newly estimated since a tick, for a mirror of it."""
 
     tick: int
     rows: Array
-    columns: dict[str, Array]
+    """Which rows, ascending; int64."""
+    columns: Mapping[str, Array]
     """Every column of the recording, restricted to `rows`."""
-    h_x: float
+    estimated: Array
+    """Whether the estimates of each row are made, bool."""
+    ceilings: Mapping[str, float]
     binning: Binning
-
-
-def column_types(config: RunConfig, inputs: int) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
-    """The columns of a recording of such runs, with the shape of one row and its dtype.
-
-    Parameters
-    ----------
-    config : RunConfig
-    inputs : int
-        Width of the input.
-    """
-    layers = (len(config.layers),)
-    types: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {"epoch": ((), np.int64)}
-    types |= {name: (layers, np.int64 if name == "outside" else np.float64) for name in PER_LAYER}
-    types |= dict.fromkeys(PERFORMANCE, ((), np.float64))
-    for layer, (fan_in, width) in enumerate(zip((inputs, *config.layers), config.layers, strict=False)):
-        types[f"weight{layer}"] = (width, fan_in), np.float32
-        types[f"bias{layer}"] = (width,), np.float32
-    return types
 
 
 LOADED = 1
@@ -133,27 +107,33 @@ class Recording:
 
     Attributes
     ----------
+    experiment : Experiment
+        What the recording is of.
     config : RunConfig
-        The run; its binning is the one that every estimate uses, or will once re-estimated.
-    dataset : Dataset
+        The experiment's; its binning is the one that every estimate uses, or will once re-estimated.
+    ceilings : dict of str to float
+        Values that quantities cannot pass, by the names in their declarations; in nats, with this binning.
     checkpoint : Checkpoint or None
         Where training stands, for an exact resume.
+    changes : list of Change
+        Settings that were changed while the run went on, oldest first.
     history_bytes : int
-        Budget for activations; the oldest are dropped beyond it, for they can be derived from the weights.
+        Budget for activations; the oldest are dropped beyond it, for most engines can derive them again.
     """
 
-    config: RunConfig
-    dataset: Dataset
-    h_x: float = float("nan")
-    h_y: float = float("nan")
+    experiment: Experiment
+    ceilings: dict[str, float] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    changes: list[Change] = field(default_factory=list)
     history_bytes: int = 256 << 20
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
-        types = column_types(self.config, self.dataset.x.shape[1])
+        self.config: RunConfig = self.experiment.config
+        self.quantities: dict[str, Quantity] = {q.name: q for q in self.experiment.quantities}
         self._columns = {
-            name: _Column(np.empty((0, *shape), dtype)) for name, (shape, dtype) in types.items()
+            name: _Column(np.empty((0, *spec.shape), spec.dtype))
+            for name, spec in self.experiment.columns.items()
         }
         self._stamp = _Column(np.empty(0, np.int64))
         self._estimated = _Column(np.empty(0, bool))
@@ -165,16 +145,31 @@ class Recording:
         return self._rows
 
     @property
+    def dataset(self) -> Dataset:
+        """The samples."""
+        return self.experiment.dataset
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that are measured."""
+        return self.experiment.layers
+
+    @property
+    def rebinned(self) -> tuple[str, ...]:
+        """The names of the quantities that a change of binning estimates anew."""
+        return tuple(q.name for q in self.experiment.quantities if q.rebinned)
+
+    @property
     def tick(self) -> int:
         """Grows with every change of a row."""
         return self._tick
 
     def stamp(self, row: int) -> int:
-        """The tick at which a row changed last."""
+        """Return the tick at which a row changed last."""
         return int(self._stamp.data[row])
 
     def first_changed(self, since: int) -> int:
-        """The first row that changed after a tick, or that was added then; `len` where there is none."""
+        """Return the first row that changed after a tick, or that was added then; `len` if there is none."""
         changed = self._stamp.data[: self._rows] > since
         return int(changed.argmax()) if changed.any() else self._rows
 
@@ -189,18 +184,24 @@ class Recording:
         return tuple(self._columns)
 
     def column(self, name: str) -> Array:
-        """All rows of a column: shape (rows, …). A view: not to be written to, not to be kept."""
+        """Return all rows of a column, shape (rows, …): a view, not to be written to or kept."""
         return self._columns[name].data[: self._rows]
 
-    def parameters(self, row: int) -> Parameters:
-        """Weights (out, in) and biases (out,) at a measurement, float32."""
-        return [
-            (self._columns[f"weight{i}"].data[row].copy(), self._columns[f"bias{i}"].data[row].copy())
-            for i in range(len(self.config.layers))
-        ]
+    @property
+    def newest_epoch(self) -> int:
+        """The epoch of the last row; -1 if there is none."""
+        return int(self._columns["epoch"].data[self._rows - 1]) if self._rows else -1
+
+    def values(self, row: int) -> dict[str, Array]:
+        """Return a copy of every quantity's value at a measurement: shape (layers,), or ()."""
+        return {name: np.array(self._columns[name].data[row]) for name in self.quantities}
+
+    def kept(self, row: int) -> dict[str, Array]:
+        """Return a copy of what the engine keeps of a measurement, by name."""
+        return {name: self._columns[name].data[row].copy() for name in self.experiment.kept}
 
     def activations(self, row: int) -> Sequence[Array] | None:
-        """The stored activations of a measurement; None where the budget was passed."""
+        """Return the stored activations of a measurement; None where the budget was passed."""
         return self._activations.get(row)
 
     @property
@@ -213,26 +214,19 @@ class Recording:
     def whole_bytes(self) -> int:
         """Memory that all of the run's measurements will take in the end, activations apart."""
         row = sum(c.data.dtype.itemsize * math.prod(c.data.shape[1:]) for c in self._columns.values())
-        return int(row) * self._planned
-
-    @property
-    def _planned(self) -> int:
-        return len(range(0, self.config.epochs, self.config.every)) + 1
+        return int(row) * self.config.planned
 
     def forewarning(self) -> str:
-        """What is to be said to begin with of a run whose measurements will take much memory.
-
-        The parameters of each are kept, so that any can be looked at and estimated anew.
-        """
+        """Say what a user should know to begin with of a run whose measurements will take much memory."""
         if self.whole_bytes < MUCH_BYTES:
             return ""
         return (
-            f"the {self._planned:,} measurements of this run will take {self.whole_bytes / 1e9:,.1f} GB of "
-            "memory, and on a screen as much again; a larger --every takes less"
+            f"the {self.config.planned:,} measurements of this run will take {self.whole_bytes / 1e9:,.1f} GB "
+            "of memory, and on a screen as much again; a larger --every takes less"
         )
 
     def fill(self, columns: Mapping[str, Array], activations: Mapping[int, Sequence[Array]]) -> None:
-        """Take whole columns into an empty recording, with the activations of some of its rows.
+        """Put whole columns into an empty recording, with the activations of some of its rows.
 
         Rows without a single estimate (written in the middle of a change of binning) wait for them. A network
         that diverged looks the same; estimating it once more gives the same.
@@ -242,32 +236,33 @@ class Recording:
                 column.data = np.ascontiguousarray(columns[name])
             self._rows, self._tick = len(columns["epoch"]), LOADED
             self._stamp.data = np.ones(self._rows, np.int64)
-            known = [~np.isnan(columns[name]).all(axis=1) for name in ESTIMATES if name != "outside"]
-            self._estimated.data = np.logical_or.reduce(known)
+            floats = [name for name in self.rebinned if self.quantities[name].dtype == "float64"]
+            known = [~np.isnan(columns[name]).reshape(self._rows, -1).all(axis=1) for name in floats]
+            self._estimated.data = np.logical_or.reduce(known) if known else np.ones(self._rows, bool)
             for row in sorted(activations):
                 self._store(row, activations[row])
 
     def drop_last(self) -> None:
-        """Take the last row back. Only before anyone else has seen the recording."""
+        """Remove the last row. Only before anyone else has seen the recording."""
         with self.lock:
             self._rows -= 1
             if (activations := self._activations.pop(self._rows, None)) is not None:
                 self._activation_bytes -= sum(t.nbytes for t in activations)
 
-    def append(self, m: Measurement) -> None:
-        """Add a row. Where its binning is no longer the recording's, its estimates wait to be made again."""
+    def append(self, measurement: Measurement) -> None:
+        """Add a row. If its binning is no longer the recording's, its estimates wait to be made again."""
         with self.lock:
             row = self._rows
-            current = m.binning == self.binning
-            for name in (*PER_LAYER, *PERFORMANCE, "epoch"):
-                self._columns[name].put(row, getattr(m, name))
-            for layer, (weight, bias) in enumerate(m.parameters):
-                self._columns[f"weight{layer}"].put(row, weight)
-                self._columns[f"bias{layer}"].put(row, bias)
+            current = measurement.binning == self.binning
+            self._columns["epoch"].put(row, measurement.epoch)
+            for name in self.quantities:
+                self._columns[name].put(row, measurement.values.get(name, self._unknown(name)))
+            for name in self.experiment.kept:
+                self._columns[name].put(row, measurement.kept[name])
             self._estimated.put(row, current)
             if not current:
                 self._forget_estimates(slice(row, row + 1))
-            self._store(row, m.activations)
+            self._store(row, measurement.activations)
             self._tick += 1
             self._stamp.put(row, self._tick)
             self._rows = row + 1
@@ -280,62 +275,84 @@ class Recording:
             self._activation_bytes -= sum(t.nbytes for t in oldest)
 
     def _forget_estimates(self, rows: slice) -> None:
-        for name in ESTIMATES:
-            self._columns[name].data[rows] = 0 if name == "outside" else np.nan
+        for name in self.rebinned:
+            self._columns[name].data[rows] = self._unknown(name)
 
-    def rebin(self, binning: Binning, h_x: float) -> None:
-        """Take another binning: every estimate is forgotten, to be made again (see `pending`, `estimate`)."""
+    def _unknown(self, name: str) -> float:
+        """Return what stands where a quantity has no value."""
+        return 0 if self.quantities[name].dtype == "int64" else math.nan
+
+    def rebin(self, binning: Binning, ceilings: Mapping[str, float]) -> None:
+        """Change the binning: every estimate is forgotten, to be made again (see `pending`, `estimate`).
+
+        Parameters
+        ----------
+        binning : Binning
+        ceilings : mapping of str to float
+            The ceilings with this binning.
+        """
         with self.lock:
-            self.config = replace(
-                self.config, binning=binning.kind, x_bins=binning.x_bins, t_bins=binning.t_bins
-            )
-            self.h_x = h_x
+            before = self.config
+            self._set_binning(binning, ceilings)
+            epoch = self.newest_epoch
+            for name in ("binning", "x_bins", "t_bins"):
+                if (value := getattr(self.config, name)) != getattr(before, name):
+                    self.changes.append(Change(epoch, name, value))
             rows = slice(0, self._rows)
             self._forget_estimates(rows)
             self._estimated.data[rows] = False
             self._tick += 1
             self._stamp.data[rows] = self._tick
 
+    def _set_binning(self, binning: Binning, ceilings: Mapping[str, float]) -> None:
+        if binning != self.binning:
+            self.config = replace(
+                self.config, binning=binning.kind, x_bins=binning.x_bins, t_bins=binning.t_bins
+            )
+        self.ceilings = dict(ceilings)
+
     def pending(self) -> Array:
-        """The rows whose estimates are still to be made, ascending."""
+        """Return the rows whose estimates are still to be made, ascending."""
         with self.lock:
             return np.flatnonzero(~self._estimated.data[: self._rows])
 
-    def estimate(self, row: int, binning: Binning, estimates: Any) -> bool:
-        """Fill in a row's estimates; False, and nothing done, where the binning has changed meanwhile."""
+    def estimate(self, row: int, binning: Binning, values: Mapping[str, Array]) -> bool:
+        """Fill in a row's estimates; return False, and do nothing, if the binning has changed meanwhile.
+
+        Estimates that `values` lacks stay unknown.
+        """
         with self.lock:
             if binning != self.binning:
                 return False
-            for name in ESTIMATES:
-                self._columns[name].data[row] = getattr(estimates, name)
+            for name in self.rebinned:
+                if name in values:
+                    self._columns[name].data[row] = values[name]
             self._estimated.data[row] = True
             self._tick += 1
             self._stamp.data[row] = self._tick
             return True
 
-    def changes(self, since: int) -> Changes | None:
-        """The rows that changed after tick `since`; None where nothing did."""
+    def update_since(self, tick: int) -> Update | None:
+        """Return the rows that changed after a tick; None if nothing did."""
         with self.lock:
-            if self._tick <= since:
+            if self._tick <= tick:
                 return None
-            rows = np.flatnonzero(self._stamp.data[: self._rows] > since)
+            rows = np.flatnonzero(self._stamp.data[: self._rows] > tick)
             columns = {name: column.data[rows] for name, column in self._columns.items()}
-            columns["estimated"] = self._estimated.data[rows]
-            return Changes(self._tick, rows, columns, self.h_x, self.binning)
+            estimated = self._estimated.data[rows]
+            return Update(self._tick, rows, columns, estimated, self.ceilings, self.binning)
 
-    def mirror(self, changes: Changes) -> None:
-        """Take over changes of another recording of the same run (activations do not travel)."""
+    def apply(self, update: Update) -> None:
+        """Bring this mirror of a recording up to date (activations do not travel)."""
         with self.lock:
-            b = changes.binning
-            if b != self.binning:
-                self.config = replace(self.config, binning=b.kind, x_bins=b.x_bins, t_bins=b.t_bins)
-            self.h_x = changes.h_x
-            rows = changes.rows
+            self._set_binning(update.binning, update.ceilings)
+            rows = update.rows
             count = max(self._rows, int(rows[-1]) + 1) if len(rows) else self._rows
-            columns = self._columns | {"estimated": self._estimated}
-            for name, column in columns.items():
+            for name, column in self._columns.items():
                 column.reserve(count)
-                column.data[rows] = changes.columns[name]
+                column.data[rows] = update.columns[name]
+            self._estimated.reserve(count)
+            self._estimated.data[rows] = update.estimated
             self._stamp.reserve(count)
-            self._stamp.data[rows] = changes.tick
-            self._rows, self._tick = count, changes.tick
+            self._stamp.data[rows] = update.tick
+            self._rows, self._tick = count, update.tick

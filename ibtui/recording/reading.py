@@ -19,7 +19,10 @@ import numpy as np
 
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.errors import RecordingError, UsageError, printable
-from ibtui.recording import Checkpoint, Dataset, Recording, column_types
+from ibtui.data import Dataset
+from ibtui.engines import kind_of
+from ibtui.quantities.meter import quantities
+from ibtui.recording.history import Checkpoint, Experiment, Recording
 
 Array = np.ndarray[Any, Any]
 
@@ -290,16 +293,16 @@ def _check_headers(read: _Reader) -> Summary:
     if kept > rows:
         raise _RefusedError("it has more activations than measurements")
     expected: dict[str, tuple[tuple[int, ...], str]] = {"h_x": ((), f8), "h_y": ((), f8)}
-    columns = column_types(config, inputs)
+    kind = kind_of(config)
+    columns = {q.name: ((len(config.layers),) if q.per_layer else (), q.dtype) for q in quantities(config.quantities)}
+    columns |= {key: (spec.shape, spec.dtype) for key, spec in kind.kept(config, inputs).items()}
     expected |= {key: ((rows, *shape), np.dtype(dtype).str) for key, (shape, dtype) in columns.items()}
     expected |= {f"t{layer}": ((kept, samples, width), f4) for layer, width in enumerate(config.layers)}
     resumable = "checkpoint_epoch" in read
     if resumable:
         expected |= {"checkpoint_epoch": ((), i8), "checkpoint_moving_loss": ((), f8)}
-        for key, (shape, _) in columns.items():
-            if key.startswith(("weight", "bias")):
-                expected[f"checkpoint_{key}"] = shape, f4
-    del expected["epoch"]
+        for key, spec in kind.kept(config, inputs).items():
+            expected[f"checkpoint_{key}"] = spec.shape, f4
     for key, (shape, dtype) in expected.items():
         read.expect(key, shape, dtype)
     reached = read.integer("checkpoint_epoch") if resumable else None
@@ -314,11 +317,18 @@ def _assemble(read: _Reader, summary: Summary, history_bytes: int) -> Recording:
     dataset = Dataset(read.array("x"), read.array("y"), read.array("x_test"), read.array("y_test"))
     epoch, index = read.array("epoch"), read.array("t_index")
     _check_values(config, dataset, epoch, index)
-    types = column_types(config, dataset.x.shape[1])
-    columns = {key: epoch if key == "epoch" else read.array(key) for key in types}
-    recording = Recording(
-        config, dataset, float(read.array("h_x")), float(read.array("h_y")), history_bytes=history_bytes
+    kind = kind_of(config)
+    experiment = Experiment(
+        config,
+        dataset,
+        kind.layers(config),
+        quantities(config.quantities),
+        kind.kept(config, dataset.inputs),
+        kind.checkpoint(config, dataset.inputs),
     )
+    columns = {key: epoch if key == "epoch" else read.array(key) for key in experiment.columns}
+    ceilings = {"h_x": float(read.array("h_x")), "h_y": float(read.array("h_y"))}
+    recording = Recording(experiment, ceilings, history_bytes=history_bytes)
     # The oldest are not even kept for a moment where they pass the budget.
     kept = min(len(index), history_bytes // (4 * len(dataset.x) * sum(config.layers)))
     activations = zip(*(read.last(f"t{layer}", kept) for layer in layers), strict=True)
@@ -326,8 +336,7 @@ def _assemble(read: _Reader, summary: Summary, history_bytes: int) -> Recording:
     if summary.checkpoint_epoch is not None:
         recording.checkpoint = Checkpoint(
             summary.checkpoint_epoch,
-            [(read.array(f"checkpoint_weight{i}"), read.array(f"checkpoint_bias{i}")) for i in layers],
-            float(read.array("checkpoint_moving_loss")),
+            {key: read.array(f"checkpoint_{key}") for key in experiment.checkpoint},
         )
     return recording
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from ibtui.recording import ESTIMATES, Checkpoint, Recording
+from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, put_in_place, real_path, temporary_file
 from ibtui.recording.reading import SCHEMA
 
@@ -98,24 +98,22 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
     yield whole("config", recording.config.to_json())
     for key in ("x", "y", "x_test", "y_test"):
         yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)
-    yield whole("h_x", recording.h_x, np.float64)
-    yield whole("h_y", recording.h_y, np.float64)
+    for key, value in recording.ceilings.items():
+        yield whole(key, value, np.float64)
     for key in recording.names:
         column = recording.column(key)[:rows]
         # Only estimates are ever written anew; what else is in a row that was appended stays as it is.
-        yield whole(key, column.copy() if key in ESTIMATES else column)
+        yield whole(key, column.copy() if key in recording.rebinned else column)
     stored = [row for row in recording.stored if row < rows]
     kept = [recording.activations(row) or () for row in stored]
     yield whole("t_index", np.array(stored, np.int64))
-    for layer, width in enumerate(recording.config.layers):
-        shape = (len(stored), len(dataset.x), width)
+    for layer, units in enumerate(recording.layers):
+        shape = (len(stored), len(dataset.x), units.width)
         yield _Member(f"t{layer}", shape, np.dtype(np.float32), [t[layer] for t in kept])
     if checkpoint is not None:
         yield whole("checkpoint_epoch", checkpoint.epoch, np.int64)
-        yield whole("checkpoint_moving_loss", checkpoint.moving_loss, np.float64)
-        for layer, (weight, bias) in enumerate(checkpoint.parameters):
-            yield whole(f"checkpoint_weight{layer}", weight, np.float32)
-            yield whole(f"checkpoint_bias{layer}", bias, np.float32)
+        for key, spec in recording.experiment.checkpoint.items():
+            yield whole(f"checkpoint_{key}", checkpoint.state[key], spec.dtype)
 
 
 def _write(archive: zipfile.ZipFile, member: _Member) -> None:

@@ -1,4 +1,4 @@
-"""The screen's side of a worker: one thread that owns the connection, and the mirror of what came over it."""
+"""The screen's side of a worker: one thread that owns the connection."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.recording import Checkpoint, Recording, files
-from ibtui.run import places
+from ibtui.recording import Recording, files
+from ibtui.run import log, places
 from ibtui.run.fallback import reason
 from ibtui.run.job import Job
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
     GREETING,
     Command,
@@ -29,16 +29,12 @@ from ibtui.run.protocol import (
     Frame,
     Notice,
     Pull,
-    Representation,
     Restart,
     Save,
-    Status,
     Step,
     Stop,
 )
 from ibtui.signals import Signals
-
-LOG_LINES = 1000
 
 
 class Client(Protocol):
@@ -60,71 +56,6 @@ class Client(Protocol):
 
     def close(self) -> None:
         """Let go of the worker; unless it was told `Detach`, that ends it."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The worker has gone, and why: its exit status or signal, and the end of its log."""
-
-    reason: str
-    log: tuple[str, ...] = ()
-    saved: tuple[str, ...] | None = None
-    """Of a worker that was told to end, and did so in order, the files that it wrote; None: it died."""
-
-
-@dataclass
-class Mirror:
-    """What the screen knows of its worker: everything but the activations, small enough to hold whole.
-
-    Attributes
-    ----------
-    status : Status or None
-        None until the first frame.
-    recording : Recording or None
-        The history: scalars and weights of every measurement.
-    before : Recording or None
-        The history of the run before the last restart.
-    look : Representation or None
-        What is to be drawn of one epoch.
-    died : Lost or None
-        How the worker ended whose history this is, where it has.
-    """
-
-    status: Status | None = None
-    recording: Recording | None = None
-    before: Recording | None = None
-    look: Representation | None = None
-    died: Lost | None = None
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
-    run: int = -1
-    log_end: int = 0
-    notices: int = 0
-    heard: float = field(default_factory=time.monotonic)
-
-    def take(self, frame: Frame) -> tuple[Notice, ...]:
-        """Bring the mirror up to date; what the user is to be told is returned."""
-        if frame.welcome is not None:
-            self.before = self.recording
-            self.run = frame.welcome.run
-            self.recording = Recording(frame.welcome.config, frame.welcome.dataset, h_y=frame.welcome.h_y)
-        if self.recording is not None:
-            if frame.changes is not None:
-                self.recording.mirror(frame.changes)
-            if frame.checkpoint is not None:
-                self.recording.checkpoint = frame.checkpoint
-        if frame.look is not None:
-            self.look = frame.look
-        self.status = frame.status
-        self.log.extend(frame.log)
-        self.log_end = frame.log_end
-        self.notices = frame.notice_end
-        self.heard = time.monotonic()
-        return frame.notices
-
-    @property
-    def checkpoint(self) -> Checkpoint | None:
-        """Where training stood when last heard of."""
-        return self.recording.checkpoint if self.recording is not None else None
 
 
 START_S = 120.0
@@ -218,7 +149,7 @@ class WorkerClient:
             self._process.terminate()
             if not why:
                 raise
-            tail = "; ".join(map(printable, places.log_tail(self.name, 1)))
+            tail = "; ".join(map(printable, log.tail(self.name, 1)))
             raise IbtuiError(f"{why}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
@@ -276,7 +207,7 @@ class WorkerClient:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        tail = places.log_tail(self.name)
+        tail = log.tail(self.name)
         self.saved = _files_named(tail)
         self.failed = self._stopping and not self._discarding and not self._saved_at_last(tail)
         places.clear(self.name)
@@ -312,7 +243,7 @@ class WorkerClient:
             self._connection.close()
         except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
             if not (self._stopping or self._closing.is_set()):
-                why, tail = self._reason(error), places.log_tail(self.name)
+                why, tail = self._reason(error), log.tail(self.name)
                 files = _files_named(tail) if _in_order(tail) else None
                 self.lost = Lost(why, tail, files)
                 arrived(self.lost)

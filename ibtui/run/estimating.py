@@ -16,7 +16,8 @@ import numpy as np
 
 from ibtui.core.information import Binning
 from ibtui.quantities.meter import Meter
-from ibtui.recording import ESTIMATES, Recording
+from ibtui.recording import Recording
+from ibtui.run.measuring import activations_of, meter_of
 
 _ROWS_AT_ONCE = 16
 
@@ -65,7 +66,7 @@ class Desk(threading.Thread):
 
     @staticmethod
     def _meter_of(recording: Recording) -> Meter:
-        return Meter(recording.dataset, recording.config.activation, recording.binning)
+        return meter_of(recording)
 
     @property
     def binning(self) -> Binning:
@@ -154,7 +155,7 @@ class Desk(threading.Thread):
         before = recording.binning
         try:
             meter.binning = binning
-            recording.rebin(binning, meter.estimator.h_x)
+            recording.rebin(binning, meter.ceilings)
         except Exception as error:
             traceback.print_exc()
             meter.binning = before
@@ -170,12 +171,13 @@ class Desk(threading.Thread):
             if self._closed or self._wanted != meter.binning:
                 return
             try:
-                estimates: Any = meter.estimator.estimate(meter.activations(recording, int(row)))
+                activations = activations_of(recording, int(row), meter)
+                values = meter.estimates(activations, recording.rebinned)
             except Exception as error:  # such as a lack of memory: no reason to try for ever
                 traceback.print_exc()
                 self._refused(f"a measurement could not be estimated: {error or type(error).__name__}")
-                estimates = _Unknown()
-            recording.estimate(int(row), meter.binning, estimates)
+                values = {}
+            recording.estimate(int(row), meter.binning, values)
 
     def _write_next(self, job: SaveJob) -> Callable[[], None]:
         self._writing = job
@@ -190,12 +192,3 @@ class Desk(threading.Thread):
                     self._changed.notify_all()
 
         return write
-
-
-class _Unknown:
-    """Estimates that could not be made."""
-
-    def __getattr__(self, name: str) -> float:
-        if name not in ESTIMATES:
-            raise AttributeError(name)
-        return 0 if name == "outside" else float("nan")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import socket
 import stat
 import struct
 import tempfile
-import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,9 +73,14 @@ def recording_path(name: str) -> Path:
     return socket_path(name).with_suffix(".npz")
 
 
+def end_path(name: str) -> Path:
+    """The file that says how a run ended."""
+    return socket_path(name).with_suffix(".end")
+
+
 def clear(name: str) -> None:
     """Remove what a worker that has ended has left."""
-    for place in (socket_path, log_path, recording_path):
+    for place in (socket_path, log_path, recording_path, end_path):
         with contextlib.suppress(OSError, UsageError):
             place(name).unlink()
 
@@ -162,113 +165,8 @@ def sweep() -> None:
     """Remove what workers that have gone left in the folder: logs and half-made files, after a day."""
     place = folder()
     for path in place.iterdir():
-        if path.suffix not in (".log", ".npz", _UNREADY) or path.with_suffix(".sock").exists():
+        if path.suffix not in (".log", ".npz", ".end", _UNREADY) or path.with_suffix(".sock").exists():
             continue
         with contextlib.suppress(OSError):
             if time.time() - path.lstat().st_mtime > _ABANDONED_S:
                 path.unlink()
-
-
-LOG_CHUNK = 64 << 10
-"""Bytes of a worker's output that are read at a time; of more, the newest."""
-LOG_BYTES = 4 << 20
-"""A longer log is cut, from its beginning, to a quarter of this."""
-_LINE = 2000
-"""Characters of a line that are shown."""
-_writing = threading.RLock()
-"""Held while a line is written, and while a log is cut: what came between would be lost."""
-
-
-class Log:
-    """A worker's output: the file behind its standard output, never longer than it has to be.
-
-    Places in it are counted from the first byte ever written, so they stay what they are when it is cut.
-
-    Parameters
-    ----------
-    handle : int
-        The open file; one that cannot be read or is no file gives no lines.
-    """
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-        self._gone = 0
-        self._lock = threading.Lock()
-
-    def _size(self) -> int:
-        status = os.fstat(self._handle)
-        return status.st_size if stat.S_ISREG(status.st_mode) else 0
-
-    def lines(self, since: int) -> tuple[tuple[str, ...], int]:
-        """Whole lines from the place `since` on, and where they end."""
-        with self._lock:
-            try:
-                size = self._size()
-                begin = max(since - self._gone, size - LOG_CHUNK, 0)
-                if size <= begin:
-                    return (), since
-                text = os.pread(self._handle, LOG_CHUNK, begin)
-            except OSError:
-                return (), since
-            whole = text.rfind(b"\n") + 1
-            return _split(text[:whole]), self._gone + begin + whole
-
-    def cut(self) -> None:
-        """Drop the oldest lines of a log that has become long."""
-        with self._lock, _writing, contextlib.suppress(OSError):
-            if (size := self._size()) <= LOG_BYTES:
-                return
-            kept = os.pread(self._handle, LOG_BYTES // 4, size - LOG_BYTES // 4)
-            kept = kept[kept.find(b"\n") + 1 :]
-            os.ftruncate(self._handle, 0)
-            self._gone += size - len(kept)
-            os.write(self._handle, kept)  # it was opened to append
-
-    def renew(self, path: Path) -> None:
-        """Go on in a new file where this one has been removed, as the folder is after the last logout."""
-        if os.path.lexists(path):
-            return
-        with self._lock, contextlib.suppress(OSError):
-            written = self._size()
-            with open(path, "a+b") as new:
-                os.dup2(new.fileno(), self._handle)
-            self._gone += written
-
-
-def log_tail(name: str, lines: int = 20) -> tuple[str, ...]:
-    """The end of a worker's output, for one that has died."""
-    try:
-        with open(log_path(name), "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_CHUNK))
-            return _split(file.read(LOG_CHUNK))[-lines:]
-    except OSError:
-        return ()
-
-
-def _split(text: bytes) -> tuple[str, ...]:
-    return tuple(line.decode("utf-8", "replace")[:_LINE] for line in text.splitlines())
-
-
-class Output(io.TextIOBase):
-    """A standard output that never fails: no full disk and no closed terminal ends a run that has news."""
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-
-    def write(self, text: str, /) -> int:
-        """Write at once, or not at all."""
-        with _writing, contextlib.suppress(OSError):
-            os.write(self._handle, text.encode("utf-8", "replace"))
-        return len(text)
-
-    def fileno(self) -> int:
-        """The file's number."""
-        return self._handle
-
-    def isatty(self) -> bool:
-        """Whether it is a terminal."""
-        return os.isatty(self._handle)
-
-    def writable(self) -> bool:
-        """It is."""
-        return True

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ibtui.config import RunConfig
 from ibtui.core.information import Binning
-from ibtui.recording import Changes, Checkpoint, Dataset
+from ibtui.recording import Checkpoint, Experiment, Update
 
 Array = np.ndarray[Any, Any]
 
@@ -167,10 +166,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Representation:
-    """One epoch's representation, ready to draw, and its numbers.
-
-    Arrays are of shape (layers,), float64, as in `ibtui.recording.Measurement`.
-    """
+    """One epoch's representation, ready to draw, and its numbers."""
 
     key: tuple[int, ...]
     """Identifies the look; equal keys, equal looks."""
@@ -185,8 +181,8 @@ class Representation:
     """How many samples there are; more than are shown where there are very many."""
     ranges: tuple[tuple[float, float, float, float], ...]
     """Per layer, the axes: low and high of the first coordinate, low and high of the second."""
-    values: dict[str, Any] = field(default_factory=dict)
-    """By the names of `recording.PER_LAYER`, arrays (layers,); by those of `PERFORMANCE`, floats."""
+    values: dict[str, Array] = field(default_factory=dict)
+    """Each quantity of the recording by its name: shape (layers,), or ()."""
     sensitivity: Array | None = None
     """I(T;Y) and its chance level in nats at 10, 30 and 100 bins, shape (2, layers, 3)."""
 
@@ -205,9 +201,8 @@ class Welcome:
     """A run, as a screen needs to know it: sent in the first frame, and after each restart."""
 
     run: int
-    config: RunConfig
-    dataset: Dataset
-    h_y: float
+    experiment: Experiment
+    ceilings: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -216,7 +211,7 @@ class Frame:
 
     status: Status
     welcome: Welcome | None = None
-    changes: Changes | None = None
+    update: Update | None = None
     look: Representation | None = None
     """None: the look is the one already drawn."""
     checkpoint: Checkpoint | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-from ibtui.quantities.meter import Meter
-from ibtui.recording import Measurement
+from ibtui.quantities import Measurement
 from ibtui.recording.files import load
 from ibtui.run.job import Job
+from ibtui.run.measuring import measure, meter_of
 from ibtui.run.protocol import Save, Stop
 from ibtui.run.saver import Keeper
 from ibtui.run.state import Rebinned, RunState
@@ -46,9 +46,8 @@ class RemainsSource:
         recording, checkpoint = self._recording, self._recording.checkpoint
         if checkpoint is None or checkpoint.epoch <= int(recording.column("epoch")[-1]):
             return None
-        meter = Meter(recording.dataset, recording.config.activation, recording.binning)
         try:
-            return meter.measure(checkpoint.epoch, checkpoint.parameters, checkpoint.moving_loss)
+            return measure(recording, checkpoint, meter_of(recording))
         except Exception:  # such as a lack of memory: the history is there all the same
             traceback.print_exc()
             return None

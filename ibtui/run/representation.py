@@ -1,17 +1,20 @@
-"""From a measurement to a Representation: one epoch's representation, ready to draw."""
+"""From a measurement to a Representation: what the layers make of the samples at one epoch, ready to draw."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ibtui.core.information import chance_i_ty, i_ty, t_range
+from ibtui.core.layer import Layer
 from ibtui.core.projection import project
+from ibtui.quantities import Measurement
 from ibtui.quantities.meter import Meter
-from ibtui.recording import PER_LAYER, PERFORMANCE, Measurement, Recording
+from ibtui.recording import Recording
+from ibtui.run.measuring import activations_of
 from ibtui.run.protocol import Representation
 
 Array = np.ndarray[Any, Any]
@@ -19,33 +22,37 @@ Array = np.ndarray[Any, Any]
 MOST_POINTS = 5000
 """More than a terminal has dots for; of more samples, evenly spaced ones are drawn."""
 SENSITIVITY_BINS = (10, 30, 100)
+"""The numbers of bins in `Representation.sensitivity`."""
 
 
 def of_row(recording: Recording, row: int, meter: Meter, key: tuple[int, ...]) -> Representation:
-    """The look of a measurement of the recording."""
-    values: dict[str, Any] = {name: recording.column(name)[row].copy() for name in PER_LAYER}
-    values |= {name: float(recording.column(name)[row]) for name in PERFORMANCE}
+    """Draw a measurement of the recording."""
     epoch = int(recording.column("epoch")[row])
-    return _look(key, epoch, row, meter.activations(recording, row), values, meter)
+    return _representation(
+        key, epoch, row, activations_of(recording, row, meter), recording.values(row), meter
+    )
 
 
-def of_present(m: Measurement, meter: Meter, key: tuple[int, ...]) -> Representation:
-    """The look of weights between two scheduled measurements."""
-    values = {name: getattr(m, name) for name in (*PER_LAYER, *PERFORMANCE)}
-    return _look(key, m.epoch, None, m.activations, values, meter)
+def of_measurement(measurement: Measurement, meter: Meter, key: tuple[int, ...]) -> Representation:
+    """Draw a state between two scheduled measurements."""
+    return _representation(
+        key, measurement.epoch, None, measurement.activations, measurement.values, meter
+    )
 
 
-def _look(
+def _representation(
     key: tuple[int, ...],
     epoch: int,
     row: int | None,
     activations: Sequence[Array],
-    values: dict[str, Any],
+    values: Mapping[str, Array],
     meter: Meter,
 ) -> Representation:
     samples = len(meter.dataset.y)
     shown = slice(None, None, max(1, math.ceil(samples / MOST_POINTS)))
     points = [project(t) for t in activations]
+    layers = list(zip(activations, points, meter.layers, strict=True))
+    sensitivity = [[_sensitivity(t, layer, meter, f) for t, _, layer in layers] for f in (i_ty, chance_i_ty)]
     return Representation(
         key=key,
         epoch=epoch,
@@ -53,17 +60,15 @@ def _look(
         points=tuple(np.ascontiguousarray(p[shown]) for p in points),
         labels=meter.dataset.y[shown],
         samples=samples,
-        ranges=tuple(_box(t, p, meter.activation) for t, p in zip(activations, points, strict=True)),
-        values=values,
-        sensitivity=np.array(
-            [[_sensitivity(t, meter, of) for t in activations] for of in (i_ty, chance_i_ty)]
-        ),
+        ranges=tuple(_axes(t, p, layer) for t, p, layer in layers),
+        values=dict(values),
+        sensitivity=np.array(sensitivity),
     )
 
 
-def _box(t: Array, points: Array, activation: str) -> tuple[float, float, float, float]:
-    """The axes: the activation's range where units are drawn, room for all points where components are."""
-    low, high = t_range(activation, t)
+def _axes(t: Array, points: Array, layer: Layer) -> tuple[float, float, float, float]:
+    """Return the activation's range if units are drawn, or room for all points if components are."""
+    low, high = t_range(layer.activation, t)
     if not (math.isfinite(high) and high > low):
         low, high = 0.0, 1.0
     if t.shape[1] == 2:
@@ -76,6 +81,6 @@ def _box(t: Array, points: Array, activation: str) -> tuple[float, float, float,
     return -reach, reach, -reach, reach
 
 
-def _sensitivity(t: Array, meter: Meter, estimate: Callable[..., float]) -> list[float]:
-    bounds, kind, y = t_range(meter.activation, t), meter.binning.kind, meter.dataset.y
+def _sensitivity(t: Array, layer: Layer, meter: Meter, estimate: Callable[..., float]) -> list[float]:
+    bounds, kind, y = t_range(layer.activation, t), meter.binning.kind, meter.dataset.y
     return [estimate(t, y, t_bins=bins, t_range=bounds, binning=kind) for bins in SENSITIVITY_BINS]

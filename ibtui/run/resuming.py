@@ -1,4 +1,4 @@
-"""Going on with a recorded run, exactly: which settings it takes, and the history that is taken over."""
+"""Resume a recorded run exactly: the settings that it may have, and the history that is taken over."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from ibtui.config import RunConfig
 from ibtui.errors import UsageError, printable
-from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
 from ibtui.recording.files import load, peek
+from ibtui.run.measuring import estimate_pending, meter_of
 
 _NO_CHECKPOINT = "{}: holds no checkpoint to go on from"
 _TOO_FEW = "--epochs {epochs}: {shown} has {done} already; give a total of {done} or more"
 
 
 def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a recorded run that is to go on.
+    """Return the configuration of a recorded run that is to go on.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def _shown(value: object) -> str:
 
 
 def resume(path: str, epochs: int, history_bytes: int) -> Recording:
-    """The recording to append to, so that in the end it is what one run of so many epochs gives.
+    """Load the recording to append to, so that in the end it is what one run of so many epochs gives.
 
     Raises
     ------
@@ -69,21 +69,13 @@ def resume(path: str, epochs: int, history_bytes: int) -> Recording:
         raise UsageError(_TOO_FEW.format(epochs=epochs, shown=shown, done=checkpoint.epoch))
     recording.config = replace(recording.config, epochs=epochs)
     # The measurement at the end of a shorter run is not on the longer one's schedule.
-    while len(recording) and not _scheduled(int(recording.column("epoch")[-1]), recording.config):
+    while len(recording) and not _on_schedule(recording.newest_epoch, recording.config):
         recording.drop_last()
-    _estimate_pending(recording)
+    # A file saved in the middle of a change of binning lacks estimates.
+    if len(recording.pending()):
+        estimate_pending(recording, meter_of(recording))
     return recording
 
 
-def _scheduled(epoch: int, config: RunConfig) -> bool:
-    return epoch == config.epochs or (epoch % config.every == 0 and epoch < config.epochs)
-
-
-def _estimate_pending(recording: Recording) -> None:
-    """A file saved in the middle of a change of binning lacks estimates: make them."""
-    pending = recording.pending()
-    if len(pending):
-        meter = Meter(recording.dataset, recording.config.activation, recording.binning)
-        for row in pending.tolist():
-            estimates = meter.estimator.estimate(meter.activations(recording, row))
-            recording.estimate(row, meter.binning, estimates)
+def _on_schedule(epoch: int, config: RunConfig) -> bool:
+    return epoch <= config.epochs and config.scheduled(epoch)

@@ -14,10 +14,12 @@ from pathlib import Path
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.quantities.meter import Meter
-from ibtui.recording import Measurement, Recording
+from ibtui.quantities import Measurement
+from ibtui.recording import Recording
+from ibtui.run.measuring import meter_of
 from ibtui.run import representation as looks
 from ibtui.run.estimating import Desk
-from ibtui.run.places import Log
+from ibtui.run.log import LogFile
 from ibtui.run.protocol import (
     Command,
     Detach,
@@ -83,11 +85,11 @@ class RunState:
     ----------
     options : WatchOptions
         Pace, folder for snapshots, memory for the history.
-    log : Log
+    log : LogFile
         The process's output.
     """
 
-    def __init__(self, options: WatchOptions, log: Log) -> None:
+    def __init__(self, options: WatchOptions, log: LogFile) -> None:
         self.options = options
         self.folder = Path(options.snapshot_dir).absolute()
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
@@ -124,7 +126,7 @@ class RunState:
         """A new run, or the first one: screens are sent it whole."""
         with self._lock:
             self.recording = recording
-            self._meter = Meter(recording.dataset, recording.config.activation, recording.binning)
+            self._meter = meter_of(recording)
             self._present, self._last_row = None, -1
             self.status = replace(self.status, run=self.status.run + 1, **status)  # type: ignore[arg-type]
             if self.desk is None:
@@ -247,7 +249,7 @@ class RunState:
         # Before the rows: what goes on from a checkpoint older than its last rows makes them again to the
         # bit, from one that is newer than its last rows it would leave a hole.
         checkpoint = recording.checkpoint
-        changes = recording.changes(0 if fresh else pull.tick)
+        update = recording.update_since(0 if fresh else pull.tick)
         if status.source == "training":  # a stretch of epochs says where it stands when it is over
             status = replace(status, epoch=max((status.epoch, *recording.column("epoch")[-1:].tolist())))
             status = replace(status, unsaved=self._unsaved(status, saved_at))
@@ -260,8 +262,8 @@ class RunState:
         reached = checkpoint.epoch if checkpoint else -1
         return Frame(
             status,
-            Welcome(status.run, recording.config, recording.dataset, recording.h_y) if fresh else None,
-            changes,
+            Welcome(status.run, recording.experiment, recording.ceilings) if fresh else None,
+            update,
             look,
             None if not fresh and reached == pull.checkpoint else checkpoint,
             **told,  # type: ignore[arg-type]
@@ -322,7 +324,7 @@ class RunState:
             try:
                 meter.binning = recording.binning
                 if present is not None:
-                    self._look = looks.of_present(present, meter, key)
+                    self._look = looks.of_measurement(present, meter, key)
                 else:
                     assert row is not None
                     self._look = looks.of_row(recording, row, meter, key)

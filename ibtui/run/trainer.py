@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ibtui.config import RunConfig
-from ibtui.core.seeding import initial_parameters
-from ibtui.engines.choose import Choice, create_engine
-from ibtui.quantities.meter import Meter, make_dataset, new_recording
-from ibtui.recording import Checkpoint, Measurement, Parameters, Recording
+from ibtui.data import make_dataset
+from ibtui.engines import create_engine, kind_of
+from ibtui.engines.choose import Choice
+from ibtui.quantities import Measurement
+from ibtui.recording import Checkpoint, Recording
+from ibtui.run.measuring import measure, meter_of, new_recording
 
 
 class Trainer:
@@ -36,77 +38,57 @@ class Trainer:
             self.recording = resumed
             self.recording.config = self.config
         dataset = self.recording.dataset
-        self.meter = Meter(dataset, config.activation, self.recording.binning)
+        self.meter = meter_of(self.recording)
         start = self.recording.checkpoint or self._beginning()
         self.epoch = start.epoch
-        self.engine = create_engine(
-            choice, self.config, dataset.x, dataset.y, start.parameters, start.moving_loss
-        )
+        self.engine = create_engine(choice, self.config, dataset.x, dataset.y, start.state)
         self.recording.checkpoint = start
 
     def _beginning(self) -> Checkpoint:
-        c, inputs = self.config, self.recording.dataset.x.shape[1]
-        parameters = initial_parameters(c.layers, inputs=inputs, sigma=c.init_sigma, seed=c.seed)
-        return Checkpoint(0, parameters, float("nan"))
+        return Checkpoint(0, kind_of(self.config).initial(self.config, self.recording.dataset.inputs))
 
     @property
     def finished(self) -> bool:
-        """All epochs are trained, and the last measurement is taken."""
+        """True when all epochs are trained and the last measurement is taken."""
         return self.epoch >= self.config.epochs and not self._due
 
     @property
     def _due(self) -> bool:
-        scheduled = self.epoch % self.config.every == 0 or self.epoch == self.config.epochs
-        measured = self.recording.column("epoch")
-        return scheduled and (not len(measured) or int(measured[-1]) < self.epoch)
+        return self.config.scheduled(self.epoch) and self.recording.newest_epoch < self.epoch
 
     def train(self, epochs: int) -> None:
         """Train so many epochs, or as many as are left, taking every measurement that is due on the way."""
         target = min(self.epoch + epochs, self.config.epochs)
         self.measure_if_due()
         while self.epoch < target:
-            stop = min(target, (self.epoch // self.config.every + 1) * self.config.every)
+            stop = min(target, self.config.next_scheduled(self.epoch))
             self.engine.train(self.epoch, stop)
             self.epoch = stop
             self.measure_if_due()
 
     def measure_if_due(self) -> None:
-        """Append the measurement of this epoch, where the schedule has one and it is not taken yet."""
+        """Append the measurement of this epoch if the schedule has one and it is not taken yet."""
         if self._due:
-            self.recording.append(self.measure())
+            self.recording.checkpoint = self.checkpoint()
+            self.recording.append(measure(self.recording, self.recording.checkpoint, self.meter))
 
     def measure(self) -> Measurement:
-        """The present weights, measured. Only scheduled measurements enter the recording."""
-        self.meter.binning = self.recording.binning
-        return self.meter.measure(self.epoch, self._checkpoint().parameters, self.engine.moving_loss)
-
-    def _checkpoint(self) -> Checkpoint:
-        self.recording.checkpoint = self.checkpoint()
-        return self.recording.checkpoint
+        """Measure the present state. Only scheduled measurements enter the recording."""
+        return measure(self.recording, self.checkpoint(), self.meter)
 
     def checkpoint(self) -> Checkpoint:
-        """The present state, from which a run goes on exactly."""
-        return Checkpoint(self.epoch, self.engine.parameters(), self.engine.moving_loss)
+        """Return the present state, from which a run goes on exactly."""
+        return Checkpoint(self.epoch, self.engine.state())
 
     def restart(self, seed: int) -> None:
         """Begin again from scratch with this seed, in a new recording; nothing is compiled again."""
         old = self.recording
-        self.config = replace(
-            self.config,
-            seed=seed,
-            binning=old.config.binning,
-            x_bins=old.config.x_bins,
-            t_bins=old.config.t_bins,
-        )
+        self.config = replace(old.config, seed=seed)
         self.recording = new_recording(self.config, old.dataset, old.history_bytes)
-        start = self._beginning()
-        self.recording.checkpoint = start
+        self.recording.checkpoint = start = self._beginning()
         self.epoch = 0
-        self.engine.load(start.parameters, start.moving_loss, seed)
+        self.engine.load(start.state, seed)
 
     def close(self) -> None:
         """Release the engine's device."""
         self.engine.close()
-
-
-__all__ = ["Parameters", "Trainer"]

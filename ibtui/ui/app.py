@@ -22,7 +22,8 @@ from ibtui.config import BINNINGS, WatchOptions
 from ibtui.core.information import Binning as Bins
 from ibtui.errors import printable
 from ibtui.plot import palette
-from ibtui.run.client import Client, Lost, Mirror
+from ibtui.run.client import Client
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
     Command,
     Detach,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ibtui.recording import Recording
-from ibtui.run.client import Lost
 from ibtui.run.fallback import folders, reason
+from ibtui.run.mirror import Lost
 from ibtui.run.protocol import Resume, Save, Stop
 from ibtui.ui.view import state_of
 

@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ibtui.recording import Recording
-from ibtui.run.client import Client, Lost, Mirror
+from ibtui.run.client import Client
 from ibtui.run.job import Remains
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Frame, Stop
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ibtui.recording import PERFORMANCE, Recording
 from ibtui.ui.view import replaying
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ibtui.recording import Recording
 from ibtui.run.protocol import Status
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
     from ibtui.run.protocol import Representation
 
 Array = np.ndarray[Any, Any]

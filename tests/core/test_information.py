@@ -221,7 +221,7 @@ def check_against_oracle(x: Array, t: Array, y: Array, x_bins: int, t_bins: int,
     assert entropy_x(x, x_bins=x_bins, binning=kind) == about(oracle.entropy(x_cells), abs=1e-12)
     assert entropy_t(t, **for_t) == about(oracle.entropy(t_cells), abs=1e-12)
     assert entropy_y(y) == about(oracle.entropy(labels), abs=1e-12)
-    measured = Estimator(x, y, Binning(kind, x_bins, t_bins), "tanh").estimate([t])
+    measured = Estimator(x, y, Binning(kind, x_bins, t_bins), ["tanh"]).estimate([t])
     assert measured.i_xt[0] == i_xt(x, t, **for_both)
     assert measured.i_ty[0] == i_ty(t, y, **for_t)
     assert measured.chance_i_xt[0] == chance_i_xt(x, t, **for_both)
@@ -276,7 +276,7 @@ def test_the_default_run_matches_the_oracle(kind: str) -> None:
 
 def test_relu_is_binned_up_to_the_layers_maximum() -> None:
     x, y, activations = layers("relu", (3, 2))
-    measured = Estimator(x, y, Binning(), "relu").estimate(activations)
+    measured = Estimator(x, y, Binning(), ["relu"] * 2).estimate(activations)
     for layer, t in enumerate(activations):
         cells = oracle.cells(t.tolist(), 100, (0.0, float(t.max())), "notebook")
         assert measured.i_ty[layer] == pytest.approx(oracle.mutual_information(cells, y.tolist()), abs=1e-12)
@@ -285,7 +285,7 @@ def test_relu_is_binned_up_to_the_layers_maximum() -> None:
 
 def test_sigmoid_is_binned_on_0_to_1() -> None:
     x, y, activations = layers("sigmoid", (2,))
-    measured = Estimator(x, y, Binning(), "sigmoid").estimate(activations)
+    measured = Estimator(x, y, Binning(), ["sigmoid"]).estimate(activations)
     assert measured.i_ty[0] == i_ty(activations[0], y, t_range=(0, 1))
 
 
@@ -406,7 +406,7 @@ def test_the_last_unit_of_a_wide_layer_counts() -> None:
 
 def test_nan_silences_its_own_layer_alone() -> None:
     x, y, activations = layers()
-    estimator = Estimator(x, y, Binning(), "tanh")
+    estimator = Estimator(x, y, Binning(), ["tanh"] * 4)
     before = estimator.estimate(activations)
     activations[2] = activations[2].copy()
     activations[2][17, 1] = np.nan
@@ -443,7 +443,7 @@ def test_a_relu_layer_that_overflowed_is_nan_and_one_that_died_is_one_cell() -> 
     overflowed, dead = np.zeros((500, 2), np.float32), np.zeros((500, 2), np.float32)
     overflowed[0, 0] = np.inf
     for kind in BINNINGS:
-        measured = Estimator(x, y, Binning(kind), "relu").estimate([overflowed, dead])
+        measured = Estimator(x, y, Binning(kind), ["relu"] * 2).estimate([overflowed, dead])
         assert np.isnan(measured.i_xt[0])
         assert np.isnan(measured.occupancy[0])
         assert measured.i_xt[1] == measured.chance_i_xt[1] == measured.i_ty[1] == 0.0
@@ -454,7 +454,7 @@ def test_x_with_nan_leaves_i_ty_alone() -> None:
     x, y, activations = layers()
     x = x.copy()
     x[0, 0] = np.nan
-    estimator = Estimator(x, y, Binning(), "tanh")
+    estimator = Estimator(x, y, Binning(), ["tanh"] * 4)
     measured = estimator.estimate(activations)
     assert math.isnan(estimator.h_x)
     assert np.isnan(measured.i_xt).all()
@@ -466,7 +466,7 @@ def test_x_with_nan_leaves_i_ty_alone() -> None:
 def test_values_outside_are_counted_with_those_of_x() -> None:
     x = np.array([[0.5, 1.1], [-0.1, 0.5], [0.0, 1.0]])
     t = np.array([[1.0, -1.0], [1.1, -1.1], [0.0, np.inf]])
-    estimator = Estimator(x, [0, 1, 0], Binning(), "tanh")
+    estimator = Estimator(x, [0, 1, 0], Binning(), ["tanh"] * 2)
     measured = estimator.estimate([t, np.zeros((3, 1))])
     assert estimator.x_outside == 2
     assert measured.outside.tolist() == [5, 2]
@@ -478,7 +478,7 @@ def test_values_outside_are_counted_with_those_of_x() -> None:
 
 def test_estimates_are_arrays_by_layer() -> None:
     x, y, activations = layers()
-    estimator = Estimator(x, y, Binning(), "tanh")
+    estimator = Estimator(x, y, Binning(), ["tanh"] * 4)
     measured = estimator.estimate(activations)
     assert measured._fields == ("i_xt", "i_ty", "chance_i_xt", "chance_i_ty", "occupancy", "outside")
     assert all(field.shape == (4,) for field in measured)
@@ -486,20 +486,33 @@ def test_estimates_are_arrays_by_layer() -> None:
     assert (estimator.h_x, estimator.h_y) == (entropy_x(x), entropy_y(y))
     assert type(estimator.h_x) is type(estimator.h_y) is float
     assert type(i_xt(x, activations[0])) is float
-    assert all(field.shape == (0,) for field in estimator.estimate([]))
+    assert all(field.shape == (0,) for field in Estimator(x, y, Binning(), []).estimate([]))
+
+
+def test_each_layer_is_binned_on_the_range_of_its_own_activation() -> None:
+    x, y, (t, *_) = layers()
+    mixed = Estimator(x, y, Binning(), ["tanh", "sigmoid"]).estimate([t, t])
+    assert mixed.i_ty.tolist() == [i_ty(t, y), i_ty(t, y, t_range=(0, 1))]
+
+
+def test_the_range_of_x_may_be_another() -> None:
+    x, y, (t, *_) = layers()
+    wide = Estimator(x, y, Binning(), ["tanh"], (-1.0, 1.0))
+    assert wide.h_x == entropy_x(x, x_range=(-1, 1)) != entropy_x(x)
+    assert wide.estimate([t]).i_xt[0] == i_xt(x, t, x_range=(-1, 1))
 
 
 def test_any_memory_layout_gives_the_same_bits_and_compiles_nothing_anew() -> None:
     from ibtui.core import _compiled
 
     x, y, (t, *_) = layers()
-    expected = Estimator(x, y, Binning(), "tanh").estimate([t])
+    expected = Estimator(x, y, Binning(), ["tanh"]).estimate([t])
     locked = t.astype(np.float64)
     locked.flags.writeable = False
     y_locked = y.copy()
     y_locked.flags.writeable = False
     for same in (np.asfortranarray(t), t.astype(np.float64)[::1], locked, t[::-1][::-1], t.tolist()):
-        again = Estimator(x, y_locked, Binning(), "tanh").estimate([same])
+        again = Estimator(x, y_locked, Binning(), ["tanh"]).estimate([same])
         assert all(np.array_equal(one, other) for one, other in zip(expected, again, strict=True))
     i_xt(x, t), i_ty(t, y), mutual_information_of_labels(y, y), chance_of_labels(y, y)
     functions: list[Any] = [
@@ -513,7 +526,7 @@ def test_any_memory_layout_gives_the_same_bits_and_compiles_nothing_anew() -> No
 
 def test_threads_may_share_an_estimator() -> None:
     x, y, activations = layers()
-    estimator = Estimator(x, y, Binning(), "tanh")
+    estimator = Estimator(x, y, Binning(), ["tanh"] * 4)
     expected = estimator.estimate(activations)
     wrong: list[int] = []
 
@@ -534,7 +547,7 @@ def test_threads_may_share_an_estimator() -> None:
 def test_estimating_changes_none_of_its_arguments() -> None:
     x, y, activations = layers()
     copies = [x.copy(), y.copy(), *(t.copy() for t in activations)]
-    Estimator(x, y, Binning("adaptive"), "tanh").estimate(activations)
+    Estimator(x, y, Binning("adaptive"), ["tanh"] * 4).estimate(activations)
     assert all(np.array_equal(one, other) for one, other in zip(copies, [x, y, *activations], strict=True))
 
 
@@ -596,9 +609,10 @@ def test_bad_arrays_are_refused() -> None:
         lambda: i_ty(t[:0], y[:0]),
         lambda: i_ty(t[:, :0], y),
         lambda: entropy_y([]),
-        lambda: Estimator(x[:-1], y, Binning(), "tanh"),
-        lambda: Estimator(x, y, Binning(), "softplus"),
-        lambda: Estimator(x, y, Binning(), "tanh").estimate([t, t[1:]]),
+        lambda: Estimator(x[:-1], y, Binning(), ["tanh"]),
+        lambda: Estimator(x, y, Binning(), ["softplus"]),
+        lambda: Estimator(x, y, Binning(), ["tanh"]).estimate([t, t]),
+        lambda: Estimator(x, y, Binning(), ["tanh", "tanh"]).estimate([t, t[1:]]),
     ):
         with pytest.raises(ValueError, match="must"):
             call()

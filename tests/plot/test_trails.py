@@ -12,7 +12,7 @@ from ibtui.plot.canvas import Cells
 from ibtui.plot.dots import Dots, Marker, line_runs
 from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.trails import Trails
-from ibtui.run.client import Mirror
+from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Rebin
 from ibtui.ui.panes.plane import Plane
 from ibtui.ui.view import View

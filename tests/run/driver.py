@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import Lost, Mirror, WorkerClient
+from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Command, Frame, Notice, Stop
 
 LONG_S = 60.0

@@ -24,11 +24,12 @@ from ibtui.core.information import Binning
 from ibtui.errors import IbtuiError, UsageError
 from ibtui.recording import files
 from ibtui.run import client as clients
-from ibtui.run import places, runs
+from ibtui.run import log, mirror, places, runs, server
 from ibtui.run import worker as process
 from ibtui.run.client import WorkerClient
 from ibtui.run.estimating import Desk
 from ibtui.run.job import Job, new_job
+from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Peek, Pull, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.saver import Keeper
 from ibtui.run.state import RunState
@@ -114,7 +115,7 @@ class SlowDesk:
 
 def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(tmp_path, monkeypatch):
     clock = Clock()
-    session = RunState(WatchOptions(autosave=1.0, snapshot_dir=str(tmp_path)), places.Log(-1))
+    session = RunState(WatchOptions(autosave=1.0, snapshot_dir=str(tmp_path)), LogFile(-1))
     session.recording = uninterrupted_small()
     session.update(run=0, epoch=10**6, state="running")
     keeper = Keeper(session, "run-1", clock)
@@ -143,7 +144,7 @@ def uninterrupted_small(config=SMALL):
 
 
 def test_what_the_log_says_to_be_saved_is_known_to_be(tmp_path, monkeypatch):
-    session, told = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1)), []
+    session, told = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1)), []
     session.recording = uninterrupted_small()
     session.update(run=0, epoch=60, state="finished")
     keeper = Keeper(session, "run-1")
@@ -187,7 +188,7 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path):
 
 def test_a_detached_run_that_cannot_save_itself_tries_again(tmp_path, monkeypatch):
     clock = Clock()
-    session = RunState(WatchOptions(detach=True, snapshot_dir=str(tmp_path / "gone")), places.Log(-1))
+    session = RunState(WatchOptions(detach=True, snapshot_dir=str(tmp_path / "gone")), LogFile(-1))
     session.recording = uninterrupted_small()
     session.update(run=0, epoch=60, state="finished")
     keeper = Keeper(session, "run-1", clock)
@@ -330,7 +331,7 @@ def test_a_save_just_before_the_end_is_written_also_while_estimates_are_made(tmp
 
 def training_source(tmp_path, config=LONG, **options):
     """A source in this process, and who keeps what it has."""
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path), **options), places.Log(-1))
+    session = RunState(WatchOptions(snapshot_dir=str(tmp_path), **options), LogFile(-1))
     keeper = Keeper(session, "run-1-here")
     source = TrainingSource(session, keeper, Job("run-1-here", config, session.options))
     source.prepare()
@@ -536,8 +537,8 @@ def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, ca
 
     def then_ended(name: str) -> None:
         wait(name)
-        with open(places.log_path(name), "a") as log:
-            print(trouble, file=log)
+        with open(places.log_path(name), "a") as file:
+            print(trouble, file=file)
 
     name = driver.client.name
     monkeypatch.setattr(runs, "find", lambda _: name)
@@ -563,14 +564,14 @@ def test_a_worker_says_that_it_has_ended_only_where_it_has_done_so_in_order(tmp_
 
     monkeypatch.setattr(os, "_exit", leave)
     for status, save, said in ((0, None, "ended\n"), (1, None, ""), (0, ZeroDivisionError, "")):
-        session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
+        session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
         keeper = Keeper(session, "run-1-z")
         worker = process.Worker(session, keeper, "run-1-z")
         if save is not None:
             monkeypatch.setattr(keeper, "finish", lambda _, error=save: (_ for _ in ()).throw(error))
         with pytest.raises(Left):
             worker.leave(status)
-        worker._listener.close()
+        worker.server.close()
         assert capsys.readouterr().out == said
 
 
@@ -621,15 +622,15 @@ def test_a_run_that_does_not_answer_is_told_to_end(monkeypatch):
 
 
 def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path):
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
+    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
     worker = process.Worker(session, Keeper(session, "run-1-c"), "run-1-c")
     cleaned = threading.Event()
-    monkeypatch.setattr(process, "clean_folder", lambda *_: cleaned.wait(20))
-    threading.Thread(target=worker.welcome, daemon=True).start()
+    monkeypatch.setattr(server, "clean_folder", lambda *_: cleaned.wait(20))
+    threading.Thread(target=worker.server.run, daemon=True).start()
     clients.greeted("run-1-c").close()
     cleaned.set()
     session.ended.set()
-    worker._listener.close()
+    worker.server.close()
 
 
 def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch, tmp_path):
@@ -650,27 +651,27 @@ def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch
 
 
 def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
+    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
     worker = process.Worker(session, Keeper(session, "run-1-x"), "run-1-x")
-    monkeypatch.setattr(process, "FIRST_SCREEN_S", 1.5)
+    monkeypatch.setattr(server, "FIRST_SCREEN_S", 1.5)
     ended = threading.Event()
-    monkeypatch.setattr(worker, "end", lambda save: ended.set())
-    threading.Thread(target=worker.welcome, daemon=True).start()
+    monkeypatch.setattr(worker.server, "_end", lambda save: ended.set())
+    threading.Thread(target=worker.server.run, daemon=True).start()
     began = time.monotonic()
     while not ended.wait(0.05):
         assert time.monotonic() - began < 10
         runs.running()
     session.ended.set()  # the thread goes on, and must not listen in another test's folder
-    worker._listener.close()
+    worker.server.close()
 
 
 # What does not grow.
 
 
 def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_path, monkeypatch):
-    monkeypatch.setattr(places, "LOG_BYTES", 4000)
+    monkeypatch.setattr(log, "MOST_BYTES", 4000)
     with open(tmp_path / "log", "a+b") as file:
-        output, truncate = places.Output(file.fileno()), os.ftruncate
+        output, truncate = Output(file.fileno()), os.ftruncate
         output.write("a line like many others\n" * 200)
         writer = threading.Thread(target=output.write, args=("saved /a/b.npz\n",))
 
@@ -680,24 +681,24 @@ def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_pat
             truncate(handle, size)
 
         monkeypatch.setattr(os, "ftruncate", meanwhile)
-        places.Log(file.fileno()).cut()
+        LogFile(file.fileno()).cut()
         writer.join()
     assert (tmp_path / "log").read_text().endswith("others\nsaved /a/b.npz\n")
 
 
 def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(places, "LOG_BYTES", 4000)
+    monkeypatch.setattr(log, "MOST_BYTES", 4000)
     with open(tmp_path / "log", "a+b") as file:
-        log = places.Log(file.fileno())
+        output = LogFile(file.fileno())
         seen, place = [], 0
         for number in range(5000):
             os.write(file.fileno(), f"line {number}\n".encode())
             if number % 7 == 0:
-                lines, place = log.lines(place)
+                lines, place = output.lines(place)
                 seen += lines
-                log.cut()
+                output.cut()
                 assert os.fstat(file.fileno()).st_size < 4100
-        seen += log.lines(place)[0]
+        seen += output.lines(place)[0]
     assert seen == [f"line {number}" for number in range(5000)]
 
 
@@ -708,14 +709,14 @@ def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_pat
     with Driver.train(LONG, **PACED) as driver:
         path = places.log_path(driver.client.name)
         driver.until(lambda d: d.status.epoch > 100)
-        wait_for(lambda: path.stat().st_size <= places.LOG_BYTES)
-        assert len(driver.mirror.log) <= clients.LOG_LINES
+        wait_for(lambda: path.stat().st_size <= log.MOST_BYTES)
+        assert len(driver.mirror.log) <= mirror.LOG_LINES
         driver.send(Step(1))
         driver.until_state("paused")
 
 
 def test_a_run_is_never_shown_to_have_come_less_far_than_its_measurements():
-    session, recording = RunState(WatchOptions(), places.Log(-1)), example(0, resumable=False)
+    session, recording = RunState(WatchOptions(), LogFile(-1)), example(0, resumable=False)
     session.begin(recording, source="training", epoch=0)
     assert session.frame(Pull()).status.epoch == 0
     recording.append(measurement(recording.config, 30, 8))  # in the middle of a stretch of epochs
@@ -726,7 +727,7 @@ def test_a_run_is_never_shown_to_have_come_less_far_than_its_measurements():
 
 
 def test_notices_are_bounded_and_each_is_told_once():
-    session = RunState(WatchOptions(), places.Log(-1))
+    session = RunState(WatchOptions(), LogFile(-1))
     for number in range(1000):
         session.note(f"{number}")
     assert len(session._notices) <= 100
@@ -795,14 +796,14 @@ def test_a_binning_that_cannot_be_is_told_and_the_last_one_stays():
 
 
 def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
+    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
     worker = process.Worker(session, Keeper(session, "run-1-y"), "run-1-y")
     session.begin(uninterrupted_small(), epoch=60, state="failed")
     session.commands.put(Save())
     session.commands.put(Stop())
     worker.wait_to_be_told()
     wait_for(lambda: session.status.saves)
-    worker._listener.close()
+    worker.server.close()
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
@@ -865,7 +866,7 @@ def test_a_snapshot_can_go_to_a_folder_or_a_file_and_who_asked_is_told_of_it(tmp
 
 
 def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), places.Log(-1))
+    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
     for ticket in range(1, 40):
         session.settle(ticket, "trouble" if ticket % 2 else "")
         session.settle(0)
@@ -925,7 +926,7 @@ def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("log", "in_order"),
+    ("lines", "in_order"),
     [
         (["ended"], True), (["saved a.npz", "ended"], True), (["not saved: /a: full", "ended"], False),
         (["not saved: /a: full", "saved /b.npz", "ended"], True), (["saved a.npz"], False), ([], False),
@@ -933,8 +934,8 @@ def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path
     ],
     ids=str,
 )  # fmt: skip
-def test_only_a_worker_that_says_so_at_last_has_ended_in_order(log, in_order):
-    assert clients._in_order(log) == in_order
+def test_only_a_worker_that_says_so_at_last_has_ended_in_order(lines, in_order):
+    assert clients._in_order(lines) == in_order
 
 
 @pytest.mark.parametrize(

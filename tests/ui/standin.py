@@ -20,7 +20,7 @@ from ibtui.core.information import Binning
 from ibtui.core.projection import project
 from ibtui.data.grid import grid_labels
 from ibtui.recording import PER_LAYER, PERFORMANCE, Dataset, Measurement, Parameters, Recording
-from ibtui.run.client import Lost, Mirror
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
     Command,
     Detach,

@@ -23,8 +23,8 @@ from textual.widgets import Input
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
 from ibtui.recording import Recording
-from ibtui.run.client import Lost
 from ibtui.run.job import Remains
+from ibtui.run.mirror import Lost
 from ibtui.run.protocol import (
     Command,
     Detach,

@@ -18,7 +18,7 @@ from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.view import View, replaying, state_of
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 _MOST_ROWS = 4
 _KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"

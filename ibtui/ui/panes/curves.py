@@ -18,7 +18,7 @@ from ibtui.ui.panes.pane import Drawing, Pane, message
 from ibtui.ui.view import NATS_PER_BIT, Array, View, between, cursor_row, excess, horizon, with_present
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
     from ibtui.run.protocol import Representation
 
 SENSITIVITY_BINS = (10, 30, 100)

@@ -15,7 +15,7 @@ from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.view import View, replaying, state_of
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 
 _FOR_TRAINING = ("space", "s", "- +", "r")

@@ -15,7 +15,7 @@ from ibtui.ui.panes.pane import Drawing, Pane
 from ibtui.ui.view import View
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 
 class Log(Pane):

@@ -26,7 +26,7 @@ from ibtui.ui.strips import rows
 from ibtui.ui.view import PaneName, View
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 
 @dataclass

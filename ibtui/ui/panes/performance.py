@@ -17,7 +17,7 @@ from ibtui.ui.panes.pane import Drawing, Pane, message
 from ibtui.ui.view import View, between, cursor_row, horizon, with_present
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 
 class Performance(Pane):

@@ -17,7 +17,7 @@ from ibtui.ui.view import NATS_PER_BIT, Array, View, between, cursor_row, excess
 
 if TYPE_CHECKING:
     from ibtui.recording import Recording
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 
 class Plane(Pane):

@@ -16,7 +16,7 @@ from ibtui.ui.panes.pane import Drawing, Pane, message
 from ibtui.ui.view import SATURATED, View
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
     from ibtui.run.protocol import Representation
 
 SIZES = {"dimension": "dim", "participation_ratio": "pr"}

@@ -16,7 +16,7 @@ from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.view import View, binning_of, moment, pace_of, replaying, state_of
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
     from ibtui.run.protocol import Status
 
 _ALARMING = ("failed", "dead")

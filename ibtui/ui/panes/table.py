@@ -24,7 +24,7 @@ from ibtui.ui.strips import strips
 from ibtui.ui.view import Array, View, cursor_row, excess, moment, page
 
 if TYPE_CHECKING:
-    from ibtui.run.client import Mirror
+    from ibtui.run.mirror import Mirror
 
 _OTHER_ROWS = 5
 """Two of headings, accuracy, loss, the log."""

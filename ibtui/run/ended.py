@@ -1,0 +1,76 @@
+"""How a run ended: a small file that its worker writes as its last act, read by every front end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ibtui.errors import UsageError
+from ibtui.run import places
+
+_MOST_BYTES = 8 << 20
+"""A longer file is none that a worker wrote."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a run."""
+
+    epoch: int
+    """Epochs trained when it ended."""
+    saved: tuple[str, ...] = ()
+    """The files that hold the run or a part of it, oldest first."""
+    unsaved: str = ""
+    """Why history is in no file; empty where nothing is unsaved."""
+    error: str = ""
+    """Why the run failed; empty where it ended in order."""
+    exit_status: int = 0
+
+
+def write(name: str, ended: Ended) -> None:
+    """Write the end of the run of this name, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        The runtime folder is full or cannot be written to.
+    """
+    path = places.end_path(name)
+    temporary = path.with_name(f"{path.name}.new")
+    try:
+        temporary.write_text(json.dumps(asdict(ended)))
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def read(name: str) -> Ended | None:
+    """Read how the run of this name ended; None where it has not, or where its worker could not say so."""
+    try:
+        with open(places.end_path(name), "rb", opener=_open) as file:
+            text = file.read(_MOST_BYTES + 1)
+        return _checked(json.loads(text)) if len(text) <= _MOST_BYTES else None
+    except (OSError, ValueError, RecursionError, UsageError):
+        return None
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _checked(values: Any) -> Ended | None:
+    match values:
+        case {
+            "epoch": int(epoch),
+            "saved": [*saved],
+            "unsaved": str(unsaved),
+            "error": str(error),
+            "exit_status": int(exit_status),
+        } if all(isinstance(path, str) for path in saved):
+            return Ended(epoch, tuple(saved), unsaved, error, exit_status)
+    return None

@@ -1,0 +1,77 @@
+"""From a configuration or a recording to what measures it: engines and quantities meet here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ibtui.config import RunConfig
+from ibtui.core.information import Binning
+from ibtui.data import Dataset
+from ibtui.engines import ENGINES, kind_of
+from ibtui.errors import EngineError
+from ibtui.quantities import Array, Measurement
+from ibtui.quantities.meter import Meter, available, quantities
+from ibtui.recording import Checkpoint, Experiment, Recording
+
+
+def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
+    """Declare what a run of this configuration measures."""
+    kind = kind_of(config)
+    return Experiment(
+        config,
+        dataset,
+        kind.layers(config),
+        quantities(config.quantities),
+        kind.kept(config, dataset.inputs),
+        kind.checkpoint(config, dataset.inputs),
+    )
+
+
+def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:
+    """Return an empty recording, its ceilings known."""
+    recording = Recording(experiment_of(config, dataset), history_bytes=history_bytes)
+    recording.ceilings = meter_of(recording).ceilings
+    return recording
+
+
+def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
+    """Return what measures nets of a recording's run, with its binning or another one.
+
+    Quantities of packages that are not here are left out.
+    """
+    config, dataset = recording.config, recording.dataset
+
+    def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:
+        if config.engine != "auto" and config.engine not in ENGINES:
+            raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
+        return kind_of(config).activations(config, kept, x)
+
+    return Meter(dataset, recording.layers, binning or recording.binning, forward, available(config.quantities))
+
+
+def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measurement:
+    """Measure a state of the recording's run, with the recording's binning."""
+    kind, state = kind_of(recording.config), checkpoint.state
+    meter.binning = recording.binning
+    kept = {name: state[name] for name in recording.experiment.kept}
+    return meter.measure(checkpoint.epoch, kept, kind.scalars(state))
+
+
+def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
+    """Return a past measurement's activations: stored, or derived to the same bits.
+
+    Raises
+    ------
+    EngineError
+        They are not stored, and the engine that could derive them is not here.
+    """
+    stored = recording.activations(row)
+    return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)
+
+
+def estimate_pending(recording: Recording, meter: Meter) -> None:
+    """Make all estimates that a recording still waits for, with its binning."""
+    meter.binning = recording.binning
+    for row in recording.pending().tolist():
+        values = meter.estimates(activations_of(recording, row, meter), recording.rebinned)
+        recording.estimate(row, meter.binning, values)

@@ -1,0 +1,77 @@
+"""What a screen knows of a worker: the mirror of all that has come over the connection."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from ibtui.recording import Checkpoint, Recording
+from ibtui.run.protocol import Frame, Notice, Representation, Status
+
+LOG_LINES = 1000
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker has gone, and why: its exit status or signal, and the end of its log."""
+
+    reason: str
+    log: tuple[str, ...] = ()
+    saved: tuple[str, ...] | None = None
+    """Of a worker that was told to end, and did so in order, the files that it wrote; None: it died."""
+
+
+@dataclass
+class Mirror:
+    """What the screen knows of its worker: everything but the activations, small enough to hold whole.
+
+    Attributes
+    ----------
+    status : Status or None
+        None until the first frame.
+    recording : Recording or None
+        The history: scalars and weights of every measurement.
+    before : Recording or None
+        The history of the run before the last restart.
+    look : Representation or None
+        What is to be drawn of one epoch.
+    died : Lost or None
+        How the worker ended whose history this is, where it has.
+    """
+
+    status: Status | None = None
+    recording: Recording | None = None
+    before: Recording | None = None
+    look: Representation | None = None
+    died: Lost | None = None
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    run: int = -1
+    log_end: int = 0
+    notices: int = 0
+    heard: float = field(default_factory=time.monotonic)
+
+    def take(self, frame: Frame) -> tuple[Notice, ...]:
+        """Bring the mirror up to date; what the user is to be told is returned."""
+        if frame.welcome is not None:
+            self.before = self.recording
+            self.run = frame.welcome.run
+            self.recording = Recording(frame.welcome.experiment, dict(frame.welcome.ceilings))
+        if self.recording is not None:
+            if frame.update is not None:
+                self.recording.apply(frame.update)
+            if frame.checkpoint is not None:
+                self.recording.checkpoint = frame.checkpoint
+        if frame.look is not None:
+            self.look = frame.look
+        self.status = frame.status
+        self.log.extend(frame.log)
+        self.log_end = frame.log_end
+        self.notices = frame.notice_end
+        self.heard = time.monotonic()
+        return frame.notices
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Where training stood when last heard of."""
+        return self.recording.checkpoint if self.recording is not None else None

@@ -1,0 +1,158 @@
+"""The worker's socket: it listens under the worker's name, and answers each connection in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from ibtui.errors import UsageError
+from ibtui.run import places
+from ibtui.run.fallback import clean_folder
+from ibtui.run.protocol import GREETING, Done, Peek, Pull, Stop
+from ibtui.run.state import RunState
+
+FIRST_SCREEN_S = 60.0
+"""A worker to which no screen connects in this time ends."""
+_ROUND_S = 1.0
+"""How long the listening thread waits for a connection before it does what is due once a second."""
+
+
+class Server:
+    """Listens from construction on; `run` accepts connections.
+
+    Parameters
+    ----------
+    state : RunState
+        Answers what screens ask.
+    name : str
+        The worker's name.
+    end : callable
+        Ends the worker; its argument says whether to save first. Called when a screen asks for it, when the
+        last screen of a run that is not detached has gone, and when none connects at all.
+    tick : callable
+        Called about once a second.
+    """
+
+    def __init__(
+        self, state: RunState, name: str, end: Callable[[bool], None], tick: Callable[[], None]
+    ) -> None:
+        self._state, self._name, self._end, self._tick = state, name, end, tick
+        self._began = time.time()
+        self._listener: socket.socket | None = None
+        self._path: Path | None = None
+        self._screens = 0
+        self._alone_since = time.monotonic()
+        self._counting, self._listening = threading.Lock(), threading.Lock()
+        self._listen()
+
+    def run(self) -> None:
+        """Accept connections for ever, and do once a second what is due then."""
+        threading.Thread(target=self._clean, name="cleaner", daemon=True).start()
+        rounds = 0.0
+        while True:
+            self._accept()
+            if time.monotonic() - rounds >= _ROUND_S:
+                rounds = time.monotonic()
+                try:
+                    self._each_second()
+                except Exception:
+                    traceback.print_exc()
+
+    def close(self) -> None:
+        """Remove the socket. `RunState.ended` is set by then, so that none is made anew."""
+        with self._listening:
+            if self._listener is not None:
+                self._listener.close()
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+
+    def _clean(self) -> None:
+        """Remove what others have left. A folder on the network may take seconds; nobody waits for it."""
+        with contextlib.suppress(Exception):
+            places.sweep()
+            clean_folder(self._state.folder)
+            clean_folder(places.folder(), "run-")
+
+    def _accept(self) -> None:
+        """Answer whoever connects within a round."""
+        try:
+            assert self._listener is not None
+            connection = places.accept(self._listener)
+            if connection is not None:
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+        except TimeoutError:
+            pass
+        except (OSError, RuntimeError, AssertionError):  # no file or thread is left to be had, for now
+            time.sleep(_ROUND_S / 10)
+
+    def _each_second(self) -> None:
+        self._state.log.cut()
+        self._tick()
+        with contextlib.suppress(OSError, UsageError), self._listening:
+            if not self._state.ended.is_set():
+                self._state.log.renew(places.log_path(self._name))
+                if not places.socket_path(self._name).exists():
+                    self._listen()
+        alone = self._screens == 0 and not self._state.detached
+        if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
+            self._end(True)
+
+    def _listen(self) -> None:
+        """Make the socket; anew where the runtime folder has been removed, as it is after the last logout."""
+        before, path = self._path, places.socket_path(self._name)
+        listener = places.listen(self._name)
+        listener.settimeout(_ROUND_S)
+        if self._listener is not None:
+            self._listener.close()
+        self._listener, self._path = listener, path
+        if before is not None and before != path:
+            with contextlib.suppress(OSError):
+                before.unlink()
+        with contextlib.suppress(OSError):
+            os.utime(self._path, (self._began, self._began))  # a run's age
+
+    def _answer(self, connection: Connection) -> None:
+        """Answer a connection until it ends. One that pulls frames is a screen."""
+        is_screen = told_to_stop = False
+        try:
+            connection.send_bytes(GREETING)
+            while True:
+                request = connection.recv()
+                if isinstance(request, Pull):
+                    if not is_screen:
+                        is_screen = True
+                        self._count(1)
+                    connection.send(self._state.frame(request))
+                elif isinstance(request, Peek):
+                    connection.send(self._state.where())
+                elif isinstance(request, Stop):
+                    told_to_stop = True
+                    try:
+                        connection.send(Done())
+                    finally:  # also where nobody waits for the answer
+                        self._end(request.save)
+                else:
+                    self._state.obey(request)
+                    connection.send(Done())
+        except (EOFError, OSError):
+            pass
+        except Exception:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError):
+                connection.close()
+            if is_screen and self._count(-1) == 0 and not told_to_stop and not self._state.detached:
+                self._end(True)
+
+    def _count(self, change: int) -> int:
+        with self._counting:
+            self._screens += change
+            self._alone_since = time.monotonic()
+            return self._screens

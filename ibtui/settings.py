@@ -1,0 +1,214 @@
+"""One setting of a configuration: everything known about it stands on the field that holds it.
+
+Validation, flags, `--help`, the keys of a file of settings and the words of every refusal derive from that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar, cast
+
+from ibtui.errors import UsageError, printable
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_MOST_NAMES = 32
+
+
+class UnfitError(Exception):
+    """A value is outside a setting's domain; the text, if there is one, says what would be right."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values that a setting may have."""
+
+    right: str
+    """What a value must be: "a whole number from 1 to 100"."""
+    clean: Callable[[Any], Any]
+    """From a value to the form in which it is kept; raises `UnfitError`."""
+    metavar: str
+    """What stands for the value in `--help`."""
+    parse: Callable[[str], Any] = str
+    """From the text after a flag to a value; text that is none is left for `clean` to refuse."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a setting beside its name, type and default."""
+
+    domain: Domain
+    help: str
+    group: str
+    """The heading under which `--help` lists it."""
+    metavar: str
+    since: int
+    """The first schema of files whose configurations hold it."""
+
+
+def setting(
+    default: T, domain: Domain, help: str, *, group: str, metavar: str = "", since: int = 1
+) -> T:  # what type checkers are told of a dataclass field
+    """Declare the field of a configuration; see `Setting`."""
+    declared = Setting(domain, help, group, metavar or domain.metavar, since)
+    return field(default=default, metadata={"setting": declared})
+
+
+def setting_of(field: Field[Any]) -> Setting:
+    """Return what was declared for a field."""
+    return cast(Setting, field.metadata["setting"])
+
+
+def clean(config: Any) -> None:
+    """Check every field of a configuration and bring it into its normal form, in place.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its domain.
+    """
+    for each in fields(config):
+        domain, value = setting_of(each).domain, getattr(config, each.name)
+        try:
+            cleaned = domain.clean(value)
+        except UnfitError as error:
+            raise wrong(each.name, value, str(error) or domain.right) from None
+        object.__setattr__(config, each.name, cleaned)
+
+
+def flag(name: str) -> str:
+    """Return the flag of a field: "--batch-size"."""
+    return "--" + name.replace("_", "-")
+
+
+def wrong(name: str, value: object, right: str) -> UsageError:
+    """Return the error for a value that is outside the domain of the field `name`."""
+    return UsageError(f"{flag(name)} {brief(value)}: must be {right}")
+
+
+def brief(value: object, most: int = 60) -> str:
+    """Return a value from outside as it may be shown: on one line, of a length that can be read."""
+    try:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    except (ValueError, RecursionError):  # thousands of digits; lists in lists in lists …
+        text = f"({type(value).__name__})"
+    shown = printable(text[:most])
+    return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"
+
+
+def whole(low: int, high: int) -> Domain:
+    """Whole numbers, both ends included."""
+    return Domain(
+        f"a whole number from {low} to {high}",
+        _kept_if(lambda value: _is_number(value, int) and low <= value <= high),
+        "N",
+        lambda text: _parsed(int, text),
+    )
+
+
+def real(high: float, *, zero: bool = False) -> Domain:
+    """Numbers above 0, or from 0 on, up to `high`; kept as floats."""
+
+    def to_float(value: Any) -> float:
+        # NaN fails every comparison, and so does an integer that no float can hold.
+        if not _is_number(value, (int, float)) or not (0 < value <= high or (zero and value == 0)):
+            raise UnfitError
+        return float(value)
+
+    right = f"a number {'from 0' if zero else 'above 0 and'} up to {high:g}"
+    return Domain(right, to_float, "X", lambda text: _parsed(float, text))
+
+
+def optional(domain: Domain) -> Domain:
+    """The same, or None."""
+    return Domain(
+        domain.right,
+        lambda value: None if value is None else domain.clean(value),
+        domain.metavar,
+        domain.parse,
+    )
+
+
+def one_of(*choices: str) -> Domain:
+    """One of these words."""
+    return Domain(" or ".join(choices), _kept_if(lambda value: value in choices), "|".join(choices))
+
+
+def switch() -> Domain:
+    """True or false; its flag is given without a value."""
+    return Domain("true or false", _kept_if(lambda value: isinstance(value, bool)), "")
+
+
+def text(right: str = "text", allowed: Callable[[str], bool] = lambda text: True) -> Domain:
+    """Text that the system can be given and that is `allowed`; `right` says what that is."""
+
+    def checked(value: Any) -> Any:
+        if not isinstance(value, str) or "\0" in value:
+            raise UnfitError("text")
+        if not allowed(value):
+            raise UnfitError
+        return value
+
+    return Domain(right, checked, "TEXT")
+
+
+def name() -> Domain:
+    """The name of something registered; only its form is checked, for not all may be installed here."""
+    right = "a name: letters, digits, - and _"
+    return Domain(right, _kept_if(_is_name), "NAME")
+
+
+def names() -> Domain:
+    """Names joined by commas, or a list of them, each once; kept as a tuple. See `name`."""
+
+    def to_tuple(value: Any) -> tuple[str, ...]:
+        parts = items(value)
+        if not all(map(_is_name, parts)) or len(set(parts)) < len(parts) or len(parts) > _MOST_NAMES:
+            raise UnfitError
+        return tuple(parts)
+
+    return Domain(f"up to {_MOST_NAMES} different names joined by commas", to_tuple, "A,B")
+
+
+def items(value: Any) -> list[Any]:
+    """Return the items of a list, a tuple, or text with commas between them; raises `UnfitError`."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")] if value.strip() else []
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    raise UnfitError
+
+
+def refuse_unknown(name: str, value: str | Iterable[str], known: Iterable[str]) -> None:
+    """Raise `UsageError` where the value of the field `name`, or one of its values, is not known."""
+    known = tuple(known)
+    for each in (value,) if isinstance(value, str) else value:
+        if each not in known:
+            raise wrong(name, each, " or ".join(known) or "left out: there is none to choose from")
+
+
+def _kept_if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    def checked(value: Any) -> Any:
+        if not fits(value):
+            raise UnfitError
+        return value
+
+    return checked
+
+
+def _is_number(value: object, types: Any) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _parsed(convert: Callable[[str], Any], text: str) -> Any:
+    try:
+        return convert(text)
+    except ValueError:
+        return text
