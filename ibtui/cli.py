@@ -132,11 +132,12 @@ def _train(arguments: list[str]) -> int:
     if not session.detach:
         _need_terminal()
     _check_snapshot_dir(session.snapshot_dir)
+    from ibtui.data import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    choose(config)
+    choose(config, make_dataset(config).inputs)
     job = new_job(config, session, resume=os.path.abspath(resume) if resume else None)
     if _has_terminal():
         return _watch(WorkerClient(job), session)

@@ -80,8 +80,6 @@ class _Run:
     def __init__(
         self, config: RunConfig, session: WatchOptions, path: str, force: bool, resume_from: str | None
     ) -> None:
-        from ibtui.engines.choose import choose
-        from ibtui.run.resuming import resume
         from ibtui.run.trainer import Trainer
 
         self._path, self._overwrite = os.path.abspath(path), force
@@ -91,9 +89,7 @@ class _Run:
         self._save_cost_s = 0.0
         self._failing = False
         budget = session.history_mb << 20
-        resumed = resume(resume_from, config.epochs, budget) if resume_from else None
-        choice = choose(config)
-        self.trainer = Trainer(config, choice, budget, resumed)
+        self.trainer = Trainer(config, budget, resume_from)
         self.trainer.measure_if_due()
         if much := self.trainer.recording.forewarning():
             _say(f"ibtui: {much}", sys.stderr)

@@ -104,10 +104,15 @@ def test_every_number_follows_its_definition(activation, kind):
     for t, reference in zip(m.activations, slow, strict=True):
         np.testing.assert_allclose(t, reference, rtol=2e-5, atol=2e-6)
     held_out = slow_forward(data.x_test, parameters, activation)[-1]
-    assert (m.values["train_accuracy"], m.values["train_loss"]) == pytest.approx(slow_performance(slow[-1], y), abs=1e-6)
+    assert (m.values["train_accuracy"], m.values["train_loss"]) == pytest.approx(
+        slow_performance(slow[-1], y), abs=1e-6
+    )
     expected = slow_performance(held_out, data.y_test.tolist())
     assert (m.values["test_accuracy"], m.values["test_loss"]) == pytest.approx(expected, abs=1e-6)
-    assert (m.values["train_accuracy"], m.values["train_loss"]) != (m.values["test_accuracy"], m.values["test_loss"])
+    assert (m.values["train_accuracy"], m.values["train_loss"]) != (
+        m.values["test_accuracy"],
+        m.values["test_loss"],
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

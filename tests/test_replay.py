@@ -12,7 +12,6 @@ from textual.pilot import Pilot
 
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
-from ibtui.engines.choose import Choice
 from ibtui.recording import files
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import Job, new_job
@@ -93,7 +92,7 @@ def replayed(path: str, keys: list[list[str]], size: tuple[int, int], wanted: li
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 def test_replay_and_live_screens_show_the_same_text(size):
-    trainer = Trainer(CONFIG, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(CONFIG, 1 << 28)
     trainer.train(60)
     files.save(trainer.recording, "run.npz")
     keys = [[], ["left"], ["left"] * 2, ["home"], ["right"], ["end"], ["b"], ["left_square_bracket"], ["i"]]
@@ -104,7 +103,7 @@ def test_replay_and_live_screens_show_the_same_text(size):
 
 def test_rebinned_in_replay_is_what_was_recorded_with_that_binning():
     closed = replace(CONFIG, binning="closed")
-    trainer = Trainer(CONFIG, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(CONFIG, 1 << 28)
     assert trainer.recording.binning != Binning("closed", 4, 100)
     trainer.train(60)
     files.save(trainer.recording, "notebook.npz")

@@ -18,7 +18,6 @@ from ibtui.bench.setting import Setting
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning, Estimator, mutual_information_of_labels
 from ibtui.core.seeding import initial_parameters
-from ibtui.engines.choose import Choice
 from ibtui.quantities.meter import Meter, make_dataset
 from ibtui.recording import Recording
 from ibtui.run.estimating import Desk
@@ -132,7 +131,7 @@ def _meter(config: RunConfig) -> tuple[Meter, Any]:
 def _history(measurements: int) -> Recording:
     """A run of so many measurements on the fused engine, from first to last."""
     config = RunConfig(engine="fused", ctx="cpu", every=10, epochs=10 * (measurements - 1))
-    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 30)
+    trainer = Trainer(config, 1 << 30)
     trainer.train(config.epochs)
     return trainer.recording
 

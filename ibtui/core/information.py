@@ -467,7 +467,7 @@ class Estimator:
 
         layers = len(activations)
         if layers != len(self.activations):
-            raise ValueError(f"activations of {len(self.activations)} layers are needed, not of {layers}")
+            raise ValueError(f"there must be activations of {len(self.activations)} layers, not of {layers}")
         numbers = np.full((5, layers), math.nan)  # a row for each of Estimates' first five
         outside = np.zeros(layers, np.int64)
         kind, bins = self.binning.kind, self.binning.t_bins

@@ -1,4 +1,4 @@
-"""Having a process of its own run what could end the process that runs it: vendors' libraries, above all."""
+"""A process of its own for what could end the process that runs it: vendors' libraries, above all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TELLS = "ibtui: "
 
 
 def ask(statement: str, *arguments: str, timeout: float = TIMEOUT_S) -> tuple[list[dict[str, Any]], str]:
-    """Have a process of its own run a statement, with `arguments` in `sys.argv`.
+    """Have a process of its own run a statement, with `arguments` in `sys.argv` from 1 on.
 
     Returns
     -------
     answers : list of dict
-        What it said with `tell`, also if it ended early.
+        Everything that it told with `tell`, also if it ended early.
     error : str
         Its last words, or its exit status, on one line; empty: it ended well.
     """
@@ -46,7 +46,7 @@ def ask(statement: str, *arguments: str, timeout: float = TIMEOUT_S) -> tuple[li
 
 
 def tell(answer: dict[str, Any]) -> None:
-    """In a process that `ask` started: say this, among whatever else goes to stdout."""
+    """Answer, in a process that `ask` started, among whatever else goes to stdout."""
     print(f"\n{_TELLS}{json.dumps(answer)}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What an engine is: something that trains a net, and what it declares of the net without training it."""
+"""The protocol of engines: a net in training, and what the kind of an engine declares without training."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class EngineKind(Protocol):
 
     name: str
     summary: str
-    """What it is, in a line."""
+    """A description in a line."""
 
     def layers(self, config: RunConfig) -> tuple[Layer, ...]:
         """Return the layers whose activations are measured."""
@@ -76,8 +76,10 @@ class EngineKind(Protocol):
     def activations(self, config: RunConfig, kept: State, x: Array) -> Sequence[NDArray[np.float32]]:
         """Compute each layer's activations (N, width) of inputs (N, D), anywhere and to the same bits."""
 
-    def refusal(self, config: RunConfig, device: str) -> str:
+    def refusal(self, config: RunConfig, inputs: int, device: str) -> str:
         """Say in a sentence why it cannot train this on that device, and what would be right; empty: it can.
+
+        `device` is cpu, gpu0, …
 
         What could end the process is tried in a process of its own.
         """

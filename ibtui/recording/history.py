@@ -221,8 +221,9 @@ class Recording:
         if self.whole_bytes < MUCH_BYTES:
             return ""
         return (
-            f"the {self.config.planned:,} measurements of this run will take {self.whole_bytes / 1e9:,.1f} GB "
-            "of memory, and on a screen as much again; a larger --every takes less"
+            f"the {self.config.planned:,} measurements of this run will take "
+            f"{self.whole_bytes / 1e9:,.1f} GB of memory, and on a screen as much again; a larger --every "
+            "takes less"
         )
 
     def fill(self, columns: Mapping[str, Array], activations: Mapping[int, Sequence[Array]]) -> None:

@@ -18,9 +18,9 @@ from typing import IO, Any
 import numpy as np
 
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
-from ibtui.errors import RecordingError, UsageError, printable
 from ibtui.data import Dataset
 from ibtui.engines import kind_of
+from ibtui.errors import RecordingError, UsageError, printable
 from ibtui.quantities.meter import quantities
 from ibtui.recording.history import Checkpoint, Experiment, Recording
 
@@ -294,7 +294,9 @@ def _check_headers(read: _Reader) -> Summary:
         raise _RefusedError("it has more activations than measurements")
     expected: dict[str, tuple[tuple[int, ...], str]] = {"h_x": ((), f8), "h_y": ((), f8)}
     kind = kind_of(config)
-    columns = {q.name: ((len(config.layers),) if q.per_layer else (), q.dtype) for q in quantities(config.quantities)}
+    columns: dict[str, tuple[tuple[int, ...], str]] = {
+        q.name: ((len(config.layers),) if q.per_layer else (), q.dtype) for q in quantities(config.quantities)
+    }
     columns |= {key: (spec.shape, spec.dtype) for key, spec in kind.kept(config, inputs).items()}
     expected |= {key: ((rows, *shape), np.dtype(dtype).str) for key, (shape, dtype) in columns.items()}
     expected |= {f"t{layer}": ((kept, samples, width), f4) for layer, width in enumerate(config.layers)}

@@ -46,7 +46,9 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
             raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
         return kind_of(config).activations(config, kept, x)
 
-    return Meter(dataset, recording.layers, binning or recording.binning, forward, available(config.quantities))
+    return Meter(
+        dataset, recording.layers, binning or recording.binning, forward, available(config.quantities)
+    )
 
 
 def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measurement:

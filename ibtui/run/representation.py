@@ -35,9 +35,7 @@ def of_row(recording: Recording, row: int, meter: Meter, key: tuple[int, ...]) -
 
 def of_measurement(measurement: Measurement, meter: Meter, key: tuple[int, ...]) -> Representation:
     """Draw a state between two scheduled measurements."""
-    return _representation(
-        key, measurement.epoch, None, measurement.activations, measurement.values, meter
-    )
+    return _representation(key, measurement.epoch, None, measurement.activations, measurement.values, meter)
 
 
 def _representation(

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
-from ibtui.quantities.meter import Meter
 from ibtui.quantities import Measurement
+from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
-from ibtui.run.measuring import meter_of
 from ibtui.run import representation as looks
 from ibtui.run.estimating import Desk
 from ibtui.run.log import LogFile
+from ibtui.run.measuring import meter_of
 from ibtui.run.protocol import (
     Command,
     Detach,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ibtui.config import RunConfig
 from ibtui.data import make_dataset
-from ibtui.engines import create_engine, kind_of
-from ibtui.engines.choose import Choice
+from ibtui.engines import kind_of
+from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.quantities import Measurement
-from ibtui.recording import Checkpoint, Recording
+from ibtui.recording import Checkpoint
 from ibtui.run.measuring import measure, meter_of, new_recording
+from ibtui.run.resuming import resume
 
 
 class Trainer:
@@ -19,25 +21,43 @@ class Trainer:
     Parameters
     ----------
     config : RunConfig
-        What to train; the recording's carries the engine and device that `choice` resolved.
-    choice : Choice
-        Which engine, on which device.
+        What to train; the recording's carries the engine and device that were chosen.
     history_bytes : int
         See `Recording`.
-    resumed : Recording, optional
-        The run to go on with, from its checkpoint; its whole history is taken over.
+    resume_from : str, optional
+        A recording to go on with from its checkpoint; its whole history is taken over.
+    chosen : callable, optional
+        Called with the engine and device, before the engine is made: that may take a while.
+
+    Attributes
+    ----------
+    choice : Choice
+        Which engine, on which device, and why.
+
+    Raises
+    ------
+    UsageError
+        This machine, or the recording, does not allow it.
+    EngineError
+        The engine cannot be made after all.
     """
 
     def __init__(
-        self, config: RunConfig, choice: Choice, history_bytes: int, resumed: Recording | None = None
+        self,
+        config: RunConfig,
+        history_bytes: int,
+        resume_from: str | None = None,
+        chosen: Callable[[Choice], None] = lambda choice: None,
     ) -> None:
+        resumed = resume(resume_from, config.epochs, history_bytes) if resume_from is not None else None
+        dataset = make_dataset(config) if resumed is None else resumed.dataset
+        self.choice = choice = choose(config, dataset.inputs)
+        chosen(choice)
         self.config = replace(config, engine=choice.engine, ctx=choice.ctx)
         if resumed is None:
-            self.recording = new_recording(self.config, make_dataset(config), history_bytes)
-        else:
-            self.recording = resumed
-            self.recording.config = self.config
-        dataset = self.recording.dataset
+            resumed = new_recording(self.config, dataset, history_bytes)
+        self.recording = resumed
+        self.recording.config = self.config
         self.meter = meter_of(self.recording)
         start = self.recording.checkpoint or self._beginning()
         self.epoch = start.epoch

@@ -7,6 +7,7 @@ import queue
 import time
 import traceback
 
+from ibtui.engines.choose import Choice
 from ibtui.errors import IbtuiError
 from ibtui.recording import LOADED, Checkpoint
 from ibtui.run.job import Job
@@ -38,22 +39,16 @@ class TrainingSource:
 
     def prepare(self) -> None:
         """Import the engine, compile what it needs, and start the session's first run."""
-        from ibtui.engines.choose import choose
         from ibtui.engines.nvidia import nvml
         from ibtui.recording.files import peek
-        from ibtui.run.resuming import resume
         from ibtui.run.trainer import Trainer
 
         session, options, job, config = self._session, self._session.options, self._job, self._job.config
         assert config is not None
         session.update(message="loading the engine")
-        resumed, rows = None, -1
-        if job.resume is not None:
-            rows = peek(job.resume).rows
-            resumed = resume(job.resume, config.epochs, options.history_mb << 20)
-        choice = choose(config)
-        session.update(message=f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled")
-        trainer = Trainer(config, choice, options.history_mb << 20, resumed)
+        rows = peek(job.resume).rows if job.resume is not None else -1
+        trainer = Trainer(config, options.history_mb << 20, job.resume, self._preparing)
+        choice = trainer.choice
         if self._goal is not None:
             self._goal = trainer.epoch
         trainer.measure_if_due()
@@ -73,7 +68,11 @@ class TrainingSource:
                 session.held(session.status.run, trainer.epoch)
         if much := trainer.recording.forewarning():
             session.note(much, "warning")
-        nvml.watch(choice.ctx, lambda text: session.update(gpu=text))
+        nvml.monitor(choice.ctx, lambda text: session.update(gpu=text))
+
+    def _preparing(self, choice: Choice) -> None:
+        text = f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled"
+        self._session.update(message=text)
 
     def serve(self) -> bool:
         """Train and obey until told to stop; returns whether to save first."""

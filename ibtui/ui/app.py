@@ -231,7 +231,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.view = replace(self.view, row=None)
         self.saving.settle()
         self.show()
-        self._moving = news.changes is not None or news.look is not None or news.status.state == "running"
+        self._moving = news.update is not None or news.look is not None or news.status.state == "running"
         # A key does what is right by what is known, however late that is shown.
         if self._period == PROMPT_S or behind(self):
             self._pull_later()

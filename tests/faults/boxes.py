@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.engines.choose import Choice
 from ibtui.recording import Recording, files
 from ibtui.run import places
 from ibtui.run.protocol import Peek, Status
@@ -70,19 +69,14 @@ def uninterrupted(like: Recording, epochs: int) -> Recording:
 
 def run_of(config: RunConfig) -> Recording:
     """A run of the fused engine, from its first epoch to its last."""
-    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(config, 1 << 28)
     trainer.train(config.epochs)
     return trainer.recording
 
 
 def gone_on_with(path: Path, epochs: int) -> Recording:
     """A file gone on with to so many epochs."""
-    from ibtui.run.resuming import resume
-
-    trainer = Trainer(
-        replace(files.load(path).config, epochs=epochs), Choice("fused", "cpu", ""), 1 << 28,
-        resume(str(path), epochs, 1 << 28),
-    )  # fmt: skip
+    trainer = Trainer(replace(files.load(path).config, epochs=epochs), 1 << 28, str(path))
     trainer.measure_if_due()
     trainer.train(epochs)
     return trainer.recording

@@ -34,7 +34,7 @@ class Quadratic:
         scores = products @ kept["plane"] + kept["offset"]
         return [products, (1 / (1 + np.exp(-scores))).astype(np.float32)]
 
-    def refusal(self, config, device):
+    def refusal(self, config, inputs, device):
         return "" if device == "cpu" else "the quadratic engine trains on the CPU: --ctx cpu"
 
     def create(self, config, device, x, y, state):

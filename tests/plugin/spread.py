@@ -1,4 +1,4 @@
-"""A family of quantities from another package: one per layer, one per run, one that depends on the binning."""
+"""Quantities from another package: one per layer, one per run, and one that depends on the binning."""
 
 import numpy as np
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
-from ibtui.engines.choose import Choice
 from ibtui.quantities.meter import Meter, make_dataset, new_recording
 from ibtui.recording import ESTIMATES, GEOMETRY, PER_LAYER, PERFORMANCE, Recording, column_types
 from ibtui.run.trainer import Trainer
@@ -278,7 +277,7 @@ def test_geometry_and_estimates_are_all_there_is_per_layer():
 @pytest.mark.parametrize(("epochs", "every"), [(20, 5), (23, 5), (3, 5), (7, 1)])
 def test_what_a_whole_run_takes_is_known_before(epochs, every):
     config = RunConfig(engine="fused", ctx="cpu", epochs=epochs, every=every, samples=40, layers=(3, 2))
-    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 20)
+    trainer = Trainer(config, 1 << 20)
     before = trainer.recording.whole_bytes
     trainer.train(epochs)
     trainer.measure_if_due()

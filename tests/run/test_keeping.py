@@ -135,10 +135,9 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(tmp_path, monkey
 
 
 def uninterrupted_small(config=SMALL):
-    from ibtui.engines.choose import Choice
     from ibtui.run.trainer import Trainer
 
-    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(config, 1 << 28)
     trainer.train(config.epochs)
     return trainer.recording
 

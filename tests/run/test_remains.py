@@ -11,7 +11,6 @@ import pytest
 
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
-from ibtui.engines.choose import Choice
 from ibtui.recording import Recording, files
 from ibtui.run import client as clients
 from ibtui.run import places, runs
@@ -28,7 +27,7 @@ CLOSED = replace(SMALL, binning="closed", t_bins=30)
 
 def trained(config: RunConfig = SMALL) -> Trainer:
     """A run that died after 23 epochs."""
-    trainer = Trainer(config, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(config, 1 << 28)
     trainer.train(23)
     return trainer
 
@@ -36,8 +35,8 @@ def trained(config: RunConfig = SMALL) -> Trainer:
 def mirrored(trainer: Trainer) -> Recording:
     """What a screen knows of it: no activations."""
     recording = trainer.recording
-    mirror = Recording(recording.config, recording.dataset, h_y=recording.h_y)
-    mirror.mirror(recording.changes(0))
+    mirror = Recording(recording.experiment, recording.ceilings)
+    mirror.apply(recording.update_since(0))
     mirror.checkpoint = trainer.checkpoint()
     return mirror
 

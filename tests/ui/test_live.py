@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ibtui.config import WatchOptions
-from ibtui.engines.choose import Choice
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Stop
@@ -23,7 +22,7 @@ LONG = replace(SMALL, epochs=1_000_000)
 
 
 def test_a_run_whose_card_failed_goes_on_on_the_cpu():
-    trainer = Trainer(SMALL, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(SMALL, 1 << 28)
     trainer.train(23)
     recording = trainer.recording
     recording.checkpoint = trainer.checkpoint()
@@ -39,7 +38,7 @@ def test_a_run_whose_card_failed_goes_on_on_the_cpu():
 def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
     watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir="there"))
     Path("there").mkdir()
-    trainer = Trainer(SMALL, Choice("fused", "cpu", ""), 1 << 28)
+    trainer = Trainer(SMALL, 1 << 28)
     trainer.train(23)
     written = watched.rescue(trainer.recording, None)
     assert [written] == [str(path) for path in (tmp_path / "there").glob("*.npz")]

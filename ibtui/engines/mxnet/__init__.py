@@ -1,1 +1,1 @@
-"""engines/mxnet."""
+"""The engine on MXNet. Nothing outside of this folder imports MXNet."""

@@ -1,4 +1,4 @@
-"""The engines on MXNet: `GluonEngine`, epochs as graphs, and `GluonTrainerEngine`, epochs as loops.
+"""The engine on MXNet: an epoch as a few graphs.
 
 Called from Python, the operators, autograd and update of one step of the default experiment take MXNet the
 better part of a millisecond. So `GluonEngine` writes the steps of a chunk of an epoch (forward, backward,
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
 from ibtui.core.seeding import batch_order
-from ibtui.engines.choose import Labels, Parameters
+from ibtui.engines.dense import packed, parameters_of
 from ibtui.engines.mxnet import library
+from ibtui.engines.protocol import Array, Labels, State
 
-mx = library.load()
+mx = library.import_mxnet()
 HybridBlock: Any = mx.gluon.HybridBlock
 
 # A graph of this many operators takes a third of a second to build; longer ones train no faster.
@@ -28,32 +29,32 @@ MAX_OPERATORS = 1500
 # Operators that MXNet's engine runs as one job, measured: 15 to 100 are alike, one job for all is slower.
 BULK = 40
 
-# Value at which an activation gives exactly 1 in float32: what a constant unit is fed (see `Steps`).
+# The value at which an activation gives exactly 1 in float32, which a constant unit is fed (see `Steps`).
 _ONE = {"tanh": 20.0, "relu": 1.0, "sigmoid": 100.0}
 
 
 def moved(moving_loss: float, losses: NDArray[np.float64]) -> float:
-    """The moving loss after batches of these losses."""
+    """Return the moving loss after batches of these losses."""
     for loss in losses.tolist():
         moving_loss = loss if math.isnan(moving_loss) else 0.9 * moving_loss + 0.1 * loss
     return moving_loss
 
 
 def batches(n: int, batch_size: int) -> list[int]:
-    """Sizes of an epoch's batches; the last may be short."""
+    """Return the sizes of an epoch's batches; the last may be short."""
     full, rest = divmod(n, batch_size)
     return [batch_size] * full + [rest] * (rest > 0)
 
 
 def chunks(sizes: list[int], layers: int) -> list[tuple[int, ...]]:
-    """An epoch's batches in chunks of nearly equal numbers of steps, each within `MAX_OPERATORS`."""
+    """Divide an epoch's batches into chunks of nearly equal numbers of steps, each within `MAX_OPERATORS`."""
     most = max(1, MAX_OPERATORS // (6 * layers + 2))
     steps = math.ceil(len(sizes) / math.ceil(len(sizes) / most))
     return [tuple(sizes[start : start + steps]) for start in range(0, len(sizes), steps)]
 
 
 def cross_entropy(logits: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each sample's softmax cross-entropy in nats; MXNet's own, in float32, is off by up to 1e-6."""
+    """Compute each sample's softmax cross-entropy in nats; MXNet's own, in float32, is off by up to 1e-6."""
     with np.errstate(invalid="ignore"):
         shifted = np.asarray(logits, np.float64) - logits.max(axis=1, keepdims=True)
         losses: NDArray[np.float64] = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]
@@ -82,7 +83,7 @@ class Steps(HybridBlock):  # type: ignore[misc]
         self.hybridize(static_alloc=True, static_shape=True, inline_limit=0, forward_bulk_size=BULK)
 
     def hybrid_forward(self, F: Any, order: Any, x: Any, y: Any, *arrays: Any) -> list[Any]:
-        """The net's outputs for the samples in `order` (n,), before each one's step, then the new weights.
+        """Return the outputs for the samples in `order` (n,), before each one's step, then the new weights.
 
         `x` is (N, D + 1), its last column 1; `y` (N,); `arrays` the weights and then, for ReLU, the floors.
         """
@@ -100,7 +101,7 @@ class Steps(HybridBlock):  # type: ignore[misc]
         return [F.concat(*outputs, dim=0), *weights]
 
     def _parts(self, F: Any, array: Any) -> list[Any]:
-        """The array's rows by batches: one operator for those of equal size, one for the short one."""
+        """Divide an array's rows into batches: one operator for those of equal size, one for a short one."""
         steps = self._sizes.count(self._sizes[0])
         end = steps * self._sizes[0]
         equal = F.slice_axis(array, axis=0, begin=0, end=end)
@@ -110,7 +111,7 @@ class Steps(HybridBlock):  # type: ignore[misc]
         return parts
 
     def _forward(self, F: Any, inputs: Any, weights: Sequence[Any]) -> list[Any]:
-        """The inputs, then every layer's activations."""
+        """Return the inputs, then every layer's activations."""
         # Not F.Activation (and so not Dense's own): its ReLU on the CPU makes 0 of NaN, and hides divergence.
         activation = {"tanh": F.tanh, "relu": F.relu, "sigmoid": F.sigmoid}[self._config.activation]
         values = [inputs]
@@ -127,7 +128,7 @@ class Steps(HybridBlock):  # type: ignore[misc]
         floors: Sequence[Any],
         step: float,
     ) -> list[Any]:
-        """The weights after a step; `delta` is the gradient of the batch's summed loss by the outputs."""
+        """Return the weights after a step; `delta` is the gradient of the summed loss by the outputs."""
         after = list(weights)
         for layer in reversed(range(len(weights))):
             t = values[layer + 1]
@@ -158,8 +159,8 @@ class GluonEngine:
     x : ndarray of shape (N, D), float32
     y : ndarray of shape (N,), int
         Class of each sample, from 0 to the last layer's width - 1.
-    parameters : list of (W, b)
-    moving_loss : float
+    state : mapping of str to ndarray
+        To start from, as `Dense.checkpoint` declares it; copied.
     """
 
     name = "gluon"
@@ -170,8 +171,7 @@ class GluonEngine:
         device: str,
         x: NDArray[np.float32],
         y: Labels,
-        parameters: Parameters,
-        moving_loss: float = math.nan,
+        state: State,
     ) -> None:
         self.device = device
         self._config = config
@@ -187,8 +187,8 @@ class GluonEngine:
         self._steps = {chunk: Steps(chunk, config) for chunk in set(self._chunks)}
         self._weights: list[Any] = []
         self._seed = config.seed
-        self.moving_loss = math.nan
-        self.load(parameters, moving_loss)
+        self._moving_loss = math.nan
+        self.load(state)
 
     def train(self, start: int, stop: int) -> None:
         """Train epochs `start` … `stop - 1`, a graph for each chunk; MXNet holds no interpreter lock."""
@@ -205,25 +205,26 @@ class GluonEngine:
                 first = last
             logits = np.concatenate([some.asnumpy() for some in outputs])
             summed = np.add.reduceat(cross_entropy(logits, self._labels[order]), self._starts)
-            self.moving_loss = moved(self.moving_loss, summed / self._sizes)
+            self._moving_loss = moved(self._moving_loss, summed / self._sizes)
 
-    def parameters(self) -> Parameters:
-        """Weights (out, in) and biases (out,) of each layer: float32 copies."""
+    def state(self) -> dict[str, Array]:
+        """Return copies of parameters and moving loss."""
         arrays = zip(self._weights, self._config.layers, strict=True)
         joined = [weight.asnumpy()[:units] for weight, units in arrays]
-        return [(weight[:, :-1].copy(), weight[:, -1].copy()) for weight in joined]
+        layers = [(weight[:, :-1].copy(), weight[:, -1].copy()) for weight in joined]
+        return packed(layers, self._moving_loss)
 
-    def load(self, parameters: Parameters, moving_loss: float, seed: int | None = None) -> None:
-        """Go on from these parameters and this moving loss (NaN: none yet); with a seed, in its order."""
+    def load(self, state: State, seed: int | None = None) -> None:
+        """Go on from a state; with a seed, in its order."""
         if seed is not None:
             self._seed = seed
-        joined = [np.column_stack(layer) for layer in parameters]
+        joined = [np.column_stack(layer) for layer in parameters_of(state)]
         for layer, weight in enumerate(joined[:-1]):
             constant = np.zeros((1, weight.shape[1]), np.float32)
             constant[0, -1] = _ONE[self._config.activation]
             joined[layer] = np.vstack([weight, constant])
         self._weights = [self._array(weight) for weight in joined]
-        self.moving_loss = float(moving_loss)
+        self._moving_loss = float(state["moving_loss"])
 
     def close(self) -> None:
         """Wait for what MXNet still has to do, and let go of the graphs."""
@@ -234,77 +235,7 @@ class GluonEngine:
         return mx.nd.array(np.asarray(values, dtype), ctx=self._context, dtype=dtype)
 
     def _all_floors(self) -> list[Any]:
-        """What activations must exceed for ReLU's slope to be 1: 0, and infinity for a constant unit."""
+        """Make the bounds above which ReLU's slope is 1: 0, and infinity for a constant unit."""
         *inner, last = self._config.layers
         rows = [np.append(np.zeros(units), np.inf) for units in inner] + [np.zeros(last)]
         return [self._array(row[None]) for row in rows]
-
-
-class GluonTrainerEngine:
-    """The same training by Gluon's own means: Dense layers, autograd and Trainer, a step for each batch.
-
-    The reference for `GluonEngine`, with the same parameters, and the way for nets that are no such stack.
-    """
-
-    name = "gluon"
-
-    def __init__(
-        self,
-        config: RunConfig,
-        device: str,
-        x: NDArray[np.float32],
-        y: Labels,
-        parameters: Parameters,
-        moving_loss: float = math.nan,
-    ) -> None:
-        self.device = device
-        self._config = config
-        self._context = library.context(device)
-        self._x = mx.nd.array(x, ctx=self._context, dtype=np.float32)
-        self._y = mx.nd.array(y, ctx=self._context, dtype=np.float32)
-        self._sizes = batches(len(x), config.batch_size)
-        self._net = mx.gluon.nn.HybridSequential()
-        for before, units in zip([x.shape[1], *config.layers], config.layers, strict=False):
-            self._net.add(mx.gluon.nn.Dense(units, activation=config.activation, in_units=before))
-        self._net.initialize(ctx=self._context)
-        self._net.hybridize(static_alloc=True, static_shape=True)
-        self._loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-        self._trainer = mx.gluon.Trainer(self._net.collect_params(), "sgd", {"learning_rate": config.lr})
-        self._seed = config.seed
-        self.moving_loss = math.nan
-        self.load(parameters, moving_loss)
-
-    def train(self, start: int, stop: int) -> None:
-        """Train epochs `start` … `stop - 1`, batch by batch."""
-        for epoch in range(start, stop):
-            order = batch_order(self._seed, epoch, len(self._y))
-            order = mx.nd.array(order, ctx=self._context, dtype=np.int32)
-            x, y = mx.nd.take(self._x, order), mx.nd.take(self._y, order)
-            losses, first = [], 0
-            for size in self._sizes:
-                last = first + size
-                with mx.autograd.record():
-                    loss = self._loss(self._net(x[first:last]), y[first:last])
-                loss.backward()
-                self._trainer.step(size)
-                losses.append(loss.mean())
-                first = last
-            means = mx.nd.concat(*losses, dim=0).asnumpy().astype(np.float64)
-            self.moving_loss = moved(self.moving_loss, means)
-
-    def parameters(self) -> Parameters:
-        """Weights (out, in) and biases (out,) of each layer: float32 copies."""
-        return [(layer.weight.data().asnumpy(), layer.bias.data().asnumpy()) for layer in self._net]
-
-    def load(self, parameters: Parameters, moving_loss: float, seed: int | None = None) -> None:
-        """Go on from these parameters and this moving loss (NaN: none yet); with a seed, in its order."""
-        if seed is not None:
-            self._seed = seed
-        for layer, (weight, bias) in zip(self._net, parameters, strict=True):
-            layer.weight.set_data(mx.nd.array(weight))
-            layer.bias.set_data(mx.nd.array(bias))
-        self.moving_loss = float(moving_loss)
-
-    def close(self) -> None:
-        """Wait for what MXNet still has to do."""
-        mx.nd.waitall()

@@ -1,1 +1,7 @@
-"""engines/nvidia."""
+"""NVIDIA's side of a GPU, by ctypes alone: libraries, driver, compiler, monitor, failures in plain words.
+
+NVIDIA's code may end the process that runs it: where that matters, `ibtui.engines.probing` starts another.
+"""
+
+EXTRA = "pip install '.[cu112]' in ibtui's folder"
+"""Brings MXNet for CUDA 11.2 and the libraries that it links."""

@@ -1,4 +1,4 @@
-"""What a GPU is and does at this moment, for the status line: by NVML, NVIDIA's monitoring library.
+"""A GPU's memory and utilisation, for the status line: by NVML, NVIDIA's monitoring library.
 
 nvidia-ml-py is optional, and nothing here raises: where NVML does not answer there is less to show. NVML
 counts GPUs differently from CUDA, so a GPU is found by its PCI address.
@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ibtui.engines.nvidia import cuda
+from ibtui.engines.nvidia import driver
 
 PERIOD_S = 1.0
-"""NVML is asked no more often."""
+"""The least time between two questions to NVML."""
 
 
 class Poller:
@@ -29,12 +29,12 @@ class Poller:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._cards: tuple[cuda.Card, ...] | None = None
+        self._cards: tuple[driver.Card, ...] | None = None
         self._nvml: Any = None
         self._last: dict[str, tuple[float, str]] = {}
 
     def describe(self, device: str) -> str:
-        """Name, compute capability, memory used and utilisation, as far as known; empty for the CPU."""
+        """Return name, compute capability, memory and utilisation, as far as known; empty for the CPU."""
         if not device.startswith("gpu"):
             return ""
         asked, text = self._last.get(device, (-PERIOD_S, ""))
@@ -60,7 +60,7 @@ class Poller:
 
     def _start(self) -> None:
         try:
-            self._cards = cuda.driver().cards
+            self._cards = driver.start_driver().cards
         except Exception:
             self._cards = ()
         try:
@@ -70,7 +70,7 @@ class Poller:
         except Exception:
             self._nvml = None
 
-    def _handle(self, index: int, card: cuda.Card | None) -> Any:
+    def _handle(self, index: int, card: driver.Card | None) -> Any:
         if card is not None and card.pci:
             return self._nvml.nvmlDeviceGetHandleByPciBusId(card.pci.encode())
         return self._nvml.nvmlDeviceGetHandleByIndex(index)
@@ -83,7 +83,7 @@ class Poller:
         return f"{self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu} %"
 
 
-def watch(device: str, publish: Callable[[str], None], poller: Poller | None = None) -> None:
+def monitor(device: str, publish: Callable[[str], None], poller: Poller | None = None) -> None:
     """Publish a GPU's description whenever it changes, from a thread of its own; nothing for the CPU.
 
     In a thread, because a GPU that has failed may keep NVML waiting for ever.
@@ -93,11 +93,11 @@ def watch(device: str, publish: Callable[[str], None], poller: Poller | None = N
     polled = poller or Poller()
 
     def poll() -> None:
-        shown = ""
+        published = ""
         while True:
             text = polled.describe(device)
-            if text != shown:
-                shown = text
+            if text != published:
+                published = text
                 publish(text)
             time.sleep(PERIOD_S)
 

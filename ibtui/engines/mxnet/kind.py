@@ -1,0 +1,45 @@
+"""The engine gluon, as the registry has it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibtui.config import RunConfig
+from ibtui.engines.dense import Dense
+from ibtui.engines.mxnet import library, trial
+from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
+from ibtui.engines.nvidia.guard import Guarded
+from ibtui.engines.protocol import Engine, Labels, State
+
+
+class Gluon(Dense):
+    """Dense layers, trained by graphs of MXNet's operators."""
+
+    name = "gluon"
+    summary = "MXNet's Gluon, on a CPU or on an NVIDIA GPU of compute capability 5.0 to 8.9"
+
+    def refusal(self, config: RunConfig, inputs: int, device: str) -> str:
+        """Say why MXNet cannot compute on this device."""
+        if device == "cpu":
+            if library.installed() is None:
+                return f"MXNet is not installed: {library.CPU_EXTRA} (CUDA: {CUDA_EXTRA})"
+            obstacle = trial.no_mxnet()
+            return f"{obstacle}; --engine fused needs no MXNet" if obstacle else ""
+        if refusal := trial.no_gpu(device):
+            return refusal
+        failure = trial.no_operators(device)
+        return f"--engine gluon: {failure}; --engine fused may run there, or --ctx cpu" if failure else ""
+
+    def create(
+        self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
+    ) -> Engine:
+        """Import MXNet and build the graphs."""
+        from ibtui.engines.mxnet.gluon import GluonEngine  # this imports MXNet, which takes seconds
+
+        if device == "cpu":
+            return GluonEngine(config, device, x, y, state)
+        return Guarded(self.name, device, lambda: GluonEngine(config, device, x, y, state))
+
+
+GLUON = Gluon()
