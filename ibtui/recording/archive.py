@@ -1,4 +1,4 @@
-"""An archive of NumPy arrays that anyone may have made: sizes and headers are checked before arrays are read."""
+"""A `.npz` file that anyone may have made: sizes and headers are checked before an array is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ Array = np.ndarray[Any, Any]
 _DIRECTORY_BYTES = 1 << 20
 _HEADER_BYTES = 1024
 """The longest text that NumPy's reader of headers is given; it parses literals, and evaluates nothing."""
-_TEXT_BYTES = 4 << 20
+TEXT_CHARACTERS = 1 << 20
+"""The longest text that is read."""
 _UNPACKED_BYTES = 1 << 30
 """What compressed arrays may come to: a small file must not fill the memory."""
 _PACKING = 1100
@@ -132,16 +133,18 @@ class Archive:
 
     def _header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         """Return shape and type of an array, and where its data begin."""
+        read_magic: Any = npy.read_magic
+        read_header: Any = npy.read_array_header_1_0
         with self._zip.open(f"{key}.npy") as member, warnings.catch_warnings():
             warnings.simplefilter("error")  # such as for a header that NumPy would mend
             try:
-                version = npy.read_magic(member)
+                version = read_magic(member)
             except ValueError:
                 version = (0, 0)
             if version != (1, 0):
                 raise RefusedError(f"damaged: {key} is no array")
             try:
-                shape, fortran, dtype = npy.read_array_header_1_0(member, max_header_size=_HEADER_BYTES)
+                shape, fortran, dtype = read_header(member, max_header_size=_HEADER_BYTES)
             except (ValueError, TypeError, RecursionError, MemoryError, Warning) as error:
                 raise RefusedError(f"{key} is no plain array") from error
             start = member.tell()
@@ -177,7 +180,7 @@ class Archive:
 
     def text(self, key: str) -> str:
         """Return a text that was expected, unless it is long."""
-        if self._found[key][1].itemsize > _TEXT_BYTES:
+        if self._found[key][1].itemsize > 4 * TEXT_CHARACTERS:
             raise RefusedError(f"its {key} is too long")
         return str(self.array(key))
 
