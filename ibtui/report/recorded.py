@@ -102,7 +102,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
         samples=len(recording.dataset.x),
         columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
         ceilings=recording.ceilings,
-        representations=tuple(of_row(recording, row, meter, (row,)) for row in rows),
+        representations=tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows),
     )
 
 
