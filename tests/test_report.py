@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ibtui.report.plot import Style
 
 from ibtui import cli
 from ibtui.config import RunConfig
@@ -24,7 +25,6 @@ from ibtui.quantities.meter import Meter, make_dataset, new_recording
 from ibtui.recording import PER_LAYER, PERFORMANCE, Recording
 from ibtui.recording.files import load, save
 from ibtui.report import Settings, figures, panels, read_runs, render, runs, terminal_style
-from ibtui.report.plot import Style
 
 CONFIG = RunConfig(epochs=60, every=5, samples=200)
 CODE = re.compile("\x1b\\[[0-9;]*m")

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ibtui.ui.panes.glyphs import auto_marker
+from ibtui.ui.panes.status import status_pieces
 from rich.cells import cell_len
 from textual import events
 from textual.pilot import Pilot
@@ -45,11 +47,9 @@ from ibtui.ui.ending import Ending
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.line import fit, piece, spaced
 from ibtui.ui.panes.curves import Curves
-from ibtui.ui.panes.glyphs import auto_marker
 from ibtui.ui.panes.log import unseen
 from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.panes.scatter import Scatter
-from ibtui.ui.panes.status import status_pieces
 from ibtui.ui.summary import Outcome
 from tests.ui.standin import StandIn
 
