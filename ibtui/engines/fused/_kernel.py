@@ -50,7 +50,7 @@ TANH, RELU, SIGMOID = range(3)
 
 
 def _part(function: Function) -> Function:
-    """A part of `train_epochs`, compiled into it; not cached, since only the whole is ever loaded."""
+    """Compile a part of `train_epochs`; it is not cached, since only the whole is ever loaded."""
     return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
 
 
@@ -64,7 +64,7 @@ def _inputs(x: Floats, order: Order, first: int, count: int, values: Floats) -> 
 
 @_part
 def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats) -> None:
-    """Activations of every layer for the sixteen samples at the head of `values`."""
+    """Compute the activations of every layer for the sixteen samples at the head of `values`."""
     weight, source = 0, 0
     for layer in range(1, widths.size):
         before, after = widths[layer - 1], widths[layer]
@@ -96,7 +96,7 @@ def _loss(
     share: np.float32,
     deltas: Floats,
 ) -> float:
-    """Summed cross-entropy of the softmax; `deltas` gets its gradient by the outputs, times `share`."""
+    """Sum the softmax's cross-entropy; write its gradient by the outputs, times `share`, to `deltas`."""
     label = gather(y, 0, 1, order, first, count)
     weight = first_lanes(count)
     largest = load(values, outputs)
@@ -185,7 +185,7 @@ def _backward(
 
 
 def _sources() -> int:
-    """A checksum of the other files whose code is compiled into `train_epochs`."""
+    """Return a checksum of the other files whose code is compiled into `train_epochs`."""
     return zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in (_lanes, _compiled)))
 
 
