@@ -1,6 +1,7 @@
 """`ibtui doctor`, on this machine and on machines that lack things."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,7 @@ TOLD = {
          "path": "/usr/lib/libcublas.so.11", "error": ""},
     ]}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
+    "cache": ([{"folder": "/home/me/.cache/ibtui", "files": 3, "damaged": 0, "writeable": True}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
 }  # fmt: skip
 
@@ -156,6 +158,7 @@ def test_a_gpu_box_is_described(monkeypatch):
         "NVIDIA driver ok 535.1, for CUDA up to 12.2", "gpu0 ok NVIDIA H100 (9.0), 80 GiB; runs: fused",
         "gluon does not run: MXNet has machine code",
         "gpu1 - NVIDIA T4 (7.5), 15 GiB; by its capability: gluon, fused",
+        "compiled cache ok /home/me/.cache/ibtui (filled)",
         "--ctx gpu0 ok trains: fused on gpu0; on NVIDIA H100 (9.0)",
     ):  # fmt: skip
         assert part in text, text
@@ -209,21 +212,19 @@ def test_the_terminal_is_described(environment, size, state, says):
     assert says in f"{finding.text} {finding.fix}"
 
 
-def test_the_cache_is_where_numba_keeps_it(tmp_path, monkeypatch):
-    given = tmp_path / "given"
-    assert str(given) in doctor._cache({"NUMBA_CACHE_DIR": str(given)}).text
-    monkeypatch.setattr(doctor, "_writeable", lambda folder: folder == tmp_path / "numba")
-    assert str(tmp_path / "numba") in doctor._cache({"XDG_CACHE_HOME": str(tmp_path)}).text
-    monkeypatch.setattr(doctor, "_writeable", lambda folder: False)
-    assert doctor._cache({}).state == "!" and "NUMBA_CACHE_DIR" in doctor._cache({}).fix
+def test_the_cache_of_compiled_code_is_described(tmp_path):
+    cache = tmp_path / "given"
 
+    def said(**environment):
+        done = ibtui_doctor("--ctx", "cpu", NUMBA_CACHE_DIR=str(cache), **environment)
+        return done.stdout.decode().partition("compiled cache")[2].replace("\n", "").replace(" ", "")
 
-def test_the_cache_is_found_where_this_numba_put_it():
-    from ibtui.core._compiled import fill_batch_order
-
-    path = fill_batch_order._cache.cache_path
-    found = Path(doctor._cache(os.environ).text.partition(" (")[0])
-    assert Path(path) == found or found in Path(path).parents
+    assert f"ok{cache}(filled)" in said()  # by the run that the doctor tries
+    Path(cache, "no-code.compiled").write_bytes(b"damaged")
+    assert re.search(r"\(1of\d+filesdamaged", said())
+    (folder := tmp_path / "read-only").write_text("a file")
+    cache = folder / "under"
+    assert "cannotbewrittento" in said() and "NUMBA_CACHE_DIR" in said()
 
 
 def test_text_from_outside_cannot_reach_the_terminal_raw():
