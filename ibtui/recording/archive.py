@@ -182,7 +182,7 @@ class Archive:
         """Return a text that was expected, unless it is long."""
         if self._found[key][1].itemsize > 4 * TEXT_CHARACTERS:
             raise RefusedError(f"its {key} is too long")
-        return str(self.array(key))
+        return self.array(key).tobytes().decode("utf-32-le").rstrip("\0")  # NumPy accepts what is no character
 
 
 def brief(value: object) -> str:
