@@ -18,6 +18,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled code is kept from one run of the tests to the next, and not with the user's."""
+    os.environ["NUMBA_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+
+
 @pytest.fixture(scope="session")
 def font_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where Matplotlib keeps what takes it seconds to find out about fonts: once for all tests."""
