@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a file's headers and its smallest arrays say."""
+    """The contents of a file's headers and of its smallest arrays."""
 
     config: RunConfig
     rows: int
@@ -190,7 +190,7 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
         changes=list(summary.changes),
         history_bytes=history_bytes,
     )
-    # The oldest are not even kept for a moment where they pass the budget.
+    # Those beyond the budget, the oldest, are never in memory.
     kept = min(len(index), history_bytes // (4 * len(x) * sum(layer.width for layer in declared.layers)))
     layers = range(len(declared.layers))
     activations = zip(*(archive.last(f"t{layer}", kept) for layer in layers), strict=True)
