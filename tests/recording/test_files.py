@@ -29,6 +29,7 @@ from tests.recording.fuzz import (
     measurement,
 )
 from tests.recording.tampered import RUN, quantities_with, rewrite
+from tests.terminal import Terminal
 
 PER_LAYER = [q.name for q in quantities() if q.per_layer]
 PER_RUN = [q.name for q in quantities() if not q.per_layer]
@@ -246,8 +247,10 @@ def test_a_file_of_version_0_1_is_replayed_reported_and_resumed(way):
         assert (done.returncode, done.stderr) == (0, "")
         assert len(Path("table.csv").read_text().splitlines()) == 1 + 7 * 2
     else:
-        done = ibtui("replay", str(OLD))
-        assert done.returncode == 2 and "needs a terminal" in done.stderr
+        with Terminal("replay", str(OLD), columns=100, rows=30) as terminal:
+            terminal.until(r"epoch 60 of 60")
+            terminal.type("q")
+            assert terminal.wait() == 0
 
 
 def ibtui(*arguments: str) -> subprocess.CompletedProcess[str]:
