@@ -90,7 +90,7 @@ def _opened(path: str | Path) -> Iterator[Archive]:
 
 def _check_headers(archive: Archive) -> Summary:
     """Check all headers, and the small arrays that decide about others."""
-    f4, f8, i8 = "<f4", "<f8", "<i8"
+    f4, i8 = "<f4", "<i8"
     archive.expect("schema", (), *INTEGERS)
     if (schema := int(archive.array("schema"))) not in READABLE:
         known = " and ".join(map(str, READABLE))
@@ -98,8 +98,8 @@ def _check_headers(archive: Archive) -> Summary:
     archive.expect("config", (), *TEXT)
     config = RunConfig.from_json(archive.text("config"))
 
-    samples, inputs = _pair(archive.expect("x", (None, None), f4))
-    held_out, _ = _pair(archive.expect("x_test", (None, inputs), f4))
+    samples, inputs = archive.expect("x", (None, None), f4)
+    held_out, _ = archive.expect("x_test", (None, inputs), f4)
     archive.expect("y", (samples,), i8)
     archive.expect("y_test", (held_out,), i8)
     (rows,) = archive.expect("epoch", (None,), i8)
@@ -111,16 +111,8 @@ def _check_headers(archive: Archive) -> Summary:
         raise RefusedError("more samples than a net of its size can be measured with")
     if stored > rows:
         raise RefusedError("it has more activations than measurements")
-    expected: dict[str, tuple[tuple[int, ...], str]] = dict.fromkeys(CEILINGS, ((), f8))
-    for key, spec in declared.columns.items():
-        expected[key] = (rows, *spec.shape), np.dtype(spec.dtype).str
-    for i, layer in enumerate(declared.layers):
-        expected[f"t{i}"] = (stored, samples, layer.width), f4
-    if resumable := "checkpoint_epoch" in archive:
-        expected["checkpoint_epoch"] = (), i8
-        for key, spec in declared.checkpoint.items():
-            expected[f"checkpoint_{key}"] = spec.shape, np.dtype(spec.dtype).str
-    for key, (shape, dtype) in expected.items():
+    resumable = "checkpoint_epoch" in archive
+    for key, (shape, dtype) in _arrays(declared, rows, stored, samples, resumable).items():
         archive.expect(key, shape, dtype)
     reached = int(archive.array("checkpoint_epoch")) if resumable else None
     if reached is not None and not 0 <= reached <= config.epochs:
@@ -128,8 +120,20 @@ def _check_headers(archive: Archive) -> Summary:
     return Summary(config, rows, reached, declared, changes, x_range)
 
 
-def _pair(shape: tuple[int, ...]) -> tuple[int, int]:
-    return shape[0], shape[1]
+def _arrays(
+    declared: Declarations, rows: int, stored: int, samples: int, resumable: bool
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and type of the arrays that must be in a file that declares this."""
+    arrays: dict[str, tuple[tuple[int, ...], str]] = dict.fromkeys(CEILINGS, ((), "<f8"))
+    for key, spec in declared.columns.items():
+        arrays[key] = (rows, *spec.shape), np.dtype(spec.dtype).str
+    for i, layer in enumerate(declared.layers):
+        arrays[f"t{i}"] = (stored, samples, layer.width), "<f4"
+    if resumable:
+        arrays["checkpoint_epoch"] = (), "<i8"
+        for key, spec in declared.checkpoint.items():
+            arrays[f"checkpoint_{key}"] = spec.shape, np.dtype(spec.dtype).str
+    return arrays
 
 
 _Declared = tuple[Declarations, tuple[Change, ...], tuple[float, float]]
