@@ -5,15 +5,16 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
 from ibtui.bench.rows import Report, Row, Spread, at_least, at_most
 from ibtui.bench.setting import Setting
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import WorkerClient, greeted
+from ibtui.run import wire
+from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Frame, Pause, Peek, Resume, Status, Stop
+from ibtui.run.wire import Connection
 
 FLAT_OUT = RunConfig(engine="fused", ctx="cpu", epochs=10**8)
 _FRAMES_PER_S = 20
@@ -92,7 +93,7 @@ def _first_epoch(report: Report, setting: Setting) -> None:
 def _throughput(report: Report, setting: Setting, watcher: Watcher) -> None:
     """Epochs/s in windows with and without a screen, in turns."""
     # The epoch is asked for on a line of its own, and of that the worker is not aware as of a screen.
-    line = greeted(watcher.client.name)
+    line = wire.connect(watcher.client.name)
     watched, alone, window = [], [], _WINDOW_S * setting.share
     try:
         for at in range(2 * setting.rounds):
@@ -135,9 +136,9 @@ def _look(line: Connection) -> tuple[int, float]:
 
 
 def _epoch(line: Connection) -> int:
-    line.send(Peek())
-    status: Status = line.recv()
-    return status.epoch
+    answer = line.ask(Peek())
+    assert isinstance(answer, Frame)
+    return answer.status.epoch
 
 
 def _latency(report: Report, setting: Setting, watcher: Watcher) -> None:

@@ -123,7 +123,7 @@ class Saving:
         if self._awaited is None or status is None:
             return
         ticket, go, path = self._awaited
-        trouble = dict(status.settled).get(ticket)
+        trouble = dict(status.save_results).get(ticket)
         if trouble is None:
             return
         self._awaited = None

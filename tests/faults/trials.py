@@ -18,7 +18,7 @@ from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
 from ibtui.errors import RecordingError
 from ibtui.recording import files
-from ibtui.run import places
+from ibtui.run import places, wire
 from ibtui.run.job import DeadRun
 from ibtui.run.protocol import Pause, Pull, Rebin, Save
 from ibtui.ui.live import _Watched
@@ -400,9 +400,9 @@ def stuck_screen(tries: int) -> list[Lost]:
             driver.until(lambda d: d.recording is not None and len(d.recording) > 2000)
             pid = driver.client._process.pid
             free = _speed(driver)
-            stuck = [places.connect(driver.client.name) for _ in range(5)]
+            stuck = [wire.reach(driver.client.name) for _ in range(5)]
             for connection in stuck:
-                connection.recv_bytes()
+                connection.greeting()
                 for _ in range(20):
                     connection.send(Pull())
             time.sleep(0.3)
