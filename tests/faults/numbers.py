@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.recording import ESTIMATES, Recording, files
+from ibtui.recording import Recording, files
 from tests.faults.boxes import Lost, equal, example, folder, gone_on_with, resumes_exactly, run_of, sockets
 from tests.terminal import Terminal
 
@@ -91,16 +91,19 @@ def _measured_where_defined(recording: Recording) -> bool:
     rows = len(recording)
     weights = [recording.column(n).reshape(rows, -1) for n in recording.names if n[:4] in ("weig", "bias")]
     tame = np.all([(np.nan_to_num(np.abs(w), nan=np.inf) < _TAME).all(axis=1) for w in weights], axis=0)
-    known = np.all([np.isfinite(recording.column(name)).all(axis=1) for name in ESTIMATES], axis=0)
+    known = np.all([np.isfinite(recording.column(name)).all(axis=1) for name in recording.rebinned], axis=0)
     return bool(known[tame].all())
 
 
 def _overflowing(recording: Recording) -> Recording:
     """A copy whose checkpoint has weights of 1e38."""
     assert recording.checkpoint is not None
-    huge = [(np.full_like(weight, 1e38), bias) for weight, bias in recording.checkpoint.parameters]
+    huge = {
+        name: np.full_like(array, 1e38) if name.startswith("weight") else array
+        for name, array in recording.checkpoint.state.items()
+    }
     other = copy.copy(recording)
-    other.checkpoint = replace(recording.checkpoint, parameters=huge)
+    other.checkpoint = replace(recording.checkpoint, state=huge)
     return other
 
 
