@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ibtui.errors import printable
-from ibtui.recording import PERFORMANCE, Recording
+from ibtui.recording import Recording
 from ibtui.ui.view import replaying
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def newest(mirror: Mirror) -> tuple[int, Mapping[str, Any]]:
         return look.epoch, look.values
     if recording is None or reached < 0:
         return 0, {}
-    return reached, {name: recording.column(name)[-1] for name in PERFORMANCE}
+    return reached, recording.values(len(recording) - 1)

@@ -56,7 +56,7 @@ class Quantity:
             return float(max(recording.config.layers))
         if view.level == "excess":
             return float("nan")
-        ceiling = recording.h_x if self.name == "i_xt" else recording.h_y
+        ceiling = recording.ceilings["h_x" if self.name == "i_xt" else "h_y"]
         return ceiling / NATS_PER_BIT if view.unit == "bits" else ceiling
 
 

@@ -64,7 +64,7 @@ class Performance(Pane):
 
 def _title(mirror: Mirror) -> list[Piece]:
     values = mirror.look.values if mirror.look is not None else {}
-    train, test = (number(values.get(f"{half}_accuracy", float("nan"))) for half in ("train", "test"))
+    train, test = (number(float(values.get(f"{half}_accuracy", float("nan")))) for half in ("train", "test"))
     return [
         piece("accuracy"),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
@@ -74,9 +74,9 @@ def _title(mirror: Mirror) -> list[Piece]:
 
 def _note(mirror: Mirror, recording: Recording) -> list[Piece]:
     values = mirror.look.values if mirror.look is not None else {}
-    train, test = (loss(values.get(f"{half}_loss", float("nan"))) for half in ("train", "test"))
+    train, test = (loss(float(values.get(f"{half}_loss", float("nan")))) for half in ("train", "test"))
     trained = mirror.look is not None and mirror.look.epoch > 0  # before the first batch there is none
-    moving = loss(values.get("moving_loss", float("nan"))) if trained else "n/a"
+    moving = loss(float(values.get("moving_loss", float("nan")))) if trained else "n/a"
     return [
         piece("loss"),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
