@@ -269,8 +269,8 @@ def test_a_worker_refuses_or_answers_whatever_it_is_sent_and_the_run_goes_on(tmp
         epoch = driver.until(lambda d: d.status.state == "running").status.epoch
         driver.until(lambda d: d.status.epoch > epoch)
         assert driver.status.run == 0 and not driver.notices
-        lines = [line for line in driver.log if line]
-        assert all(line.startswith("a connection was closed: ") for line in lines), lines[:5]
+        assert len(driver.log) > 100  # the newest, the first of them cut
+        assert [line for line in driver.log[1:] if not line.startswith("a connection was closed: ")] == []
         driver.send(Save())
         driver.until(lambda d: d.status.saved)
     (path,) = tmp_path.glob("*.npz")
@@ -290,7 +290,7 @@ def test_a_screen_refuses_what_no_worker_sends_and_takes_the_rest():
     mirror.check(frames[0])
     mirror.take(frames[0])
     encoded, taken = [wire.encode(frame) for frame in frames if frame.update], 0
-    for _ in range(MUTANTS):
+    for _ in range(MUTANTS // 3):
         try:
             frame = wire.decode_answer(mutated(chance, chance.choice(encoded)))
             if isinstance(frame, Frame):
@@ -301,7 +301,7 @@ def test_a_screen_refuses_what_no_worker_sends_and_takes_the_rest():
         if isinstance(frame, Frame):
             copy = Mirror(recording=mirror.recording and copied(mirror.recording))
             copy.take(frame)
-    assert 0 < taken < MUTANTS / 2
+    assert 0 < taken < MUTANTS / 6
     assert len(whole) == len(mirror.recording)
 
 
