@@ -16,17 +16,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rich.console import Console
+
 from ibtui import cli
 from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
+from ibtui.data import make_dataset
 from ibtui.plot import palette
-from ibtui.quantities.meter import Meter, make_dataset, new_recording
-from ibtui.recording import PER_LAYER, PERFORMANCE, Recording
+from ibtui.quantities.meter import quantities
+from ibtui.recording import Checkpoint, Recording
 from ibtui.recording.files import load, save
-from ibtui.report import Settings, figures, panels, read_runs, render, runs, terminal_style
-from ibtui.report.plot import Style
+from ibtui.report import labels, read_runs, recorded
+from ibtui.report.chart import Axis, charting
+from ibtui.report.display import Display, display_of
+from ibtui.report.panels import Settings, panels
+from ibtui.report.text import report_lines
+from ibtui.run.measuring import measure, meter_of, new_recording
 
 CONFIG = RunConfig(epochs=60, every=5, samples=200)
+PER_LAYER = [q.name for q in quantities() if q.per_layer]
+PERFORMANCE = [q.name for q in quantities() if not q.per_layer]
 CODE = re.compile("\x1b\\[[0-9;]*m")
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is an extra"
@@ -37,22 +46,20 @@ def record(
     config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None, sigma: float = 1.0
 ) -> Recording:
     """A recording of weights that move smoothly from one random draw to another."""
-    dataset = make_dataset(config)
-    recording = new_recording(config, dataset, 1 << 30)
-    meter = Meter(dataset, config.activation, recording.binning)
+    recording = new_recording(config, make_dataset(config), 1 << 30)
+    meter = meter_of(recording)
     start = initial_parameters(config.layers, inputs=2, sigma=sigma, seed=config.seed)
     stop = initial_parameters(config.layers, inputs=2, sigma=3 * sigma, seed=config.seed + 100)
     for epoch in range(0, config.epochs + 1, config.every):
         if epoch in drop:
             continue
         part = np.float32(epoch / config.epochs)
-        parameters = [
-            ((1 - part) * v + part * w, (1 - part) * b + part * c)
-            for (v, b), (w, c) in zip(start, stop, strict=True)
-        ]
-        if epoch == poison:
-            parameters = [(w * np.float32("nan"), b) for w, b in parameters]
-        recording.append(meter.measure(epoch, parameters, 0.1 * epoch if epoch else float("nan")))
+        state = {"moving_loss": np.array(0.1 * epoch if epoch else float("nan"))}
+        for layer, ((v, b), (w, c)) in enumerate(zip(start, stop, strict=True)):
+            weight = (1 - part) * v + part * w
+            state[f"weight{layer}"] = weight * np.float32("nan") if epoch == poison else weight
+            state[f"bias{layer}"] = (1 - part) * b + part * c
+        recording.append(measure(recording, Checkpoint(epoch, state), meter))
     return recording
 
 
@@ -83,10 +90,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, out, err
 
 
-def drawn(paths: list[Path], style: Style, at: str | None = None, **settings: bool) -> list[str]:
+def drawn(
+    paths: list[Path], display: Display, at: str | None = None, settings: Settings = Settings()
+) -> list[str]:
     made, notes = read_runs([str(path) for path in paths], at, {})
-    chosen = Settings(**settings)
-    return render(made, panels(made, chosen), chosen.unit, notes, style)
+    return report_lines(made, panels(made, settings), settings, notes, display)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -213,10 +221,13 @@ def test_the_report_says_which_binning_it_uses_and_which_was_recorded(folder, ca
 )
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 23), (120, 39)])
 def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, marker):
-    style = Style(width, height, colours, marker)
-    everything = {"participation_ratio": True, "excess": True, "bits": True}
-    for names, options in (["a"], everything), (["a", "b", "nan"], {}), (["relu"], {}), (["deep"], {}):
-        lines = drawn([folder / f"{name}.npz" for name in names], style, at="60", **options)
+    display, default = Display(width, height, colours, marker), Settings()
+    asked = ("participation_ratio", "test_loss", "saturation", "outside", "moving_loss")
+    for names, settings in (
+        (["a"], Settings(bits=True, excess=True, quantities=asked)),
+        (["a", "b", "nan"], default), (["relu"], default), (["deep"], default),
+    ):  # fmt: skip
+        lines = drawn([folder / f"{name}.npz" for name in names], display, "60", settings)
         bare = [CODE.sub("", line) for line in lines]
         assert max(map(len, bare)) <= width
         assert ("\x1b" in "".join(lines)) == (colours != "none")
@@ -225,7 +236,7 @@ def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, mark
 
 
 def test_the_figures_are_all_there_and_the_numbers_are_the_newest_of_the_file(folder):
-    text = "\n".join(drawn([folder / "a.npz"], Style(120, 39), at="0,60"))
+    text = "\n".join(drawn([folder / "a.npz"], Display(120, 39), at="0,60"))
     order = ["accuracy ─", "├─ I(X;T)  nats ─", "├─ I(T;Y)  nats ─", "─ dimension ─"]
     places = [text.rindex(title) for title in (*order, "epoch 0  class", "epoch 60\n")]
     assert places == sorted(places)
@@ -242,7 +253,7 @@ def test_the_figures_are_all_there_and_the_numbers_are_the_newest_of_the_file(fo
 
 def test_each_figure_fits_the_height_of_the_terminal(folder):
     for height in (23, 39):
-        lines = drawn([folder / "a.npz"], Style(80, height))
+        lines = drawn([folder / "a.npz"], Display(80, height))
         lengths = [len(block.splitlines()) for block in "\n".join(lines).split("\n\n")]
         assert max(lengths) <= height
         assert len(lengths) == 3 + 2 + 6
@@ -250,18 +261,16 @@ def test_each_figure_fits_the_height_of_the_terminal(folder):
 
 def test_a_flat_line_is_drawn_at_its_height():
     """A plot of 9 rows from 0 to 8: the value 6 is in the third row from the top."""
-    from ibtui.report.plot import Axis, plotting
-
     x, y = Axis(0, 10, []), Axis(0, 8, [(0, "0"), (8, "8")])
-    with plotting(24, 9, x, y, Style(marker="ascii")) as plot:
-        plot.line(np.array([0.0, 5.0, 10.0]), np.array([6.0, 6.0, 6.0]), 24, "1")
-        lines = ["".join(text for text, _ in line) for line in plot.lines("title", True)]
+    with charting(24, 9, x, y, Display(marker="ascii")) as chart:
+        chart.line(np.array([0.0, 5.0, 10.0]), np.array([6.0, 6.0, 6.0]), 24, "1")
+        lines = [line.plain for line in chart.lines("title")]
     assert [row for row, line in enumerate(lines) if "1" in line] == [3]
-    assert lines[3].count("1") == plot.columns
+    assert lines[3].count("1") == chart.columns
 
 
 def test_layers_keep_their_colours_and_are_named_at_their_ends(folder):
-    lines = drawn([folder / "a.npz"], Style(120, 39, "truecolor"))
+    lines = drawn([folder / "a.npz"], Display(120, 39, "truecolor"))
     inks = palette.styles("truecolor")
     for layer in range(4):
         red, green, blue = inks[palette.of_layer(layer)].color.get_truecolor()
@@ -271,7 +280,7 @@ def test_layers_keep_their_colours_and_are_named_at_their_ends(folder):
 
 
 def test_without_colours_layers_and_classes_have_characters_of_their_own(folder):
-    text = "\n".join(drawn([folder / "a.npz"], Style(100, 40), at="60"))
+    text = "\n".join(drawn([folder / "a.npz"], Display(100, 40), at="60"))
     curves, scatters = text.split("epoch 60  class")
     inside = re.search(r"I\(T;Y\)  nats .*?└", curves, re.S)[0]
     plot = "".join(line.split("│")[1] for line in inside.splitlines() if line.count("│") == 2)
@@ -279,13 +288,16 @@ def test_without_colours_layers_and_classes_have_characters_of_their_own(folder)
     assert {"o", "x"} <= set(scatters)
 
 
-def scattered(points: np.ndarray, labels: np.ndarray, style: Style) -> list[list[tuple[str, int]]]:
-    """The rows inside a plot of 3 by 1 cells, as text and inks."""
-    from ibtui.report.plot import Axis, plotting
-
-    with plotting(6, 1, Axis(0, 3, [(0, "0")]), Axis(0, 1, [(0, "0")]), style) as plot:
-        plot.samples(points, labels)
-        return [line[1:-1] for line in plot.lines("", True)[1:2]]
+def scattered(points: np.ndarray, labels: np.ndarray, display: Display) -> list[tuple[str, list[int]]]:
+    """Characters and the numbers of their colours inside a chart of 3 by 1 cells; the one behind comes last."""
+    with charting(6, 1, Axis(0, 3, [(0, "0")]), Axis(0, 1, [(0, "0")]), display) as chart:
+        chart.samples(points, labels)
+        line = chart.lines("")[1]
+    looks = [line.get_style_at_offset(Console(), at) for at in range(len(line))]
+    return [
+        (char, [colour.number for colour in (look.color, look.bgcolor) if colour])
+        for char, look in list(zip(line.plain, looks, strict=True))[2:-1]
+    ]
 
 
 @pytest.mark.parametrize("turn", [1, -1])
@@ -294,27 +306,31 @@ def test_a_cell_where_classes_meet_is_of_neither_whichever_comes_last(turn):
     points = np.array([[0.5, 0.5]] * 23 + [[1.5, 0.5]] * 4 + [[2.5, 0.5]])[::turn]
     labels = np.array([0] * 20 + [1] * 3 + [0] * 4 + [1])[::turn]
     inks = [palette.MIXED, palette.of_class(0), palette.of_class(1)]
-    for style in (Style(), Style(marker="ascii"), Style(colours="256", marker="ascii")):
-        assert scattered(points, labels, style) == [list(zip("#Ox", inks, strict=True))]
+    colours = [[palette.styles("256")[ink].color.number] for ink in inks]
+    for display in (Display(), Display(marker="ascii")):
+        assert "".join(char for char, _ in scattered(points, labels, display)) == "#Ox"
+    display = Display(colours="256", marker="ascii")
+    assert scattered(points, labels, display) == list(zip("#Ox", colours, strict=True))
     for marker in ("braille", "block"):
-        (row,) = scattered(points, labels, Style(colours="256", marker=marker))
-        assert [ink for _, ink in row] == inks
+        row = scattered(points, labels, Display(colours="256", marker=marker))
+        assert [colour for _, colour in row] == colours
 
 
-def test_half_blocks_of_two_classes_are_of_neither():
+def test_a_half_block_of_two_classes_shows_both():
     points, labels = np.array([[0.5, 0.1], [0.5, 0.9]]), np.array([0, 1])
-    (row,) = scattered(points, labels, Style(colours="256", marker="block"))
-    assert row[0] == ("█", palette.MIXED)
+    styles = palette.styles("256")
+    both = [styles[palette.of_class(label)].color.number for label in (1, 0)]
+    assert scattered(points, labels, Display(colours="256", marker="block"))[0] == ("▀", both)
 
 
 def test_the_first_scatters_say_which_character_or_colour_is_which_class(folder):
-    lettered = "\n".join(drawn([folder / "a.npz"], Style(), at="0,60"))
+    lettered = "\n".join(drawn([folder / "a.npz"], Display(), at="0,60"))
     key = "class oO 0  xX 1  *# several"
     assert [line for line in lettered.splitlines() if "several" in line] == [
         f"epoch 0  {key}  the latter: four samples or more"
     ]
-    assert f"epoch 0  {key}\n" in "\n".join(drawn([folder / "a.npz"], Style(width=40), at="0"))
-    coloured = "\n".join(drawn([folder / "a.npz"], Style(colours="256"), at="0,60"))
+    assert f"epoch 0  {key}\n" in "\n".join(drawn([folder / "a.npz"], Display(width=40), at="0"))
+    coloured = "\n".join(drawn([folder / "a.npz"], Display(colours="256"), at="0,60"))
     assert CODE.sub("", coloured).count("epoch 0  class 0  class 1  several") == 1
 
 
@@ -329,7 +345,7 @@ def test_several_runs_are_averaged_on_their_common_epochs(folder):
     np.testing.assert_allclose(curve.values, values.mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(curve.spread, values.std(axis=0, ddof=1), rtol=1e-12)
     assert [epochs.tolist() for epochs, _ in curve.runs] == [f["epoch"].tolist() for f in files]
-    text = "\n".join(drawn(paths, Style(120, 39)))
+    text = "\n".join(drawn(paths, Display(120, 39)))
     assert "mean ± standard deviation over 3 runs" in text
     assert f"{values[:, -1].mean():.2f} ± {values[:, -1].std(ddof=1):.2f}" in text
 
@@ -338,14 +354,21 @@ def of_two(folder: Path, *changes: dict[str, object]) -> str:
     """The report over a and b, changed like this."""
     made, notes = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})
     made = [replace(run, **change) for run, change in zip(made, changes, strict=True)]
-    return "\n".join(render(made, panels(made, Settings()), "nats", notes, Style(width=120)))
+    settings = Settings()
+    return "\n".join(report_lines(made, panels(made, settings), settings, notes, Display(width=120)))
+
+
+def ceilings(h_x: float, h_y: float) -> dict[str, object]:
+    return {"ceilings": {"h_x": h_x, "h_y": h_y}}
 
 
 def test_ceilings_that_read_the_same_are_said_once(folder):
-    text = of_two(folder, {"h_x": 2.7601, "h_y": 0.693}, {"h_x": 2.7599, "h_y": 0.691})
+    text = of_two(folder, ceilings(2.7601, 0.693), ceilings(2.7599, 0.691))
     assert "ceilings H(X) 2.76, H(Y) 0.69 " in text
     assert text.count("│ H(X) 2.76") == 1
-    assert "ceilings H(X) 2.66, H(X) 2.76, H(Y) 0.69 " in of_two(folder, {"h_x": 2.7601}, {"h_x": 2.66})
+    assert "ceilings H(X) 2.66, H(X) 2.76, H(Y) 0.69 " in of_two(
+        folder, ceilings(2.7601, 0.69), ceilings(2.66, 0.69)
+    )
 
 
 def test_where_only_some_of_the_runs_have_a_value_there_is_no_mean_and_it_says_how_many(folder):
@@ -362,15 +385,11 @@ def test_where_only_some_of_the_runs_have_a_value_there_is_no_mean_and_it_says_h
     assert "no mean" not in of_two(folder, {}, {})
 
 
-def test_excess_and_bits():
-    config = replace(CONFIG, epochs=5)
-    recording = record(config)
-    made = runs.Run(
-        "x", config, config, 100, {n: recording.column(n) for n in recording.names}, recording.h_x,
-        recording.h_y, (),
-    )  # fmt: skip
-    panel = panels([made], Settings(bits=True, excess=True))[1]
-    expected = (recording.column("i_xt") - recording.column("chance_i_xt"))[:, 1] / np.log(2)
+def test_excess_and_bits(folder):
+    made, _ = read_runs([str(folder / "a.npz")], None, {})
+    panel = panels(made, Settings(bits=True, excess=True))[1]
+    with np.load(folder / "a.npz") as file:
+        expected = (file["i_xt"] - file["chance_i_xt"])[:, 1] / np.log(2)
     np.testing.assert_allclose(panel.curves[1].values, expected, rtol=1e-12, atol=1e-15)
     assert panel.unit == "bits"
     assert panel.ceilings == (("chance", 0.0),)
@@ -378,7 +397,7 @@ def test_excess_and_bits():
 
 def test_a_value_that_is_none_is_a_gap():
     x, y = np.arange(6.0), np.array([1, np.nan, 2, 3, np.inf, 4])
-    stretches = [(a.tolist(), b.tolist()) for a, b in figures.finite_stretches(x, y)]
+    stretches = [(a.tolist(), b.tolist()) for a, b in labels.finite_stretches(x, y)]
     assert stretches == [([0], [1]), ([2, 3], [2, 3]), ([5], [4])]
 
 
@@ -386,7 +405,7 @@ def test_reducing_a_long_curve_loses_no_spike():
     x = np.arange(10_000.0)
     y = np.zeros(10_000)
     y[[1234, 7777]] = 5, -5
-    kept_x, kept_y = figures.reduced(x, y, 50)
+    kept_x, kept_y = labels.reduced(x, y, 50)
     assert len(kept_x) <= 4 * 51
     assert {1234.0, 7777.0, 0.0, 9999.0} <= set(kept_x.tolist())
     assert (kept_y == y[kept_x.astype(int)]).all()
@@ -403,7 +422,7 @@ def test_reducing_a_long_curve_loses_no_spike():
     ],
 )
 def test_labels_are_spread_apart(wanted, expected):
-    assert figures.spread_apart(wanted, 1.0, 0.0, 9.0) == expected
+    assert labels.spread_apart(wanted, 1.0, 0.0, 9.0) == expected
 
 
 # Epochs.
@@ -418,10 +437,10 @@ def test_an_epoch_that_was_not_measured_gives_the_nearest_and_says_so(folder, ca
 
 def test_by_default_early_epochs_are_shown_more_often():
     epochs = np.arange(0, 2001, 10)
-    rows = runs.default_rows(epochs)
+    rows = recorded.default_rows(epochs)
     assert epochs[rows].tolist() == [0, 10, 40, 140, 530, 2000]
-    assert runs.default_rows(np.array([7])) == [0]
-    assert runs.default_rows(np.array([0, 5, 6])) == [0, 1, 2]
+    assert recorded.default_rows(np.array([7])) == [0]
+    assert recorded.default_rows(np.array([0, 5, 6])) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("at", ["61", "0,100000", "x", "", "1,,2", "-5", "1.5", ",".join(["1"] * 99)])
@@ -430,7 +449,7 @@ def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "labels"),
+    ("low", "high", "texts"),
     [
         (-1.0, 1.0, ["-1", "0", "1"]),
         (0.0, 12.5, ["0", "6.25", "12.5"]),
@@ -439,8 +458,8 @@ def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
         (-1.23e-4, 4e-4, ["-1.2e-4", "1.4e-4", "4e-4"]),
     ],
 )
-def test_the_ends_of_an_axis_are_short_and_alike(low, high, labels):
-    assert [text for _, text in figures.ends(low, high)] == labels
+def test_the_ends_of_an_axis_are_short_and_alike(low, high, texts):
+    assert [text for _, text in labels.ends(low, high)] == texts
 
 
 # Pictures.
@@ -488,9 +507,9 @@ def test_what_is_not_finite_is_said_in_its_place(folder, tmp_path, capsys):
     assert run(capsys, folder / "huge.npz", "--out", tmp_path / "x.svg", "--at", 0)[0] == 0
     words = words_of(tmp_path / "x.svg")
     assert words.count("no finite activations") == words.count("dim n/a") == 2
-    for style in (Style(), Style(width=250)):
-        text = "\n".join(drawn([folder / "huge.npz"], style, "0"))
-        said = "no finite activations" if style.width > 100 else "not finite"
+    for display in (Display(), Display(width=250)):
+        text = "\n".join(drawn([folder / "huge.npz"], display, "0"))
+        said = "no finite activations" if display.width > 100 else "not finite"
         assert text.count(said) == 2
         assert not re.search("[\\w./]─", text)  # no number in a title is cut
 
@@ -617,20 +636,20 @@ class Terminal(io.StringIO):
         ({"TERM": "dumb"}, "none"),
     ],
 )
-def test_the_style_follows_the_terminal(monkeypatch, environment, colours):
+def test_the_display_follows_the_terminal(monkeypatch, environment, colours):
     for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "91")
     monkeypatch.setenv("LINES", "31")
-    style = terminal_style(Terminal(), os.environ)
+    display = display_of(Terminal(), os.environ)
     expected = "ascii" if environment["TERM"] == "dumb" else "braille"
-    assert style == Style(91, 30, colours, expected)
+    assert display == Display(91, 30, colours, expected)
 
 
 def test_plotext_is_left_as_it_was(folder):
     import plotext
 
-    drawn([folder / "a.npz"], Style(80, 23))
+    drawn([folder / "a.npz"], Display(80, 23))
     assert set(plotext.figure.build().string(True)) <= set("┌─┐│└┘ \n")

@@ -178,7 +178,12 @@ def _figure(
     column = (_WIDTH - _LEFT - _BETWEEN - _RIGHT) / 2
     sizes = panels[3:]
     beside = 3 if len(sizes) > 1 else 2  # rows beside the plane
-    rows = 3 if len(sizes) == 1 else 3 + math.ceil(len(sizes) / 2)
+    places, used = [], [3, beside]
+    for panel in sizes:  # names of curves that are not of layers have room between the columns alone
+        side = int(used[0] > used[1] and panel.curves[0].layer is not None)
+        places.append((side, used[side]))
+        used[side] += 1
+    rows = max(used)
     curves_end = _TOP + rows * _PANEL + (rows - 1) * _GAP
     bands, grid = _bands(runs), _Grid.of(runs)
     band = len(runs[0].layers) * grid.down + _BAND_GAP
@@ -195,12 +200,12 @@ def _figure(
     right = _LEFT + column + _BETWEEN
     x = epoch_range(panels)
     for row, panel in enumerate(panels[:3]):
-        draw_curves(page.axes(_LEFT, top(row), column, _PANEL), panel, x, next(letters), row == rows - 1)
+        draw_curves(page.axes(_LEFT, top(row), column, _PANEL), panel, x, next(letters), row + 1 == used[0])
     plane = page.axes(right, _TOP, column, beside * _PANEL + (beside - 1) * _GAP - 0.26)
     draw_plane(plane, panels[1], panels[2], next(letters))
-    for at, panel in enumerate(sizes, start=int(len(sizes) == 1)):
-        left, row = (_LEFT, right)[at % 2], beside + at // 2
-        draw_curves(page.axes(left, top(row), column, _PANEL), panel, x, next(letters), at + 2 >= len(sizes))
+    for panel, (side, row) in zip(sizes, places, strict=True):
+        axes = page.axes((_LEFT, right)[side], top(row), column, _PANEL)
+        draw_curves(axes, panel, x, next(letters), row + 1 == used[side])
 
     letter = next(letters)
     for at, columns in enumerate(bands):
