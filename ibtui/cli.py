@@ -207,7 +207,14 @@ def _report(arguments: list[str]) -> int:
     add("--binning", metavar="notebook|closed|adaptive", help="… and this binning")
     add("--bits", action="store_true", help="figures in bits, not in nats")
     add("--excess", action="store_true", help="figures of information less its chance level")
-    add("--participation-ratio", action="store_true", help="a panel for it, beside the dimension")
+    add(
+        "--quantity", action="append", dest="quantities", metavar="NAME",
+        help="a panel for this quantity too; may be given more than once",
+    )  # fmt: skip
+    add(
+        "--participation-ratio", action="append_const", dest="quantities", const="participation_ratio",
+        help="the same as --quantity participation_ratio",
+    )  # fmt: skip
     add("--marker", metavar="auto|braille|block|ascii", help="what plots are drawn with")
     flags = vars(parser.parse_args(arguments))
     from ibtui.report import BINNING, Settings, report
@@ -220,6 +227,7 @@ def _report(arguments: list[str]) -> int:
         force=flags.pop("force", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
+        quantities=flags.pop("quantities", []),
         settings=Settings(**flags),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.layer import Layer
-from ibtui.errors import RecordingError, UsageError, printable
+from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities as standard_quantities
 from ibtui.recording import Recording
@@ -51,7 +51,9 @@ class RecordedRun:
     ceilings: Mapping[str, float]
     """Values that quantities cannot pass, by the names in their declarations; in nats."""
     representations: tuple[Representation, ...]
-    """The layers at the epochs chosen."""
+    """The layers at the epochs chosen; none where their activations cannot be had here."""
+    missing: str = ""
+    """Why they cannot be had: they are not stored, and the engine that could derive them is not here."""
 
     @property
     def epochs(self) -> Array:
@@ -92,7 +94,11 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
     re_estimate(recording, replace(recorded, **asked))
-    rows, meter = choose(recording.column("epoch")), meter_of(recording)
+    rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
+    try:
+        representations = tuple(of_row(recording, row, meter, (row,)) for row in rows)
+    except EngineError as error:
+        representations, missing = (), str(error)
     return RecordedRun(
         name=printable(path),
         config=recording.config,
@@ -102,7 +108,8 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
         samples=len(recording.dataset.x),
         columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
         ceilings=recording.ceilings,
-        representations=tuple(of_row(recording, row, meter, (row,)) for row in rows),
+        representations=representations,
+        missing=missing,
     )
 
 
