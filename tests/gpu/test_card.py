@@ -17,8 +17,7 @@ from ibtui.data.grid import grid_labels
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.engines.dense import packed, parameters_of
 from ibtui.engines.fused import gpu as fused_gpu
-from ibtui.engines.mxnet import library, trial
-from ibtui.engines.mxnet.trial import has_machine_code
+from ibtui.engines.mxnet import has_machine_code, library, trial
 from ibtui.engines.nvidia import driver, nvml
 from ibtui.errors import EngineError, UsageError
 from tests.engines import oracle

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ibtui.engines.mxnet import has_machine_code
 from ibtui.engines.mxnet import library as mxnet
-from ibtui.engines.mxnet.trial import has_machine_code
 from ibtui.engines.nvidia import driver, libraries, nvml
 from ibtui.engines.nvidia.compiler import architecture
 from ibtui.engines.nvidia.messages import plain
