@@ -27,8 +27,8 @@ from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import Checkpoint, Recording
 from ibtui.recording.files import load, save
-from ibtui.report import labels, read_runs, recorded
-from ibtui.report.chart import Axis, charting
+from ibtui.report import read_runs, recorded
+from ibtui.report.chart import Axis, charting, finite_stretches, reduced
 from ibtui.report.display import Display, display_of
 from ibtui.report.figure import draw_figure
 from ibtui.report.panels import Settings, panels
@@ -489,7 +489,7 @@ def test_excess_and_bits(folder):
 
 def test_a_value_that_is_none_is_a_gap():
     x, y = np.arange(6.0), np.array([1, np.nan, 2, 3, np.inf, 4])
-    stretches = [(a.tolist(), b.tolist()) for a, b in labels.finite_stretches(x, y)]
+    stretches = [(a.tolist(), b.tolist()) for a, b in finite_stretches(x, y)]
     assert stretches == [([0], [1]), ([2, 3], [2, 3]), ([5], [4])]
 
 
@@ -497,24 +497,10 @@ def test_reducing_a_long_curve_loses_no_spike():
     x = np.arange(10_000.0)
     y = np.zeros(10_000)
     y[[1234, 7777]] = 5, -5
-    kept_x, kept_y = labels.reduced(x, y, 50)
+    kept_x, kept_y = reduced(x, y, 50)
     assert len(kept_x) <= 4 * 51
     assert {1234.0, 7777.0, 0.0, 9999.0} <= set(kept_x.tolist())
     assert (kept_y == y[kept_x.astype(int)]).all()
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        ([5.0, 1.0], [5.0, 1.0]),
-        ([5.0, 5.0, 5.0], [5.0, 6.0, 7.0]),
-        ([9.0, 9.0], [8.0, 9.0]),
-        ([float("nan"), 3.0], [None, 3.0]),
-        ([12.0, -3.0], [9.0, 0.0]),
-    ],
-)
-def test_labels_are_spread_apart(wanted, expected):
-    assert labels.spread_apart(wanted, 1.0, 0.0, 9.0) == expected
 
 
 # Epochs.
@@ -538,20 +524,6 @@ def test_by_default_early_epochs_are_shown_more_often():
 @pytest.mark.parametrize("at", ["61", "0,100000", "x", "", "1,,2", "-5", "1.5", ",".join(["1"] * 99)])
 def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
     assert "--at" in refused(capsys, folder / "a.npz", "--at", at)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "texts"),
-    [
-        (-1.0, 1.0, ["-1", "0", "1"]),
-        (0.0, 12.5, ["0", "6.25", "12.5"]),
-        (-3.54e6, 3.54e6, ["-3.5e6", "0", "3.5e6"]),
-        (-2.1e13, 2.1e13, ["-2.1e13", "0", "2.1e13"]),
-        (-1.23e-4, 4e-4, ["-1.2e-4", "1.4e-4", "4e-4"]),
-    ],
-)
-def test_the_ends_of_an_axis_are_short_and_alike(low, high, texts):
-    assert [text for _, text in labels.ends(low, high)] == texts
 
 
 # Pictures.

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ibtui.plot import palette
-from ibtui.plot.ticks import number
-from ibtui.report.labels import NOT_FINITE, ends, spread_apart
+from ibtui.plot.labels import spread_apart
+from ibtui.plot.ticks import ends, number
 from ibtui.report.panels import Curve, Panel
+from ibtui.report.recorded import NOT_FINITE
 from ibtui.run.protocol import Representation
 
 Axes: TypeAlias = Any

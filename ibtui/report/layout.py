@@ -10,10 +10,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ibtui.plot import palette
-from ibtui.plot.ticks import number, ticks
+from ibtui.plot.labels import spread_apart
+from ibtui.plot.ticks import ends, number, ticks
 from ibtui.report.chart import Axis, Chart, charting
 from ibtui.report.display import Display
-from ibtui.report.labels import ends, spread_apart
 from ibtui.report.panels import Curve, Panel, epoch_range
 from ibtui.report.recorded import RecordedRun
 from ibtui.run.protocol import Representation

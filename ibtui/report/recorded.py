@@ -22,6 +22,8 @@ from ibtui.run.representation import of_row
 
 Choose = Callable[[Array], list[int]]
 
+NOT_FINITE = ("no finite activations", "not finite", "n/a")
+"""What stands in the place of samples that cannot be drawn, in fewer and fewer words."""
 BINNING = ("binning", "t_bins", "x_bins")
 """The settings of the estimates, as fields of `RunConfig`."""
 DEFAULT_EPOCHS = 6
