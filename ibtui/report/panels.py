@@ -25,7 +25,7 @@ STANDARD = ("train_accuracy", "i_xt", "i_ty", "dimension")
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked of the figures."""
+    """The choices that figures follow."""
 
     bits: bool = False
     excess: bool = False

@@ -23,13 +23,13 @@ from ibtui.run.representation import of_row
 Choose = Callable[[Array], list[int]]
 
 NOT_FINITE = ("no finite activations", "not finite", "n/a")
-"""What stands in the place of samples that cannot be drawn, in fewer and fewer words."""
+"""Texts in the place of samples that cannot be drawn, each shorter than the one before."""
 BINNING = ("binning", "t_bins", "x_bins")
 """The settings of the estimates, as fields of `RunConfig`."""
 DEFAULT_EPOCHS = 6
 MOST_EPOCHS = 24
 
-_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every"}
+_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities"}
 """Settings in which runs of one experiment may differ."""
 
 
@@ -45,7 +45,7 @@ class RecordedRun:
     """The file's own configuration."""
     layers: tuple[Layer, ...]
     quantities: Mapping[str, Quantity]
-    """What was measured, by name."""
+    """The quantities measured, by name."""
     samples: int
     """The number of samples measured."""
     columns: Mapping[str, Array]
