@@ -98,7 +98,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
     re_estimate(recording, replace(recorded, **asked))
     rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
     try:
-        representations = tuple(of_row(recording, row, meter, (row,)) for row in rows)
+        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
     except EngineError as error:
         representations, missing = (), str(error)
     return RecordedRun(

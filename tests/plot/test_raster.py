@@ -17,7 +17,7 @@ from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
 from ibtui.plot.raster import Line, density, draw_lines, scatter, sparkline
 from ibtui.plot.ticks import ends, number, ticks
-from ibtui.ui.strips import strips
+from ibtui.ui.segments import strips
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ibtui.ui.panes.glyphs import auto_marker
+from ibtui.ui.panes.status import status_pieces
 from rich.cells import cell_len
 from textual import events
 from textual.pilot import Pilot
@@ -45,11 +47,9 @@ from ibtui.ui.ending import Ending
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.line import fit, piece, spaced
 from ibtui.ui.panes.curves import Curves
-from ibtui.ui.panes.glyphs import auto_marker
 from ibtui.ui.panes.log import unseen
 from ibtui.ui.panes.pane import Drawn
 from ibtui.ui.panes.scatter import Scatter
-from ibtui.ui.panes.status import status_pieces
 from ibtui.ui.summary import Outcome
 from tests.ui.standin import StandIn
 
@@ -747,7 +747,7 @@ def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
         await until(pilot, lambda: len(client.commands) == 2)
         assert client.commands[0] == Pause()  # nothing comes to be that is not saved
         status = client.status
-        client.status = replace(status, saves=5, saved=("autosave.npz",), settled=((3, ""), (4, "full")))
+        client.status = replace(status, saves=5, saved=("autosave.npz",), save_results=((3, ""), (4, "full")))
         await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.saves == 5)
         await pilot.pause(0.1)
         assert not app._exit and not isinstance(app.screen, Place)

@@ -13,12 +13,12 @@ from ibtui.plot.canvas import Cells
 
 
 def strips(cells: Cells, styles: Sequence[Style]) -> list[Strip]:
-    """A strip for each row of `cells`, as wide as it; see `rows`."""
-    return [Strip(row, cells.width) for row in rows(cells, styles)]
+    """Return a strip for each row of `cells`, as wide as it; see `segments`."""
+    return [Strip(row, cells.width) for row in segments(cells, styles)]
 
 
-def rows(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
-    """The segments of each row, one for each stretch of equal style.
+def segments(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
+    """Return the segments of each row, one for each stretch of equal style.
 
     Parameters
     ----------
@@ -42,20 +42,20 @@ def rows(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
     np.not_equal(keys[:, 1:], keys[:, :-1], out=changed[:, 1:])
     starts = np.flatnonzero(changed)
     keyed = keys.ravel()[starts].tolist()
-    look = {key: _style(key // len(styles), key % len(styles), styles) for key in set(keyed)}
+    shown = {key: _style(key // len(styles), key % len(styles), styles) for key in set(keyed)}
     text = chars.tobytes().decode("utf-32-le")
     stops = np.append(starts[1:], height * width).tolist()
-    segments = []
+    found = []
     for start, stop, key in zip(starts.tolist(), stops, keyed, strict=True):
-        style, one_colour = look[key]
+        style, one_colour = shown[key]
         piece = text[start:stop]
-        segments.append(Segment(piece.replace("▀", "█") if one_colour else piece, style))
+        found.append(Segment(piece.replace("▀", "█") if one_colour else piece, style))
     ends = np.searchsorted(starts, np.arange(height + 1) * width).tolist()
-    return [segments[ends[row] : ends[row + 1]] for row in range(height)]
+    return [found[ends[row] : ends[row + 1]] for row in range(height)]
 
 
 def _style(paper: int, ink: int, styles: Sequence[Style]) -> tuple[Style, bool]:
-    """The style of an ink on a paper; and whether a half block must be a full one, there being no colours."""
+    """Return the style of an ink on a paper, and True where half blocks must be full, for want of colours."""
     if not paper:
         return styles[ink], False
     behind = styles[paper].color

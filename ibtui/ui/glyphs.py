@@ -1,4 +1,4 @@
-"""Which characters a terminal can show, and how a text is spelled with them."""
+"""The characters that a terminal can show, and the spelling of texts with them."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE,
 
 
 def spelled(text: str, marker: Marker) -> str:
-    """The text in characters that a terminal with this marker has. It may grow: spell before measuring."""
+    """Spell a text in characters that a terminal with this marker has. It may grow: spell, then measure."""
     table = _SPELLINGS[marker]
     return text.translate(table) if table else text
 
 
 def auto_marker(environ: Mapping[str, str]) -> Marker:
-    """The finest marker that the locale and `TERM` let hope for.
+    """Return the finest marker that the locale and `TERM` let hope for.
 
     Python itself sets `LC_CTYPE` to C.UTF-8 where no locale is set, so that value alone says nothing.
     """

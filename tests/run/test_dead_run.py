@@ -15,7 +15,7 @@ from ibtui.recording import Recording, files
 from ibtui.run import client as clients
 from ibtui.run import places, runs
 from ibtui.run.client import WorkerClient
-from ibtui.run.job import Remains
+from ibtui.run.job import DeadRun
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui.live import _Watched
@@ -44,7 +44,7 @@ def mirrored(trainer: Trainer) -> Recording:
 def held(recording: Recording, *, saved: bool = False, **session: object) -> Driver:
     """A screen over the worker that was handed this."""
     watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions(**session))
-    return Driver(watched.remain(recording, Remains(24, saved)))
+    return Driver(watched.remain(recording, DeadRun(24, saved)))
 
 
 def test_what_is_held_is_all_that_was_known_and_can_be_saved_and_gone_on_with(tmp_path):
@@ -52,7 +52,7 @@ def test_what_is_held_is_all_that_was_known_and_can_be_saved_and_gone_on_with(tm
     with held(recording, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("dead").pull()
         status = driver.status
-        assert (status.source, status.epoch, status.epochs) == ("remains", 24, 60)
+        assert (status.trains, status.plays, status.epoch, status.epochs) == (False, False, 24, 60)
         assert (status.device, status.engine, status.unsaved) == ("cpu", "fused", True)
         assert equal(driver.recording, recording)
         assert driver.recording.checkpoint.epoch == 23
@@ -132,7 +132,7 @@ def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, en
     driver.until_state("dead")
     assert driver.status.unsaved != saved
     if end == "hang up":
-        places.hang_up(driver.client._connection)
+        driver.client._connection.hang_up()
     else:
         driver.client._process.send_signal(end)
     assert driver.client._process.wait(5) == 0
@@ -160,7 +160,7 @@ def test_a_recording_that_cannot_be_handed_over_is_a_worker_that_is_lost(monkeyp
 @pytest.mark.parametrize("moment", [0.0, 0.05, 0.2])
 def test_one_that_is_not_needed_any_more_leaves_nothing_whenever_it_is_told(tmp_path, moment):
     watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir=str(tmp_path)))
-    client = watched.remain(mirrored(trained()), Remains(24, False))
+    client = watched.remain(mirrored(trained()), DeadRun(24, False))
     Driver(client)
     client._closing.wait(moment)
     client.send(Stop(save=False))
@@ -182,7 +182,7 @@ def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkey
     monkeypatch.setattr(files, "save", slowly)
     monkeypatch.setattr(clients, "END_S", 0.05)
     watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions())
-    client = watched.remain(mirrored(trained()), Remains(24, False))
+    client = watched.remain(mirrored(trained()), DeadRun(24, False))
     client.start(lambda _: None)
     assert writing.wait(60)
     client.send(Stop(save=False))
