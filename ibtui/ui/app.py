@@ -240,7 +240,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     # Drawing.
 
-    def look(self, view: View) -> None:
+    def set_view(self, view: View) -> None:
         """Change the view."""
         self.view = view
         self.draw()
@@ -277,7 +277,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         """Choose what was clicked."""
         layer = self.view.layer if message.layer is None else message.layer
-        self.look(replace(self.view, pane=message.pane, layer=layer))
+        self.set_view(replace(self.view, pane=message.pane, layer=layer))
 
     # Keys: training.
 
@@ -339,12 +339,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_change(self, name: str) -> None:
         """Take the next of a few ways to look."""
-        self.look(views.cycled(self.view, name))
+        self.set_view(views.cycled(self.view, name))
 
     def action_quantity(self) -> None:
         """Choose the next quantity that no pane shows anyhow."""
         if choices := self.scene.choosable(shown_quantities(self._panes)):
-            self.look(views.cycled(self.view, "quantity", choices))
+            self.set_view(views.cycled(self.view, "quantity", choices))
 
     def action_walk(self, by: int) -> None:
         """Go to a measurement before or after."""
@@ -367,32 +367,32 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _walk_to(self, row: int | None) -> None:
         # Without a worker nobody is there to ask how it looked.
         if not self.link.state.lost or self.link.allows(Step()):
-            self.look(replace(self.view, row=row))
+            self.set_view(replace(self.view, row=row))
             self._hurry()
 
     def action_large_pane(self, name: str) -> None:
         """Give a pane the whole screen, or take it back."""
         large = self.view.enlarged and self.view.pane == name
-        self.look(replace(self.view, pane=name, enlarged=not large))
+        self.set_view(replace(self.view, pane=name, enlarged=not large))
 
     def action_layer(self, layer: int) -> None:
         """Choose a layer."""
         if layer < self.scene.layers:
-            self.look(replace(self.view, layer=layer))
+            self.set_view(replace(self.view, layer=layer))
 
     def action_pane(self, by: int) -> None:
         """Choose the next pane, or the one before."""
         compact = views.layout_for(*self.size) == "compact" and not self.view.enlarged
         names = tab_order(self._panes, compact=compact)
-        self.look(views.next_pane(self.view, by, max(1, self.scene.layers), names))
+        self.set_view(views.next_pane(self.view, by, max(1, self.scene.layers), names))
 
     def action_enlarge(self) -> None:
         """Give the chosen pane the whole screen."""
-        self.look(replace(self.view, enlarged=True))
+        self.set_view(replace(self.view, enlarged=True))
 
     def action_shrink(self) -> None:
         """Go back to all panes."""
-        self.look(replace(self.view, enlarged=False))
+        self.set_view(replace(self.view, enlarged=False))
 
     def action_help(self) -> None:
         """Show the help screen."""
