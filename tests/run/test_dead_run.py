@@ -92,13 +92,13 @@ def test_all_of_it_is_rebinned_the_present_included():
         driver.send(Rebin(closed.recording.binning))
         driver.until(lambda d: d.recording.binning == closed.recording.binning and not d.status.pending)
         assert equal(driver.until(lambda d: not d.status.pending).recording, closed.recording)
-        wanted = closed.measure().i_ty
+        wanted = closed.measure().values["i_ty"]
         driver.until(lambda d: np.array_equal(d.mirror.look.values["i_ty"], wanted))
 
 
 def test_what_waited_for_its_estimates_as_the_worker_died_gets_them():
     recording, closed = mirrored(trained()), trained(CLOSED)
-    recording.rebin(closed.recording.binning, recording.h_x)
+    recording.rebin(closed.recording.binning, recording.ceilings)
     assert len(recording.pending())
     with held(recording) as driver:
         driver.until(lambda d: d.recording is not None and not d.status.pending).pull()

@@ -282,7 +282,7 @@ def test_replay_shows_a_file_walks_plays_and_rebins_it(tmp_path):
 def test_a_run_that_is_gone_on_with_is_unsaved_only_where_its_file_does_not_hold_it_all(tmp_path):
     files.save(headless(SMALL), tmp_path / "run.npz")
     pending = files.load(tmp_path / "run.npz")
-    pending.rebin(pending.binning, pending.h_x)
+    pending.rebin(pending.binning, pending.ceilings)
     files.save(pending, tmp_path / "pending.npz")
     odd = headless(replace(SMALL, epochs=58))  # its last measurement is not on the schedule of a longer run
     files.save(odd, tmp_path / "odd.npz")
