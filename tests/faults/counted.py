@@ -66,7 +66,7 @@ class CountingApp(IbtuiApp):
             rss_mb(self._worker._process.pid),
         )  # fmt: skip
         self._file.write(json.dumps(asdict(mark)) + "\n")
-        if status.state in ("finished", "failed") or self.view.lost:
+        if status.state in ("finished", "failed") or self.link.state.lost:
             self._worker.send(Stop(save=False))
             self.exit()
 

@@ -21,7 +21,7 @@ from ibtui.recording import files
 from ibtui.run import places
 from ibtui.run.job import Remains
 from ibtui.run.protocol import Pause, Pull, Rebin, Save
-from ibtui.ui.live import _Watched
+from ibtui.ui.live import LiveWorkers
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -175,7 +175,7 @@ def worker_killed(tries: int) -> list[Lost]:
 def _rebinned(dead: Driver, path: Path) -> Path:
     """What the screen knows of a run whose worker has died, in another binning, saved by a new worker."""
     remains = Remains(dead.status.epoch, saved=False)
-    with Driver(_Watched(dead.client, WatchOptions()).remain(dead.recording, remains)) as held:
+    with Driver(LiveWorkers(dead.client, WatchOptions()).hold(dead.recording, remains)) as held:
         held.until_state("dead")
         held.send(Rebin(Binning("closed", 5, 30)))
         held.until(lambda d: d.recording.binning.t_bins == 30 and not d.status.pending)

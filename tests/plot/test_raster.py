@@ -16,7 +16,7 @@ from ibtui.plot.dots import Marker, line_runs, scaled
 from ibtui.plot.palette import MIXED, of_class
 from ibtui.plot.raster import Curve, curves, density, scatter, sparkline, trajectory
 from ibtui.plot.ticks import number, ticks
-from ibtui.ui.strips import strips
+from ibtui.ui.segments import strips
 
 pytestmark = pytest.mark.filterwarnings("error")
 

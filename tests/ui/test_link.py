@@ -93,7 +93,7 @@ def test_a_link_is_starting_until_the_first_frame_and_connected_from_then_on() -
 
 
 def test_no_frame_is_asked_for_while_one_is_owed_or_the_worker_is_lost() -> None:
-    screen, link, client = started(StandIn(answering=True))
+    _screen, link, client = started(StandIn(answering=True))
     client.answering = False
     asked = len(client.pulls)
     for _ in range(3):
@@ -271,7 +271,7 @@ def test_a_run_that_cannot_be_continued_has_its_history_held(failing: str, held:
 
 def test_a_failed_run_is_continued_while_its_worker_is_still_there_which_then_ends() -> None:
     second = StandIn(epochs=300)
-    screen, link, client = started(StandIn(state="failed"), go_on=lambda _: second)
+    _screen, link, client = started(StandIn(state="failed"), go_on=lambda _: second)
     closed = threading.Event()
     client.close = closed.set  # type: ignore[method-assign]
     link.go_on()
@@ -282,7 +282,7 @@ def test_a_failed_run_is_continued_while_its_worker_is_still_there_which_then_en
 
 
 def test_what_has_not_crashed_is_not_continued() -> None:
-    screen, link, client = started()
+    screen, link, _client = started()
     link.go_on()
     assert screen.told == ["nothing to continue: the worker has not crashed"] and link.state.handover == ""
 
@@ -338,7 +338,7 @@ def test_training_that_stood_already_does_not_go_on() -> None:
 
 
 def test_a_worker_that_goes_while_it_writes_is_not_waited_for() -> None:
-    screen, link, client = started(hold=lambda *_: dead())
+    _screen, link, client = started(hold=lambda *_: dead())
     client._obey = lambda command: None  # type: ignore[method-assign]
     link.save_then(lambda: pytest.fail("nothing was saved"))
     client.lose()
@@ -387,7 +387,7 @@ def test_where_no_worker_is_left_the_screen_writes_what_it_holds() -> None:
 
 def test_files_of_all_workers_are_known_at_the_end() -> None:
     second, third = dead(saved=("second.npz",)), StandIn(epochs=300, saved=("third.npz",))
-    screen, link, client = started(
+    _screen, link, client = started(
         StandIn(saved=("first.npz",)), hold=lambda *_: second, go_on=lambda _: third
     )
     client.lose()
@@ -396,7 +396,7 @@ def test_files_of_all_workers_are_known_at_the_end() -> None:
 
 
 def test_a_worker_that_ended_in_order_has_left_nothing_unsaved() -> None:
-    screen, link, client = started()
+    _screen, link, client = started()
     client.arrived(Lost("the worker was told to end", (), ("left.npz",)))
     assert link.state.lost and not link.unsaved and link.files == ("left.npz",)
 
@@ -418,7 +418,7 @@ def test_two_ends_at_once_write_the_history_once() -> None:
         written.append(recording)
         return "rescued.npz"
 
-    screen, link, client = started(write=write)
+    _screen, link, client = started(write=write)
     client.lose()
     threads = [threading.Thread(target=link.keep_all) for _ in range(2)]
     for thread in threads:
@@ -430,7 +430,7 @@ def test_two_ends_at_once_write_the_history_once() -> None:
 
 def test_a_worker_that_was_only_to_take_over_ends_with_the_link() -> None:
     second = dead(answering=False)
-    screen, link, client = started(hold=lambda *_: second)
+    _screen, link, client = started(hold=lambda *_: second)
     client.lose()
     link.close()
     assert second.commands == [Stop(save=False)] and second.closed and client.closed
