@@ -1,11 +1,12 @@
 """`ibtui doctor`: what this machine can run, and what to do about what it cannot.
 
-Whatever could end a process (vendors' libraries, a broken build) is asked of a process of its own. It works
-with anything missing, and prints ASCII, no wider than 80 columns.
+Whatever could end a process (vendors' libraries, a broken build) is asked of a process of its own. The doctor
+works with anything missing, and prints ASCII, no wider than 80 columns.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import re
@@ -13,33 +14,43 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ibtui import __version__
 from ibtui.config import RunConfig
-from ibtui.engines.nvidia import cuda
+from ibtui.engines import ENGINES
+from ibtui.engines.mxnet import EXTRA as CPU_EXTRA
+from ibtui.engines.mxnet import has_machine_code
+from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
+from ibtui.engines.nvidia.compiler import LEAST_CAPABILITY
+from ibtui.engines.nvidia.driver import dotted, start_driver
+from ibtui.engines.nvidia.libraries import LIBRARIES, preload
 from ibtui.engines.probing import ask, tell
 from ibtui.errors import IbtuiError, printable
 
 WIDTH = 80
 _MARGIN = 19
-_CPU_EXTRA = "pip install '.[cpu]' in ibtui's folder"
-_EXTRAS = f"for Gluon, {_CPU_EXTRA}; for an NVIDIA GPU, {cuda.EXTRA}"
 _OLD_DRIVER = (11, 8)
 """CUDA of the oldest driver that takes kernels compiled by CUDA 11.8 at run time."""
+
+Told = dict[str, Any]
+"""The answers of a process of its own, merged; and `error`, its last words if it ended early."""
+Answers = Iterator[dict[str, Any]]
 
 OK, NOTE, PROBLEM = "ok", "-", "!"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One line of the doctor's, and its fix."""
 
     label: str
+    """Empty: the line belongs to the one before."""
     state: str
     """`OK`, `NOTE` (nothing to be mended) or `PROBLEM`."""
     text: str
@@ -47,7 +58,7 @@ class Finding:
 
 
 def doctor(ctx: str) -> int:
-    """Print what was found; returns 0 when a run with this --ctx can train, else 1.
+    """Print what was found; return 0 when a run with this --ctx can train, else 1.
 
     Raises
     ------
@@ -62,206 +73,203 @@ def doctor(ctx: str) -> int:
 
 
 def examine(ctx: str) -> tuple[list[Finding], bool]:
-    """Everything there is to say, and whether a run with this --ctx can train."""
-    tried = "gpu0" if ctx == "auto" else ctx
+    """Return everything there is to say, and True if a run with this --ctx can train."""
+    device = "gpu0" if ctx == "auto" else ctx
     with ThreadPoolExecutor(4) as pool:
-        asked = {name: pool.submit(ask, statement, tried, ctx) for name, statement in _QUESTIONS.items()}
-        told = {name: future.result() for name, future in asked.items()}
-    mxnet, mxnet_error = _merged(told["mxnet"])
-    driver, driver_error = _merged(told["driver"])
-    outcome, outcome_error = _merged(told["run"])
+        told = dict(zip(_ABOUT, pool.map(lambda about: _asked(about, device, ctx), _ABOUT), strict=True))
+    cuda_build = bool(told["mxnet"].get("cuda"))
     findings = [
         _python(),
-        _package("NumPy", *_merged(told["numpy"])),
-        _package("Numba", *_merged(told["numba"])),
-        _mxnet(mxnet, mxnet_error),
-        *_libraries(told["libraries"], mxnet),
-        *_driver(driver, driver_error, bool(mxnet.get("cuda")) or ctx.startswith("gpu")),
-        *_cards(driver, mxnet, told["gluon"], told["fused"], tried),
+        _package("NumPy", told["numpy"]),
+        _package("Numba", told["numba"]),
+        _mxnet(told["mxnet"]),
+        *_engines(told["engines"]),
+        *_libraries(told["libraries"], cuda_build),
+        _driver(told["driver"], cuda_build or ctx.startswith("gpu")),
+        *_cards(told["driver"], cuda_build, told["engines"], device),
         _terminal(os.environ, _terminal_size()),
         _cache(os.environ),
+        _run(ctx, told["run"]),
     ]
-    return [*findings, _run(ctx, outcome, outcome_error)], "engine" in outcome
+    return findings, "engine" in told["run"]
 
 
-_IMPORT = "from ibtui import doctor as d; d._about_{0}(*sys.argv[1:])"
-_PACKAGE = (
-    "import {0}; from ibtui.engines.probing import tell; "
-    "tell(dict(version={0}.__version__, path={0}.__path__[0]))"
-)
-_QUESTIONS = {
-    "run": _IMPORT.format("run"),  # the longest first
-    **{name: _IMPORT.format(name) for name in ("mxnet", "gluon", "fused", "libraries", "driver")},
-    **{name: _PACKAGE.format(name) for name in ("numpy", "numba")},
-}
+def _asked(about: str, device: str, ctx: str) -> Told:
+    """Have a process of its own tell about something; `error` is how it ended, empty if in order."""
+    answers, error = ask("from ibtui.doctor import answer; answer(*sys.argv[1:])", about, device, ctx)
+    return {key: value for each in answers for key, value in each.items()} | {"error": error}
 
 
-def _merged(told: tuple[list[dict[str, Any]], str]) -> tuple[dict[str, Any], str]:
-    answers, error = told
-    return {key: value for answer in answers for key, value in answer.items()}, error
-
-
-# Asked of processes of their own.
-
-
-def _about_mxnet(*_: str) -> None:
-    from ibtui.engines.mxnet import library
-
-    build = library.installed()
-    if build is None:
-        return
-    tell({"build": str(build), "cuda": build.cuda, "obstacle": build.obstacle})
+def answer(about: str, device: str, ctx: str) -> None:
+    """Tell the process that asks about something; this one then ends."""
     try:
-        module = library.load()
-        tell({"version": library.version(), "path": module.__path__[0], "cuda": library.has_cuda()})
+        for each in _ABOUT[about](device, ctx):
+            tell(each)
     except IbtuiError as error:
         tell({"failure": str(error)})
-    os._exit(0)
+    os._exit(0)  # vendors' libraries that failed may fail again when the process winds up
 
 
-def _about_libraries(*_: str) -> None:
-    for loaded in cuda.preload():
-        tell(vars(loaded))
-    os._exit(0)
+# Each runs in a process of its own, and imports what it needs itself: all of it may be broken.
 
 
-def _about_driver(*_: str) -> None:
-    try:
+def _about_package(name: str) -> Answers:
+    module = importlib.import_module(name)
+    yield {"version": module.__version__, "path": module.__path__[0]}
+
+
+def _about_mxnet() -> Answers:
+    from ibtui.engines.mxnet import library
+
+    if build := library.installed():
+        yield {"build": str(build), "cuda": build.cuda, "obstacle": build.obstacle}
+        module = library.import_mxnet()
+        yield {"version": library.version(), "path": module.__path__[0], "cuda": library.has_cuda()}
+
+
+def _about_engines(device: str) -> Answers:
+    """Load every engine, and have those that load say why they would not train on a GPU."""
+    config = RunConfig()
+    yield {name: {"failure": "loading it, or one before it, ended the process"} for name in ENGINES.names}
+    for name in ENGINES.names:
+        try:
+            kind = ENGINES[name]
+        except Exception as error:
+            yield {name: {"failure": str(error) or type(error).__name__}}
+            continue
+        yield {name: {}}
+        if device != "cpu":
+            refusal = kind.refusal(config, 2, device).removeprefix(f"--engine {name}: ")
+            yield {name: {"refusal": refusal}}
+
+
+def _about_libraries() -> Answers:
+    found: list[dict[str, str]] = []
+    for library in LIBRARIES:
+        found += map(vars, preload([library]))
+        yield {"found": found}
+
+
+def _about_driver() -> Answers:
+    with suppress(Exception):  # it is optional
         import pynvml
 
         pynvml.nvmlInit()
-        tell({"version": str(pynvml.nvmlSystemGetDriverVersion())})
-    except Exception as error:
-        tell({"nvml": f"{type(error).__name__}: {error}"})
-    try:
-        driver = cuda.driver()
-        cards = [
-            {"name": str(card), "capability": card.capability, "gib": card.memory / 2**30}
-            for card in driver.cards
-        ]
-        tell({"cuda": driver.cuda, "cards": cards})
-    except IbtuiError as error:
-        tell({"failure": str(error)})
-    os._exit(0)
+        yield {"version": str(pynvml.nvmlSystemGetDriverVersion())}
+    driver = start_driver()
+    cards = [
+        {"name": str(card), "capability": card.capability, "gib": card.memory / 2**30}
+        for card in driver.cards
+    ]
+    yield {"cuda": driver.cuda, "cards": cards}
 
 
-def _about_gluon(device: str, _: str) -> None:
-    from ibtui.engines.mxnet import library
-
-    build = library.installed()
-    if device.startswith("gpu") and build and build.cuda is not False and not build.obstacle:
-        found = library.probe(device)
-        absent = "" if int(device[3:]) < found.gpus else "MXNet does not see it"
-        tell({"failure": found.error or found.failures.get(device, absent)})
-
-
-def _about_fused(device: str, _: str) -> None:
-    from ibtui.engines.mxnet import library
-
-    build = library.installed()
-    if device.startswith("gpu") and build and build.cuda is not False and not build.obstacle:
-        tell({"failure": library.probe_fused(device)})
-
-
-def _about_run(_: str, ctx: str) -> None:
+def _about_run(ctx: str) -> Answers:
     """Train a little, as a run would."""
-    from ibtui.engines.choose import choose
     from ibtui.run.trainer import Trainer
 
-    try:
-        config = RunConfig(ctx=ctx, epochs=2, every=2, samples=40)
-        choice = choose(config)
-        tell({"choice": f"{choice.engine} on {choice.ctx}", "why": choice.why})
-        trainer = Trainer(config, choice, 1 << 20)
-        trainer.train(2)
-        trainer.close()
-        tell({"engine": choice.engine})
-    except IbtuiError as error:
-        tell({"failure": str(error)})
-    os._exit(0)
+    trainer = Trainer(RunConfig(ctx=ctx, epochs=2, every=2, samples=40), 1 << 20)
+    choice = trainer.choice
+    yield {"choice": f"{choice.engine} on {choice.ctx}", "why": choice.why}
+    trainer.train(2)
+    trainer.close()
+    yield {"engine": choice.engine}
 
 
-# What the answers mean.
+_ABOUT: dict[str, Callable[[str, str], Answers]] = {
+    "run": lambda device, ctx: _about_run(ctx),  # the longest first
+    "engines": lambda device, ctx: _about_engines(device),
+    "mxnet": lambda device, ctx: _about_mxnet(),
+    "libraries": lambda device, ctx: _about_libraries(),
+    "driver": lambda device, ctx: _about_driver(),
+    "numpy": lambda device, ctx: _about_package("numpy"),
+    "numba": lambda device, ctx: _about_package("numba"),
+}
+
+
+# The meaning of the answers.
 
 
 def _python() -> Finding:
     text = f"{platform.python_version()}  {sys.executable}"
     if sys.version_info >= (3, 13):
-        return Finding(
-            "Python", NOTE, text, "MXNet has no build for it: for Gluon and GPUs, Python 3.10 to 3.12"
-        )
+        fix = "MXNet has no build for it: for Gluon and GPUs, Python 3.10 to 3.12"
+        return Finding("Python", NOTE, text, fix)
     return Finding("Python", OK, text)
 
 
-def _package(name: str, told: Mapping[str, Any], error: str) -> Finding:
+def _package(name: str, told: Told) -> Finding:
     if "version" not in told:
-        return Finding(
-            name, PROBLEM, error or "says nothing", f"pip install --force-reinstall {name.lower()}"
-        )
+        fix = f"pip install --force-reinstall {name.lower()}"
+        return Finding(name, PROBLEM, told["error"] or "says nothing", fix)
     return Finding(name, OK, f"{told['version']}  {told['path']}")
 
 
-def _mxnet(told: Mapping[str, Any], error: str) -> Finding:
-    if "build" not in told and not error:
-        return Finding("MXNet", NOTE, "not installed: the fused engine trains, on the CPU", _EXTRAS)
+def _mxnet(told: Told) -> Finding:
+    if "build" not in told and not told["error"]:
+        extras = f"for Gluon, {CPU_EXTRA}; for an NVIDIA GPU, {CUDA_EXTRA}"
+        return Finding("MXNet", NOTE, "not installed: the fused engine trains, on the CPU", extras)
     build = told.get("build", "")
     if "version" in told:
         return Finding("MXNet", OK, f"{build}, version {told['version']}  {told['path']}")
-    why = told.get("obstacle") or told.get("failure") or f"ended the process that imports it: {error}"
+    why = told.get("obstacle") or told.get("failure") or f"ended the process that imports it: {told['error']}"
     name = build.partition(" ")[0]
     text = f"{build}: {why.removeprefix(f'{build} ').removeprefix(f'{name} ')}"
-    cpu = f"where there is no GPU, pip uninstall {name}, then {_CPU_EXTRA}; or --engine fused"
-    return Finding(
-        "MXNet",
-        PROBLEM,
-        text,
-        cpu if told.get("cuda") else _CPU_EXTRA.replace("install", "install --force-reinstall"),
-    )
+    fix = CPU_EXTRA.replace("install", "install --force-reinstall")
+    if told.get("cuda"):
+        fix = f"where there is no GPU, pip uninstall {name}, then {CPU_EXTRA}; or --engine fused"
+    return Finding("MXNet", PROBLEM, text, fix)
 
 
-def _libraries(told: tuple[list[dict[str, Any]], str], mxnet: Mapping[str, Any]) -> list[Finding]:
-    answers, error = told
-    if not mxnet.get("cuda"):
-        return [Finding("CUDA libraries", NOTE, "not needed without MXNet's CUDA build")]
-    findings: list[Finding] = []
-    folder = ""
-    for loaded in answers:
-        path = loaded["path"]
-        label = "CUDA libraries" if not findings else ""
-        if not path:
-            brings = f"{cuda.EXTRA}: {loaded['wheel']} brings it"
-            findings.append(Finding(label, PROBLEM, f"{loaded['soname']} is missing", brings))
-            continue
-        root, _, rest = path.rpartition("/nvidia/")
-        if root and root != folder:
-            findings.append(Finding(label, OK, f"{root}/"))
-            folder, label = root, ""
-        findings.append(Finding(label, OK, f"nvidia/{rest}" if root else path))
-    if error:
-        findings.append(Finding("", PROBLEM, f"loading the next one ended the process: {error}", cuda.EXTRA))
-    return findings
+def _engines(told: Told) -> Iterator[Finding]:
+    broken = {name: told.get(name, {"failure": told["error"]}).get("failure") for name in ENGINES.names}
+    loaded = [name for name, failure in broken.items() if not failure]
+    yield Finding("engines", OK if loaded else PROBLEM, ", ".join(loaded) or "none can be loaded")
+    for name, failure in broken.items():
+        if failure:
+            yield Finding("", PROBLEM, f"{name}: {failure.removeprefix(f'{name}: ')}")
 
 
-def _driver(told: Mapping[str, Any], error: str, needed: bool) -> list[Finding]:
-    version = told.get("version") or _kernel_module()
+def _libraries(told: Told, needed: bool) -> Iterator[Finding]:
+    label, folder = "CUDA libraries", ""
+    if not needed:
+        yield Finding(label, NOTE, "not needed without MXNet's CUDA build")
+        return
+    for library in told.get("found", ()):
+        root, _, rest = library["path"].rpartition("/nvidia/")
+        if not library["path"]:
+            fix = f"{CUDA_EXTRA}: {library['wheel']} brings it"
+            yield Finding(label, PROBLEM, f"{library['soname']} is missing", fix)
+        elif not root or root == folder:
+            yield Finding(label, OK, f"nvidia/{rest}" if root else library["path"])
+        else:
+            yield Finding(label, OK, f"{root}/")
+            yield Finding("", OK, f"nvidia/{rest}")
+            folder = root
+        label = ""
+    if told["error"]:
+        text = f"loading the next one ended the process: {told['error']}"
+        yield Finding(label, PROBLEM, text, CUDA_EXTRA)
+
+
+def _driver(told: Told, needed: bool) -> Finding:
+    label, version = "NVIDIA driver", told.get("version") or _kernel_module()
     if "cuda" not in told:
-        why = told.get("failure") or f"ended the process that asked it: {error}"
+        why = told.get("failure") or f"ended the process that asked it: {told['error']}"
         text = f"{version}: {why}" if version else why
         if not needed and not version and "failure" in told:
-            return [Finding("NVIDIA driver", NOTE, text)]
+            return Finding(label, NOTE, text)
         fix = "install NVIDIA's driver, 520 or newer, or reboot after an update; --ctx cpu needs none"
-        return [Finding("NVIDIA driver", PROBLEM, text, fix)]
+        return Finding(label, PROBLEM, text, fix)
     supports = tuple(told["cuda"])
-    text = f"{version or 'version unknown'}, for CUDA up to {cuda.dotted(supports)}"
+    text = f"{version or 'version unknown'}, for CUDA up to {dotted(supports)}"
     if supports < _OLD_DRIVER:
-        return [
-            Finding("NVIDIA driver", PROBLEM, text, "the fused engine on a GPU needs driver 520 or newer")
-        ]
-    return [Finding("NVIDIA driver", OK, text)]
+        return Finding(label, PROBLEM, text, "the fused engine on a GPU needs driver 520 or newer")
+    return Finding(label, OK, text)
 
 
 def _kernel_module() -> str:
-    """Version of the driver's part in the kernel; empty where there is none."""
+    """Return the version of the driver's part in the kernel; empty where there is none."""
     try:
         text = Path("/proc/driver/nvidia/version").read_text(errors="replace")
     except OSError:
@@ -270,45 +278,26 @@ def _kernel_module() -> str:
     return found[0] if found else ""
 
 
-def _cards(
-    driver: Mapping[str, Any],
-    mxnet: Mapping[str, Any],
-    gluon: tuple[list[dict[str, Any]], str],
-    fused: tuple[list[dict[str, Any]], str],
-    tried: str,
-) -> list[Finding]:
-    if not driver.get("cards"):
-        return [Finding("GPUs", NOTE, "none")]
-    findings = []
-    for index, card in enumerate(driver["cards"]):
-        device, capability = f"gpu{index}", tuple(card["capability"])
-        text = f"{card['name']}, {card['gib']:.0f} GiB"
-        if not mxnet.get("cuda"):
-            findings.append(Finding(device, NOTE, text, f"to train on it: {cuda.EXTRA}"))
-            continue
-        if device != tried:
-            engines = ["gluon"] * cuda.has_machine_code(capability) + ["fused"] * (
-                capability >= cuda.RUN_TIME_CODE
-            )
-            findings.append(
-                Finding(device, NOTE, f"{text}; by its capability: {', '.join(engines) or 'no engine'}")
-            )
-            continue
-        failures = {name: _failure(told) for name, told in (("gluon", gluon), ("fused", fused))}
-        engines = [name for name, failure in failures.items() if not failure]
-        state = OK if engines else PROBLEM
-        findings.append(Finding(device, state, f"{text}; runs: {', '.join(engines) or 'no engine'}"))
-        findings += [
-            Finding("", NOTE if engines else PROBLEM, f"{name} does not run: {failure}")
-            for name, failure in failures.items()
-            if failure
-        ]
-    return findings
-
-
-def _failure(told: tuple[list[dict[str, Any]], str]) -> str:
-    answers, error = told
-    return str(answers[-1]["failure"]) if answers else error or "not tried"
+def _cards(driver: Told, usable: bool, engines: Told, tried: str) -> Iterator[Finding]:
+    cards = driver.get("cards")
+    if not cards:
+        yield Finding("GPUs", NOTE, "none")
+        return
+    for index, card in enumerate(cards):
+        device, text = f"gpu{index}", f"{card['name']}, {card['gib']:.0f} GiB"
+        if not usable:
+            yield Finding(device, NOTE, text, f"to train on it: {CUDA_EXTRA}")
+        elif device != tried:
+            capability = tuple(card["capability"])
+            likely = ["gluon"] * has_machine_code(capability) + ["fused"] * (capability >= LEAST_CAPABILITY)
+            yield Finding(device, NOTE, f"{text}; by its capability: {', '.join(likely) or 'no engine'}")
+        else:
+            refusals = {name: engines.get(name, {}).get("refusal", "not tried") for name in ENGINES.names}
+            runs = ", ".join(name for name, refusal in refusals.items() if not refusal)
+            yield Finding(device, OK if runs else PROBLEM, f"{text}; runs: {runs or 'no engine'}")
+            for name, refusal in refusals.items():
+                if refusal:
+                    yield Finding("", NOTE if runs else PROBLEM, f"{name} does not run: {refusal}")
 
 
 def _terminal_size() -> tuple[int, int] | None:
@@ -322,21 +311,17 @@ def _terminal_size() -> tuple[int, int] | None:
 
 
 def _terminal(environment: Mapping[str, str], size: tuple[int, int] | None) -> Finding:
-    """Size, colours, Unicode and multiplexer."""
+    """Describe size, colours, Unicode and multiplexer."""
+    parts = [f"{size[0]}x{size[1]}" if size else "none here: --record needs none"]
+    state, fixes = OK if size else NOTE, []
+    if size and (size[0] < 80 or size[1] < 24):
+        state = PROBLEM
+        fixes.append("the live screen needs 80x24; at 120x40 it shows all")
     term = environment.get("TERM", "")
-    parts, fixes, state = [], [], OK
-    if size is None:
-        parts.append("none here: --record needs none")
-        state = NOTE
-    else:
-        parts.append(f"{size[0]}x{size[1]}")
-        if size[0] < 80 or size[1] < 24:
-            state = PROBLEM
-            fixes.append("the live screen needs 80x24; at 120x40 it shows all")
     if term in ("", "dumb"):
+        state = PROBLEM if size else state
         parts.append("TERM is " + (term or "not set"))
         fixes.append("export TERM=xterm-256color, or what your terminal is")
-        state = PROBLEM if size else state
     elif environment.get("COLORTERM", "") in ("truecolor", "24bit"):
         parts.append(f"16 million colours ({term})")
     else:
@@ -345,67 +330,60 @@ def _terminal(environment: Mapping[str, str], size: tuple[int, int] | None) -> F
         parts.append("NO_COLOR is set")
     names = ("LC_ALL", "LC_CTYPE", "LANG")
     locale = next((environment[name] for name in names if environment.get(name)), "")
-    unicode = locale.lower().replace("-", "").endswith("utf8")
-    parts.append(f"Unicode ({locale})" if unicode else f"no Unicode (locale {locale or 'not set'})")
-    if not unicode:
+    if locale.lower().replace("-", "").endswith("utf8"):
+        parts.append(f"Unicode ({locale})")
+    else:
+        parts.append(f"no Unicode (locale {locale or 'not set'})")
         fixes.append("export LC_ALL=C.UTF-8 for finer plots")
-    inside = [
-        name
-        for key, name in (("TMUX", "tmux"), ("STY", "screen"), ("ZELLIJ", "zellij"))
-        if environment.get(key)
-    ]
-    parts.append(f"in {inside[0]}" if inside else "no multiplexer")
+    multiplexers = {"TMUX": "in tmux", "STY": "in screen", "ZELLIJ": "in zellij"}
+    inside = (name for key, name in multiplexers.items() if environment.get(key))
+    parts.append(next(inside, "no multiplexer"))
     return Finding("terminal", state, ", ".join(parts), "; ".join(fixes))
 
 
 def _cache(environment: Mapping[str, str]) -> Finding:
-    """Where Numba keeps what it compiled; it asks for these folders in this order."""
-    package = Path(__file__).parent
+    """Find where Numba keeps what it compiled; it looks at these folders in this order."""
     home = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     given = environment.get("NUMBA_CACHE_DIR")
-    folders = [Path(given)] if given else [package / "core" / "__pycache__", Path(home, "numba")]
-    for folder in folders:
-        if _writeable(folder):
-            kept = sum(1 for _ in folder.rglob("*.nbi")) if folder.is_dir() else 0
-            return Finding(
-                "compiled cache", OK, f"{folder} ({'filled' if kept else 'empty: the first run compiles'})"
-            )
-    fix = "export NUMBA_CACHE_DIR=~/a-folder-of-yours; without one, every start compiles for seconds"
-    return Finding(
-        "compiled cache", PROBLEM, f"none of {', '.join(map(str, folders))} can be written to", fix
+    folders = (
+        [Path(given)] if given else [Path(__file__).parent / "core" / "__pycache__", Path(home, "numba")]
     )
+    for folder in filter(_writeable, folders):
+        filled = folder.is_dir() and any(folder.rglob("*.nbi"))
+        text = f"{folder} ({'filled' if filled else 'empty: the first run compiles'})"
+        return Finding("compiled cache", OK, text)
+    text = f"none of {', '.join(map(str, folders))} can be written to"
+    fix = "export NUMBA_CACHE_DIR=~/a-folder-of-yours; without one, every start compiles for seconds"
+    return Finding("compiled cache", PROBLEM, text, fix)
 
 
 def _writeable(folder: Path) -> bool:
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:
         return False
 
 
-def _run(ctx: str, told: Mapping[str, Any], error: str) -> Finding:
+def _run(ctx: str, told: Told) -> Finding:
     label = f"--ctx {ctx}"
     if "engine" in told:
         return Finding(label, OK, f"trains: {told['choice']}; {told['why']}")
-    why = str(told.get("failure") or f"ended the process that tried it: {error}").removeprefix(f"{label}: ")
-    return Finding(
-        label, PROBLEM, f"cannot train: {why}", "" if ctx == "cpu" else "ibtui --ctx cpu --engine fused"
-    )
+    why = told.get("failure") or f"ended the process that tried it: {told['error']}"
+    fix = "" if ctx == "cpu" else "ibtui --ctx cpu --engine fused"
+    return Finding(label, PROBLEM, f"cannot train: {why.removeprefix(f'{label}: ')}", fix)
 
 
 def render(findings: list[Finding], width: int | None = None) -> list[str]:
-    """Lines no wider than the terminal, or than `WIDTH`."""
-    wide = max(40, min(width or shutil.get_terminal_size().columns, WIDTH))
+    """Return lines no wider than the terminal, or than `WIDTH`."""
+    wide = max(40, min(width or shutil.get_terminal_size().columns, WIDTH)) - _MARGIN
     lines = []
     for finding in findings:
-        label = f"{finding.label:15} {finding.state:2} "
-        text = textwrap.wrap(printable(finding.text), wide - _MARGIN, break_on_hyphens=False) or [""]
-        lines += [(label if i == 0 else " " * _MARGIN) + line for i, line in enumerate(text)]
+        text = textwrap.wrap(printable(finding.text), wide, break_on_hyphens=False) or [""]
         if finding.fix:
-            fix = textwrap.wrap(printable(f"fix: {finding.fix}"), wide - _MARGIN, break_on_hyphens=False)
-            lines += [" " * _MARGIN + line for line in fix]
+            text += textwrap.wrap(printable(f"fix: {finding.fix}"), wide, break_on_hyphens=False)
+        label = f"{finding.label:15} {finding.state:2} "
+        lines += [(" " * _MARGIN if i else label) + line for i, line in enumerate(text)]
     return lines

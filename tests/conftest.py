@@ -9,6 +9,19 @@ from pathlib import Path
 
 import pytest
 
+SUMMARY = pytest.StashKey[list[str]]()
+"""Lines that tests want told at the end, such as by how much the machine let them compare."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(SUMMARY, []):
+        terminalreporter.write_line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled code is kept from one run of the tests to the next, and not with the user's."""
+    os.environ["NUMBA_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+
 
 @pytest.fixture(scope="session")
 def font_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:

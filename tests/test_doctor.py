@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ibtui import doctor
-from ibtui.engines.mxnet import library
-from ibtui.engines.nvidia import cuda
+from ibtui.engines.nvidia.driver import has_driver
+from ibtui.engines.nvidia.messages import plain
 
 
 def ibtui_doctor(*arguments, **environment):
@@ -42,6 +42,7 @@ def test_this_machine_can_run_on_its_cpu(tmp_path):
         "NumPy",
         "Numba",
         "MXNet",
+        "engines",
         "CUDA libraries",
         "NVIDIA driver",
         "GPU",
@@ -51,7 +52,7 @@ def test_this_machine_can_run_on_its_cpu(tmp_path):
         assert any(line.startswith(label) for line in lines), label
 
 
-@pytest.mark.skipif(library.has_driver(), reason="this machine has an NVIDIA driver")
+@pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
 def test_a_gpu_that_cannot_be_had_is_a_problem_with_a_fix(tmp_path):
     cache = str(tmp_path / "caché")
     bare = {"LC_ALL": "C", "LANG": None, "TERM": None, "PYTHONIOENCODING": "ascii", "NUMBA_CACHE_DIR": cache}
@@ -92,6 +93,29 @@ def test_asking_imports_nothing_that_could_end_the_process():
     assert not loaded & {"numpy", "numba", "mxnet", "pynvml", "textual"}
 
 
+def test_an_engine_of_another_package_is_listed_and_a_broken_one_is_told(tmp_path):
+    plugin = str(Path(__file__).parent / "plugin")
+    done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=os.pathsep.join([plugin, os.environ["PYTHONPATH"]]))
+    text = " ".join(done.stdout.decode().split())
+    assert done.returncode == 0
+    assert " engines ok gluon, fused, quadratic ! brokenengine: this engine cannot be loaded from " in text
+
+
+def test_an_engine_that_ends_the_process_is_told(tmp_path):
+    folder = tmp_path / "ending"
+    (folder / "ending-1.dist-info").mkdir(parents=True)
+    (folder / "ending-1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: ending\nVersion: 1\n"
+    )
+    (folder / "ending-1.dist-info" / "entry_points.txt").write_text(
+        "[ibtui.engines]\nending = ending:ENDING\n"
+    )
+    (folder / "ending.py").write_text("import os; os.abort()")
+    done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+    assert done.returncode == 0
+    assert "engines ok gluon, fused ! ending: loading it" in " ".join(done.stdout.decode().split())
+
+
 # What is made of the answers.
 
 CARD = {"name": "NVIDIA H100 (9.0)", "capability": [9, 0], "gib": 79.6}
@@ -101,23 +125,22 @@ TOLD = {
     "numba": ([{"version": "0.68.1", "path": "/site/numba"}], ""),
     "mxnet": ([{"build": "mxnet-cu112 1.9.1", "cuda": True},
                {"version": "1.9.1 (CUDA)", "path": "/site/mxnet"}], ""),
-    "libraries": ([
+    "engines": ([{"gluon": {"refusal": "MXNet has machine code for 5.0 to 8.9"}},
+                 {"fused": {"refusal": ""}}], ""),
+    "libraries": ([{"found": [
         {"soname": "libcudart.so.11.0", "wheel": "nvidia-cuda-runtime-cu11",
          "path": "/site/nvidia/cuda_runtime/lib/libcudart.so.11.0", "error": ""},
         {"soname": "libcublas.so.11", "wheel": "nvidia-cublas-cu11",
          "path": "/usr/lib/libcublas.so.11", "error": ""},
-    ], ""),
+    ]}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
-    "gluon": ([{"failure": "MXNet has machine code for 5.0 to 8.9"}], ""),
-    "fused": ([{"failure": ""}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
 }  # fmt: skip
 
 
 def examined(monkeypatch, ctx="gpu0", **told):
     answers = TOLD | told
-    statements = {statement: name for name, statement in doctor._QUESTIONS.items()}
-    monkeypatch.setattr(doctor, "ask", lambda statement, *_: answers[statements[statement]])
+    monkeypatch.setattr(doctor, "ask", lambda statement, about, *_: answers[about])
     findings, runs = doctor.examine(ctx)
     lines = doctor.render(findings, 80)
     assert max(map(len, lines)) <= 80
@@ -128,7 +151,7 @@ def test_a_gpu_box_is_described(monkeypatch):
     text, runs = examined(monkeypatch)
     assert runs
     for part in (
-        "CUDA libraries ok /site/", "ok nvidia/cuda_runtime/lib/libcudart.so.11.0",
+        "engines ok gluon, fused", "CUDA libraries ok /site/", "ok nvidia/cuda_runtime/lib/libcudart.so.11.0",
         "ok /usr/lib/libcublas.so.11",
         "NVIDIA driver ok 535.1, for CUDA up to 12.2", "gpu0 ok NVIDIA H100 (9.0), 80 GiB; runs: fused",
         "gluon does not run: MXNet has machine code",
@@ -143,7 +166,7 @@ def test_what_is_missing_is_named_with_its_fix(monkeypatch):
     lost = {"soname": "libcudnn.so.8", "wheel": "nvidia-cudnn-cu11", "path": "", "error": "cannot open"}
     text, runs = examined(
         monkeypatch,
-        libraries=([lost], ""),
+        libraries=([{"found": [lost]}], ""),
         driver=([{"version": "470.1"}, {"cuda": [11, 4], "cards": []}], ""),
         run=([{"choice": "fused on gpu0", "why": ""}, {"failure": "--ctx gpu0: out of luck"}], ""),
     )
@@ -158,7 +181,7 @@ def test_processes_that_say_nothing_are_findings(monkeypatch):
     silent = ([], "status -6")
     text, runs = examined(monkeypatch, **dict.fromkeys(TOLD, silent))
     assert not runs
-    for label in ("NumPy !", "Numba !", "MXNet !", "NVIDIA driver !", "--ctx gpu0 !"):
+    for label in ("NumPy !", "Numba !", "MXNet !", "engines !", "NVIDIA driver !", "--ctx gpu0 !"):
         assert label in text
     assert text.count("status -6") >= 5
 
@@ -206,4 +229,4 @@ def test_the_cache_is_found_where_this_numba_put_it():
 def test_text_from_outside_cannot_reach_the_terminal_raw():
     lines = doctor.render([doctor.Finding("MXNet", "!", "broken \x1b[31m by a\nlibrary")], 80)
     assert "\x1b" not in "".join(lines)
-    assert cuda.plain("a\x1b") == "a\x1b"  # made printable where it is printed
+    assert plain("a\x1b") == "a\x1b"  # made printable where it is printed

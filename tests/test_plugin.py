@@ -1,4 +1,4 @@
-"""One of each thing from another package: a folder on PYTHONPATH, one file for each, found by entry points."""
+"""One of each thing from another package, found by entry points: a folder on PYTHONPATH, a file for each."""
 
 from __future__ import annotations
 

@@ -9,31 +9,14 @@ same input gives the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from ibtui.core.compiling import compiled
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-def compiled(function: Function) -> Function:
-    """`numba.njit` as ibtui uses it: cached on disk where a folder can be written to, without the GIL.
-
-    Division follows NumPy (x / 0 is an infinity): no check at each division, which lets loops run as vectors.
-    """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    compile_later: Any
-    try:
-        compile_later = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache folder is writeable
-        compile_later = numba.njit(**options)(function)
-    return cast(Function, compile_later)
-
 
 # --- the order of the batches ----------------------------------------------------------------------
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ibtui.config import RunConfig
 from ibtui.errors import UsageError, printable
 from ibtui.registry import Registry
 
-Points = tuple[NDArray[np.float32], NDArray[np.int64]]
+if TYPE_CHECKING:  # `ibtui --help` names the datasets, and is to be quick
+    import numpy as np
+    from numpy.typing import NDArray
+
+Points: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.int64]]"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def make_dataset(config: RunConfig) -> Dataset:
 
 
 def _checked(name: str, x: Any, y: Any) -> Points:
+    import numpy as np
+
     points, classes = np.asarray(x, np.float32), np.asarray(y, np.int64)
     shaped = points.ndim == 2 and points.shape[1] > 0 and classes.shape == points.shape[:1]
     if not shaped or len(points) < 4 or not np.isfinite(points).all() or classes.min() < 0:

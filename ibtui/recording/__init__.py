@@ -1,5 +1,6 @@
-"""What a run has measured, in memory and on disk."""
+"""What a run has measured, in memory; `ibtui.recording.files` writes and reads it."""
 
-from ibtui.recording.history import LOADED, Change, Checkpoint, Experiment, Recording, Update
+from ibtui.recording.history import LOADED, Checkpoint, Experiment, Recording, Update
+from ibtui.recording.schema import Change, Declarations
 
-__all__ = ["LOADED", "Change", "Checkpoint", "Experiment", "Recording", "Update"]
+__all__ = ["LOADED", "Change", "Checkpoint", "Declarations", "Experiment", "Recording", "Update"]

@@ -1,7 +1,8 @@
-"""Recordings on disk: one schema, plain `.npz`, written whole or not at all and read with suspicion."""
+"""Recordings in files: plain `.npz` of one schema, written whole or not at all and read with suspicion."""
 
 from ibtui.recording.paths import LOCK, TEMPORARY, check_writable, claim, clean_up
-from ibtui.recording.reading import SCHEMA, Summary, load, peek
+from ibtui.recording.reading import Summary, load, peek
+from ibtui.recording.schema import SCHEMA
 from ibtui.recording.writing import save, save_at, save_new
 
 __all__ = [

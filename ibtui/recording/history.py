@@ -14,32 +14,17 @@ from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.layer import Layer
 from ibtui.data import Dataset
-from ibtui.engines.protocol import ArraySpec, State
+from ibtui.engines.protocol import State
 from ibtui.quantities import Array, Measurement, Quantity
+from ibtui.recording.schema import Change, Declarations
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Declarations):
     """What a recording is of: fixed before its first row, and known without the packages that made it."""
 
     config: RunConfig
     dataset: Dataset
-    layers: tuple[Layer, ...]
-    """The layers whose activations are measured."""
-    quantities: tuple[Quantity, ...]
-    """What is measured, in the order of the columns."""
-    kept: Mapping[str, ArraySpec]
-    """What the engine keeps of each measurement, by name; activations may follow from it."""
-    checkpoint: Mapping[str, ArraySpec]
-    """The engine's whole state."""
-
-    @property
-    def columns(self) -> dict[str, ArraySpec]:
-        """The columns of a recording by name, with the shape of one row and the dtype."""
-        layers = (len(self.layers),)
-        columns = {"epoch": ArraySpec((), "int64")}
-        columns |= {q.name: ArraySpec(layers if q.per_layer else (), q.dtype) for q in self.quantities}
-        return columns | dict(self.kept)
 
 
 @dataclass(frozen=True)
@@ -49,15 +34,6 @@ class Checkpoint:
     epoch: int
     state: State
     """The engine's, by the names that it declares."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting that was changed while the run went on."""
-
-    epoch: int
-    setting: str
-    value: str | int | float
 
 
 @dataclass(frozen=True)

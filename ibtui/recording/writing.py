@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, put_in_place, real_path, temporary_file
-from ibtui.recording.reading import SCHEMA
+from ibtui.recording.schema import SCHEMA, changes_to_json
 
 Array = np.ndarray[Any, Any]
 
@@ -93,9 +93,13 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
         array = np.asarray(value, dtype)
         return _Member(key, array.shape, array.dtype, (array,))
 
-    dataset = recording.dataset
+    experiment, dataset = recording.experiment, recording.dataset
     yield whole("schema", SCHEMA, np.int64)
     yield whole("config", recording.config.to_json())
+    for key, text in experiment.to_json().items():
+        yield whole(key, text)
+    yield whole("changes", changes_to_json(recording.changes))
+    yield whole("x_range", dataset.x_range, np.float64)
     for key in ("x", "y", "x_test", "y_test"):
         yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)
     for key, value in recording.ceilings.items():
@@ -112,7 +116,7 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
         yield _Member(f"t{layer}", shape, np.dtype(np.float32), [t[layer] for t in kept])
     if checkpoint is not None:
         yield whole("checkpoint_epoch", checkpoint.epoch, np.int64)
-        for key, spec in recording.experiment.checkpoint.items():
+        for key, spec in experiment.checkpoint.items():
             yield whole(f"checkpoint_{key}", checkpoint.state[key], spec.dtype)
 
 

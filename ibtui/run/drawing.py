@@ -9,7 +9,7 @@ from ibtui.quantities import Measurement
 from ibtui.recording import Recording
 from ibtui.run import representation
 from ibtui.run.measuring import meter_of
-from ibtui.run.protocol import Representation
+from ibtui.run.protocol import Key, Representation
 
 
 class Drawing:
@@ -34,7 +34,7 @@ class Drawing:
         """Draw a measurement that is not in the recording; None if that cannot be done."""
         return self._draw((self._run, -1, serial), measurement)
 
-    def _draw(self, key: tuple[int, ...], what: Measurement | int) -> Representation | None:
+    def _draw(self, key: Key, what: Measurement | int) -> Representation | None:
         with self._drawing:
             if self._newest is not None and self._newest.key == key:
                 return self._newest

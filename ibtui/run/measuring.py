@@ -18,12 +18,12 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
     """Declare what a run of this configuration measures."""
     kind = kind_of(config)
     return Experiment(
-        config,
-        dataset,
-        kind.layers(config),
-        quantities(config.quantities),
-        kind.kept(config, dataset.inputs),
-        kind.checkpoint(config, dataset.inputs),
+        config=config,
+        dataset=dataset,
+        layers=kind.layers(config),
+        quantities=quantities(config.quantities),
+        kept=kind.kept(config, dataset.inputs),
+        checkpoint=kind.checkpoint(config, dataset.inputs),
     )
 
 

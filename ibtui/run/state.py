@@ -192,7 +192,7 @@ class RunState:
             if trouble:
                 self.note(trouble, "error")
             if ticket:
-                self.update(settled=(*self.status.settled, (ticket, trouble))[-ANSWERS:])
+                self.update(save_results=(*self.status.save_results, (ticket, trouble))[-ANSWERS:])
 
     @property
     def unsaved(self) -> bool:

@@ -17,8 +17,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from ibtui.config import BINNINGS, WatchOptions
+from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
+from ibtui.core.names import BINNINGS
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.run.client import Client

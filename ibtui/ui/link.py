@@ -450,7 +450,7 @@ class Link:
         """Go on where the file that is waited for has been written, or could not be."""
         if self._awaited is None:
             return
-        awaited, trouble = self._awaited, dict(status.settled).get(self._awaited.ticket)
+        awaited, trouble = self._awaited, dict(status.save_results).get(self._awaited.ticket)
         if trouble is None:
             return
         self._awaited = None

@@ -1,6 +1,7 @@
 """Which engine a machine gets, and the one line for what it cannot do."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,13 @@ import pytest
 
 from ibtui.config import RunConfig
 from ibtui.engines import probing
-from ibtui.engines.choose import Choice, OnCard, choose
-from ibtui.engines.mxnet import library
-from ibtui.engines.mxnet.library import Build, Probe
+from ibtui.engines.choose import choose
+from ibtui.engines.fused import trial as fused_trial
+from ibtui.engines.mxnet import library, trial
+from ibtui.engines.mxnet.library import Build
+from ibtui.engines.mxnet.trial import Trial
+from ibtui.engines.nvidia import driver
+from ibtui.engines.nvidia.guard import Guarded
 from ibtui.errors import EngineError, UsageError
 
 CPU = Build("mxnet", "1.9.1", False, "")
@@ -20,10 +25,10 @@ NO_DRIVER = Build(
     "mxnet-cu112", "1.9.1", True, "mxnet-cu112 is a CUDA build and this machine has no NVIDIA driver"
 )
 UNKNOWN = Build("mxnet", "", None, "")
-WORKS = Probe(True, 1, {}, "")
+WORKS = Trial(True, 1, {}, "")
 CARDS = {"gpu0": "NVIDIA H100 (9.0)"}
-NO_KERNELS = Probe(True, 1, {"gpu0": "MXNet has code for 5.0 to 8.9, this is NVIDIA H100 (9.0)"}, "", CARDS)
-CRASHES = Probe(False, 0, {}, "MXNet ended the process that tried it: status -6")
+NO_KERNELS = Trial(True, 1, {"gpu0": "MXNet has code for 5.0 to 8.9, this is NVIDIA H100 (9.0)"}, "", CARDS)
+CRASHES = Trial(False, 0, {}, "MXNet ended the process that tried it: status -6")
 
 
 @pytest.fixture
@@ -33,26 +38,25 @@ def machine(monkeypatch):
     `fused`: why the fused engine cannot run on the GPU; None: it must not be tried.
     """
 
-    def make(build, probe=None, fused=None):
-        def answer_fused(device):
+    def make(build, found=None, fused=None):
+        def try_fused(device):
             assert fused is not None, "the kernel must not be tried where another engine is chosen"
             return fused
 
-        monkeypatch.setattr(library, "probe_fused", answer_fused)
+        def try_mxnet(device):
+            assert found is not None, "MXNet must not be tried where its package says enough"
+            return found
 
-        def answer(device):
-            assert probe is not None, "MXNet must not be tried where its package says enough"
-            return probe
-
+        monkeypatch.setattr(fused_trial, "failure", try_fused)
+        monkeypatch.setattr(trial, "tried", try_mxnet)
         monkeypatch.setattr(library, "installed", lambda: build)
-        monkeypatch.setattr(library, "has_driver", lambda: probe is not None)
-        monkeypatch.setattr(library, "probe", answer)
+        monkeypatch.setattr(driver, "has_driver", lambda: found is not None)
 
     return make
 
 
 @pytest.mark.parametrize(
-    ("build", "probe", "fused", "asked", "engine", "ctx"),
+    ("build", "found", "fused", "asked", "engine", "ctx"),
     [
         (None, None, None, {}, "fused", "cpu"),
         (CPU, None, None, {}, "gluon", "cpu"),
@@ -76,9 +80,9 @@ def machine(monkeypatch):
         (UNKNOWN, WORKS, None, {}, "gluon", "gpu0"),
     ],
 )
-def test_auto_is_settled(machine, build, probe, fused, asked, engine, ctx):
-    machine(build, probe, fused)
-    choice = choose(RunConfig(**asked))
+def test_auto_is_settled(machine, build, found, fused, asked, engine, ctx):
+    machine(build, found, fused)
+    choice = choose(RunConfig(**asked), 2)
     assert (choice.engine, choice.ctx) == (engine, ctx)
     assert choice.why
     assert "\n" not in choice.why
@@ -88,15 +92,15 @@ def test_auto_is_settled(machine, build, probe, fused, asked, engine, ctx):
 
 def test_the_status_line_says_why_the_fused_engine_is_on_the_gpu(machine):
     machine(CUDA, NO_KERNELS, "")
-    assert choose(RunConfig(ctx="gpu0")).why == NO_KERNELS.failures["gpu0"]
-    assert choose(RunConfig(ctx="gpu0", engine="fused")).why == NO_KERNELS.failures["gpu0"]
-    machine(CUDA, Probe(True, 1, {}, "", CARDS), "")
-    assert choose(RunConfig(ctx="gpu0", engine="fused")).why == "as asked, on NVIDIA H100 (9.0)"
-    assert choose(RunConfig(ctx="gpu0")).why == "mxnet-cu112 1.9.1 on NVIDIA H100 (9.0)"
+    assert choose(RunConfig(ctx="gpu0"), 2).why == NO_KERNELS.failures["gpu0"]
+    assert choose(RunConfig(ctx="gpu0", engine="fused"), 2).why == NO_KERNELS.failures["gpu0"]
+    machine(CUDA, Trial(True, 1, {}, "", CARDS), "")
+    assert choose(RunConfig(ctx="gpu0", engine="fused"), 2).why == "as asked, on NVIDIA H100 (9.0)"
+    assert choose(RunConfig(ctx="gpu0"), 2).why == "mxnet-cu112 1.9.1 on NVIDIA H100 (9.0)"
 
 
 @pytest.mark.parametrize(
-    ("build", "probe", "fused", "asked", "says"),
+    ("build", "found", "fused", "asked", "says"),
     [
         (None, None, None, {"engine": "gluon"}, ["--engine gluon", "not installed", ".[cpu]", "[cu112]"]),
         (None, WORKS, None, {"ctx": "gpu0"}, ["--ctx gpu0", "a GPU", "not installed", ".[cu112]"]),
@@ -108,19 +112,19 @@ def test_the_status_line_says_why_the_fused_engine_is_on_the_gpu(machine):
         (NO_DRIVER, None, None, {"ctx": "gpu0"}, ["--ctx gpu0", "driver"]),
         (NO_DRIVER, None, None, {"engine": "gluon"}, ["--engine gluon", "driver", "--engine fused"]),
         (CUDA, WORKS, None, {"ctx": "gpu3"}, ["--ctx gpu3", "no such GPU", "gpu0"]),
-        (CUDA, Probe(True, 0, {}, ""), None, {"ctx": "gpu0"}, ["--ctx gpu0", "sees no GPU"]),
+        (CUDA, Trial(True, 0, {}, ""), None, {"ctx": "gpu0"}, ["--ctx gpu0", "sees no GPU"]),
         (CUDA, NO_KERNELS, None, {"ctx": "gpu0", "engine": "gluon"}, ["8.9", "--engine fused", "--ctx cpu"]),
         (CUDA, NO_KERNELS, "the driver is too old", {"ctx": "gpu0"}, ["5.0 to 8.9", "too old", "--ctx cpu"]),
         (CUDA, NO_KERNELS, None, {"ctx": "gpu0", "layers": (200, 200, 2)}, ["41,202 weights", "49,152"]),
         (CUDA, WORKS, None, {"ctx": "gpu0", "engine": "fused", "layers": (200, 200, 2)}, ["49,152", "cpu"]),
         (CUDA, CRASHES, None, {"ctx": "gpu0"}, ["--ctx gpu0", "ended the process"]),
-        (UNKNOWN, Probe(False, 0, {}, ""), None, {"ctx": "gpu0"}, ["--ctx gpu0", "CPU build"]),
+        (UNKNOWN, Trial(False, 0, {}, ""), None, {"ctx": "gpu0"}, ["--ctx gpu0", "CPU build"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_one_line(machine, build, probe, fused, asked, says):
-    machine(build, probe, fused)
+def test_what_cannot_be_is_refused_in_one_line(machine, build, found, fused, asked, says):
+    machine(build, found, fused)
     with pytest.raises(UsageError) as refusal:
-        choose(RunConfig(**asked))
+        choose(RunConfig(**asked), 2)
     text = str(refusal.value)
     assert "\n" not in text
     for part in says:
@@ -130,7 +134,7 @@ def test_what_cannot_be_is_refused_in_one_line(machine, build, probe, fused, ask
 def test_choosing_imports_neither_mxnet_nor_numba():
     code = (
         "import sys, json; from ibtui.config import RunConfig; from ibtui.engines.choose import choose; "
-        "choose(RunConfig()); "
+        "choose(RunConfig(), 2); "
         "print(json.dumps([m for m in ('mxnet', 'numba', 'llvmlite') if m in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -141,28 +145,28 @@ def test_choosing_imports_neither_mxnet_nor_numba():
 def test_mxnet_comes_silently_and_leaves_numpy_as_it_was():
     code = (
         "import numpy; before = 'bool' in vars(numpy); from ibtui.engines.mxnet import library as runtime; "
-        "runtime.load(); assert ('bool' in vars(numpy)) == before; "
-        "print(runtime.devices(), runtime.version())"
+        "runtime.import_mxnet(); assert ('bool' in vars(numpy)) == before; "
+        "print(runtime.version())"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout.startswith("['cpu'")
+    assert re.fullmatch(r"\d+\.\d+\.\d+ \((CPU|CUDA)\)\n", done.stdout)
 
 
 @pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
 def test_a_process_of_its_own_answers_for_the_gpus():
-    found = library.probe("gpu0")
+    found = trial.tried("gpu0")
     assert found.error == ""
     assert found.cuda == library.has_cuda()
 
 
 def test_a_process_that_dies_is_an_answer(monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    library.probe.cache_clear()
+    trial.tried.cache_clear()
     try:
-        assert "ended the process" in library.probe("gpu0").error
+        assert "ended the process" in trial.tried("gpu0").error
     finally:
-        library.probe.cache_clear()
+        trial.tried.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +186,7 @@ def test_an_import_that_fails_is_one_line(monkeypatch, raised, says):
     monkeypatch.setattr(library, "installed", lambda: CUDA)
     monkeypatch.setattr(library.importlib, "import_module", fail)
     with pytest.raises(EngineError) as failure:
-        library.load.__wrapped__()
+        library.import_mxnet.__wrapped__()
     assert "\n" not in str(failure.value)
     for part in says:
         assert part in str(failure.value)
@@ -192,9 +196,9 @@ def test_an_import_that_fails_is_one_line(monkeypatch, raised, says):
 
 
 def probed(monkeypatch, statements):
-    """`probe("gpu0")`, with these statements in the place of what its process does."""
-    monkeypatch.setattr(library, "ask", lambda _, *arguments: probing.ask(statements, *arguments))
-    return library.probe.__wrapped__("gpu0")
+    """`tried("gpu0")`, with these statements in the place of what its process does."""
+    monkeypatch.setattr(trial, "ask", lambda _, *arguments: probing.ask(statements, *arguments))
+    return trial.tried.__wrapped__("gpu0")
 
 
 SAY = "from ibtui.engines.probing import tell; tell(%s); print('MXNet says something'); "
@@ -203,7 +207,7 @@ FACTS = "{'cuda': True, 'gpus': 1, 'failures': {'gpu0': ''}, 'error': '', 'cards
 
 def test_the_last_answer_counts(monkeypatch):
     done = "{'cuda': True, 'gpus': 2, 'failures': {}, 'error': '', 'cards': {}}"
-    assert probed(monkeypatch, SAY % FACTS + SAY % done) == Probe(True, 2, {}, "")
+    assert probed(monkeypatch, SAY % FACTS + SAY % done) == Trial(True, 2, {}, "")
 
 
 def test_a_process_that_dies_while_it_computes_has_said_what_there_is(monkeypatch):
@@ -224,38 +228,44 @@ def test_a_process_that_hangs_is_ended(monkeypatch):
 class Failing:
     """An engine on a GPU that has failed."""
 
-    moving_loss = 0.5
+    name, device = "fused", "gpu1"
 
     def train(self, start, stop):
-        raise RuntimeError("[12:00:00] src/x.cc:1: Check failed: e == cudaSuccess: an illegal memory access was encountered\nStack trace:\n  [bt] (0)")  # fmt: skip  # noqa: E501
+        raise RuntimeError(
+            "[12:00:00] src/x.cc:1: Check failed: e == cudaSuccess: an illegal memory access was "
+            "encountered\n"
+            "Stack trace:\n  [bt] (0)"
+        )
 
-    def parameters(self):
+    def state(self):
         raise RuntimeError("unknown error")
 
-    close = parameters
+    close = state
 
-    def load(self, parameters, moving_loss, seed=None):
+    def load(self, state, seed=None):
         raise EngineError("refused")
 
 
-def test_a_gpu_that_fails_is_told_in_one_plain_sentence(monkeypatch):
-    monkeypatch.setattr(OnCard, "_make", lambda self: Failing())
-    engine = OnCard(Choice("fused", "gpu1", ""))
-    assert (engine.name, engine.device, engine.moving_loss) == ("fused", "gpu1", 0.5)
-    with pytest.raises(EngineError) as failure:
-        engine.train(0, 1)
-    assert str(failure.value).startswith("gpu1: a kernel failed on the GPU")
-    assert str(failure.value).endswith("; --ctx cpu needs no GPU")
-    assert "\n" not in str(failure.value)
+def test_a_gpu_that_fails_is_told_in_one_plain_sentence():
+    engine = Guarded("fused", "gpu1", Failing)
+    assert (engine.name, engine.device) == ("fused", "gpu1")
+    for broken, says in (
+        (lambda: engine.train(0, 1), "a kernel failed on the GPU"),
+        (engine.state, "unknown"),
+    ):
+        with pytest.raises(EngineError) as failure:
+            broken()
+        assert str(failure.value).startswith("gpu1: ") and says in str(failure.value)
+        assert str(failure.value).endswith("; --ctx cpu needs no GPU")
+        assert "\n" not in str(failure.value)
     with pytest.raises(EngineError, match=r"^refused$"):
-        engine.load([], 0.0)
+        engine.load({})
     engine.close()
 
 
-def test_an_engine_that_cannot_be_made_on_a_gpu_is_told_so_too(monkeypatch):
-    def make(self):
+def test_an_engine_that_cannot_be_made_on_a_gpu_is_told_so_too():
+    def make():
         raise RuntimeError("cudaMalloc retry failed: out of memory")
 
-    monkeypatch.setattr(OnCard, "_make", make)
     with pytest.raises(EngineError, match="gpu0: the GPU is out of memory"):
-        OnCard(Choice("gluon", "gpu0", ""))
+        Guarded("gluon", "gpu0", make)

@@ -14,6 +14,8 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
 from ibtui.data.grid import grid_labels
+from ibtui.engines import ENGINES as KINDS
+from ibtui.engines.dense import packed, parameters_of
 from ibtui.engines.mxnet import library
 from tests.engines import oracle
 
@@ -30,13 +32,15 @@ ACTIVATIONS = ["tanh", "relu", "sigmoid"]
 
 
 def make(engine, config, x, y, parameters, moving_loss=math.nan):
-    if engine == "fused":
-        return importlib.import_module("ibtui.engines.fused.cpu").FusedEngine(
-            config, x, y, parameters, moving_loss
-        )
-    gluon = importlib.import_module("ibtui.engines.mxnet.gluon")
-    kind = {"gluon": gluon.GluonEngine, "trainer": gluon.GluonTrainerEngine}[engine]
-    return kind(config, "cpu", x, y, parameters, moving_loss)
+    state = packed(parameters, moving_loss)
+    if engine == "trainer":
+        reference = importlib.import_module("ibtui.bench.gluon_trainer")
+        return reference.GluonTrainerEngine(config, "cpu", x, y, state)
+    return KINDS[engine].create(config, "cpu", x, y, state)
+
+
+def moving_loss(engine):
+    return float(engine.state()["moving_loss"])
 
 
 def problem(n=50, inputs=2, **settings):
@@ -70,9 +74,9 @@ def test_one_step_is_the_oracles_step(engine, layers, activation):
     trained = make(engine, *arguments)
     trained.train(0, 1)
     expected, loss = oracle.train(*arguments, range(1))
-    assert distance(trained.parameters(), expected) < 1e-5
+    assert distance(parameters_of(trained.state()), expected) < 1e-5
     assert distance(arguments[-1], expected) > 1e-4, "the step is too small to show anything"
-    assert trained.moving_loss == pytest.approx(loss, abs=1e-5)
+    assert moving_loss(trained) == pytest.approx(loss, abs=1e-5)
 
 
 def assert_epoch_matches(engine, arguments, start=0, epochs=1):
@@ -81,8 +85,8 @@ def assert_epoch_matches(engine, arguments, start=0, epochs=1):
     during = range(start, start + epochs)
     exact, loss = oracle.train(*arguments, during)
     rounded, rounded_loss = oracle.train(*arguments, during, dtype=np.float32)
-    assert distance(trained.parameters(), exact) <= 10 * distance(rounded, exact) + 2e-6
-    assert abs(trained.moving_loss - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
+    assert distance(parameters_of(trained.state()), exact) <= 10 * distance(rounded, exact) + 2e-6
+    assert abs(moving_loss(trained) - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -133,7 +137,7 @@ def test_large_outputs_do_not_overflow_the_loss(engine, largest):
     huge = [*parameters[:-1], (weight, bias + np.float32(200) * (np.arange(3) == largest))]
     trained = make(engine, config, x, y, huge)
     trained.train(0, 1)
-    assert trained.moving_loss == pytest.approx(oracle.train(config, x, y, huge, range(1))[1], rel=1e-4)
+    assert moving_loss(trained) == pytest.approx(oracle.train(config, x, y, huge, range(1))[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("engine", FAST)
@@ -142,8 +146,8 @@ def test_the_same_run_twice_is_the_same_bits(engine):
     first, second = make(engine, *arguments), make(engine, *arguments)
     first.train(0, 3)
     second.train(0, 3)
-    assert_same(first.parameters(), second.parameters())
-    assert first.moving_loss == second.moving_loss
+    assert_same(parameters_of(first.state()), parameters_of(second.state()))
+    assert moving_loss(first) == moving_loss(second)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -153,8 +157,8 @@ def test_ten_epochs_at_once_are_ten_epochs_one_by_one(engine):
     at_once.train(0, 10)
     for epoch in range(10):
         by_one.train(epoch, epoch + 1)
-    assert_same(at_once.parameters(), by_one.parameters())
-    assert at_once.moving_loss == by_one.moving_loss
+    assert_same(parameters_of(at_once.state()), parameters_of(by_one.state()))
+    assert moving_loss(at_once) == moving_loss(by_one)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -166,10 +170,10 @@ def test_going_on_from_saved_parameters_changes_nothing(engine, activation):
     half.train(0, 3)
     other = make(engine, *problem(n=53, activation=activation))
     other.train(20, 25)
-    other.load(half.parameters(), half.moving_loss)
+    other.load(half.state())
     other.train(3, 6)
-    assert_same(whole.parameters(), other.parameters())
-    assert whole.moving_loss == other.moving_loss
+    assert_same(parameters_of(whole.state()), parameters_of(other.state()))
+    assert moving_loss(whole) == moving_loss(other)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -179,23 +183,23 @@ def test_a_restart_with_another_seed_is_a_run_of_that_seed(engine):
     other.train(0, 2)
     restarted = make(engine, config, x, y, parameters)
     restarted.train(0, 2)
-    assert distance(restarted.parameters(), other.parameters()) > 0
-    restarted.load(parameters, math.nan, 5)
+    assert distance(parameters_of(restarted.state()), parameters_of(other.state())) > 0
+    restarted.load(packed(parameters, math.nan), 5)
     restarted.train(0, 2)
-    assert_same(restarted.parameters(), other.parameters())
-    assert restarted.moving_loss == other.moving_loss
+    assert_same(parameters_of(restarted.state()), parameters_of(other.state()))
+    assert moving_loss(restarted) == moving_loss(other)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_starts_from_what_it_is_given(engine):
     config, x, y, parameters = problem()
     fresh = make(engine, config, x, y, parameters)
-    assert_same(fresh.parameters(), parameters)
-    assert math.isnan(fresh.moving_loss)
-    assert make(engine, config, x, y, parameters, 0.25).moving_loss == 0.25
+    assert_same(parameters_of(fresh.state()), parameters)
+    assert math.isnan(moving_loss(fresh))
+    assert moving_loss(make(engine, config, x, y, parameters, 0.25)) == 0.25
     fresh.train(0, 0)
-    assert_same(fresh.parameters(), parameters)
-    assert math.isnan(fresh.moving_loss)
+    assert_same(parameters_of(fresh.state()), parameters)
+    assert math.isnan(moving_loss(fresh))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -203,14 +207,14 @@ def test_parameters_are_copies(engine):
     config, x, y, parameters = problem()
     kept = [(weight.copy(), bias.copy()) for weight, bias in parameters]
     trained = make(engine, config, x, y, parameters)
-    before = trained.parameters()
+    before = parameters_of(trained.state())
     for weight, bias in before:
         weight[...] = 9
         bias[...] = 9
-    assert_same(trained.parameters(), kept)
+    assert_same(parameters_of(trained.state()), kept)
     trained.train(0, 1)
     assert_same(parameters, kept)
-    assert all(array.dtype == np.float32 for layer in trained.parameters() for array in layer)
+    assert all(array.dtype == np.float32 for layer in parameters_of(trained.state()) for array in layer)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -218,7 +222,7 @@ def test_a_moving_loss_goes_on_from_the_one_it_is_given(engine):
     arguments = problem(n=30)
     trained = make(engine, *arguments, 5.0)
     trained.train(0, 1)
-    assert trained.moving_loss == pytest.approx(
+    assert moving_loss(trained) == pytest.approx(
         oracle.train(*arguments, range(1), moving_loss=5.0)[1], abs=1e-5
     )
 
@@ -229,7 +233,7 @@ def test_divergence_is_no_exception(engine, activation):
     config, x, y, parameters = problem(layers=(3, 2), activation=activation)
     trained = make(engine, replace(config, lr=1e6), x, y, [(w * 1e30, b * 1e30) for w, b in parameters])
     trained.train(0, 5)
-    assert len(trained.parameters()) == 2
+    assert len(parameters_of(trained.state())) == 2
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -238,8 +242,8 @@ def test_a_net_of_nan_stays_nan(engine, activation):
     config, x, y, parameters = problem(activation=activation)
     trained = make(engine, config, x, y, [(weight * np.nan, bias) for weight, bias in parameters])
     trained.train(0, 2)
-    assert np.isnan(flat(trained.parameters())).all()
-    assert math.isnan(trained.moving_loss)
+    assert np.isnan(flat(parameters_of(trained.state()))).all()
+    assert math.isnan(moving_loss(trained))
 
 
 @NEEDS_MXNET
@@ -252,8 +256,8 @@ def test_chunks_of_any_length_give_the_same_bits(monkeypatch, most):
     pieces = make("gluon", *arguments)
     whole.train(0, 2)
     pieces.train(0, 2)
-    assert_same(whole.parameters(), pieces.parameters())
-    assert whole.moving_loss == pieces.moving_loss
+    assert_same(parameters_of(whole.state()), parameters_of(pieces.state()))
+    assert moving_loss(whole) == moving_loss(pieces)
 
 
 @NEEDS_MXNET
@@ -278,17 +282,18 @@ def test_loading_parameters_builds_no_graph_again(monkeypatch):
     trained = make("gluon", config, x, y, parameters)
     trained.train(0, 1)
     monkeypatch.setattr(gluon.Steps, "hybrid_forward", None)
-    trained.load(parameters, math.nan)
+    trained.load(packed(parameters, math.nan))
     trained.train(0, 1)
 
 
-def test_compiled_says_whether_an_engine_comes_at_once():
+def test_an_engine_is_compiled_when_it_is_made_and_not_in_its_first_epoch():
     code = (
-        "import numpy as np; from ibtui.config import RunConfig; "
-        "from ibtui.engines.fused import cpu as fused; "
-        "assert not fused.compiled(); zeros = np.zeros((2, 2), np.float32); "
-        "fused.FusedEngine(RunConfig(layers=(2,)), zeros, np.array([0, 1]), [(zeros, zeros[0])]); "
-        "assert fused.compiled()"
+        "import numpy as np; from ibtui.config import RunConfig; from ibtui.engines import ENGINES; "
+        "from ibtui.engines.fused._kernel import train_epochs; "
+        "config, zeros = RunConfig(layers=(2,)), np.zeros((2, 2), np.float32); "
+        "assert not train_epochs.signatures; state = ENGINES['fused'].initial(config, 2); "
+        "ENGINES['fused'].create(config, 'cpu', zeros, np.array([0, 1]), state); "
+        "assert train_epochs.signatures"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

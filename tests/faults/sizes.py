@@ -11,7 +11,7 @@ import pyte
 from rich.cells import cell_len
 
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import greeted
+from ibtui.run import wire
 from ibtui.ui import view as views
 from ibtui.ui.app import IbtuiApp
 from tests.faults.boxes import (
@@ -45,7 +45,7 @@ def _resized(tries: int) -> Lost:
     with folder() as place:
         with Terminal(*FUSED, "--epochs", str(ENDLESS), "--snapshot-dir", str(place)) as terminal:
             terminal.until(r"running +epoch [1-9]")
-            with greeted(sockets()[0].stem) as line:
+            with wire.connect(sockets()[0].stem) as line:
                 for count in range(tries):
                     columns, rows = _size(count, chance)
                     terminal.resize(columns, rows)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibtui.run.client import greeted
+from ibtui.run import wire
 from tests.faults.boxes import (
     ENDLESS,
     Lost,
@@ -73,7 +73,7 @@ def _show(bytes_per_second: float, seconds: float) -> _Shown:
         run = (*SPARSE, "--epochs", str(ENDLESS), "--epochs-per-second", "0", "--history-mb", "1")
         with Line(*run, "--snapshot-dir", str(place), bytes_per_second=bytes_per_second) as terminal:
             wait_for(sockets)
-            with greeted(sockets()[0].stem) as line:
+            with wire.connect(sockets()[0].stem) as line:
                 wait_for(lambda: asked(line).epoch > 100_000)
                 time.sleep(0.2 * seconds)  # until everything is there that is made when it is needed first
                 pids = terminal.process.pid, children_of(terminal.process.pid)[0]

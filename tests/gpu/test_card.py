@@ -15,14 +15,14 @@ from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
 from ibtui.data.grid import grid_labels
 from ibtui.engines.choose import Choice, choose, create_engine
+from ibtui.engines.dense import packed, parameters_of
 from ibtui.engines.fused import gpu as fused_gpu
-from ibtui.engines.fused.cpu import FusedEngine
-from ibtui.engines.mxnet import library
-from ibtui.engines.nvidia import cuda, nvml
+from ibtui.engines.mxnet import has_machine_code, library, trial
+from ibtui.engines.nvidia import driver, nvml
 from ibtui.errors import EngineError, UsageError
 from tests.engines import oracle
-from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
-from tests.gpu.test_emulated import BATCHES
+from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, moving_loss, problem
+from tests.gpu.test_emulated import BATCHES, on_cpu
 from tests.run.driver import Driver
 
 pytestmark = pytest.mark.gpu
@@ -38,7 +38,7 @@ def no_gpu():
         return f"{build} is the CPU build: pip install '.[cu112]' in ibtui's folder"
     if build.obstacle:
         return build.obstacle
-    found = library.probe("gpu0")
+    found = trial.tried("gpu0")
     return found.error or ("" if found.gpus else "MXNet sees no GPU")
 
 
@@ -50,30 +50,30 @@ def gpu():
 
 @pytest.fixture
 def capability():
-    return cuda.driver().cards[0].capability
+    return driver.start_driver().cards[0].capability
 
 
-def make(config, x, y, parameters, moving_loss=math.nan, engine="fused"):
-    return create_engine(Choice(engine, "gpu0", ""), config, x, y, parameters, moving_loss)
+def make(config, x, y, parameters, *, engine="fused"):
+    return create_engine(Choice(engine, "gpu0", ""), config, x, y, packed(parameters, math.nan))
 
 
 def assert_epochs_match(arguments, engine="fused", start=0, epochs=1):
-    trained, other = make(*arguments, engine=engine), FusedEngine(*arguments)
+    trained, other = make(*arguments, engine=engine), on_cpu(*arguments)
     for each in (trained, other):
         each.train(start, start + epochs)
     during = range(start, start + epochs)
     exact, loss = oracle.train(*arguments, during)
     rounded, rounded_loss = oracle.train(*arguments, during, dtype=np.float32)
     tolerance = 10 * distance(rounded, exact) + 2e-6
-    assert distance(trained.parameters(), exact) <= tolerance
-    assert distance(trained.parameters(), other.parameters()) <= 2 * tolerance
-    assert abs(trained.moving_loss - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
+    assert distance(parameters_of(trained.state()), exact) <= tolerance
+    assert distance(parameters_of(trained.state()), parameters_of(other.state())) <= 2 * tolerance
+    assert abs(moving_loss(trained) - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
 
 
 @pytest.fixture(params=["fused", "gluon"])
 def engine(request, capability):
-    if request.param == "gluon" and not cuda.has_machine_code(capability):
-        pytest.skip(f"MXNet has no machine code for compute capability {cuda.dotted(capability)}")
+    if request.param == "gluon" and not has_machine_code(capability):
+        pytest.skip(f"MXNet has no machine code for compute capability {driver.dotted(capability)}")
     return request.param
 
 
@@ -84,8 +84,8 @@ def test_one_step_is_the_oracles_step(engine, layers, activation):
     trained = make(*arguments, engine=engine)
     trained.train(0, 1)
     expected, loss = oracle.train(*arguments, range(1))
-    assert distance(trained.parameters(), expected) < 1e-5
-    assert trained.moving_loss == pytest.approx(loss, abs=1e-5)
+    assert distance(parameters_of(trained.state()), expected) < 1e-5
+    assert moving_loss(trained) == pytest.approx(loss, abs=1e-5)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -114,22 +114,22 @@ def test_a_run_repeats_to_the_bit(n, batch_size):
     for other in others:
         for epoch in range(0, 50, 10):
             other.train(epoch, epoch + 10)
-        assert_same(other.parameters(), first.parameters())
-        assert other.moving_loss == first.moving_loss
+        assert_same(parameters_of(other.state()), parameters_of(first.state()))
+        assert moving_loss(other) == moving_loss(first)
 
 
 def test_a_long_stretch_takes_many_short_launches(monkeypatch):
     arguments = problem(n=500, batch_size=1, every=1000)
-    trained = fused_gpu.FusedGpuEngine(arguments[0], "gpu0", *arguments[1:])
-    took, real = [], fused_gpu.Card.launch
+    trained = fused_gpu.FusedGpuEngine(arguments[0], "gpu0", *arguments[1:3], packed(arguments[3], math.nan))
+    took, real = [], fused_gpu.MXNetLauncher.launch
 
     def launch(self, passed, threads, shared_bytes):
-        began = gpu.time.monotonic()
+        began = fused_gpu.time.monotonic()
         real(self, passed, threads, shared_bytes)
         self.read(passed[6])
-        took.append(gpu.time.monotonic() - began)
+        took.append(fused_gpu.time.monotonic() - began)
 
-    monkeypatch.setattr(fused_gpu.Card, "launch", launch)
+    monkeypatch.setattr(fused_gpu.MXNetLauncher, "launch", launch)
     trained.train(0, 1000)
     assert len(took) > 3
     assert max(took) < 0.5
@@ -145,22 +145,22 @@ def test_a_net_of_nan_stays_nan():
     config, x, y, parameters = problem()
     trained = make(config, x, y, [(weight * np.nan, bias) for weight, bias in parameters])
     trained.train(0, 2)
-    assert np.isnan(flat(trained.parameters())).all()
-    assert math.isnan(trained.moving_loss)
+    assert np.isnan(flat(parameters_of(trained.state()))).all()
+    assert math.isnan(moving_loss(trained))
 
 
 def test_auto_takes_gluon_where_mxnet_has_code_and_the_kernel_elsewhere(capability):
-    choice = choose(RunConfig(ctx="gpu0"))
-    assert choice.engine == ("gluon" if cuda.has_machine_code(capability) else "fused")
+    choice = choose(RunConfig(ctx="gpu0"), 2)
+    assert choice.engine == ("gluon" if has_machine_code(capability) else "fused")
     assert choice.ctx == "gpu0"
-    assert cuda.dotted(capability) in choice.why
+    assert driver.dotted(capability) in choice.why
 
 
 def test_gluon_without_machine_code_is_refused_before_training(capability):
-    if cuda.has_machine_code(capability):
+    if has_machine_code(capability):
         pytest.skip("MXNet has machine code for this GPU")
     with pytest.raises(UsageError, match="--engine fused"):
-        choose(RunConfig(ctx="gpu0", engine="gluon"))
+        choose(RunConfig(ctx="gpu0", engine="gluon"), 2)
 
 
 def ibtui(*arguments):
@@ -187,7 +187,7 @@ def test_the_doctor_is_content():
 
 
 def test_the_status_line_names_the_card(capability):
-    assert cuda.dotted(capability) in nvml.Poller().describe("gpu0")
+    assert driver.dotted(capability) in nvml.Poller().describe("gpu0")
 
 
 # Failures that can be provoked.
@@ -195,12 +195,12 @@ def test_the_status_line_names_the_card(capability):
 
 def test_a_net_that_does_not_fit_is_refused_with_its_size():
     with pytest.raises(UsageError, match="49,152"):
-        choose(RunConfig(ctx="gpu0", engine="fused", layers=(200, 200, 2)))
+        choose(RunConfig(ctx="gpu0", engine="fused", layers=(200, 200, 2)), 2)
 
 
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="no such GPU"):
-        choose(RunConfig(ctx="gpu99"))
+        choose(RunConfig(ctx="gpu99"), 2)
 
 
 def provoked(code):
@@ -209,11 +209,14 @@ def provoked(code):
         "import numpy as np\n"
         "from ibtui.errors import EngineError\n"
         "from ibtui.engines.fused import gpu as fused_gpu\n"
-        "from ibtui.engines.mxnet import library as mxnet_runtime\n"
+        "from ibtui.engines.mxnet import library\n"
         "from ibtui.engines.choose import Choice, create_engine\n"
+        "from ibtui.engines.dense import packed\n"
         "from tests.engines.test_engines import problem\n"
         "def train():\n"
-        "    engine = create_engine(Choice('fused', 'gpu0', ''), *problem())\n"
+        "    *arguments, parameters = problem()\n"
+        "    state = packed(parameters, float('nan'))\n"
+        "    engine = create_engine(Choice('fused', 'gpu0', ''), *arguments, state)\n"
         "    try: engine.train(0, 3)\n"
         "    finally: engine.close()\n"
     )
@@ -240,7 +243,7 @@ def test_a_kernel_that_faults_is_one_plain_sentence():
 
 def test_a_gpu_without_free_memory_is_one_plain_sentence():
     code = (
-        "mx = library.load()\n"
+        "mx = library.import_mxnet()\n"
         "kept = []\n"
         "size = 1 << 34\n"
         "while size >= 1 << 12:\n"
@@ -275,5 +278,6 @@ def test_a_worker_whose_gpu_fails_keeps_its_screen_and_history(monkeypatch, tmp_
 
 
 def test_a_device_that_never_was_is_an_engine_error():
+    *arguments, parameters = problem()
     with pytest.raises(EngineError):
-        create_engine(Choice("fused", "gpu99", ""), *problem())
+        create_engine(Choice("fused", "gpu99", ""), *arguments, packed(parameters, math.nan))

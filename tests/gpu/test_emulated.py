@@ -13,13 +13,14 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.core.seeding import batch_order, initial_parameters
 from ibtui.data.grid import grid_labels
-from ibtui.engines.choose import INPUTS
+from ibtui.engines import dense
+from ibtui.engines.dense import packed, parameters_of
 from ibtui.engines.fused import gpu
 from ibtui.engines.fused.cpu import FusedEngine
 from ibtui.engines.fused.gpu import FusedGpuEngine
 from ibtui.errors import EngineError
 from tests.engines import oracle
-from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, problem
+from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, moving_loss, problem
 from tests.gpu.emulation import COMPILER, Emulation, compiled
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
@@ -30,21 +31,25 @@ BATCHES = [
 ]  # fmt: skip
 
 
-def make(config, x, y, parameters, moving_loss=math.nan, *, card=None):
-    return FusedGpuEngine(config, "gpu0", x, y, parameters, moving_loss, launcher=card or Emulation())
+def make(config, x, y, parameters, loss=math.nan, *, card=None):
+    return FusedGpuEngine(config, "gpu0", x, y, packed(parameters, loss), launcher=card or Emulation())
+
+
+def on_cpu(config, x, y, parameters):
+    return FusedEngine(config, x, y, packed(parameters, math.nan))
 
 
 def assert_epochs_match(arguments, start=0, epochs=1):
-    trained, other = make(*arguments), FusedEngine(*arguments)
+    trained, other = make(*arguments), on_cpu(*arguments)
     during = range(start, start + epochs)
     for engine in (trained, other):
         engine.train(start, start + epochs)
     exact, loss = oracle.train(*arguments, during)
     rounded, rounded_loss = oracle.train(*arguments, during, dtype=np.float32)
     tolerance = 10 * distance(rounded, exact) + 2e-6
-    assert distance(trained.parameters(), exact) <= tolerance
-    assert distance(trained.parameters(), other.parameters()) <= 2 * tolerance
-    assert abs(trained.moving_loss - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
+    assert distance(parameters_of(trained.state()), exact) <= tolerance
+    assert distance(parameters_of(trained.state()), parameters_of(other.state())) <= 2 * tolerance
+    assert abs(moving_loss(trained) - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -54,9 +59,9 @@ def test_one_step_is_the_oracles_step(layers, activation):
     trained = make(*arguments)
     trained.train(0, 1)
     expected, loss = oracle.train(*arguments, range(1))
-    assert distance(trained.parameters(), expected) < 1e-5
+    assert distance(parameters_of(trained.state()), expected) < 1e-5
     assert distance(arguments[-1], expected) > 1e-4, "the step is too small to show anything"
-    assert trained.moving_loss == pytest.approx(loss, abs=1e-5)
+    assert moving_loss(trained) == pytest.approx(loss, abs=1e-5)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -99,8 +104,8 @@ def test_no_order_of_the_threads_changes_a_bit(layers, n, batch_size):
     for engine in engines:
         engine.train(0, 2)
     for engine in engines[1:]:
-        assert_same(engine.parameters(), engines[0].parameters())
-        assert engine.moving_loss == engines[0].moving_loss
+        assert_same(parameters_of(engine.state()), parameters_of(engines[0].state()))
+        assert moving_loss(engine) == moving_loss(engines[0])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_a_missing_barrier_would_show(phase, tmp_path):
     for card in (Emulation(), Emulation(0, broken), Emulation(1, broken), Emulation(7, broken)):
         engine = make(*arguments, card=card)
         engine.train(0, 2)
-        numbers.add(flat(engine.parameters()).tobytes())
+        numbers.add(flat(parameters_of(engine.state())).tobytes())
     assert len(numbers) > 1
 
 
@@ -149,8 +154,8 @@ def test_a_launch_may_end_anywhere(monkeypatch, n, batch_size, most):
     whole.train(0, 3)
     pieces.train(0, 3)
     assert len(card.launches) > 1
-    assert_same(pieces.parameters(), whole.parameters())
-    assert pieces.moving_loss == whole.moving_loss
+    assert_same(parameters_of(pieces.state()), parameters_of(whole.state()))
+    assert moving_loss(pieces) == moving_loss(whole)
 
 
 def test_launches_become_as_long_as_they_may(monkeypatch):
@@ -181,10 +186,10 @@ def test_going_on_from_saved_parameters_changes_nothing(activation):
     whole.train(0, 6)
     half.train(0, 3)
     other.train(20, 25)
-    other.load(half.parameters(), half.moving_loss)
+    other.load(half.state())
     other.train(3, 6)
-    assert_same(whole.parameters(), other.parameters())
-    assert whole.moving_loss == other.moving_loss
+    assert_same(parameters_of(whole.state()), parameters_of(other.state()))
+    assert moving_loss(whole) == moving_loss(other)
 
 
 def test_a_restart_with_another_seed_is_a_run_of_that_seed():
@@ -192,23 +197,23 @@ def test_a_restart_with_another_seed_is_a_run_of_that_seed():
     other, restarted = make(replace(config, seed=5), x, y, parameters), make(config, x, y, parameters)
     other.train(0, 2)
     restarted.train(0, 2)
-    assert distance(restarted.parameters(), other.parameters()) > 0
-    restarted.load(parameters, math.nan, 5)
+    assert distance(parameters_of(restarted.state()), parameters_of(other.state())) > 0
+    restarted.load(packed(parameters, math.nan), 5)
     restarted.train(0, 2)
-    assert_same(restarted.parameters(), other.parameters())
+    assert_same(parameters_of(restarted.state()), parameters_of(other.state()))
 
 
 def test_an_engine_starts_from_what_it_is_given():
     config, x, y, parameters = problem()
     fresh = make(config, x, y, parameters)
-    assert_same(fresh.parameters(), parameters)
-    assert math.isnan(fresh.moving_loss)
+    assert_same(parameters_of(fresh.state()), parameters)
+    assert math.isnan(moving_loss(fresh))
     fresh.train(0, 0)
-    assert_same(fresh.parameters(), parameters)
+    assert_same(parameters_of(fresh.state()), parameters)
     goes_on = make(config, x, y, parameters, 5.0)
     goes_on.train(0, 1)
     expected = oracle.train(config, x, y, parameters, range(1), moving_loss=5.0)[1]
-    assert goes_on.moving_loss == pytest.approx(expected, abs=1e-5)
+    assert moving_loss(goes_on) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("largest", range(3))
@@ -218,7 +223,7 @@ def test_large_outputs_do_not_overflow_the_loss(largest):
     huge = [*parameters[:-1], (weight, bias + np.float32(200) * (np.arange(3) == largest))]
     trained = make(config, x, y, huge)
     trained.train(0, 1)
-    assert trained.moving_loss == pytest.approx(oracle.train(config, x, y, huge, range(1))[1], rel=1e-4)
+    assert moving_loss(trained) == pytest.approx(oracle.train(config, x, y, huge, range(1))[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -226,20 +231,20 @@ def test_a_net_of_nan_stays_nan(activation):
     config, x, y, parameters = problem(activation=activation)
     trained = make(config, x, y, [(weight * np.nan, bias) for weight, bias in parameters])
     trained.train(0, 2)
-    assert np.isnan(flat(trained.parameters())).all()
-    assert math.isnan(trained.moving_loss)
+    assert np.isnan(flat(parameters_of(trained.state()))).all()
+    assert math.isnan(moving_loss(trained))
 
 
 def test_a_net_fits_or_is_refused_with_its_size():
     random.seed(3)
     fitted = 0
     for _ in range(300):
-        widths = [INPUTS, *(random.choice([1, 2, 5, 30, 90, 300]) for _ in range(random.randint(1, 4)))]
+        widths = [2, *(random.choice([1, 2, 5, 30, 90, 300]) for _ in range(random.randint(1, 4)))]
         batch = random.choice([1, 10, 77, 500, 100_000])
         try:
             plan = gpu.plan(widths, batch)
         except EngineError:
-            assert gpu.parameter_count(widths) * 4 + 8 * sum(widths) > 48_000
+            assert dense.parameter_count(widths) * 4 + 8 * sum(widths) > 48_000
             continue
         fitted += 1
         assert plan.shared_bytes <= 48 * 1024
@@ -249,7 +254,7 @@ def test_a_net_fits_or_is_refused_with_its_size():
 
 
 def test_the_largest_net_that_fits_trains():
-    size = next(n for n in range(200, 60, -1) if fits((INPUTS, n, n, 2)))
+    size = next(n for n in range(200, 60, -1) if fits((2, n, n, 2)))
     assert 90 < size < 110
     assert_epochs_match(problem(n=9, layers=(size, size, 2), batch_size=4, init_sigma=0.1))
 

@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from ibtui.engines.fused import gpu
-from ibtui.engines.nvidia import cuda
+from ibtui.engines.nvidia.compiler import architecture, kept_locale
+from ibtui.engines.nvidia.libraries import NVRTC, wheel_path
 from tests.gpu.emulation import signature
 
-NVRTC = next(library for library in cuda.LIBRARIES if library.folder == "cuda_nvrtc")
 pytestmark = pytest.mark.skipif(
-    not cuda.wheel_path(NVRTC),
+    not wheel_path(NVRTC),
     reason=f"{NVRTC.wheel} is not installed: it is in the extra test, for Linux x86-64",
 )
 PTX_TYPES = {"float": "f32", "int": "u32"}
@@ -21,11 +21,11 @@ PTX_TYPES = {"float": "f32", "int": "u32"}
 
 def compiled(option, source=None):
     """PTX and the compiler's log."""
-    nvrtc = ctypes.CDLL(cuda.wheel_path(NVRTC))
+    nvrtc = ctypes.CDLL(wheel_path(NVRTC))
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     text = (gpu.source() if source is None else source).encode()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, b"fused.cu", 0, None, None) == 0
-    with cuda.kept_locale():
+    with kept_locale():
         status = nvrtc.nvrtcCompileProgram(program, 1, (ctypes.c_char_p * 1)(option.encode()))
 
     def got(name):
@@ -43,7 +43,7 @@ def compiled(option, source=None):
 
 @pytest.mark.parametrize("arch", [52, 61, 70, 75, 80, 86, 90])
 def test_every_generation_gets_its_code(arch):
-    option = cuda.architecture((arch // 10, arch % 10))
+    option = architecture((arch // 10, arch % 10))
     assert option == f"--gpu-architecture=compute_{arch}"
     ptx, log = compiled(option)
     assert log.strip() in ("", "\0")
@@ -67,7 +67,7 @@ def test_compiling_leaves_the_locale_as_it_was():
 
     def compile_elsewhere():  # the locale is a thread's own: in a new one, nobody has changed it yet
         codes.append(locale.nl_langinfo(locale.CODESET))
-        compiled(cuda.architecture((7, 0)))
+        compiled(architecture((7, 0)))
         codes.append(locale.nl_langinfo(locale.CODESET))
 
     thread = threading.Thread(target=compile_elsewhere)
@@ -77,9 +77,7 @@ def test_compiling_leaves_the_locale_as_it_was():
 
 
 def test_the_signature_is_the_kernels():
-    parameters = re.findall(
-        rf"\.param \.(\w+) {gpu.KERNEL}_param_\d+", compiled(cuda.architecture((7, 0)))[0]
-    )
+    parameters = re.findall(rf"\.param \.(\w+) {gpu.KERNEL}_param_\d+", compiled(architecture((7, 0)))[0])
     assert parameters == ["u64" if pointer else PTX_TYPES[kind] for kind, _, pointer in signature()]
     declared = re.search(rf"\b{gpu.KERNEL}\(([^)]*)\)", gpu.source())[1]
     assert " ".join(declared.split()) == gpu.SIGNATURE
@@ -87,7 +85,7 @@ def test_the_signature_is_the_kernels():
 
 def test_nothing_writes_to_an_argument_that_is_const():
     """MXNet orders launches by what is const and what is not."""
-    ptx = compiled(cuda.architecture((7, 0)))[0]
+    ptx = compiled(architecture((7, 0)))[0]
     assert "st.global" in ptx
     for index, (_, const, pointer) in enumerate(signature()):
         if pointer and const:
@@ -96,4 +94,4 @@ def test_nothing_writes_to_an_argument_that_is_const():
 
 
 def test_a_newer_card_gets_the_newest_code_that_the_compiler_knows():
-    assert cuda.architecture((12, 0)) == "--gpu-architecture=compute_90"
+    assert architecture((12, 0)) == "--gpu-architecture=compute_90"

@@ -64,7 +64,7 @@ def test_trails_are_the_lines_from_point_to_point(marker: Marker, strides: Any, 
     trails = Trails(dots, box, strides)
     for part in np.split(np.arange(len(x)), [1, 2, 3, 50, 51, 200]):
         trails.extend(x[part], y[part])
-    trails.show(dots, inks, "+x*")
+    trails.paint(dots, inks, "+x*")
     for path, glyph in enumerate("+x*"):
         draw_slowly(slow, x[:, path], y[:, path], inks[:, path], box, glyph, strides[path])
     assert same(dots.cells(), slow.cells())
@@ -83,6 +83,31 @@ def draw_slowly(dots: Dots, x: Any, y: Any, inks: Any, box: Any, glyph: str, str
         ink, char = np.full(lit.sum(), inks[at], np.int16), np.full(lit.sum(), glyph)
         dots.runs(col[lit], top[lit], bottom[lit], ink, char)
         before = point
+
+
+def path(points: Any, inks: Any) -> Cells:
+    """One path through four by four cells."""
+    plane, dots = np.asarray(points, float).reshape(-1, 2), Dots(4, 4, "ascii")
+    trails = Trails(dots, (0, 4, 0, 4), [1])
+    trails.extend(plane[:, :1], plane[:, 1:])
+    trails.paint(dots, np.reshape(inks, (-1, 1)), ["."])
+    return dots.cells()
+
+
+def test_a_path_connects_its_points() -> None:
+    assert path([[0, 0], [3, 3], [3, 0]], 24).text() == ["   .", "  ..", " . .", ".  ."]
+
+
+def test_a_path_may_turn_back_breaks_at_nan_and_takes_an_ink_per_point() -> None:
+    cells = path([[3.0, 3.0], [1.0, 3.0], [np.nan, 0.0], [0.0, 0.0]], [40, 41, 42, 43])
+    assert cells.text() == [" ...", "    ", "    ", ".   "]
+    assert cells.ink[0].tolist() == [0, 41, 41, 41]
+    assert cells.ink[3, 0] == 43
+
+
+@pytest.mark.parametrize("points", [np.empty((0, 2)), np.array([[np.nan, 1]])])
+def test_a_path_of_nothing_is_blank(points: Any) -> None:
+    assert path(points, 24).text() == ["    "] * 4
 
 
 def test_what_is_drawn_on_costs_what_was_added(monkeypatch: pytest.MonkeyPatch) -> None:

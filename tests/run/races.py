@@ -159,7 +159,7 @@ class Game:
         if self.random.random() < 0.5:
             guest.client.pull(guest.mirror, None)  # an answer that nobody reads
             with contextlib.suppress(AttributeError):
-                places.hang_up(guest.client._connection)
+                guest.client._connection.hang_up()
         guest.client.close()
 
     def _check_step(self) -> None:

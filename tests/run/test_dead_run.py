@@ -132,7 +132,7 @@ def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, en
     driver.until_state("dead")
     assert driver.status.unsaved != saved
     if end == "hang up":
-        places.hang_up(driver.client._connection)
+        driver.client._connection.hang_up()
     else:
         driver.client._process.send_signal(end)
     assert driver.client._process.wait(5) == 0

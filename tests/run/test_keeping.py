@@ -1,4 +1,4 @@
-"""What a worker does so that nothing is lost, without being asked; and what it leaves behind: nothing."""
+"""Connections that break, runs that outlive their screen, `ls`, `attach` and `stop`; nothing is left."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ import pytest
 
 from ibtui.cli import main
 from ibtui.config import WatchOptions
+from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, UsageError
 from ibtui.run import client as clients
-from ibtui.run import places, runs, server
+from ibtui.run import ended, places, runs, server, wire
 from ibtui.run import worker as process
 from ibtui.run.client import WorkerClient
+from ibtui.run.ended import Ended
 from ibtui.run.job import new_job
 from ibtui.run.log import LogFile
 from ibtui.run.protocol import Detach, Peek, Restart, Save, Step, Stop
 from ibtui.run.state import RunState
+from ibtui.run.wire import Connection
 from ibtui.run.worker_saver import WorkerSaver
-from ibtui.signals import Interrupted, Signals
 from tests.faults.boxes import wait_for
 from tests.run.driver import LONG, PACED, SMALL, Driver
 
 
-def ended(driver: Driver) -> bool:
+def has_ended(driver: Driver) -> bool:
     """Wait for a worker that was told to end by somebody else."""
     return driver.client._process.wait(10) == 0
 
@@ -48,11 +50,11 @@ def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monke
     screen.until(lambda d: d.status is not None and d.status.epoch > epoch)
     rows = len(screen.recording)
     monkeypatch.setattr(clients, "BROKEN_S", 0.0)
-    places.hang_up(screen.client._connection)
+    screen.client._connection.hang_up()
     screen.until(lambda d: len(d.recording) > rows)
     assert screen.lost is None and screen.client.goes_on
     monkeypatch.setattr(clients, "BROKEN_S", 60.0)
-    places.hang_up(screen.client._connection)
+    screen.client._connection.hang_up()
     assert screen.pull() is None
     assert screen.lost.reason.endswith(f"the run goes on: ibtui attach {driver.client.name}")
     assert driver.client._process.poll() is None
@@ -68,18 +70,18 @@ def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monke
 def break_over(command, monkeypatch, taken=True) -> None:
     """The connection breaks at this command, once: before the worker has got it, or before it has said so."""
     monkeypatch.setattr(clients, "BROKEN_S", 0.0)
-    ask, broken = WorkerClient._ask, []
+    ask, broken = Connection.ask, []
 
-    def breaking(self, request):
+    def breaking(self, request, seconds=None):
         if request != command or broken:
-            return ask(self, request)
+            return ask(self, request, seconds)
         broken.append(request)
         if taken:
             ask(self, request)
-        self._connection.close()
+        self.close()
         raise OSError("broken")
 
-    monkeypatch.setattr(WorkerClient, "_ask", breaking)
+    monkeypatch.setattr(Connection, "ask", breaking)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
         driver.send(command)
         driver.until(lambda d: (d.status.epoch, d.status.run) == done[:2] and d.status.state == "paused")
         driver.send(Save(str(tmp_path), 9))
-        driver.until(lambda d: dict(d.status.settled).get(9) == "")
+        driver.until(lambda d: dict(d.status.save_results).get(9) == "")
         assert (driver.status.epoch, driver.status.run, driver.status.saves) == done
         told = [notice.text for notice in driver.notices if "broke" in notice.text]
         assert told == ([f"the connection broke: whether {doubt} is not known"] if doubt else [])
@@ -113,9 +115,9 @@ def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_pa
     with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("paused")
         driver.send(Save(None, 7))
-        driver.until(lambda d: 7 in dict(d.status.settled))
+        driver.until(lambda d: 7 in dict(d.status.save_results))
         doubt = "the connection broke: whether a snapshot was written is not known"
-        assert dict(driver.status.settled)[7] in ((doubt, "") if taken else (doubt,))
+        assert dict(driver.status.save_results)[7] in ((doubt, "") if taken else (doubt,))
         driver.until(lambda d: d.status.saves == taken)
 
 
@@ -135,15 +137,15 @@ def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
     again.until(lambda d: d.status.epoch > driver.status.epoch)
     again.client.close()
     assert runs.stop_run(run.name) == 0
-    assert ended(driver)
-    assert [path.suffix for path in places.folder().iterdir()] == [".log"]
+    assert has_ended(driver)
+    assert sorted(path.suffix for path in places.folder().iterdir()) == [".end", ".log"]
 
 
 def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
     driver.until_state("running")
     driver.client.close()
-    connection = clients.greeted(driver.client.name)
+    connection = wire.connect(driver.client.name)
     driver.client._process.send_signal(signal.SIGSTOP)
     connection.send(Stop(save=False))
     connection.close()
@@ -199,15 +201,15 @@ def test_a_worker_that_starts_is_never_taken_for_a_dead_one(monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(socket.socket, "listen", late)
-        listener = places.listen("run-1-new")
+        listener = wire.listen("run-1-new")
     assert seen == [[]] and places.socket_path("run-1-new").exists()
-    places.connect("run-1-new").close()
+    wire.reach("run-1-new").close()
     listener.close()
 
 
 def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypatch, capsys):
-    monkeypatch.setattr(clients, "GREETING_S", 0.03)
-    monkeypatch.setattr(places, "CONNECT_S", 0.03)
+    monkeypatch.setattr(wire, "GREETING_S", 0.03)
+    monkeypatch.setattr(wire, "CONNECT_S", 0.03)
     driver = Driver.train(LONG, detach=True)
     driver.until_state("running")
     pid = driver.client._process.pid
@@ -223,10 +225,10 @@ def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypat
     finally:
         os.kill(pid, signal.SIGCONT)
     driver.client.close()
-    monkeypatch.setattr(clients, "GREETING_S", 5.0)
-    monkeypatch.setattr(places, "CONNECT_S", 5.0)
+    monkeypatch.setattr(wire, "GREETING_S", 5.0)
+    monkeypatch.setattr(wire, "CONNECT_S", 5.0)
     assert runs.stop_run(None) == 0
-    assert ended(driver)
+    assert has_ended(driver)
 
 
 def test_two_stops_at_once_both_succeed(tmp_path):
@@ -241,18 +243,18 @@ def test_two_stops_at_once_both_succeed(tmp_path):
         ]
         told = [(*stop.communicate(timeout=60), stop.returncode) for stop in stops]
         for out, err, status in told:
-            late = "no such run" in err and status == 2
+            late = ("no such run" in err or "has ended at epoch" in err) and status == 2
             assert (status == 0 and "stopped" in out and not err) or late, told
         assert any(status == 0 for *_, status in told)
-        assert ended(driver)
+        assert has_ended(driver)
     assert len(list(tmp_path.glob("*.npz"))) == 3
 
 
 def test_a_run_that_somebody_else_has_just_stopped_is_stopped(monkeypatch, capsys):
     monkeypatch.setattr(runs, "find", lambda name: name)
-    places.log_path("run-1-gone").write_text("saved /a/b.npz\nended\n")
+    ended.write("run-1-gone", Ended(60, ("/a/b.npz",)))
     assert runs.stop_run("run-1-gone") == 0
-    assert capsys.readouterr().out == "stopped run-1-gone; saved /a/b.npz\n"
+    assert capsys.readouterr().out == "stopped run-1-gone at epoch 60; saved /a/b.npz\n"
     places.clear("run-1-gone")  # as its own screen does
     with pytest.raises(UsageError, match="run-1-gone: no such run"):
         runs.stop_run("run-1-gone")
@@ -261,17 +263,35 @@ def test_a_run_that_somebody_else_has_just_stopped_is_stopped(monkeypatch, capsy
         runs.stop_run("run-1-dead")
 
 
+def test_a_run_that_has_ended_is_listed_and_named_to_whoever_asks_for_it(capsys):
+    ended.write("run-1-a", Ended(60, ("/a.npz", "/b\x1b.npz")))
+    ended.write("run-1-b", Ended(7, (), "/there: No space left on device"))
+    ended.write("run-1-c", Ended(8, ("/c.npz",), "", "EngineError: boom", 1))
+    places.end_path("run-1-d").write_text("no such thing")
+    assert runs.list_runs() == 0
+    assert [line[: line.rindex("  ")] for line in sorted(capsys.readouterr().out.splitlines())] == [
+        "run-1-a  ended  epoch 60; saved /b\\x1b.npz",
+        "run-1-b  ended  epoch 7; not saved: /there: No space left on device",
+        "run-1-c  failed  epoch 8; it had failed: EngineError: boom; saved /c.npz",
+    ]
+    for find in (runs.find, runs.find_detached):
+        with pytest.raises(UsageError, match="run-1-b: has ended at epoch 7; not saved: /there: No space"):
+            find("run-1-b")
+    with pytest.raises(UsageError, match="run-1-d: no such run"):
+        runs.find("run-1-d")
+
+
 def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_away(tmp_path, monkeypatch):
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
     driver.until(lambda d: d.status.epoch > 3)
     driver.client.close()
     wait = runs._wait_for_the_end
 
-    def killed(name: str) -> None:
+    def killed(name: str) -> Ended | None:
         driver.client._process.kill()
         driver.client._process.wait()
         assert runs.running() == []  # `ibtui ls` in another terminal
-        wait(name)
+        return wait(name)
 
     monkeypatch.setattr(runs, "Stop", lambda save: Peek())
     monkeypatch.setattr(runs, "_wait_for_the_end", killed)
@@ -280,38 +300,45 @@ def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_awa
     assert list(tmp_path.glob("*.npz")) == [] and list(places.folder().iterdir()) == []
 
 
-@pytest.mark.parametrize("trouble", ["", "not saved: /there: No space left on device"])
-def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, capsys, trouble):
-    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), paused=True)
+@pytest.mark.parametrize("full", [False, True])
+def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, capsys, full):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(folder), paused=True)
     driver.send(Save())
     driver.until(lambda d: d.status.saves and d.status.state == "paused")
-    (before,) = tmp_path.glob("*.npz")
-    peek, wait = runs._peek, runs._wait_for_the_end
+    (before,) = folder.glob("*.npz")
+    peek = runs._peek
 
     def then_trained(*asked):
         status = peek(*asked)
         driver.send(Step())
         driver.until(lambda d: d.status.epoch == 1 and d.status.unsaved)
+        if full:
+            before.unlink()
+            folder.rmdir()
+            folder.write_text("no folder any more")
         return status
-
-    def then_ended(name: str) -> None:
-        wait(name)
-        with open(places.log_path(name), "a") as file:
-            print(trouble, file=file)
 
     name = driver.client.name
     monkeypatch.setattr(runs, "find", lambda _: name)
     monkeypatch.setattr(runs, "_peek", then_trained)
-    monkeypatch.setattr(runs, "_wait_for_the_end", then_ended)
-    if trouble:
-        with pytest.raises(IbtuiError, match=f"stopped {name} at epoch 0; {trouble}"):
-            runs.stop_run(name)
+    assert runs.stop_run(name) == 0
+    out = capsys.readouterr().out
+    if full:
+        assert re.fullmatch(f"stopped {name} at epoch 1; saved {os.environ['HOME']}/.*npz\n", out)
     else:
-        assert runs.stop_run(name) == 0
-        (after,) = set(tmp_path.glob("*.npz")) - {before}
-        assert capsys.readouterr().out == f"stopped {name} at epoch 0; saved {after}\n"
+        (after,) = set(folder.glob("*.npz")) - {before}
+        assert out == f"stopped {name} at epoch 1; saved {after}\n"
     driver.client.close()
-    assert ended(driver)
+    assert has_ended(driver)
+
+
+def test_a_run_that_could_not_be_saved_is_no_success_to_stop(monkeypatch):
+    monkeypatch.setattr(runs, "find", lambda name: name)
+    ended.write("run-1-full", Ended(60, (), "/there: No space left on device"))
+    with pytest.raises(IbtuiError, match="stopped run-1-full at epoch 60; not saved: /there: No space left"):
+        runs.stop_run("run-1-full")
 
 
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
@@ -342,7 +369,7 @@ def test_a_run_whose_name_nobody_was_told_is_told_to_end(monkeypatch, capsys, nu
 
 def test_a_run_that_is_interrupted_while_it_is_waited_for_is_told_to_end(monkeypatch):
     client = WorkerClient(new_job(LONG, WatchOptions(detach=True)))
-    monkeypatch.setattr(clients, "greeted", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(wire, "connect", lambda _: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted), Signals() as signals:
         client.spawn(signals)
     assert client._process.wait(60) in (0, -signal.SIGTERM)
@@ -353,7 +380,7 @@ def test_a_run_that_does_not_answer_is_told_to_end(monkeypatch):
         raise TimeoutError(f"{name} does not answer")
 
     client = WorkerClient(new_job(LONG, WatchOptions(detach=True)))
-    monkeypatch.setattr(clients, "greeted", silent)
+    monkeypatch.setattr(wire, "connect", silent)
     monkeypatch.setattr(clients, "START_S", 0.0)
     with Signals() as signals, pytest.raises(IbtuiError, match=f"{client.name} does not answer"):
         client.spawn(signals)
@@ -366,24 +393,24 @@ def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path
     cleaned = threading.Event()
     monkeypatch.setattr(server, "clean_folder", lambda *_: cleaned.wait(20))
     threading.Thread(target=worker.server.run, daemon=True).start()
-    clients.greeted("run-1-c").close()
+    wire.connect("run-1-c").close()
     cleaned.set()
     session.ended.set()
     worker.server.close()
 
 
 def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch, tmp_path):
-    greeted, tries = clients.greeted, []
+    connect, tries = wire.connect, []
 
     def slow(name: str):
-        connection = greeted(name)
+        connection = connect(name)
         tries.append(name)
         if len(tries) > 2:
             return connection
         connection.close()
         raise TimeoutError(f"{name} does not answer")
 
-    monkeypatch.setattr(clients, "greeted", slow)
+    monkeypatch.setattr(wire, "connect", slow)
     with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("finished")
     assert len(tries) == 3
@@ -443,13 +470,13 @@ def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path, own):
+def test_a_worker_that_ended_in_order_is_known_to_by_its_end_and_not_by_its_log(tmp_path, own):
     with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
         driver.until_state("running")
         worker = driver.client._process
         screen = driver if own else Driver(WorkerClient(name=driver.client.name))
         screen.pull()
-        if own:  # as by `ibtui stop`, before we have read it
+        if own:
             places.log_path(driver.client.name).unlink()
             worker.terminate()
         else:  # as by `ibtui ls` once it has died
@@ -458,42 +485,41 @@ def test_a_worker_whose_log_is_gone_is_not_known_to_have_ended_in_order(tmp_path
             worker.kill()
         while screen.lost is None:
             screen.pull()
-        assert screen.lost.saved is None and screen.client.lost is screen.lost
+        written = tuple(map(str, tmp_path.glob("*.npz")))
+        assert screen.lost.saved == (written if own else None) and screen.client.lost is screen.lost
         worker.wait(10)
         driver.client.close()
         driver.client.wait()
         driver.lost = screen.lost
-    assert len(list(tmp_path.glob("*.npz"))) == own
+    assert len(written) == own
 
 
-@pytest.mark.parametrize(
-    ("lines", "in_order"),
-    [
-        (["ended"], True), (["saved a.npz", "ended"], True), (["not saved: /a: full", "ended"], False),
-        (["not saved: /a: full", "saved /b.npz", "ended"], True), (["saved a.npz"], False), ([], False),
-        (["ended", "Traceback"], False),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_only_a_worker_that_says_so_at_last_has_ended_in_order(lines, in_order):
-    assert clients._in_order(lines) == in_order
+SAVED = Ended(60, ("/a.npz",))
+ENDS = [
+    (None, False), (SAVED, True), (replace(SAVED, saved=()), True),
+    (replace(SAVED, unsaved="/there: full"), False), (replace(SAVED, error="EngineError: boom", exit_status=1), True),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("status", "last", "saved"),
-    [
-        (0, "ended", True), (0, "Traceback", False), (-9, "saved a.npz", False),
-        (1, "saved a.npz", True), (1, "not saved: /a: full", False), (1, None, False),
-    ],
-)  # fmt: skip
-def test_a_run_that_failed_says_by_its_last_file_that_it_saved_what_it_was_to(status, last, saved):
+@pytest.mark.parametrize(("end", "saved"), ENDS, ids=str)
+def test_a_worker_has_ended_with_all_saved_only_where_its_end_says_so(end, saved):
+    if end is not None:
+        ended.write("run-1-gone", end)
+    screen = Driver(WorkerClient(name="run-1-gone"))
+    assert screen.pull() is None
+    assert screen.lost.saved == (end.saved if saved else None)
+
+
+@pytest.mark.parametrize(("end", "saved"), ENDS, ids=str)
+def test_a_worker_that_was_to_save_has_failed_unless_its_end_says_that_nothing_is_unsaved(end, saved):
     client = WorkerClient(new_job(LONG, WatchOptions()))
-    client._process = SimpleNamespace(returncode=status, wait=lambda _: status, poll=lambda: status)
+    client._process = SimpleNamespace(returncode=0, wait=lambda _: 0, poll=lambda: 0)
     client.send(Stop(save=True))
-    if last is not None:
-        places.log_path(client.name).write_text(f"{last}\n")
+    if end is not None:
+        ended.write(client.name, end)
     client.wait()
     assert client.failed != saved
+    assert client.saved == (end.saved if end is not None else ())
 
 
 def test_what_a_worker_left_is_cleared_also_where_its_folder_has_become_unusable(monkeypatch):

@@ -301,7 +301,7 @@ def test_the_end_of_a_run_says_why_nothing_was_saved(tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "save", full)
+    monkeypatch.setattr(files, "save_new", full)
     end = end_of(begun(tmp_path), 0, monkeypatch)
     assert end == Ended(60, (), f"{tmp_path}: No space left on device")
     assert list(tmp_path.glob("*.npz")) == []
@@ -390,8 +390,8 @@ def test_a_snapshot_can_go_to_a_folder_or_a_file_and_who_asked_is_told_of_it(tmp
             driver.send(Save(str(place), ticket))
         driver.send(Save(str(tmp_path / "run.npz"), 10))  # never overwritten
         driver.send(Save(str(tmp_path / "not-mounted"), 11))  # a folder that is not there
-        driver.until(lambda d: len(d.status.settled) == 5)
-        told = dict(driver.status.settled)
+        driver.until(lambda d: len(d.status.save_results) == 5)
+        told = dict(driver.status.save_results)
         assert (told[7], told[8]) == ("", "")
         assert told[9] == f"not saved: {tmp_path}/missing/run.npz: No such file or directory"
         assert "File exists" in told[10] and "no such folder" in told[11]
@@ -406,7 +406,7 @@ def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
     for ticket in range(1, 40):
         state.answer(ticket, "trouble" if ticket % 2 else "")
         state.answer(0)
-    assert dict(state.status.settled) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
+    assert dict(state.status.save_results) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
 
 
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
 from ibtui.run.snapshot import Snapshot
 from ibtui.run.state import RunState
+from ibtui.run.trainer import Trainer
 from tests.faults.boxes import wait_for
-from tests.recording.fuzz import example, measurement
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
 
 
@@ -69,10 +69,12 @@ def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_pat
 
 
 def test_a_run_is_never_shown_to_have_come_less_far_than_its_measurements():
-    state, recording = RunState(WatchOptions(), LogFile(-1)), example(0, resumable=False)
+    state, trainer = RunState(WatchOptions(), LogFile(-1)), Trainer(SMALL, 1 << 28)
+    trainer.measure_if_due()
+    recording = trainer.recording
     state.begin(recording, trains=True, epoch=0)
     assert state.frame(Pull()).status.epoch == 0
-    recording.append(measurement(recording.config, 30, 8))  # in the middle of a stretch of epochs
+    trainer.train(30)  # a stretch of epochs that is not over
     assert state.frame(Pull()).status.epoch == 30
     assert state.frame(Pull(run=0, tick=recording.tick)).status.epoch == 30
     state.update(epoch=37)
@@ -90,7 +92,7 @@ def test_notices_are_bounded_and_each_is_told_once():
     assert state.frame(Pull(run=0, notice=first.notice_end)).notices == (Notice("news"),)
     assert state.frame(Pull(run=0, notice=1001)).notices == ()
     assert len(state.frame(Pull(run=0, notice=3)).notices) == 100
-    recording = example(0, resumable=False)
+    recording = finished()
     for number in range(2000):
         state.saver.write(Snapshot(recording, 1, None, 0, number), lambda name=f"{number}.npz": Path(name))
     assert len(state.where().saved) == 1000 and state.where().saves == 2000

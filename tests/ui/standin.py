@@ -211,15 +211,15 @@ class StandIn:
                 if self.saving_works or place is not None:
                     path = place or f"snapshots/ibtui-{len(status.saved) + 1}.npz"
                     saved = (*status.saved, path)
-                    settled = (*status.settled, (ticket, ""))
+                    settled = (*status.save_results, (ticket, ""))
                     self.status = replace(
-                        status, unsaved=False, saved=saved, saves=len(saved), settled=settled
+                        status, unsaved=False, saved=saved, saves=len(saved), save_results=settled
                     )
                     self.notices.append(Notice(f"saved {path}"))
                 else:
                     trouble = "not saved: snapshots: No space left on device"
                     self.notices.append(Notice(trouble, "error"))
-                    self.status = replace(status, settled=(*status.settled, (ticket, trouble)))
+                    self.status = replace(status, save_results=(*status.save_results, (ticket, trouble)))
             case Restart(seed):
                 self.config = replace(self.config, seed=self.config.seed if seed is None else seed)
                 self.recording = self._new_recording()

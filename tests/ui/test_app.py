@@ -757,7 +757,7 @@ def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
         await until(pilot, lambda: len(client.commands) == 2)
         assert client.commands[0] == Pause()  # nothing comes to be that is not saved
         status = client.status
-        client.status = replace(status, saves=5, saved=("autosave.npz",), settled=((3, ""), (4, "full")))
+        client.status = replace(status, saves=5, saved=("autosave.npz",), save_results=((3, ""), (4, "full")))
         await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.saves == 5)
         await pilot.pause(0.1)
         assert not app._exit and not isinstance(app.screen, Place)

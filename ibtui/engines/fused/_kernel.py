@@ -12,14 +12,14 @@ import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ibtui.core import _compiled
-from ibtui.core._compiled import compiled, fill_batch_order
+from ibtui.core._compiled import fill_batch_order
+from ibtui.core.compiling import compiled, inlined
 from ibtui.engines.fused import _lanes
 from ibtui.engines.fused._lanes import (
     LANES,
@@ -41,7 +41,6 @@ from ibtui.engines.fused._lanes import (
     where_positive,
 )
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = NDArray[np.float32]
 Widths = NDArray[np.int64]
 Order = NDArray[np.int32]
@@ -49,12 +48,7 @@ Order = NDArray[np.int32]
 TANH, RELU, SIGMOID = range(3)
 
 
-def _part(function: Function) -> Function:
-    """A part of `train_epochs`, compiled into it; not cached, since only the whole is ever loaded."""
-    return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
-
-
-@_part
+@inlined
 def _inputs(x: Floats, order: Order, first: int, count: int, values: Floats) -> None:
     """Put the features of the samples `order[first : first + count]` at the head of `values`."""
     features = x.shape[1]
@@ -62,7 +56,7 @@ def _inputs(x: Floats, order: Order, first: int, count: int, values: Floats) -> 
         store(values, feature * LANES, gather(x, feature, features, order, first, count))
 
 
-@_part
+@inlined
 def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats) -> None:
     """Activations of every layer for the sixteen samples at the head of `values`."""
     weight, source = 0, 0
@@ -84,7 +78,7 @@ def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats
         weight, source = bias + after, target
 
 
-@_part
+@inlined
 def _loss(
     y: Floats,
     order: Order,
@@ -121,7 +115,7 @@ def _loss(
     return math.log(product(sums)) - float(total(right * weight))
 
 
-@_part
+@inlined
 def _backward(
     widths: Widths,
     activation: int,

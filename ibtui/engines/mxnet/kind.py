@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
 from ibtui.engines.dense import Dense
-from ibtui.engines.mxnet import library, trial
+from ibtui.engines.mxnet import EXTRA, library, trial
 from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
 from ibtui.engines.nvidia.guard import Guarded
 from ibtui.engines.protocol import Engine, Labels, State
@@ -23,7 +23,7 @@ class Gluon(Dense):
         """Say why MXNet cannot compute on this device."""
         if device == "cpu":
             if library.installed() is None:
-                return f"MXNet is not installed: {library.CPU_EXTRA} (CUDA: {CUDA_EXTRA})"
+                return f"MXNet is not installed: {EXTRA} (CUDA: {CUDA_EXTRA})"
             obstacle = trial.no_mxnet()
             return f"{obstacle}; --engine fused needs no MXNet" if obstacle else ""
         if refusal := trial.no_gpu(device):
@@ -35,6 +35,7 @@ class Gluon(Dense):
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
     ) -> Engine:
         """Import MXNet and build the graphs."""
+        config.check_net(x.shape[1], int(y.max()) + 1)
         from ibtui.engines.mxnet.gluon import GluonEngine  # this imports MXNet, which takes seconds
 
         if device == "cpu":

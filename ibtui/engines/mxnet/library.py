@@ -24,11 +24,9 @@ from typing import Any
 
 import numpy
 
+from ibtui.engines.mxnet import EXTRA
 from ibtui.engines.nvidia import driver, libraries
 from ibtui.errors import EngineError
-
-CPU_EXTRA = "pip install '.[cpu]' in ibtui's folder"
-"""Brings MXNet for the CPU."""
 
 _ENVIRONMENT = {
     "CUDA_MODULE_LOADING": "LAZY",  # a kernel's code goes to the GPU when it is first used
@@ -93,7 +91,7 @@ def import_mxnet() -> Any:
     """
     build = installed()
     if build is None:
-        raise EngineError(f"MXNet is not installed: {CPU_EXTRA}, or '.[cu112]' for a CUDA GPU")
+        raise EngineError(f"MXNet is not installed: {EXTRA}, or '.[cu112]' for a CUDA GPU")
     try:
         if build.cuda is not False:
             _load_cuda(build)
@@ -118,7 +116,7 @@ def _why_not(build: Build, error: Exception) -> str:
     if isinstance(error, OSError) and "libcuda.so" in str(error):
         return (
             f"{build} is a CUDA build and finds no NVIDIA driver (libcuda.so.1): "
-            f"install the driver, or the CPU build: {CPU_EXTRA}"
+            f"install the driver, or the CPU build: {EXTRA}"
         )
     reason = build.obstacle or " ".join(f"{type(error).__name__}: {error}".split())
     return f"{build} cannot be imported: {reason}; --engine fused needs no MXNet"

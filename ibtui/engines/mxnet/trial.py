@@ -9,19 +9,11 @@ import functools
 import os
 from dataclasses import asdict, dataclass, field
 
-from ibtui.engines.mxnet import library
+from ibtui.engines.mxnet import MACHINE_CODE, has_machine_code, library
 from ibtui.engines.nvidia import EXTRA, driver
 from ibtui.engines.nvidia.messages import plain
 from ibtui.engines.probing import ask, tell
 from ibtui.errors import EngineError
-
-MACHINE_CODE = ((5, 0), (8, 9))
-"""Compute capabilities that MXNet 1.9.1 for CUDA has machine code for: sm_50, 60, 70, 80 and 86, no PTX."""
-
-
-def has_machine_code(capability: tuple[int, int]) -> bool:
-    """Return True where MXNet 1.9.1's own operators, and so Gluon, can run on such a GPU."""
-    return MACHINE_CODE[0] <= capability <= MACHINE_CODE[1]
 
 
 @dataclass(frozen=True)

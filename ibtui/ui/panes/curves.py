@@ -10,7 +10,7 @@ import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import Series, curve_plot
+from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
 from ibtui.recording import Recording
@@ -85,7 +85,7 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
     if before is not None and len(before) and _alike(before, recording, quantity):
         past = before.column("epoch")
         series += [
-            Series(values, palette.PAST, "", "background", past)
+            Series(values, palette.REFERENCE, "", "reference", past)
             for values in _lines(recorded(quantity, before, view))
         ]
     values = scene.history_of(quantity)

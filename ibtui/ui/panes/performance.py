@@ -10,7 +10,7 @@ import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import performance_plot
+from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece

@@ -8,7 +8,7 @@ import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import scatter_plot
+from ibtui.plot.scatter import scatter_plot
 from ibtui.plot.ticks import number
 from ibtui.run.protocol import Representation
 from ibtui.ui.line import Piece, piece

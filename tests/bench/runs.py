@@ -9,16 +9,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, at_most
-from ibtui.bench.setting import Setting
 from ibtui.engines.mxnet import library
 
 _LIMITS_S = {"fused": 3.0, "gluon": 20.0}
 _QUICK_EPOCHS = 50
 
 
-def measure(report: Report, setting: Setting) -> None:
-    """`ibtui --record` of the default experiment on each engine, in turns."""
+def measure(report: Report, effort: Effort) -> None:
+    """Time `ibtui --record` of the default experiment on each engine, in turns."""
     engines = ["fused"]
     build = library.installed()
     if build is None or build.obstacle:
@@ -27,11 +27,11 @@ def measure(report: Report, setting: Setting) -> None:
         engines.append("gluon")
     taken: dict[str, list[float]] = {engine: [] for engine in engines}
     with tempfile.TemporaryDirectory(prefix="ibtui-bench-") as folder:
-        for at in range(setting.starts + setting.warm):
+        for at in range(effort.starts + effort.warm):
             for engine in engines:
-                setting.say(f"runs: {engine}, {at} of {setting.starts}")
-                took = _record(engine, Path(folder, "run.npz"), setting.quick)
-                if at >= setting.warm:
+                effort.say(f"runs: {engine}, {at} of {effort.starts}")
+                took = _record(engine, Path(folder, "run.npz"), effort.quick)
+                if at >= effort.warm:
                     taken[engine].append(took)
     for engine in engines:
         value = Spread.of(taken[engine])
@@ -62,5 +62,5 @@ def _record(engine: str, path: Path, quick: bool) -> float:
 
 
 def environment() -> dict[str, str]:
-    """Ours, in which a process of this Python finds what this one finds."""
+    """Return our environment, in which a process of this Python finds the modules that this one finds."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,23 +1,25 @@
-"""What a report is about: each run's numbers, and how its layers look at the epochs chosen."""
+"""A recording as a report shows it: its numbers, and its layers' representations at the epochs chosen."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from ibtui.config import RunConfig
+from ibtui.core.layer import Layer
 from ibtui.errors import RecordingError, UsageError, printable
-from ibtui.quantities.meter import Meter
-from ibtui.recording import PER_LAYER, PERFORMANCE, Recording
+from ibtui.quantities import Array, Quantity
+from ibtui.quantities.meter import quantities as standard_quantities
+from ibtui.recording import Recording
 from ibtui.recording.files import load
+from ibtui.run.measuring import estimate_pending, meter_of
 from ibtui.run.protocol import Representation
 from ibtui.run.representation import of_row
 
-Array = np.ndarray[Any, Any]
 Choose = Callable[[Array], list[int]]
 
 BINNING = ("binning", "t_bins", "x_bins")
@@ -30,8 +32,8 @@ _INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every"}
 
 
 @dataclass(frozen=True)
-class Run:
-    """One recording, less its weights and activations."""
+class RecordedRun:
+    """One recording, less what its engine kept and its activations."""
 
     name: str
     """The file, as it was given."""
@@ -39,12 +41,16 @@ class Run:
     """Its binning is the one that the estimates here use."""
     recorded: RunConfig
     """The file's own configuration."""
+    layers: tuple[Layer, ...]
+    quantities: Mapping[str, Quantity]
+    """What was measured, by name."""
     samples: int
+    """The number of samples measured."""
     columns: Mapping[str, Array]
-    """`epoch` (E,), those of `PER_LAYER` (E, L) and of `PERFORMANCE` (E,); information in nats."""
-    h_x: float
-    h_y: float
-    looks: tuple[Representation, ...]
+    """`epoch` (E,), and each quantity, (E, L) or (E,); information in nats."""
+    ceilings: Mapping[str, float]
+    """Values that quantities cannot pass, by the names in their declarations; in nats."""
+    representations: tuple[Representation, ...]
     """The layers at the epochs chosen."""
 
     @property
@@ -52,8 +58,18 @@ class Run:
         """The epoch of each measurement, ascending; shape (E,), int64."""
         return self.columns["epoch"]
 
+    @property
+    def widths(self) -> list[str]:
+        """The layers' units."""
+        return [str(layer.width) for layer in self.layers]
 
-def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> Run:
+    @property
+    def activations(self) -> str:
+        """The layers' activations, each once."""
+        return ",".join(dict.fromkeys(layer.activation for layer in self.layers))
+
+
+def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
     """Read a recording and, where another binning is asked for, estimate all of it again.
 
     Parameters
@@ -62,7 +78,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> Run:
     asked : mapping
         Values for some of the fields in `BINNING`.
     choose : callable
-        From the measured epochs to the rows whose layers are to be looked at.
+        From the measured epochs to the rows whose representations are drawn.
 
     Raises
     ------
@@ -75,34 +91,50 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> Run:
     recorded = recording.config
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
-    meter = Meter(recording.dataset, recorded.activation, recording.binning)
-    re_estimate(recording, replace(recorded, **asked), meter)
-    rows = choose(recording.column("epoch"))
-    return Run(
+    re_estimate(recording, replace(recorded, **asked))
+    rows, meter = choose(recording.column("epoch")), meter_of(recording)
+    return RecordedRun(
         name=printable(path),
         config=recording.config,
         recorded=recorded,
+        layers=recording.layers,
+        quantities=recording.quantities,
         samples=len(recording.dataset.x),
-        columns={name: recording.column(name).copy() for name in ("epoch", *PERFORMANCE, *PER_LAYER)},
-        h_x=recording.h_x,
-        h_y=recording.h_y,
-        looks=tuple(of_row(recording, row, meter, (row,)) for row in rows),
+        columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
+        ceilings=recording.ceilings,
+        representations=tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows),
     )
 
 
-def re_estimate(recording: Recording, config: RunConfig, meter: Meter) -> None:
-    """Give a recording the binning of `config`; nothing is touched where that is its own."""
+def re_estimate(recording: Recording, config: RunConfig) -> None:
+    """Give a recording the binning of `config`; nothing is changed where that is its own."""
     binning = replace(recording.binning, kind=config.binning, x_bins=config.x_bins, t_bins=config.t_bins)
-    if binning == recording.binning:
-        return
-    meter.binning = binning
-    recording.rebin(binning, meter.estimator.h_x)
-    for row in recording.pending().tolist():
-        recording.estimate(row, binning, meter.estimator.estimate(meter.activations(recording, row)))
+    if binning != recording.binning:
+        meter = meter_of(recording, binning)
+        recording.rebin(binning, meter.ceilings)
+        estimate_pending(recording, meter)
 
 
-def check_comparable(runs: Sequence[Run]) -> list[str]:
-    """Refuse runs that cannot share an axis; notes about what else their mean would mix.
+def binning_in_words(config: RunConfig) -> str:
+    """Describe the binning of a configuration."""
+    return f"{config.binning} binning, T {config.t_bins}, X {config.x_bins}"
+
+
+def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
+    """Put quantities in the order of tables, each followed by its chance level.
+
+    First come those with a chance level, then what is measured of the activations themselves, then what only
+    tells how well the bins suit them; last, in the same order, those that not every run has.
+    """
+    by_name = {quantity.name: quantity for quantity in quantities}
+    chances, always = {q.chance for q in by_name.values()}, {q.name for q in standard_quantities()}
+    own = [quantity for quantity in by_name.values() if quantity.name not in chances]
+    own.sort(key=lambda q: (q.name not in always, 0 if q.chance else 1 + q.rebinned))
+    return [by_name[name] for one in own for name in (one.name, one.chance) if name in by_name]
+
+
+def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
+    """Refuse runs that cannot share an axis; return notes about what else their mean would mix.
 
     Raises
     ------
@@ -111,7 +143,7 @@ def check_comparable(runs: Sequence[Run]) -> list[str]:
     """
     first = runs[0]
     for run in runs[1:]:
-        ours, theirs = len(run.config.layers), len(first.config.layers)
+        ours, theirs = len(run.layers), len(first.layers)
         if ours != theirs:
             raise UsageError(f"{run.name}: it has {ours} layers, and {first.name} has {theirs}")
         for name in BINNING:
@@ -126,8 +158,8 @@ def check_comparable(runs: Sequence[Run]) -> list[str]:
     return [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
-    """The settings that are not the same in all runs."""
+def differing(runs: Sequence[RecordedRun]) -> list[str]:
+    """Return the settings that are not the same in all runs."""
     first = runs[0].config
     return [
         f.name
@@ -136,8 +168,13 @@ def differing(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def common_epochs(runs: Sequence[Run]) -> Array:
-    """The epochs that every run has measured, ascending."""
+def shared_quantities(runs: Sequence[RecordedRun]) -> list[Quantity]:
+    """Return the quantities that every run has measured, in the order of tables."""
+    return [q for q in in_order(runs[0].quantities.values()) if all(q.name in run.quantities for run in runs)]
+
+
+def common_epochs(runs: Sequence[RecordedRun]) -> Array:
+    """Return the epochs that every run has measured, ascending."""
     common = runs[0].epochs
     for run in runs[1:]:
         common = np.intersect1d(common, run.epochs)
@@ -145,7 +182,7 @@ def common_epochs(runs: Sequence[Run]) -> Array:
 
 
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
-    """The measurements nearest to the epochs wanted (the earlier of two), each once, and notes about them.
+    """Return the measurements nearest to the epochs wanted (the earlier of two), each once, and notes.
 
     Raises
     ------
@@ -166,7 +203,7 @@ def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[
 
 
 def default_rows(epochs: Array, count: int = DEFAULT_EPOCHS) -> list[int]:
-    """The first and the last measurement, and between them more of the early ones, where most changes."""
+    """Choose the first and the last measurement and, of those between, more of the early ones."""
     first, last = int(epochs[0]), int(epochs[-1])
     if len(epochs) <= count:
         return list(range(len(epochs)))
@@ -175,7 +212,7 @@ def default_rows(epochs: Array, count: int = DEFAULT_EPOCHS) -> list[int]:
 
 
 def parse_epochs(text: str) -> list[int]:
-    """Epochs from "0,10,100".
+    """Return the epochs of "0,10,100".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How thorough a run of the bench is, what it runs on, and where its progress goes."""
+"""How thorough a run of the bench is, the machine that it runs on, and its progress."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ _PACKAGES = ("numpy", "numba", "textual", "mxnet", "torch", "jax", "scikit-learn
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Given to everything that measures."""
+class Effort:
+    """How thoroughly to measure."""
 
     rounds: int
-    """How often everything is repeated, in turns."""
+    """The number of times that everything is repeated, in turns."""
     share: float
-    """Of the time that a thorough run spends on one timed stretch."""
+    """The share of a thorough run's time that one timed stretch takes."""
     say: Callable[[str], None]
     """Shows progress."""
 
     @property
     def starts(self) -> int:
-        """How often a whole process is started, or run, for one figure."""
+        """The number of times that a whole process is started for one figure."""
         return 1 if self.quick else self.rounds // 2
 
     @property
     def warm(self) -> int:
-        """How often it is done before, to compile what is to be compiled and read files in."""
+        """The number of starts before those, which compile and read files in."""
         return 0 if self.quick else 1
 
     @property
     def quick(self) -> bool:
-        """Whether figures are only meant to be there, not to be good."""
+        """True where figures need only be there, not be good."""
         return self.share < 1
 
 
 def machine() -> dict[str, Any]:
-    """What to name beside every figure."""
+    """Describe the machine, to be named beside every figure."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -64,7 +64,7 @@ def _versions() -> dict[str, str]:
 
 
 def _cpu() -> str:
-    """The model, as /proc says it, or as the platform does where there is none."""
+    """Return the model, as /proc names it, or as the platform does where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -74,8 +74,10 @@ def _cpu() -> str:
 
 
 def progress() -> tuple[Callable[[str], None], Callable[[], None]]:
-    """Two functions on the standard error, one to say what goes on and one to end: a line that changes on a
-    terminal, plain lines elsewhere."""
+    """Return two functions that write progress to the standard error: one says a text, one ends it.
+
+    On a terminal the text is one line that changes, otherwise plain lines.
+    """
     if not sys.stderr.isatty():
         return lambda text: print(text, file=sys.stderr, flush=True), lambda: None
     from rich.console import Console

@@ -1,6 +1,6 @@
 """The live screen over a worker that trains flat out, counting its own frames and CPU time.
 
-`python -m ibtui.bench.shown FILE.json EVERY WINDOWS SECONDS`: see `screen`, which starts it.
+`python -m tests.bench.counting FILE.json EVERY WINDOWS SECONDS`: `screen` starts it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ibtui.bench.watching import FLAT_OUT
+import ibtui.ui
 from ibtui.config import WatchOptions
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Stop
 from ibtui.ui.app import Arrived, IbtuiApp
+from tests.bench.watching import FLAT_OUT
 
 _WARM_S = 3.0
 
@@ -24,7 +25,7 @@ _WARM_S = 3.0
 class CountingApp(IbtuiApp):
     """The app, and a mark of frames, CPU, wall time and history at the end of each window."""
 
-    CSS_PATH = str(Path(__file__).parent.parent / "ui" / "app.tcss")
+    CSS_PATH = str(Path(ibtui.ui.__file__).with_name("app.tcss"))
 
     def __init__(self, every: int, windows: int, seconds: float) -> None:
         session = WatchOptions(epochs_per_second=0.0, history_mb=64)
@@ -37,7 +38,7 @@ class CountingApp(IbtuiApp):
         self.set_timer(_WARM_S, self._begin)
 
     def on_arrived(self, message: Arrived) -> None:
-        """A frame more: Textual calls the app's own handler too."""
+        """Count a frame; Textual calls the app's own handler too."""
         self._frames += 1
 
     def _begin(self) -> None:

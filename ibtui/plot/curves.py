@@ -1,12 +1,11 @@
-"""Whole plots with their axes: what stands inside a pane.
+"""Curves over epochs, with their axes and the newest values at their right ends.
 
-Each is a pure function from arrays and a size to cells, and leaves out what has no room: titles first, then
-ticks, then labels, until only the curve or the scatter itself is left.
+What has no room is left out: titles first, then ticks, then labels, until only the curves are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,26 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
-from ibtui.plot.axes import FRAME, Area, draw_axes, draw_rules, extent
+from ibtui.plot.axes import FRAME, Area, draw_axes, extent
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
-from ibtui.plot.plane import plane_plot
-from ibtui.plot.raster import Curve, density, draw_curves, scatter
+from ibtui.plot.raster import Line, draw_lines
 from ibtui.plot.ticks import number
 
-__all__ = ["Series", "curve_plot", "performance_plot", "plane_plot", "scatter_box", "scatter_plot"]
-
-Role = Literal["estimate", "held_out", "ceiling", "chance", "background"]
+Role = Literal["estimate", "held_out", "ceiling", "chance", "reference"]
 
 # Least important first: the order of drawing, and of giving up labels. Dotted lines are dimmer than any ink
 # makes them.
-_STRIDES: dict[Role, int] = {"background": 4, "chance": 2, "ceiling": 2, "held_out": 2, "estimate": 1}
+_STRIDES: dict[Role, int] = {"reference": 4, "chance": 2, "ceiling": 2, "held_out": 2, "estimate": 1}
 _ROLES = list(_STRIDES)
-_LINES = ("estimate", "held_out")
+_SOLID = ("estimate", "held_out")
 _LABEL_SHARE = 0.4
-"""The most of a plot's width that its labels may take; of one role, what is behind gives them up first."""
+"""The largest share of a plot's width that its labels may fill."""
 _ROLE_GLYPHS: dict[Role, str] = {
-    "background": ",",
+    "reference": ",",
     "chance": ".",
     "ceiling": "-",
     "held_out": "o",
@@ -49,61 +45,10 @@ class Series:
     """Shape (E,); NaN leaves a gap."""
     ink: int
     label: str = ""
-    """Before the value at the right end, a layer's number say; without one, ceilings stay unlabelled."""
+    """Stands before the value at the right end: a layer's number. A ceiling without one has no label."""
     role: Role = "estimate"
     epochs: ArrayLike | None = None
-    """Shape (E,), rising, where they are not the plot's: a previous run's."""
-
-
-def scatter_box(low: float, high: float) -> Box:
-    """The square that shows activations between `low` and `high`, or around them where they are equal."""
-    if not high > low:
-        low, high = low - 0.5, high + 0.5
-    return low, high, low, high
-
-
-def scatter_plot(
-    points: ArrayLike,
-    labels: ArrayLike,
-    box: Box,
-    width: int,
-    height: int,
-    marker: Marker,
-    *,
-    density: bool = False,
-) -> Cells:
-    """Samples on a plane, with ticks.
-
-    Parameters
-    ----------
-    points : array-like of shape (n, 2)
-    labels : array-like of shape (n,)
-    box : (x0, x1, y0, y1)
-        See `scatter_box`.
-    width, height : int
-        In cells. Ticks and faint lines through zero from 20 x 9 on, axes from 56 x 20 on.
-    marker : {"braille", "block", "ascii"}
-    density : bool
-        Show how many samples of which class are in each cell, and not the samples.
-
-    Returns
-    -------
-    Cells
-    """
-    canvas = Canvas(width, height)
-    labelled = width >= 20 and height >= 9
-    framed = width >= 56 and height >= 20
-    area = draw_axes(
-        canvas, box, marker, x_labels=labelled, y_labels=labelled, frame_x=framed, frame_y=framed, apart=6
-    )
-    draw = _density if density else scatter
-    canvas.paste(draw(points, labels, box, area.width, area.height, marker), area.top, area.left)
-    if labelled:
-        draw_rules(canvas, area, marker)
-    return canvas.cells()
-
-
-_density = density  # within `scatter_plot` the name is taken
+    """Shape (E,), rising, where they are not the plot's: a reference's."""
 
 
 def curve_plot(
@@ -120,11 +65,11 @@ def curve_plot(
     unit: str = "",
     x_labels: bool = True,
 ) -> Cells:
-    """Curves over epochs, with the newest value of each at the right end.
+    """Draw curves over epochs, with the newest value of each at the right end.
 
     Estimates are drawn as lines over everything else; held-out curves, chance levels and ceilings are dotted,
-    a previous run's curves still fainter. Where labels would overlap they move up or down; where there is no
-    room for all, the previous run's go first, then chance levels, ceilings, held-out curves and the later
+    references still fainter. Where labels would overlap they move up or down; where there is no
+    room for all, references go first, then chance levels, ceilings, held-out curves and the later
     estimates.
 
     Parameters
@@ -168,7 +113,7 @@ def curve_plot(
         frame_y=True,
     )
     dots = Dots(area.width, area.height, marker)
-    draw_curves(dots, [_curve(time, one) for one in ordered], box)
+    draw_lines(dots, [_line(time, one) for one in ordered], box)
     canvas.paste(dots.cells(), area.top, area.left)
     frame = FRAME[marker]
     if cursor is not None and np.isfinite(cursor):
@@ -177,7 +122,7 @@ def curve_plot(
     if box[2] < 0 < box[3] and area.left:
         zero = area.row(0)
         canvas.rule(frame[6], slice(zero, zero + 1), area.cols, palette.AXIS)
-    for row, text, ink in _settled(labels, area):
+    for row, text, ink in _spaced(labels, area):
         canvas.put(text, row, area.left + area.width + 1, ink)
     if area.top:
         canvas.put(unit, 0, max(area.left - len(unit), 0), palette.DIM)
@@ -187,14 +132,14 @@ def curve_plot(
 
 
 _Label = tuple[str, float, int, tuple[int, int]]
-"""Text, the value whose row it wants, ink, and importance: the larger stays."""
+"""Text, the value whose row it wants, ink, and importance: where rows are few, the larger stays."""
 
 
-def _curve(time: Floats, one: Series) -> Curve:
+def _line(time: Floats, one: Series) -> Line:
     initial = one.label[:1]
     named = one.role in ("estimate", "held_out") and initial.isascii() and initial.isalnum()
     glyph = initial if named else _ROLE_GLYPHS[one.role]
-    return Curve(time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role])
+    return Line(time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role])
 
 
 def _curve_box(
@@ -213,7 +158,7 @@ def _curve_box(
 
 
 def _ends(values: Floats) -> tuple[float, ...]:
-    """The least and the largest of the values that are finite, which in a long history nearly all are."""
+    """Return the least and the largest finite value. Nearly all are finite: the quick way comes first."""
     if not values.size:
         return ()
     low, high = values.min(), values.max()
@@ -223,7 +168,7 @@ def _ends(values: Floats) -> tuple[float, ...]:
 
 
 def _newest(values: Floats) -> float:
-    """The last value that is not NaN; where there is none, below everything."""
+    """Return the last value that is not NaN; where there is none, minus infinity: below everything."""
     if not np.isnan(values[-1]):
         return float(values[-1])
     known = values[~np.isnan(values)]
@@ -233,21 +178,21 @@ def _newest(values: Floats) -> float:
 def _labels(
     time: Floats, series: Sequence[Series], cursor: float | None, width: int
 ) -> tuple[list[_Label], int]:
-    """What stands at the right end, the least important first, and how many columns that takes."""
+    """Return the labels at the right end, the least important first, and how many columns they need."""
     wanted: list[tuple[Series, float, float]] = []
     for one in series:
         x = time if one.epochs is None else np.asarray(one.epochs, np.float64).reshape(-1)
         values = np.asarray(one.values, np.float64).reshape(-1)
         if cursor is not None:
             values = values[: int(np.searchsorted(x, cursor, side="right"))]
-        if values.size and one.role != "background" and (one.label or one.role in _LINES):
+        if values.size and one.role != "reference" and (one.label or one.role in _SOLID):
             wanted.append((one, float(values[-1]), _newest(values)))
     with_values = [f"{one.label} {number(value)}".strip() for one, value, _ in wanted]
     names = [one.label for one, _, _ in wanted]
     for texts in (with_values, names):  # the first that leaves the plot its room
         # Lines decide how much room there is; a ceiling with a long value is content with its name.
         pairs = list(zip(wanted, texts, strict=True))
-        room = max([len(text if one.role in _LINES else one.label) for (one, _, _), text in pairs], default=0)
+        room = max([len(text if one.role in _SOLID else one.label) for (one, _, _), text in pairs], default=0)
         if room and room + 1 <= _LABEL_SHARE * width:
             labels = [
                 (text if len(text) <= room else one.label, wish, one.ink, (_ROLES.index(one.role), place))
@@ -257,8 +202,8 @@ def _labels(
     return [], 0
 
 
-def _settled(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
-    """Row, text and ink of the labels that there are rows for, each as near to its value as can be."""
+def _spaced(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
+    """Return row, text and ink of the labels that there are rows for, each as near to its value as can be."""
     kept = labels[max(len(labels) - area.height, 0) :]
     kept.sort(key=lambda label: (-label[1], label[3][1]))
     rows: list[int] = []
@@ -269,69 +214,3 @@ def _settled(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
         rows[place] = min(rows[place], lowest)
         lowest = rows[place] - 1
     return [(row, text, ink) for row, (text, _, ink, _) in zip(rows, kept, strict=True)]
-
-
-def performance_plot(
-    epochs: ArrayLike,
-    train_accuracy: ArrayLike,
-    test_accuracy: ArrayLike,
-    train_loss: ArrayLike,
-    test_loss: ArrayLike,
-    width: int,
-    height: int,
-    marker: Marker,
-    *,
-    x_high: float | None = None,
-    cursor: float | None = None,
-) -> Cells:
-    """Accuracy above loss, or beside it where there are few rows; the held-out half is dotted.
-
-    Parameters
-    ----------
-    epochs, train_accuracy, test_accuracy, train_loss, test_loss : array-like of shape (E,)
-    width, height : int
-        In cells.
-    marker : {"braille", "block", "ascii"}
-    x_high, cursor : float, optional
-        As in `curve_plot`.
-
-    Returns
-    -------
-    Cells
-    """
-    canvas = Canvas(width, height)
-    stacked = height >= 9 or width < 40
-    each = width if stacked else (width - 2) // 2
-    names = ("train", "held out") if each >= 48 else ("t", "h")
-
-    def panel(
-        train: ArrayLike, test: ArrayLike, high: float | None, rows: int, unit: str, x_labels: bool
-    ) -> Cells:
-        pair = [
-            Series(train, palette.TRAIN, names[0]),
-            Series(test, palette.HELD_OUT, names[1], "held_out"),
-        ]
-        return curve_plot(
-            epochs, pair, each, rows, marker,
-            y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels,
-        )  # fmt: skip
-
-    upper = height // 2 if stacked else height
-    lower = height - upper if stacked else height
-    at = (max(upper, 0), 0) if stacked else (0, each + 2)
-    canvas.paste(panel(train_accuracy, test_accuracy, 1.0, upper, "accuracy", not stacked), 0, 0)
-    canvas.paste(panel(train_loss, test_loss, None, lower, "loss", True), *at)
-    if each >= 20 and upper < 18:
-        # Where the curves of a run that learns leave room; larger panels have the name above their axis.
-        bottom = upper - (1 if stacked else 2)
-        _caption(canvas, "accuracy", range(bottom, -1, -1), 5)
-        _caption(canvas, "loss", range(at[0], at[0] + lower - 1), at[1] + each // 2)
-    return canvas.cells()
-
-
-def _caption(canvas: Canvas, text: str, rows: Iterable[int], col: int) -> None:
-    """Write `text` into the first of `rows` that is blank there."""
-    for row in rows:
-        if (canvas.chars[row, col : col + len(text)] == " ").all():
-            canvas.put(text, row, col, palette.DIM)
-            return

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ibtui.engines.mxnet import library as mxnet_library
-from ibtui.engines.nvidia import cuda, nvml
+from ibtui.engines.mxnet import has_machine_code
+from ibtui.engines.mxnet import library as mxnet
+from ibtui.engines.nvidia import driver, libraries, nvml
+from ibtui.engines.nvidia.compiler import architecture
+from ibtui.engines.nvidia.messages import plain
 from ibtui.errors import EngineError
 
 if sys.version_info >= (3, 11):
@@ -30,7 +33,7 @@ NEEDS_GCC = pytest.mark.skipif(GCC is None, reason="gcc is not installed")
 def test_the_extra_brings_what_is_loaded_and_nothing_else():
     lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["cu112"]
     names = {re.split(r"[=<>;]", line)[0] for line in lines}
-    assert {name for name in names if name.endswith("-cu11")} == {one.wheel for one in cuda.LIBRARIES}
+    assert {name for name in names if name.endswith("-cu11")} == {one.wheel for one in libraries.LIBRARIES}
     assert {"mxnet-cu112", "nvidia-ml-py", "numpy"} <= names
     for line in lines:
         if "nvidia" in line or "mxnet" in line:
@@ -46,23 +49,24 @@ def test_the_compiler_of_the_tests_is_the_extras():
     assert pins[0] == pins[1] != set()
 
 
-@pytest.mark.parametrize("library", cuda.LIBRARIES, ids=lambda library: library.soname)
+@pytest.mark.parametrize("library", libraries.LIBRARIES, ids=lambda library: library.soname)
 def test_a_wheel_has_its_library_where_it_is_looked_for(library):
     try:
         files = metadata.files(library.wheel)
     except metadata.PackageNotFoundError:
         pytest.skip(f"{library.wheel} is not installed")
     assert f"nvidia/{library.folder}/lib/{library.soname}" in map(str, files)
-    assert cuda.wheel_path(library)
+    assert libraries.wheel_path(library)
 
 
 def test_libraries_that_are_not_there_are_named_with_what_brings_them():
-    found = cuda.preload([cuda.Library("libnosuch.so.3", "nosuch-cu11", "nosuch")])
+    found = libraries.preload([libraries.Library("libnosuch.so.3", "nosuch-cu11", "nosuch")])
     assert found[0].path == "" and "libnosuch.so.3" in found[0].error
     assert (
-        cuda.missing(found) == "lacks libnosuch.so.3 (nosuch-cu11): pip install '.[cu112]' in ibtui's folder"
+        libraries.missing(found)
+        == "lacks libnosuch.so.3 (nosuch-cu11): pip install '.[cu112]' in ibtui's folder"
     )
-    assert cuda.missing([]) == ""
+    assert libraries.missing([]) == ""
 
 
 def library(folder, name, code, *link):
@@ -97,8 +101,8 @@ def test_the_wheels_library_serves_those_that_need_it(tmp_path, linked):
     uses = "int one(void); int two(void) { return 1 + one(); }"
     user = library(tmp_path / "user", "libibuser.so.1", uses, *[path] * linked)
     code = (
-        "import ctypes, sys; from ibtui.engines.nvidia import cuda; "
-        "found = cuda.preload([cuda.Library('libibone.so.1', 'one-cu11', 'one')]); "
+        "import ctypes, sys; from ibtui.engines.nvidia import libraries; "
+        "found = libraries.preload([libraries.Library('libibone.so.1', 'one-cu11', 'one')]); "
         "print(found[0].path, ctypes.CDLL(sys.argv[1]).two())"
     )
     path_list = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
@@ -113,8 +117,8 @@ def test_the_wheels_library_serves_those_that_need_it(tmp_path, linked):
 def test_the_systems_library_is_used_where_there_is_no_wheel(tmp_path):
     path = library(tmp_path, "libibsystem.so.4", "int four(void) { return 4; }")
     code = (
-        "from ibtui.engines.nvidia import cuda; "
-        "print(cuda.preload([cuda.Library('libibsystem.so.4', 'system-cu11', 'system')])[0].path)"
+        "from ibtui.engines.nvidia import libraries; "
+        "print(libraries.preload([libraries.Library('libibsystem.so.4', 'system-cu11', 'system')])[0].path)"
     )
     environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
@@ -124,23 +128,21 @@ def test_the_systems_library_is_used_where_there_is_no_wheel(tmp_path):
 @pytest.mark.parametrize("cuda_build", [True, False, None])
 def test_only_a_cuda_build_has_libraries_loaded(monkeypatch, cuda_build):
     asked = []
-    monkeypatch.setattr(
-        mxnet_library, "installed", lambda: mxnet_library.Build("mxnet-x", "1", cuda_build, "")
-    )
-    monkeypatch.setattr(mxnet_library, "has_driver", lambda: True)
-    monkeypatch.setattr(mxnet_library.importlib, "import_module", lambda name: name)
-    absent = [cuda.Loaded("libcublas.so.11", "nvidia-cublas-cu11", "", "no")]
-    monkeypatch.setattr(cuda, "preload", lambda: asked.append(1) or absent)
-    for name in library._ENVIRONMENT:
+    monkeypatch.setattr(mxnet, "installed", lambda: mxnet.Build("mxnet-x", "1", cuda_build, ""))
+    monkeypatch.setattr(driver, "has_driver", lambda: True)
+    monkeypatch.setattr(mxnet.importlib, "import_module", lambda name: name)
+    absent = [libraries.Loaded("libcublas.so.11", "nvidia-cublas-cu11", "", "no")]
+    monkeypatch.setattr(libraries, "preload", lambda: asked.append(1) or absent)
+    for name in mxnet._ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, "kept") if cuda_build is None else None
     if cuda_build:
         with pytest.raises(
             EngineError, match=r"^mxnet-x 1 lacks libcublas\.so\.11 \(nvidia-cublas-cu11\): pip "
         ):
-            library.load.__wrapped__()
+            mxnet.import_mxnet.__wrapped__()
     else:
-        assert library.load.__wrapped__() == "mxnet"
+        assert mxnet.import_mxnet.__wrapped__() == "mxnet"
     assert len(asked) == (cuda_build is not False)
     assert os.environ.get("CUDA_MODULE_LOADING") == {True: "LAZY", False: None, None: "kept"}[cuda_build]
 
@@ -160,13 +162,13 @@ def test_only_a_cuda_build_has_libraries_loaded(monkeypatch, cuda_build):
     ],
 )
 def test_kernels_are_compiled_for_the_newest_that_card_and_compiler_share(capability, known, arch):
-    assert cuda.architecture(capability, known) == f"--gpu-architecture=compute_{arch}"
+    assert architecture(capability, known) == f"--gpu-architecture=compute_{arch}"
 
 
 @pytest.mark.parametrize("capability", [(3, 5), (3, 7)])
 def test_a_card_that_is_too_old_is_refused(capability):
     with pytest.raises(EngineError, match="too old"):
-        cuda.architecture(capability, [35, 37, 50, 90])
+        architecture(capability, [35, 37, 50, 90])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_a_card_that_is_too_old_is_refused(capability):
     ],
 )
 def test_gluon_runs_on_maxwell_to_ada(capability, has):
-    assert cuda.has_machine_code(capability) is has
+    assert has_machine_code(capability) is has
 
 
 # The driver.
@@ -204,7 +206,9 @@ int cuDeviceGetAttribute(int *v, int what, int d) { *v = what == 75 ? 8 : what =
 
 def asked_of(driver_folder, statement):
     environment = os.environ | {"LD_LIBRARY_PATH": str(driver_folder)}
-    code = f"from ibtui.engines.nvidia import cuda\ntry: {statement}\nexcept cuda.EngineError as e: print(e)"
+    code = (
+        f"from ibtui.engines.nvidia import driver\ntry: {statement}\nexcept driver.EngineError as e: print(e)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -214,7 +218,8 @@ def asked_of(driver_folder, statement):
 def test_the_driver_says_what_there_is(tmp_path):
     library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0"))
     said = asked_of(
-        tmp_path, "d = cuda.driver(); print(d.cuda, *d.cards, d.cards[1].memory >> 30, d.cards[1].pci)"
+        tmp_path,
+        "d = driver.start_driver(); print(d.cuda, *d.cards, d.cards[1].memory >> 30, d.cards[1].pci)",
     )
     assert said == "(12, 4) NVIDIA Card 10 (8.6) NVIDIA Card 11 (8.7) 80 0000:0b:00.0"
 
@@ -222,14 +227,14 @@ def test_the_driver_says_what_there_is(tmp_path):
 @NEEDS_GCC
 def test_a_driver_that_refuses_says_why(tmp_path):
     library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100"))
-    assert asked_of(tmp_path, "cuda.driver()").startswith("no GPU answers")
+    assert asked_of(tmp_path, "driver.start_driver()").startswith("no GPU answers")
 
 
 def test_without_a_driver_that_is_said():
-    if library.has_driver():
+    if driver.has_driver():
         pytest.skip("this machine has an NVIDIA driver")
     with pytest.raises(EngineError, match="no NVIDIA driver"):
-        cuda.driver()
+        driver.start_driver()
 
 
 # Failures, in CUDA's own words (cuGetErrorString's and cudaGetErrorString's) and names.
@@ -280,7 +285,7 @@ def test_a_failure_is_one_plain_sentence_with_cudas_own_words(said, plainly):
         "Stack trace:\n  [bt] (0) libmxnet.so(+0x1) [0x7f]\n"
     )
     for text in (said, f"cuInit: {said} (1)", around):
-        told = cuda.plain(text)
+        told = plain(text)
         assert "\n" not in told
         assert plainly in told.partition(" [")[0]
         assert said in told.partition(" [")[2]
@@ -289,14 +294,14 @@ def test_a_failure_is_one_plain_sentence_with_cudas_own_words(said, plainly):
 
 @pytest.mark.parametrize("text", ["", "\n", "something new\nand more", "x" * 1000])
 def test_a_failure_that_nobody_foresaw_is_told_as_it_is(text):
-    told = cuda.plain(text)
+    told = plain(text)
     assert told and "\n" not in told and len(told) <= 160
     assert text[:20].partition("\n")[0] in told
 
 
 # The status line.
 
-CARD = cuda.Card("NVIDIA Card", (8, 6), 80 << 30, "0000:0b:00.0")
+CARD = driver.Card("NVIDIA Card", (8, 6), 80 << 30, "0000:0b:00.0")
 
 
 class Nvml:
@@ -323,13 +328,13 @@ class Nvml:
 
 @pytest.fixture
 def machine(monkeypatch):
-    def make(module, driver=cuda.Driver((12, 4), (CARD,))):  # noqa: B008
-        def told():
-            if driver is None:
+    def make(module, started=driver.Driver((12, 4), (CARD,))):  # noqa: B008
+        def start():
+            if started is None:
                 raise EngineError("no driver")
-            return driver
+            return started
 
-        monkeypatch.setattr(cuda, "driver", told)
+        monkeypatch.setattr(driver, "start_driver", start)
         monkeypatch.setitem(sys.modules, "pynvml", module)
         return module
 
@@ -377,9 +382,9 @@ def test_the_description_is_published_when_it_changes(machine, monkeypatch):
                 return "b"
 
     monkeypatch.setattr(nvml, "PERIOD_S", 0.001)
-    nvml.watch("gpu0", published.append, Poller())
+    nvml.monitor("gpu0", published.append, Poller())
     assert done.wait(10)
     assert published == ["a", "b"]
     before = threading.active_count()
-    nvml.watch("cpu", published.append)
+    nvml.monitor("cpu", published.append)
     assert threading.active_count() == before

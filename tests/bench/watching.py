@@ -1,19 +1,20 @@
-"""What watching costs a worker, how soon a key takes effect there, and how soon a worker trains."""
+"""The cost of being watched to a worker, how soon a key takes effect there, and how soon it trains."""
 
 from __future__ import annotations
 
 import queue
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
+from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, at_least, at_most
-from ibtui.bench.setting import Setting
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import WorkerClient, greeted
+from ibtui.run import wire
+from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Frame, Pause, Peek, Resume, Status, Stop
+from ibtui.run.wire import Connection
 
 FLAT_OUT = RunConfig(engine="fused", ctx="cpu", epochs=10**8)
 _FRAMES_PER_S = 20
@@ -22,7 +23,7 @@ _PATIENCE_S = 60.0
 
 
 class Watcher:
-    """A screen without a screen: pulls frames from a worker of its own into a mirror."""
+    """Pulls frames from a worker of its own into a mirror, as a screen does, and draws nothing."""
 
     def __init__(self, config: RunConfig) -> None:
         self.client = WorkerClient(new_job(config, WatchOptions(epochs_per_second=0.0, history_mb=64)))
@@ -31,7 +32,7 @@ class Watcher:
         self.client.start(self._arrivals.put)
 
     def pull(self) -> Status:
-        """The next frame's status."""
+        """Pull a frame; returns its status."""
         self.client.pull(self.mirror, None)
         frame = self._arrivals.get(timeout=_PATIENCE_S)
         if isinstance(frame, Lost):
@@ -48,7 +49,7 @@ class Watcher:
             time.sleep(0.001)
 
     def watch(self, until: float) -> None:
-        """Pull as the screen does, up to a moment."""
+        """Pull as often as the screen does, until a time."""
         while (left := until - time.monotonic()) > 0:
             began = time.monotonic()
             self.pull()
@@ -61,22 +62,22 @@ class Watcher:
         self.client.wait()
 
 
-def measure(report: Report, setting: Setting) -> None:
-    """All rows of the group."""
-    _first_epoch(report, setting)
+def measure(report: Report, effort: Effort) -> None:
+    """Add all rows of the group."""
+    _first_epoch(report, effort)
     watcher = Watcher(FLAT_OUT)
     try:
         watcher.until(lambda status: status.epoch > 0)
-        _throughput(report, setting, watcher)
-        _latency(report, setting, watcher)
+        _throughput(report, effort, watcher)
+        _latency(report, effort, watcher)
     finally:
         watcher.close()
 
 
-def _first_epoch(report: Report, setting: Setting) -> None:
-    setting.say("watching: first epochs")
+def _first_epoch(report: Report, effort: Effort) -> None:
+    effort.say("watching: first epochs")
     taken = []
-    for _ in range(setting.starts):
+    for _ in range(effort.starts):
         began = time.perf_counter()
         watcher = Watcher(FLAT_OUT)
         try:
@@ -89,14 +90,14 @@ def _first_epoch(report: Report, setting: Setting) -> None:
     report.rows.append(Row("watching", name, value, "s", targets=(at_most(value, 2, "s"),)))
 
 
-def _throughput(report: Report, setting: Setting, watcher: Watcher) -> None:
-    """Epochs/s in windows with and without a screen, in turns."""
+def _throughput(report: Report, effort: Effort, watcher: Watcher) -> None:
+    """Add the epochs per second in windows with and without a screen, in turns."""
     # The epoch is asked for on a line of its own, and of that the worker is not aware as of a screen.
-    line = greeted(watcher.client.name)
-    watched, alone, window = [], [], _WINDOW_S * setting.share
+    line = wire.connect(watcher.client.name)
+    watched, alone, window = [], [], _WINDOW_S * effort.share
     try:
-        for at in range(2 * setting.rounds):
-            setting.say(f"watching: window {at + 1} of {2 * setting.rounds}")
+        for at in range(2 * effort.rounds):
+            effort.say(f"watching: window {at + 1} of {2 * effort.rounds}")
             watcher.pull()  # what has queued up meanwhile
             watched.append(_speed(line, lambda: watcher.watch(time.monotonic() + window)))
             alone.append(_speed(line, lambda: time.sleep(window)))
@@ -118,7 +119,7 @@ def _throughput(report: Report, setting: Setting, watcher: Watcher) -> None:
 
 
 def _speed(line: Connection, wait: Callable[[], None]) -> float:
-    """Epochs per second while `wait` waits."""
+    """Return the epochs per second while `wait` waits."""
     before, began = _look(line)
     wait()
     after, ended = _look(line)
@@ -126,7 +127,7 @@ def _speed(line: Connection, wait: Callable[[], None]) -> float:
 
 
 def _look(line: Connection) -> tuple[int, float]:
-    """Epoch and time at the next moment at which the epoch changes: a worker tells it by stretches."""
+    """Return epoch and time when the epoch next changes: a worker tells it by stretches."""
     known = _epoch(line)
     end = time.monotonic() + _PATIENCE_S
     while (epoch := _epoch(line)) == known and time.monotonic() < end:
@@ -135,15 +136,15 @@ def _look(line: Connection) -> tuple[int, float]:
 
 
 def _epoch(line: Connection) -> int:
-    line.send(Peek())
-    status: Status = line.recv()
-    return status.epoch
+    answer = line.ask(Peek())
+    assert isinstance(answer, Frame)
+    return answer.status.epoch
 
 
-def _latency(report: Report, setting: Setting, watcher: Watcher) -> None:
-    setting.say("watching: keys")
+def _latency(report: Report, effort: Effort, watcher: Watcher) -> None:
+    effort.say("watching: keys")
     taken = []
-    for at in range(8 if setting.quick else 60):
+    for at in range(8 if effort.quick else 60):
         watcher.watch(time.monotonic() + 0.05 + 0.001 * (7 * at % 50))  # no fixed phase
         began = time.perf_counter()
         watcher.client.send(Pause())

@@ -1,4 +1,4 @@
-"""What the screen costs, and how soon it is there, on a terminal of our own of 120x40.
+"""The cost of the screen, and how soon it is there, on a terminal of our own of 120x40.
 
 The processes here are real ones with a pseudo-terminal, since Textual's headless mode leaves out the last
 step, from strips to the bytes that a terminal gets.
@@ -21,9 +21,9 @@ from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
+from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, at_most
-from ibtui.bench.setting import Setting
-from ibtui.bench.whole import environment
+from tests.bench.runs import environment
 
 _COLUMNS, _ROWS = 120, 40
 _PATIENCE_S = 60.0
@@ -71,25 +71,25 @@ class Terminal:
         os.close(self._ours)
 
     def press(self, key: bytes) -> None:
-        """Type."""
+        """Type a key."""
         os.write(self._ours, key)
 
     def until(self, wanted: re.Pattern[bytes]) -> float:
-        """The moment at which this was written to the terminal, from now on."""
+        """Wait until this is written to the terminal; returns the time."""
         seen, end = b"", time.monotonic() + _PATIENCE_S
         while not wanted.search(seen):
             seen = (seen + self._read(end))[-65536:]
         return time.perf_counter()
 
     def idle(self, seconds: float) -> None:
-        """Read what comes, so that nobody waits for us."""
+        """Read for so long, so that nobody waits for us."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if select.select([self._ours], [], [], left)[0]:
                 os.read(self._ours, 65536)
 
     def read_to_the_end(self, seconds: float) -> None:
-        """Until the process has closed the terminal."""
+        """Read until the process has closed the terminal."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -104,21 +104,21 @@ class Terminal:
         return os.read(self._ours, 65536)
 
 
-def measure(report: Report, setting: Setting) -> None:
-    """All rows of the group."""
-    _start(report, setting)
-    _keys(report, setting)
-    _cost(report, setting)
+def measure(report: Report, effort: Effort) -> None:
+    """Add all rows of the group."""
+    _start(report, effort)
+    _keys(report, effort)
+    _cost(report, effort)
 
 
-def _start(report: Report, setting: Setting) -> None:
+def _start(report: Report, effort: Effort) -> None:
     painted, framed = [], []
-    for at in range(setting.starts + setting.warm):
-        setting.say(f"screen: start {at}")
+    for at in range(effort.starts + effort.warm):
+        effort.say(f"screen: start {at}")
         with Terminal(_TRAIN) as terminal:
             first = terminal.until(_PAINTED) - terminal.began
             second = terminal.until(_FRAME) - terminal.began
-        if at >= setting.warm:
+        if at >= effort.warm:
             painted.append(first)
             framed.append(second)
     of_painted = Spread.of(painted)
@@ -128,13 +128,13 @@ def _start(report: Report, setting: Setting) -> None:
     ]
 
 
-def _keys(report: Report, setting: Setting) -> None:
-    setting.say("screen: keys")
+def _keys(report: Report, effort: Effort) -> None:
+    effort.say("screen: keys")
     taken = []
     with Terminal(_FLAT_OUT) as terminal:
         terminal.until(_FRAME)
         terminal.idle(1.0)
-        for at in range(5 if setting.quick else 40):
+        for at in range(5 if effort.quick else 40):
             terminal.idle(0.15 + 0.001 * (7 * at % 50))  # no fixed phase
             began = time.perf_counter()
             terminal.press(b" ")
@@ -148,10 +148,10 @@ def _keys(report: Report, setting: Setting) -> None:
     report.rows.append(Row("screen", name, value, "ms", targets=(at_most(value, 100, "ms"),)))
 
 
-def _cost(report: Report, setting: Setting) -> None:
-    """CPU of the screen's process: with a short history, and with one that default runs never have."""
+def _cost(report: Report, effort: Effort) -> None:
+    """Add the CPU of the screen's process with a short history, and with one that default runs never have."""
     for every, history in ((_SELDOM, "short history"), (_OFTEN, "long history")):
-        marks = _shown(setting, every)
+        marks = _shown(effort, every)
         found = [{name: new[name] - old[name] for name in new} for old, new in pairwise(marks)]
         frame = Spread.of([1000 * w["cpu"] / max(1, w["frames"]) for w in found])
         core = Spread.of([100 * w["cpu"] / w["wall"] for w in found])
@@ -181,14 +181,14 @@ def _cost(report: Report, setting: Setting) -> None:
         ]
 
 
-def _shown(setting: Setting, every: int) -> list[dict[str, float]]:
-    """The marks of a process that shows a run, measured every so many epochs, for some windows of time."""
-    setting.say(f"screen: cost of frames, a measurement every {every} epochs")
-    windows = 2 if setting.quick else setting.rounds
+def _shown(effort: Effort, every: int) -> list[dict[str, float]]:
+    """Return the marks of a process that shows a run, for some windows of time."""
+    effort.say(f"screen: cost of frames, a measurement every {every} epochs")
+    windows = 2 if effort.quick else effort.rounds
     with tempfile.TemporaryDirectory(prefix="ibtui-bench-") as folder:
         path = Path(folder, "marks.json")
-        seconds = max(0.5, setting.share)
-        arguments = ("-m", "ibtui.bench.shown", str(path), str(every), str(windows), str(seconds))
+        seconds = max(0.5, effort.share)
+        arguments = ("-m", "tests.bench.counting", str(path), str(every), str(windows), str(seconds))
         with Terminal(arguments) as terminal:
             terminal.read_to_the_end(_PATIENCE_S + 3 * windows)
         marks: list[dict[str, float]] = json.loads(path.read_text())

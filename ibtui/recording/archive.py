@@ -1,0 +1,216 @@
+"""A `.npz` file that anyone may have made: sizes and headers are checked before an array is read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import re
+import resource
+import stat
+import warnings
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ibtui.errors import printable
+
+Array = np.ndarray[Any, Any]
+
+_DIRECTORY_BYTES = 1 << 20
+_HEADER_BYTES = 1024
+"""The longest text that NumPy's reader of headers is given; it parses literals, and evaluates nothing."""
+TEXT_CHARACTERS = 1 << 20
+"""The longest text that is read."""
+_UNPACKED_BYTES = 1 << 30
+"""What compressed arrays may come to: a small file must not fill the memory."""
+_PACKING = 1100
+"""More than deflate can make of a byte."""
+_CHUNK = 1 << 20
+INTEGERS = ("|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
+TEXT = ("<U",)
+
+
+class RefusedError(Exception):
+    """Why a file is no recording, in words that follow its name and a colon."""
+
+
+class File(io.FileIO):
+    """A regular file; until `longest` is set to more, no long piece of it is read.
+
+    `zipfile` reads an archive's directory as a whole, however long that claims to be.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        # Without waiting: a pipe that nobody writes to is opened at once.
+        try:
+            super().__init__(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+        except ValueError as error:
+            raise RefusedError("not a file name") from error
+        if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
+            self.close()
+            raise RefusedError("not a regular file")
+        self.size = os.fstat(self.fileno()).st_size
+        self.longest = _DIRECTORY_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file does, or refuse."""
+        if size is not None and size > self.longest:
+            raise RefusedError("not a recording of ibtui: its directory is too long")
+        return super().read(size) or b""
+
+
+class Archive:
+    """The arrays of a `.npz` file, each to be expected before it is read.
+
+    Raises
+    ------
+    RefusedError
+        Its members claim sizes that they cannot have, or that this machine's memory does not hold.
+    """
+
+    def __init__(self, file: File) -> None:
+        if file.read(4) != b"PK\x03\x04":  # NumPy does not accept an archive that begins later, either
+            raise RefusedError("not a recording of ibtui")
+        self._zip = zipfile.ZipFile(file)
+        file.longest = file.size
+        self._found: dict[str, tuple[tuple[int, ...], np.dtype[Any], int]] = {}
+        names, whole, unpacked, limit = set(), 0, 0, _memory()
+        for info in self._zip.infolist():
+            name = printable(info.filename[:60])
+            if info.filename in names:
+                raise RefusedError(f"damaged: {name} is there twice")
+            names.add(info.filename)
+            packed = info.compress_type == zipfile.ZIP_DEFLATED
+            if info.flag_bits & 1 or not (packed or info.compress_type == zipfile.ZIP_STORED):
+                raise RefusedError(f"{name} is encrypted or packed in an unknown way")
+            most = _PACKING * (info.compress_size + 1) if packed else info.compress_size
+            if info.compress_size > file.size or info.file_size > most:
+                raise RefusedError(f"damaged: {name} is larger than the file")
+            whole += info.file_size
+            unpacked += info.file_size if packed else 0
+        if whole > limit:
+            raise RefusedError(f"more than {limit >> 20} MB, past what this machine's memory holds")
+        if unpacked > _UNPACKED_BYTES:
+            raise RefusedError(f"more than {_UNPACKED_BYTES >> 20} MB of compressed arrays")
+        self._names = names
+
+    def __contains__(self, key: str) -> bool:
+        return f"{key}.npy" in self._names
+
+    def expect(self, key: str, shape: tuple[int | None, ...], *types: str) -> tuple[int, ...]:
+        """Check the header of an array.
+
+        Parameters
+        ----------
+        key : str
+        shape : tuple
+            None stands for any length.
+        *types : str
+            What its type may be, as NumPy writes it: "<f4"; "<U" for text of any length.
+
+        Returns
+        -------
+        tuple of int
+            The array's shape.
+        """
+        if key not in self:
+            raise RefusedError(f"not a recording of ibtui: {key} is missing")
+        actual, dtype, start = self._header(key)
+        if len(actual) != len(shape) or any(w not in (None, a) for a, w in zip(actual, shape, strict=True)):
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            raise RefusedError(f"{key} has the shape {brief(actual)}, not ({wanted})")
+        if (dtype.str[:2] if types == TEXT else dtype.str) not in types:
+            raise RefusedError(f"{key} is of type {printable(dtype.str)}, not {' or '.join(types)}")
+        if start + math.prod(actual) * dtype.itemsize != self._zip.getinfo(f"{key}.npy").file_size:
+            raise RefusedError(f"damaged: {key} has not the size that it declares")
+        self._found[key] = actual, dtype, start
+        return actual
+
+    def _header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+        """Return shape and type of an array, and where its data begin."""
+        read_magic: Any = npy.read_magic
+        read_header: Any = npy.read_array_header_1_0
+        with self._zip.open(f"{key}.npy") as member, warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as for a header that NumPy would mend
+            try:
+                version = read_magic(member)
+            except ValueError:
+                version = (0, 0)
+            if version != (1, 0):
+                raise RefusedError(f"damaged: {key} is no array")
+            try:
+                shape, fortran, dtype = read_header(member, max_header_size=_HEADER_BYTES)
+            except (ValueError, TypeError, RecursionError, MemoryError, Warning) as error:
+                raise RefusedError(f"{key} is no plain array") from error
+            start = member.tell()
+        if dtype.hasobject:
+            raise RefusedError(f"{key} holds pickled objects, which are never read")
+        if fortran:
+            raise RefusedError(f"{key} is in Fortran order, not in C order")
+        if any(n < 0 for n in shape) or dtype.subdtype:
+            raise RefusedError(f"{key} is no plain array")
+        return tuple(map(int, shape)), dtype, start
+
+    def array(self, key: str) -> Array:
+        """Return an array that was expected."""
+        shape, dtype, start = self._found[key]
+        array = np.empty(shape, dtype)
+        with self._zip.open(f"{key}.npy") as member:
+            member.read(start)
+            _fill(member, array)
+        return array
+
+    def last(self, key: str, count: int) -> list[Array]:
+        """Return the last `count` of the arrays that an array consists of, each in memory of its own."""
+        shape, dtype, start = self._found[key]
+        one = np.empty(shape[1:], dtype)
+        with self._zip.open(f"{key}.npy") as member:  # all of it: its checksum is at the end
+            member.read(start)
+            for _ in range(shape[0] - count):
+                _fill(member, one)
+            arrays = [np.empty(shape[1:], dtype) for _ in range(count)]
+            for array in arrays:
+                _fill(member, array)
+        return arrays
+
+    def text(self, key: str) -> str:
+        """Return a text that was expected, unless it is long."""
+        if self._found[key][1].itemsize > 4 * TEXT_CHARACTERS:
+            raise RefusedError(f"its {key} is too long")
+        return str(self.array(key))
+
+
+def brief(value: object) -> str:
+    """Return what a file holds as it may be shown in a message: printable, and not long."""
+    text = printable(str(value)[:100])
+    return text if len(text) < 100 else text[:99] + "…"
+
+
+def _fill(member: IO[bytes], array: Array) -> None:
+    if not array.size:
+        return
+    view = array.reshape(-1).view(np.uint8)
+    for start in range(0, len(view), _CHUNK):
+        part = view[start : start + _CHUNK]
+        part[:] = np.frombuffer(member.read(len(part)), np.uint8)  # ValueError where there is less
+
+
+def _memory() -> int:
+    """Return the bytes that a recording may take: what machine, container and process are allowed."""
+    limits = [4 << 30]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError, ValueError):
+        if match := re.search(r"^MemAvailable: *(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE):
+            limits.append(int(match[1]) << 10)
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            limits.append(int(Path(path).read_text()))
+    if (own := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        limits.append(own)
+    return min(limits)

@@ -1,0 +1,238 @@
+"""The file's schema: its version, its keys, and the declarations by which it is read without what made it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ibtui.core.names import ACTIVATIONS
+from ibtui.core.layer import Layer
+from ibtui.engines.protocol import ArraySpec
+from ibtui.errors import UsageError, printable
+from ibtui.quantities import Quantity
+from ibtui.recording.archive import TEXT_CHARACTERS
+
+SCHEMA = 2
+"""The schema of the files that are written."""
+READABLE = (1, 2)
+
+CEILINGS = ("h_x", "h_y")
+"""What quantities cannot pass, stored with the recording."""
+_RESERVED = re.compile(
+    r"schema|config|quantities|layers|kept|changes|x|y|x_test|y_test|x_range|h_x|h_y|epoch|t_index"
+    r"|t\d+|checkpoint(_.*)?"
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+_DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)))
+_DTYPES += ("float16", "float32", "float64")
+_MOST = 1024
+"""Quantities, layers, or arrays of an engine."""
+_MOST_CHANGES = 5000
+_MOST_NUMBERS = 1 << 30
+_MOST_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What a recording holds: enough to read it without the packages that made it.
+
+    Raises
+    ------
+    UsageError
+        A file could not hold this, or not be read again.
+    """
+
+    layers: tuple[Layer, ...]
+    """The layers whose activations are measured."""
+    quantities: tuple[Quantity, ...]
+    """What is measured, in the order of the columns."""
+    kept: Mapping[str, ArraySpec]
+    """What the engine keeps of each measurement, by name; activations may follow from it."""
+    checkpoint: Mapping[str, ArraySpec]
+    """The engine's whole state."""
+
+    def __post_init__(self) -> None:
+        for what in (self.layers, self.quantities, self.kept, self.checkpoint):
+            if len(what) > _MOST:
+                raise UsageError(f"more than {_MOST:,} layers, quantities or arrays are declared")
+        if not self.layers:
+            raise UsageError("no layer is declared")
+        for layer in self.layers:
+            _check_layer(layer)
+        _check_names([*(quantity.name for quantity in self.quantities), *self.kept])
+        _check_names(self.checkpoint, prefix="checkpoint_")
+        per_layer = {quantity.name: quantity.per_layer for quantity in self.quantities}
+        for quantity in self.quantities:
+            _check_quantity(quantity, per_layer)
+        for name, spec in (*self.kept.items(), *self.checkpoint.items()):
+            _check_array(name, spec)
+
+        if any(len(text) > TEXT_CHARACTERS for text in self.to_json().values()):
+            raise UsageError("layers, quantities or arrays are declared at too great a length")
+
+    @property
+    def columns(self) -> dict[str, ArraySpec]:
+        """The columns of a recording by name, with the shape of one row and the dtype."""
+        layers = (len(self.layers),)
+        columns = {"epoch": ArraySpec((), "int64")}
+        columns |= {q.name: ArraySpec(layers if q.per_layer else (), q.dtype) for q in self.quantities}
+        return columns | dict(self.kept)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the keys of the file that hold this, each a line of JSON."""
+        return {
+            "quantities": json.dumps([asdict(quantity) for quantity in self.quantities]),
+            "layers": json.dumps([asdict(layer) for layer in self.layers]),
+            "kept": json.dumps(_arrays_as_lists(self.kept)),
+            "checkpoint": json.dumps(_arrays_as_lists(self.checkpoint)),
+        }
+
+    @classmethod
+    def from_json(cls, texts: Mapping[str, str]) -> Declarations:
+        """Return what `to_json` wrote.
+
+        Raises
+        ------
+        UsageError
+            A text is no such thing: one line that names the key.
+        """
+        return cls(
+            tuple(_made(Layer, value, "layers") for value in _parsed(texts["layers"], list, "layers")),
+            tuple(_made(Quantity, v, "quantities") for v in _parsed(texts["quantities"], list, "quantities")),
+            _arrays_from_lists(_parsed(texts["kept"], dict, "kept"), "kept"),
+            _arrays_from_lists(_parsed(texts["checkpoint"], dict, "checkpoint"), "checkpoint"),
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that was changed while the run went on."""
+
+    epoch: int
+    setting: str
+    value: str | int | float
+
+
+def changes_to_json(changes: Sequence[Change]) -> str:
+    """Return the key of the file that holds these; of very many, the newest."""
+    return json.dumps([[change.epoch, change.setting, change.value] for change in changes[-_MOST_CHANGES:]])
+
+
+def changes_from_json(text: str, epochs: int) -> tuple[Change, ...]:
+    """Return what `changes_to_json` wrote for a run of so many epochs.
+
+    Raises
+    ------
+    UsageError
+        The text is no such thing.
+    """
+    changes = []
+    for item in _parsed(text, list, "changes"):
+        match item:
+            case [int(epoch), str(setting), str() | int() | float() as value] if _NAME.fullmatch(setting):
+                if -1 <= epoch <= epochs and len(str(value)) <= _MOST_CHARACTERS:
+                    value = printable(value) if isinstance(value, str) else value
+                    changes.append(Change(epoch, setting, value))
+                    continue
+        raise UsageError(f"its changes: no change of a setting: {_shown(item)}")
+    return tuple(changes)
+
+
+def _parsed(text: str, kind: type, key: str) -> Any:
+    """Return the list, or the dictionary, that a text of JSON stands for; `UsageError` names the key."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"its {key}: not JSON") from error
+    if not isinstance(value, kind):
+        raise UsageError(f"its {key}: not the JSON that it should be")
+    return value
+
+
+def _made(kind: type, value: Any, key: str) -> Any:
+    """Return an instance of a dataclass from a dictionary, whose unknown keys are ignored."""
+    if isinstance(value, dict):
+        known = {f.name: value[f.name] for f in fields(kind) if f.name in value}
+        known = {name: printable(v) if isinstance(v, str) else v for name, v in known.items()}
+        try:
+            return kind(**known)
+        except TypeError:  # one without a default is missing
+            pass
+    raise UsageError(f"its {key}: not the JSON that it should be")
+
+
+def _arrays_as_lists(arrays: Mapping[str, ArraySpec]) -> dict[str, Any]:
+    return {name: [list(spec.shape), spec.dtype] for name, spec in arrays.items()}
+
+
+def _arrays_from_lists(values: dict[str, Any], key: str) -> dict[str, ArraySpec]:
+    arrays = {}
+    for name, value in values.items():
+        if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], list)):
+            raise UsageError(f"its {key}: not the JSON that it should be")
+        arrays[name] = ArraySpec(tuple(value[0]), value[1])
+    return arrays
+
+
+def _check_names(names: Iterable[str], prefix: str = "") -> None:
+    """Check names that are keys in the file, some of them behind a prefix that keeps them apart."""
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise UsageError(f"{_shown(name)}: no name for what a recording holds")
+        if name in seen or (name == "epoch" if prefix else _RESERVED.fullmatch(name)):
+            raise UsageError(f"{name}: a name that is taken by something else that a recording holds")
+        seen.add(name)
+
+
+def _check_layer(layer: Layer) -> None:
+    text = isinstance(layer.name, str) and len(layer.name) <= _MOST_CHARACTERS
+    if not text or not _is_count(layer.width) or layer.width == 0 or layer.activation not in ACTIVATIONS:
+        raise UsageError(f"layer {_shown(layer.name)}: its name, width or activation is none")
+
+
+def _check_quantity(quantity: Quantity, names: Mapping[str, bool]) -> None:
+    """Check one of several quantities, of which `names` says whether they are per layer."""
+    for field in fields(Quantity):
+        value = getattr(quantity, field.name)
+        if field.name == "low":
+            fits = value is None or (_is_number(value) and abs(value) < 1e300)
+        elif isinstance(field.default, bool):
+            fits = isinstance(value, bool)
+        else:
+            fits = isinstance(value, str) and len(value) <= _MOST_CHARACTERS
+        if not fits:
+            raise UsageError(f"{_shown(quantity.name)}: its {field.name} is none: {_shown(value)}")
+    if quantity.unit not in ("", "nats") or quantity.dtype not in ("float64", "int64"):
+        raise UsageError(f"{_shown(quantity.name)}: its unit or dtype is none of those that there are")
+    widths = ("width",) if quantity.per_layer else ()
+    if quantity.ceiling not in ("", *widths, *CEILINGS) and not _NUMBER.fullmatch(quantity.ceiling):
+        raise UsageError(f"{_shown(quantity.name)}: its ceiling is none: {_shown(quantity.ceiling)}")
+    if quantity.chance and names.get(quantity.chance) != quantity.per_layer:
+        raise UsageError(f"{_shown(quantity.name)}: its chance is no quantity: {_shown(quantity.chance)}")
+
+
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
+
+
+def _check_array(name: str, spec: ArraySpec) -> None:
+    shape = spec.shape
+    fits = isinstance(shape, tuple) and len(shape) < 32 and all(map(_is_count, shape))
+    if not fits or spec.dtype not in _DTYPES or math.prod(shape) > _MOST_NUMBERS:
+        raise UsageError(f"{_shown(name)}: its shape or dtype is none")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_NUMBERS
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    return printable(str(value)[:60])
