@@ -172,7 +172,7 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
     if not options.detach:
         _need_terminal()
     _check_snapshot_dir(options.snapshot_dir)
-    from ibtui.data import make_dataset
+    from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job

@@ -13,7 +13,7 @@ import pytest
 from ibtui import __version__
 from ibtui.cli import main
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.recording.files import save
 from ibtui.run.measuring import new_recording
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines import ENGINES
 
 Train = Callable[[int, int], Any]

@@ -16,7 +16,7 @@ from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning, mutual_information_of_labels
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines import kind_of
 from ibtui.quantities import Array
 from ibtui.quantities.meter import Meter, quantities

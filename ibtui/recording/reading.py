@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
-from ibtui.data import Dataset
+from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
 from ibtui.errors import RecordingError, UsageError, printable

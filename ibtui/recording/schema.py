@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ibtui.core.names import ACTIVATIONS
 from ibtui.core.layer import Layer
+from ibtui.core.names import ACTIVATIONS
 from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import UsageError, printable
 from ibtui.quantities import Quantity
