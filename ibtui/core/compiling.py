@@ -37,8 +37,14 @@ if _threads is not None and not (_threads.isdigit() and int(_threads) > 0):
     os.environ["NUMBA_NUM_THREADS"] = "1"
 
 import numba  # noqa: E402
-from numba.core import caching, config  # noqa: E402
-from numba.core.serialize import dumps  # noqa: E402
+from numba.core import caching as _caching  # noqa: E402
+from numba.core import config as _config  # noqa: E402
+from numba.core import serialize as _serialize  # noqa: E402
+
+# Numba has no types; what is used of it here is what its own documentation has extensions use.
+caching: Any = _caching
+config: Any = _config
+serialize: Any = _serialize
 
 
 def compiled(function: Function) -> Function:
@@ -144,7 +150,7 @@ class _Store:
         if not _made(self._folder):
             _once(f"compiled code is not kept: {self._folder} is not a folder of yours alone")
             return
-        body = dumps((self._seal(key), code))
+        body = serialize.dumps((self._seal(key), code))
         path = self._path(key)
         temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.new")
         try:
@@ -187,7 +193,7 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
 
 
 class _Code(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator,)
+    _locator_classes: Any = (_Locator,)
 
 
 class _Cache(caching.FunctionCache):  # type: ignore[misc]

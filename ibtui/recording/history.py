@@ -214,7 +214,8 @@ class Recording:
             self._rows, self._tick = len(columns["epoch"]), LOADED
             self._stamp.data = np.ones(self._rows, np.int64)
             floats = [name for name in self.rebinned if self.quantities[name].dtype == "float64"]
-            known = [~np.isnan(columns[name]).reshape(self._rows, -1).all(axis=1) for name in floats]
+            estimates = [columns[name] for name in floats]
+            known = [~np.isnan(column).all(axis=tuple(range(1, column.ndim))) for column in estimates]
             self._estimated.data = np.logical_or.reduce(known) if known else np.ones(self._rows, bool)
             for row in sorted(activations):
                 self._store(row, activations[row])

@@ -22,7 +22,7 @@ import tempfile
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,18 @@ from numpy.lib import format as npy
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
+from ibtui.data import Dataset
+from ibtui.engines import kind_of
+from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import RecordingError
-from ibtui.recording import ESTIMATES, GEOMETRY, PERFORMANCE, Checkpoint, Dataset, Measurement, Recording
+from ibtui.quantities import Measurement
+from ibtui.quantities.meter import quantities
+from ibtui.recording import Checkpoint, Recording
 from ibtui.recording.files import load, peek, save
+from ibtui.run.measuring import experiment_of
 
+OLD = Path(__file__).parents[1] / "data" / "version-0.1.npz"
+"""A recording that version 0.1.0 wrote: of schema 1."""
 SECONDS = 5
 """The longest that one mutant may take."""
 MEGABYTES = 128
@@ -43,27 +51,26 @@ MEGABYTES = 128
 # Recordings to mutate, made up without training or measuring anything.
 
 
-def parameters(config: RunConfig, stream: np.random.RandomState, inputs: int = 2):
-    sizes = zip((inputs, *config.layers), config.layers, strict=False)
-    return [
-        (stream.randn(width, fan_in).astype(np.float32), stream.randn(width).astype(np.float32))
-        for fan_in, width in sizes
-    ]
+def state(specs: Mapping[str, ArraySpec], stream: np.random.RandomState) -> dict[str, np.ndarray]:
+    """Arrays as an engine declares them."""
+    return {name: np.asarray(stream.standard_normal(spec.shape), spec.dtype) for name, spec in specs.items()}
 
 
 def measurement(config: RunConfig, epoch: int, samples: int, binning: Binning | None = None) -> Measurement:
     """Numbers that only look like a measurement: a function of the epoch."""
-    stream = np.random.RandomState(epoch)
-    layers = len(config.layers)
-    numbers = {name: stream.rand(layers) for name in (*ESTIMATES, *GEOMETRY)}
-    numbers["outside"] = stream.randint(0, 9, layers)
+    stream, kind = np.random.RandomState(epoch), kind_of(config)
+    layers = kind.layers(config)
+    values = {}
+    for quantity in quantities(config.quantities):
+        shape = (len(layers),) if quantity.per_layer else ()
+        numbers = stream.randint(0, 9, shape) if quantity.dtype == "int64" else stream.random_sample(shape)
+        values[quantity.name] = np.asarray(numbers)
     return Measurement(
         epoch=epoch,
         binning=binning or Binning(config.binning, config.x_bins, config.t_bins),
-        **numbers,
-        **{name: float(stream.rand()) for name in PERFORMANCE},
-        parameters=parameters(config, stream),
-        activations=[stream.rand(samples, width).astype(np.float32) for width in config.layers],
+        values=values,
+        kept=state(kind.kept(config, 2), stream),
+        activations=[stream.rand(samples, layer.width).astype(np.float32) for layer in layers],
     )
 
 
@@ -80,13 +87,13 @@ def example(rows: int = 5, kept: int | None = None, *, resumable: bool = True, *
     samples = config.samples // 2
     a_row = 4 * samples * sum(config.layers)
     budget = 1 << 30 if kept is None else kept * a_row
-    recording = Recording(config, dataset(config.samples), 1.25, 0.69, history_bytes=budget)
+    experiment = experiment_of(config, dataset(config.samples))
+    recording = Recording(experiment, {"h_x": 1.25, "h_y": 0.69}, history_bytes=budget)
     for row in range(rows):
         recording.append(measurement(config, row * config.every, samples))
     if resumable:
         reached = max(0, rows - 1) * config.every
-        state = parameters(config, np.random.RandomState(99))
-        recording.checkpoint = Checkpoint(reached, state, 0.5)
+        recording.checkpoint = Checkpoint(reached, state(experiment.checkpoint, np.random.RandomState(99)))
     return recording
 
 
@@ -142,6 +149,15 @@ VALUES = (
 )  # fmt: skip
 
 
+FIELDS = {
+    b"PK\x01\x02": {2: (6, 8, 10, 28, 30, 32), 4: (16, 20, 24, 42)},
+    b"PK\x03\x04": {2: (4, 6, 8, 26, 28), 4: (14, 18, 22)},
+    b"PK\x05\x06": {2: (4, 8, 10, 20), 4: (12, 16)},
+}
+"""Where numbers of two and of four bytes stand in an archive's directory, its local headers, and its end."""
+TEXTS = ("config", "quantities", "layers", "kept", "checkpoint", "changes")
+
+
 def flip_bytes(content: bytes, chance: random.Random) -> bytes:
     mutant = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 8, 64))):
@@ -169,27 +185,12 @@ def shift(content: bytes, chance: random.Random) -> bytes:
 def edit_directory(content: bytes, chance: random.Random) -> bytes:
     """Another number in a field of a local header, of the central directory or of its end."""
     mutant = bytearray(content)
-    kinds = {
-        b"PK\x01\x02": (
-            (6, 2),
-            (8, 2),
-            (10, 2),
-            (16, 4),
-            (20, 4),
-            (24, 4),
-            (28, 2),
-            (30, 2),
-            (32, 2),
-            (42, 4),
-        ),
-        b"PK\x03\x04": ((4, 2), (6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2)),
-        b"PK\x05\x06": ((4, 2), (8, 2), (10, 2), (12, 4), (16, 4), (20, 2)),
-    }
     for _ in range(chance.choice((1, 1, 2, 4))):
-        kind = chance.choice(list(kinds))
+        kind = chance.choice(list(FIELDS))
         places = [at for at in range(len(content)) if content[at : at + 4] == kind]
         at = chance.choice(places)
-        offset, size = chance.choice(kinds[kind])
+        size = chance.choice((2, 4))
+        offset = chance.choice(FIELDS[kind][size])
         value = chance.choice((*NUMBERS, 8, 12, 14, chance.randrange(2**32)))
         mutant[at + offset : at + offset + size] = (value % 256**size).to_bytes(size, "little")
     return bytes(mutant)
@@ -248,18 +249,9 @@ def edit_header(content: bytes, chance: random.Random) -> bytes:
             version = bytes((chance.randrange(5), chance.randrange(2)))
         case _:
             header = chance.choice(
-                (
-                    "",
-                    "{}",
-                    "(" * 3000,
-                    "-" * 9000 + "1",
-                    "[" * 60000,
-                    "{'descr': '<f4'}",
-                    "'\\\x1b'",
-                    header * 3,
-                    "9" * 9000,
-                )
-            )
+                ("", "{}", "(" * 3000, "-" * 9000 + "1", "[" * 60000, "{'descr': '<f4'}", "'\\\x1b'",
+                 header * 3, "9" * 9000, header.replace("'<f4'", "[('a', '<f4')]"), "(" * 900 + ")" * 900)
+            )  # fmt: skip
     members[at] = (name, with_header(header, data, version))
     return put_together(members)
 
@@ -267,11 +259,8 @@ def edit_header(content: bytes, chance: random.Random) -> bytes:
 def edit_values(content: bytes, chance: random.Random) -> bytes:
     """Other numbers in an array of the right shape and type; its checksum is right."""
     members = take_apart(content)
-    small = [
-        i
-        for i, (name, _) in enumerate(members)
-        if name in ("schema.npy", "epoch.npy", "t_index.npy", "y.npy")
-    ]
+    few = ("schema.npy", "epoch.npy", "t_index.npy", "y.npy", "x_range.npy")
+    small = [i for i, (name, _) in enumerate(members) if name in few]
     at = chance.choice(small) if chance.random() < 0.4 else chance.randrange(len(members))
     name, member = members[at]
     start = 10 + struct.unpack("<H", member[8:10])[0]
@@ -285,42 +274,48 @@ def edit_values(content: bytes, chance: random.Random) -> bytes:
     return put_together(members)
 
 
-def edit_config(content: bytes, chance: random.Random) -> bytes:
-    """Another configuration, or none."""
+def edit_text(content: bytes, chance: random.Random) -> bytes:
+    """Another configuration, other declarations, or none."""
     members = take_apart(content)
-    at = next(i for i, (name, _) in enumerate(members) if name == "config.npy")
-    text = str(npy.read_array(io.BytesIO(members[at][1])))
-    values = json.loads(text)
-    match chance.randrange(5):
-        case 0:
-            values[chance.choice(list(values))] = chance.choice(VALUES)
-        case 1:
-            del values[chance.choice(list(values))]
-        case 2:
-            values[chance.choice(("x", "\x1b[2J", "lrr", "", "x" * 9999))] = 1
-        case 3:
-            keys = list(values)
-            a, b = chance.choice(keys), chance.choice(keys)
-            values[a], values[b] = values[b], values[a]
-        case _:
-            values = chance.choice(VALUES)
+    at = chance.choice([i for i, (name, _) in enumerate(members) if name[: -len(".npy")] in TEXTS])
+    name, member = members[at]
+    values = json.loads(str(npy.read_array(io.BytesIO(member))))
+    for _ in range(chance.choice((1, 1, 2))):
+        values = edited(values, chance)
     text = json.dumps(values)
     match chance.randrange(8):
         case 0:
             cut = chance.randrange(len(text) + 1)
-            text = (
-                text[:cut]
-                + chance.choice(("", "\0", "\x1b", "[" * 5000, "9" * 5000, "{", "\U0010ffff"))
-                + text[cut:]
-            )
+            piece = chance.choice(("", "\0", "\x1b", "[" * 5000, "9" * 5000, "{", "\U0010ffff"))
+            text = text[:cut] + piece + text[cut:]
         case 1:
-            text = chance.choice(("", "[" * 100_000, "x" * 400_000, '{"a":' * 5000))
-    members[at] = ("config.npy", as_member(np.array(text)))
+            text = chance.choice(("", "[" * 100_000, "x" * 1_400_000, '{"a":' * 5000))
+    members[at] = (name, as_member(np.array(text)))
     return put_together(members)
 
 
+def edited(value, chance: random.Random):
+    """The same JSON but for one thing, at some depth."""
+    if isinstance(value, (dict, list)) and value and chance.random() < 0.8:
+        keys = list(value) if isinstance(value, dict) else range(len(value))
+        key, other = chance.choice(keys), chance.choice(keys)
+        match chance.randrange(6):
+            case 0:
+                del value[key]
+            case 1:
+                value[key], value[other] = value[other], value[key]
+            case 2 if isinstance(value, dict):
+                value[chance.choice(("x", "\x1b[2J", "lrr", "", "t0", "i_xt", "x" * 9999))] = value[key]
+            case 2:
+                value.append(value[key])
+            case _:
+                value[key] = edited(value[key], chance)
+        return value
+    return chance.choice(VALUES)
+
+
 MUTATIONS: tuple[Mutation, ...] = (
-    flip_bytes, truncate, shift, edit_directory, edit_members, edit_header, edit_values, edit_config,
+    flip_bytes, truncate, shift, edit_directory, edit_members, edit_header, edit_values, edit_text,
 )  # fmt: skip
 
 
@@ -345,24 +340,24 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def numpy_sees(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file, read by NumPy."""
     with np.load(path, allow_pickle=False) as file:
-        return {key: file[key] for key in keys}
+        return dict(file)
 
 
 def differences(path: Path, recording: Recording) -> list[str]:
-    """Keys whose arrays, as loaded, are not those that numpy finds in the file."""
+    """Keys whose arrays, as loaded, are not those that NumPy finds in the file; texts apart."""
     again = path.with_name("again.npz")
     save(recording, again, overwrite=True)
-    with np.load(again, allow_pickle=False) as file:
-        ours = {key: file[key] for key in file.files if key not in ("schema", "config")}
-    theirs = numpy_sees(path, ours)
+    ours, theirs = arrays(again), arrays(path)
+    new = {"schema", *TEXTS, *(("x_range",) if theirs["schema"] == 1 else ())}
     return [
         key
-        for key, array in ours.items()
-        if array.dtype != theirs[key].dtype
-        or array.shape != theirs[key].shape
-        or array.tobytes() != theirs[key].tobytes()
+        for key in ours.keys() - new
+        if key not in theirs
+        or (ours[key].dtype, ours[key].shape) != (theirs[key].dtype, theirs[key].shape)
+        or ours[key].tobytes() != theirs[key].tobytes()
     ]
 
 
@@ -399,13 +394,28 @@ def originals(folder: Path) -> list[bytes]:
         example(0, resumable=False),
         example(2, layers=(1, 4, 2), binning="adaptive", samples=9),
     )
-    contents = []
+    contents = [OLD.read_bytes()]
+    path = folder / "original.npz"
     for recording in kinds:
-        path = folder / "original.npz"
         save(recording, path, overwrite=True)
         contents.append(path.read_bytes())
-    contents.append(put_together(take_apart(contents[0]), zipfile.ZIP_DEFLATED))
+    contents.append(put_together(take_apart(contents[1]), zipfile.ZIP_DEFLATED))
+    contents.append(from_elsewhere(contents[2]))
     return contents
+
+
+def from_elsewhere(content: bytes) -> bytes:
+    """The same recording, by an engine and with a dataset and a quantity that are not installed here."""
+    members = dict(take_apart(content))
+    texts = {key: str(npy.read_array(io.BytesIO(members[f"{key}.npy"]))) for key in ("config", "quantities")}
+    config = json.loads(texts["config"]) | {"engine": "there", "data": "away", "quantities": ["far"]}
+    far = {"name": "distance", "label": "distance", "per_layer": False}
+    declared = [*json.loads(texts["quantities"]), far]
+    members["config.npy"] = as_member(json.dumps(config))
+    members["quantities.npy"] = as_member(json.dumps(declared))
+    rows = len(npy.read_array(io.BytesIO(members["epoch.npy"])))
+    members["distance.npy"] = as_member(np.arange(float(rows)))
+    return put_together(list(members.items()))
 
 
 def fuzz(mutants: int, seed: int) -> tuple[collections.Counter[str], list[str], float]:
