@@ -2,16 +2,14 @@
 
 from ibtui.plot import palette
 from ibtui.ui.line import piece, strip
-from ibtui.ui.panes.pane import Declaration, Drawing, Hotkey, Pane, pane
+from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, pane
 
 
 @pane(
-    Declaration(
-        row=2,
-        order=9,
-        hotkey=Hotkey("t", "clock", "The clock, large, and back."),
-        help={"Clock": "How late it is, in epochs."},
-    )
+    row=2,
+    order=9,
+    hotkey=Hotkey("t", "clock", "The clock, large, and back."),
+    help={"Clock": "How late it is, in epochs."},
 )
 class Clock(Pane):
     def content_key(self, scene):

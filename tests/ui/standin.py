@@ -17,7 +17,7 @@ from ibtui.config import RunConfig
 from ibtui.core.dimension import dimension, participation_ratio
 from ibtui.core.information import Binning
 from ibtui.core.projection import project
-from ibtui.data import Dataset, make_dataset
+from ibtui.data.samples import Dataset, make_dataset
 from ibtui.engines import kind_of
 from ibtui.quantities import Measurement
 from ibtui.quantities.meter import quantities

@@ -45,9 +45,9 @@ def test_every_quantity_of_a_run_is_shown_by_a_pane_or_can_be_chosen_or_is_a_cha
 
 
 def test_a_key_that_is_taken_is_refused() -> None:
-    from ibtui.ui.panes.pane import Declaration, Hotkey, Pane, pane
+    from ibtui.ui.panes.pane import Hotkey, Pane, pane
 
-    @pane(Declaration(hotkey=Hotkey("b", "", "")))
+    @pane(hotkey=Hotkey("b", "", ""))
     class Second(Pane):
         pass
 
@@ -99,7 +99,7 @@ def test_a_quantity_of_another_package_is_on_the_screen() -> None:
         quit_without_saving(terminal)
 
 
-@pytest.mark.parametrize(("name", "said"), [("brokenpane", "a_package_that_is_not_there"), ("clok", "clock")])
+@pytest.mark.parametrize(("name", "said"), [("brokenpane", "cannot be loaded from broken:Pane"), ("clok", "clock")])
 def test_a_pane_that_cannot_be_had_is_told_before_the_screen_opens(name: str, said: str) -> None:
     with with_plugin(*RUN, "--panes", name) as terminal:
         terminal.until(said)
