@@ -51,7 +51,7 @@ class MainScreen(Patient, Screen[None], inherit_bindings=False):
 
 
 class IbtuiApp(App[None], inherit_bindings=False):
-    """See the module. It is the `Screen` of its `Link`.
+    """The application, which is the `Screen` of its `Link`.
 
     Parameters
     ----------

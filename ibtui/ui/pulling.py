@@ -1,4 +1,4 @@
-"""When the next frame is asked for: when the last is drawn, and no sooner than it can be of use."""
+"""Pulls the next frame when the last is drawn, and no sooner than it can be of use."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibtui.config import WatchOptions
+from ibtui.recording import files
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Stop
@@ -45,10 +46,10 @@ def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("end", "files"), [("saving", 1), ("killed", 1), ("discarding", 0), ("killed, discarding", 0)]
+    ("end", "count"), [("saving", 1), ("killed", 1), ("discarding", 0), ("killed, discarding", 0)]
 )
 def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
-    end, files, tmp_path, monkeypatch, capsys
+    end, count, tmp_path, monkeypatch, capsys
 ):
     def run(client: WorkerClient, session: WatchOptions, workers: LiveWorkers) -> Outcome:
         driver = Driver(client)
@@ -63,7 +64,7 @@ def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
     session = WatchOptions(epochs_per_second=300.0, snapshot_dir=str(tmp_path))
     assert watch.watch(WorkerClient(new_job(LONG, session)), session) == 143
     found = list(tmp_path.glob("*.npz"))
-    assert len(found) == files
+    assert len(found) == count
     told = capsys.readouterr().out
     assert all(str(path) in told and len(files.load(path)) > 5 for path in found)
     assert found or "nothing saved" in told

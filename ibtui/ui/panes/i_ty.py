@@ -26,7 +26,7 @@ SENSITIVITY_BINS = (10, 30, 100)
     },
 )
 class LabelInformation(Curves):
-    """What the layers tell of the label."""
+    """The curves of I(T;Y), what the layers tell of the label."""
 
     def quantity(self, scene: Scene) -> Quantity:
         """Return I(T;Y)."""

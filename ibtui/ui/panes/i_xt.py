@@ -26,7 +26,7 @@ from ibtui.ui.scene import Scene
     },
 )
 class InputInformation(Curves):
-    """What the layers keep of the input."""
+    """The curves of I(X;T), what the layers keep of the input."""
 
     def quantity(self, scene: Scene) -> Quantity:
         """Return I(X;T)."""

@@ -1,4 +1,4 @@
-"""What the worker and its engine print, and what became of them."""
+"""The log: what the worker and its engine print, and what became of them."""
 
 from __future__ import annotations
 

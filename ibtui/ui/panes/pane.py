@@ -1,4 +1,4 @@
-"""What all panes have in common: a declaration, a frame with a title, and a content."""
+"""Panes in general: a declaration, a frame with a title, and a content."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Drawing:
     body: Cells | Sequence[Strip]
     """No larger than the room inside the frame; what is missing stays blank."""
     note: Sequence[Piece] = field(default=())
-    """What the frame's lower edge says."""
+    """The text in the frame's lower edge."""
 
 
 class Pane(Drawn):
