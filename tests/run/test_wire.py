@@ -375,7 +375,7 @@ def test_a_worker_of_another_version_is_listed_and_not_attached_to(of_version, c
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (None, "stopped run-1-x\n"),
+        (None, "stopped run-1-x; its version does not say what it saved\n"),
         (Ended(60, ("/a.npz",)), "stopped run-1-x at epoch 60; saved /a.npz\n"),
         (Ended(60, (), "/there: full"), None),
     ],
