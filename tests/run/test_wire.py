@@ -147,19 +147,20 @@ def test_a_frame_is_the_length_and_the_bytes_as_multiprocessing_has_it(pair, siz
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "said"),
     [
-        struct.pack("!i", 65), struct.pack("!i", 2**31 - 1), struct.pack("!i", -2),
-        struct.pack("!iQ", -1, 2**64 - 1), struct.pack("!iQ", -1, 65), struct.pack("!i", 5) + b"four",
-        b"\0\0", struct.pack("!i", -1) + b"\0",
+        (struct.pack("!i", 65), "64 are the most"), (struct.pack("!i", 2**31 - 1), "64 are the most"),
+        (struct.pack("!i", -2), "64 are the most"), (struct.pack("!iQ", -1, 2**64 - 1), "64 are the most"),
+        (struct.pack("!iQ", -1, 65), "64 are the most"), (struct.pack("!i", 5) + b"four", "breaks off"),
+        (b"\0\0", "breaks off"), (struct.pack("!i", -1) + b"\0", "breaks off"),
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_frame_that_is_too_long_or_breaks_off_is_refused_before_memory_is_taken(pair, sent):
+def test_a_frame_that_is_too_long_or_breaks_off_is_refused_before_memory_is_taken(pair, sent, said):
     far, near = pair
     far.sendall(sent)
     far.shutdown(socket.SHUT_WR)
-    with pytest.raises(WireError):
+    with pytest.raises(WireError, match=said):
         near.receive_bytes(64)
 
 
