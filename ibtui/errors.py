@@ -13,7 +13,7 @@ class IbtuiError(Exception):
 
 
 class UsageError(IbtuiError):
-    """What was asked for cannot be: a wrong argument, configuration or file. Nothing was started."""
+    """A wrong argument, configuration or file: nothing was started."""
 
     exit_status = 2
 
@@ -33,3 +33,13 @@ def printable(text: str) -> str:
     make a line read as something else.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def explain(error: BaseException) -> str:
+    """Say in a line what went wrong: our own sentence, the system's, or the exception's name and text."""
+    if isinstance(error, IbtuiError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return printable(error.strerror)
+    first = next(iter(str(error).strip().splitlines()), "")
+    return printable(f"{type(error).__name__}: {first}" if first else type(error).__name__)

@@ -7,35 +7,36 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.errors import IbtuiError, printable
+from ibtui.console import Interrupted, Signals
+from ibtui.errors import IbtuiError, explain, printable
 from ibtui.recording import Recording
-from ibtui.recording.files import claim, save
-from ibtui.run.fallback import reason, save_elsewhere
+from ibtui.recording.files import claim
 from ibtui.run.log import Output
-from ibtui.signals import Interrupted, Signals
+from ibtui.run.saver import Saver
+from ibtui.run.snapshot import Snapshot
 
 _STRETCH_S = 0.1
-"""How long training goes on between two looks at the clock and at the progress bar."""
-_SHARE_FOR_SAVING = 1 / 20
-"""An autosave waits until it costs no more than this share of the time."""
+"""Seconds of training between two looks at the clock, after which the progress bar moves."""
 DEFAULT_AUTOSAVE_MIN = 1.0
+"""Minutes between two autosaves, where --autosave does not say."""
 _BESIDE_NUMBERS = 26
-"""What the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
+"""Columns that the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
 
 
-def record(config: RunConfig, session: WatchOptions, path: str, *, force: bool, resume: str | None) -> int:
+def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, resume: str | None) -> int:
     """Train without a screen and write the recording.
 
     Parameters
     ----------
     config : RunConfig
-    session : WatchOptions
+    options : WatchOptions
         Its autosave and history budget are used; there is no pace.
     path : str
-        The recording. It is absent or whole at any moment, and one run's at a time.
+        The recording. It is absent or whole at any time, and one run writes it at a time.
     force : bool
         Replace an existing file.
     resume : str or None
@@ -55,7 +56,7 @@ def record(config: RunConfig, session: WatchOptions, path: str, *, force: bool, 
     with claim(path, force=force), Signals() as signals:
         try:
             signals.break_off_at(1)
-            run = _Run(config, session, path, force, resume)
+            run = _Run(config, options, path, force, resume)
             # The first breaks off no epoch; with a second the run is saved as it was at its last checkpoint.
             signals.break_off_at(2)
         except Interrupted as stop:
@@ -70,7 +71,7 @@ def record(config: RunConfig, session: WatchOptions, path: str, *, force: bool, 
             signals.ignore()  # nothing must break off the saving
         except Interrupted:
             exact = False
-        run.finish(shown, interrupted=signals.status != 0, exact=exact, failure=failure)
+        run.finish(interrupted=signals.status != 0, exact=exact, failure=failure)
     return signals.status
 
 
@@ -78,18 +79,14 @@ class _Run:
     """A trainer, and the file that it is written to."""
 
     def __init__(
-        self, config: RunConfig, session: WatchOptions, path: str, force: bool, resume_from: str | None
+        self, config: RunConfig, options: WatchOptions, path: str, force: bool, resume_from: str | None
     ) -> None:
         from ibtui.run.trainer import Trainer
 
-        self._path, self._overwrite = os.path.abspath(path), force
-        minutes = DEFAULT_AUTOSAVE_MIN if session.autosave is None else session.autosave
-        self._autosave_s = 60 * minutes
-        self._saved_at = time.monotonic()
-        self._save_cost_s = 0.0
-        self._failing = False
-        budget = session.history_mb << 20
-        self.trainer = Trainer(config, budget, resume_from)
+        self._path, self._shown, self._overwrite = Path(os.path.abspath(path)), printable(path), force
+        minutes = DEFAULT_AUTOSAVE_MIN if options.autosave is None else options.autosave
+        self._saver = Saver(60 * minutes)
+        self.trainer = Trainer(config, options.history_mb << 20, resume_from)
         self.trainer.measure_if_due()
         if much := self.trainer.recording.forewarning():
             _say(f"ibtui: {much}", sys.stderr)
@@ -113,68 +110,45 @@ class _Run:
 
     def _autosave(self) -> None:
         """Write the file if it is time to. If that fails, training goes on, and it is tried again."""
-        since = time.monotonic() - self._saved_at
-        if not self._autosave_s or since <= max(self._autosave_s, self._save_cost_s / _SHARE_FOR_SAVING):
+        if not self._saver.due():
             return
-        shown = printable(self._path)
-        try:
-            self._save()
-        except (OSError, MemoryError) as error:
-            self._saved_at = time.monotonic()
-            if not self._failing:
-                _say(
-                    f"ibtui: {shown}: not written: {reason(error)}; trying again while it trains", sys.stderr
-                )
-            self._failing = True
-        else:
-            if self._failing:
-                _say(f"ibtui: {shown}: written again", sys.stderr)
-            self._failing = False
+        snapshot = self._snapshot()
+        outcome = self._saver.autosave(snapshot, lambda: self._write(snapshot))
+        if outcome.news and outcome.error is not None:
+            why = explain(outcome.error)
+            _say(f"ibtui: {self._shown}: not written: {why}; trying again while it trains", sys.stderr)
+        elif outcome.news:
+            _say(f"ibtui: {self._shown}: written again", sys.stderr)
 
-    def _save(self, exact: bool = True) -> None:
-        began = time.monotonic()
+    def _snapshot(self, exact: bool = True) -> Snapshot:
         if exact:
             self.trainer.recording.checkpoint = self.trainer.checkpoint()
-        save(self.trainer.recording, self._path, overwrite=self._overwrite)
+        return Snapshot.of(self.trainer.recording)
+
+    def _write(self, snapshot: Snapshot) -> Path:
+        path = snapshot.save(self._path, overwrite=self._overwrite)
         self._overwrite = True  # what is there now is ours
-        self._saved_at = time.monotonic()
-        self._save_cost_s = self._saved_at - began
+        return path
 
-    def finish(self, shown: str, *, interrupted: bool, exact: bool, failure: Exception | None) -> None:
+    def finish(self, *, interrupted: bool, exact: bool, failure: Exception | None) -> None:
         """Write the file and say what is in it; not `exact`: as of the last checkpoint."""
-        recording = self.trainer.recording
-        where = shown
-        trouble = f"training broke off: {_sentence(failure)}" if failure is not None else ""
-        try:
-            self._save(exact)
-        except (OSError, MemoryError) as error:
-            why = (
-                "appeared while training; it was not replaced"
-                if isinstance(error, FileExistsError)
-                else f"not written: {reason(error)}"
-            )
-            kept = save_elsewhere(recording, f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-recorded")
-            trouble = "; ".join(filter(None, (trouble, f"{shown}: {why}")))
-            if kept is None:
-                raise IbtuiError(f"{trouble}; and it could be written nowhere else") from error
-            where = printable(str(kept))
-        accuracy = recording.column("train_accuracy")
+        snapshot = self._snapshot(exact)
+        outcome = self._saver.finish(snapshot, lambda: self._write(snapshot))
+        trouble = [f"training broke off: {explain(failure)}"] if failure is not None else []
+        if isinstance(outcome.error, FileExistsError):
+            trouble.append(f"{self._shown}: appeared while training; it was not replaced")
+        elif outcome.error is not None:
+            trouble.append(f"{self._shown}: not written: {explain(outcome.error)}")
+        if outcome.path is None:
+            raise IbtuiError("; ".join([*trouble, "and it could be written nowhere else"])) from outcome.error
+        where = self._shown if outcome.error is None else printable(str(outcome.path))
         word = "interrupted; saved" if interrupted else "saved" if trouble else "recorded"
-        assert recording.checkpoint is not None
-        text = f"{word} {len(recording)} measurements of {recording.checkpoint.epoch:,} epochs in {where}" + (
-            f", train accuracy {accuracy[-1]:.3f}" if len(accuracy) else ""
-        )
+        text = f"{word} {snapshot.rows} measurements of {snapshot.epoch:,} epochs in {where}"
+        if snapshot.rows:
+            text += f", train accuracy {snapshot.recording.column('train_accuracy')[snapshot.rows - 1]:.3f}"
         if trouble:
-            raise IbtuiError(f"{trouble}; {text}") from failure
+            raise IbtuiError("; ".join([*trouble, text])) from failure
         _say(text)
-
-
-def _sentence(error: Exception) -> str:
-    """What has gone wrong, in one line."""
-    if isinstance(error, IbtuiError):
-        return str(error)
-    first = (str(error).strip().splitlines() or [""])[0]
-    return printable(f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
@@ -183,7 +157,7 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def _unbroken(stream: TextIO | None) -> TextIO:
-    """The stream, but no error where nobody can read it any more: that is no reason to stop training."""
+    """Return the stream, free of errors where nobody can read it any more: training goes on."""
     try:
         return Output(stream.fileno() if stream is not None else -1)  # type: ignore[return-value]
     except OSError:

@@ -15,7 +15,8 @@ import pytest
 
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.recording import files
-from ibtui.run.client import WorkerClient, greeted
+from ibtui.run import wire
+from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Peek
 from tests.faults.boxes import resumes_exactly, wait_for
@@ -358,7 +359,7 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end()
     with Terminal(*LONG, "--epochs-per-second", "0", columns=250, rows=70) as terminal:
         terminal.until(r"running +epoch [1-9]")
         (worker,) = Path(os.environ["XDG_RUNTIME_DIR"], "ibtui").glob("*.sock")
-        with greeted(worker.stem) as line:
+        with wire.connect(worker.stem) as line:
             before = asked(line)
             terminal.type(" ")  # nothing is read from here on
             while (status := asked(line)).state != "paused":
@@ -383,8 +384,7 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end()
 
 def asked(line):
     """The worker's status, past its screen."""
-    line.send(Peek())
-    return line.recv()
+    return line.ask(Peek()).status
 
 
 def test_a_run_with_a_screen_of_its_own_is_not_attached_to():

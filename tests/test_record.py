@@ -15,7 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ibtui.config import RunConfig
 from ibtui.recording import files
+from ibtui.run.protocol import Save
+from tests.run.driver import Driver
 
 SMALL = ("--engine", "fused", "--epochs", "60", "--every", "5", "--samples", "200")
 LONG = ("--engine", "fused", "--epochs", "100000000", "--every", "1000")
@@ -65,6 +68,18 @@ def test_the_same_configuration_twice_gives_the_same_bytes():
         assert ibtui(*SMALL, "--record", name).returncode == 0
     assert_same_bytes(arrays("a.npz"), arrays("b.npz"))
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
+
+
+def test_a_run_that_is_watched_and_one_that_is_recorded_give_the_same_file(tmp_path):
+    """They drive the same trainer and the same saver."""
+    config = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200)
+    assert ibtui(*SMALL, "--record", "recorded.npz").returncode == 0
+    with Driver.train(config, snapshot_dir=str(tmp_path)) as driver:
+        driver.until_state("finished")
+        driver.send(Save("watched.npz"))
+        driver.until(lambda d: d.status.saved)
+    assert_same_bytes(arrays("recorded.npz"), arrays("watched.npz"))
+    assert Path("recorded.npz").read_bytes() == Path("watched.npz").read_bytes()
 
 
 def test_an_existing_file_is_refused_unless_forced():

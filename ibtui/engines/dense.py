@@ -31,6 +31,7 @@ class Dense:
 
     def kept(self, config: RunConfig, inputs: int) -> dict[str, ArraySpec]:
         """Declare weights and biases."""
+        config.check_net(inputs)
         specs = {}
         for i, (before, after) in enumerate(pairwise((inputs, *config.layers))):
             specs[f"weight{i}"] = ArraySpec((after, before))

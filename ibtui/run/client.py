@@ -1,8 +1,9 @@
-"""The screen's side of a worker: one thread that owns the connection."""
+"""The screen's side of a worker: its process, and a thread that sends requests and gets the answers."""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import queue
 import signal
@@ -10,40 +11,32 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
-from ibtui.errors import IbtuiError, UsageError, printable
+import msgspec
+
+from ibtui.console import Signals
+from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording import Recording, files
-from ibtui.run import log, places
-from ibtui.run.fallback import reason
+from ibtui.run import ended, log, places, wire
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
-from ibtui.run.protocol import (
-    GREETING,
-    Command,
-    Detach,
-    Frame,
-    Notice,
-    Pull,
-    Restart,
-    Save,
-    Step,
-    Stop,
-)
-from ibtui.signals import Signals
+from ibtui.run.protocol import Answer, Command, Detach, Frame, Notice, Pull, Restart, Save, Step, Stop
+from ibtui.run.wire import Connection
 
 
 class Client(Protocol):
     """What the screen needs of a worker. Nothing in here blocks."""
 
-    detached: bool
-    """Whether it outlives the screen, from the moment on that it is told to."""
     lost: Lost | None
-    """How it has gone, from before that arrives."""
+    """Why the worker ended, or None while it runs. Set before `arrived` is called."""
+
+    @property
+    def detached(self) -> bool:
+        """True once Detach was sent: closing the screen no longer ends the run."""
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
         """Begin; `arrived` is called in the client's own thread with each frame, and once when it is lost."""
@@ -65,9 +58,7 @@ END_S = 2.0
 SAVE_S = 60.0
 """How long one may take that has a history to save first."""
 TELL_S = 30.0
-"""How long a screen that is left may wait to tell one that it is to go on."""
-GREETING_S = 5.0
-"""How long a worker that listens may take to say so."""
+"""How long a screen that is closed may wait to tell a worker that it is to go on."""
 BROKEN_S = 5.0
 """A connection that breaks sooner is not made anew once more."""
 
@@ -77,7 +68,25 @@ _DONE = {
     Restart: "the run was restarted",
     Save: "a snapshot was written",
 }
-"""Commands that are not to be carried out twice, and what each does. Of all others once more is no more."""
+"""Commands that must not be carried out twice, and what each does. All others may be sent again."""
+
+
+class _Fate(enum.Enum):
+    """What becomes of the worker when its screen closes, as far as it was told."""
+
+    ENDS = enum.auto()
+    """It ends with the screen, as it does by itself when the connection ends."""
+    LEAVING = enum.auto()
+    """It was told to go on, and has not answered yet."""
+    GOES_ON = enum.auto()
+    SAVES = enum.auto()
+    """It was told to save and to end."""
+    DISCARDS = enum.auto()
+    """It was told to end without saving."""
+
+
+_DETACHED = (_Fate.LEAVING, _Fate.GOES_ON)
+_STOPPED = (_Fate.SAVES, _Fate.DISCARDS)
 
 
 class WorkerClient:
@@ -98,24 +107,39 @@ class WorkerClient:
     ) -> None:
         self._job, self._handed = job, handed
         self.name = job.name if job is not None else name or ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
-        self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._stopping = self._discarding = self._saving = False
-        self._doubtful: list[Command | Pull] = []
-        self._untold = False
-        """Whether it is to outlive us, and has not heard so."""
         self.lost: Lost | None = None
         self.saved: tuple[str, ...] = ()
-        """After `wait`, the files that the worker is known by its log to have written."""
+        """After `wait`, the files that the worker says to have written."""
         self.failed = False
-        """After `wait`, whether the worker was to save what it had, and is not known to have."""
+        """After `wait`, True where the worker was to save what it had, and is not known to have."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._connected_at = 0.0
+        self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._mirror: Mirror | None = None
+        """What the next frame must fit."""
+        self._fate = _Fate.GOES_ON if job is None or job.options.detach else _Fate.ENDS
+        self._save_sent = False
+        self._doubtful: list[Command | Pull] = []
+        """Commands whose answer did not come; the next frame says so."""
+        self._deciding = threading.Lock()
+        """Held while the fate changes."""
         self._closing, self._starting = threading.Event(), threading.RLock()
-        self.detached = job is None or job.options.detach
+
+    @property
+    def detached(self) -> bool:
+        """True once Detach was sent: closing the screen no longer ends the run."""
+        return self._fate in _DETACHED
+
+    @property
+    def goes_on(self) -> bool:
+        """True where the worker outlives the screen."""
+        there = self.lost is None if self._process is None else self._process.poll() is None
+        return self.detached and there
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
-        """See `Client.start`."""
+        """Start the worker, and the thread that talks to it."""
         with self._starting:
             if self._handed is None:
                 self._spawn()
@@ -153,23 +177,32 @@ class WorkerClient:
             raise IbtuiError(f"{why}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
-        """See `Client.send`."""
+        """Have a command carried out, in the order of sending."""
         if isinstance(command, Stop):
-            self._stopping, self._discarding, self._untold = True, not command.save, False
-        self._saving = self._saving or isinstance(command, Save)
-        if isinstance(command, Detach) and not self.detached:
-            self.detached = self._untold = True
+            self._decide(_Fate.SAVES if command.save else _Fate.DISCARDS)
+        elif isinstance(command, Detach):
+            self._decide(_Fate.LEAVING, where=(_Fate.ENDS,))
+        self._save_sent = self._save_sent or isinstance(command, Save)
         self._requests.put(command)
 
+    def _decide(self, fate: _Fate, where: tuple[_Fate, ...] = tuple(_Fate)) -> bool:
+        """Change the fate where it is one of these; returns whether it was."""
+        with self._deciding:
+            decided = self._fate in where
+            if decided:
+                self._fate = fate
+            return decided
+
     def pull(self, mirror: Mirror, row: int | None) -> None:
-        """See `Client.pull`."""
+        """Ask for the next frame, looking at a measurement (None: the present)."""
+        self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
-        key = mirror.look.key if mirror.look is not None else ()
+        key = mirror.look.key if mirror.look is not None else None
         reached = mirror.checkpoint.epoch if mirror.checkpoint is not None else -1
         self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
 
     def close(self) -> None:
-        """See `Client.close`. Returns when all was said, two seconds later at most.
+        """Let go of the worker. Returns when all was said, two seconds later at most.
 
         It takes longer only where the worker still has to hear that it is to go on.
         """
@@ -177,21 +210,15 @@ class WorkerClient:
             self._closing.set()
         self._requests.put(None)
         if self._thread is not None:
-            self._thread.join(TELL_S if self._untold else END_S)
+            self._thread.join(TELL_S if self._fate is _Fate.LEAVING else END_S)
         if self._connection is not None:
-            places.hang_up(self._connection)
+            self._connection.hang_up()
             if self._thread is not None:
                 self._thread.join(END_S)  # it closes the connection
-        self._stopping = self._stopping or self._untold  # nor will it go on, then
-        if self._process is not None and (self._untold or (self._connection is None and not self.goes_on)):
+        untold = self._decide(_Fate.SAVES, where=(_Fate.LEAVING,))
+        if self._process is not None and (untold or (self._connection is None and not self.goes_on)):
             # It could not be told, and would wait for a screen that never comes.
-            self._process.kill() if self._discarding else self._process.terminate()
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the worker outlives the screen."""
-        there = self.lost is None if self._process is None else self._process.poll() is None
-        return self.detached and not self._stopping and there
+            self._process.kill() if self._fate is _Fate.DISCARDS else self._process.terminate()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the worker to end, longer where it may have something to write; else it is killed.
@@ -201,75 +228,73 @@ class WorkerClient:
         if self._job is None or self.goes_on:
             return
         if self._process is not None:
+            nothing_to_write = self._fate is _Fate.DISCARDS and not self._save_sent
             try:
-                nothing_to_write = self._discarding and not self._saving
                 self._process.wait(seconds or (END_S if nothing_to_write else SAVE_S))
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        tail = log.tail(self.name)
-        self.saved = _files_named(tail)
-        self.failed = self._stopping and not self._discarding and not self._saved_at_last(tail)
+        end = ended.read(self.name)
+        self.saved = end.saved if end is not None else ()
+        self.failed = self._fate is _Fate.SAVES and (end is None or bool(end.unsaved))
         places.clear(self.name)
 
-    def _saved_at_last(self, tail: Sequence[str]) -> bool:
-        """Whether the last words of a worker that was told to save say that nothing is unsaved."""
-        ended = self._process is not None and self._process.returncode >= 0
-        # One whose run had failed ends with a status of its own, and says no more than what it saved.
-        return _in_order(tail) or (ended and any(line.startswith("saved ") for line in tail[-1:]))
+    # In the client's thread.
 
     def _talk(self, arrived: Callable[[Frame | Lost], None]) -> None:
         try:
             if self._handed is not None:
                 self._hand_over(self._handed)
-            self._connection, connected = self._connect(), time.monotonic()
-            request = self._requests.get()
-            while request is not None:
-                try:
-                    answer = self._ask(request)
-                except Exception:
-                    if not self.goes_on or self._closing.is_set() or time.monotonic() - connected < BROKEN_S:
-                        raise
-                    # A detached run need not have died with the connection. If it has, this fails at once.
-                    self._connection, connected = greeted(self.name), time.monotonic()
-                    if type(request) not in _DONE:
-                        continue
-                    self._doubtful.append(request)
-                    answer = None
+            self._connection = self._connect()
+            while (request := self._requests.get()) is not None:
+                answer = self._answer(request)
+                if isinstance(request, Detach):
+                    self._decide(_Fate.GOES_ON, where=(_Fate.LEAVING,))
                 if isinstance(answer, Frame):
                     arrived(self._doubted(answer))
-                self._untold = self._untold and not isinstance(request, Detach)
-                request = self._requests.get()
             self._connection.close()
-        except Exception as error:  # also what cannot be unpickled, or does not fit into the memory
-            if not (self._stopping or self._closing.is_set()):
-                why, tail = self._reason(error), log.tail(self.name)
-                files = _files_named(tail) if _in_order(tail) else None
-                self.lost = Lost(why, tail, files)
+        except Exception as error:  # also what is no message, or does not fit into the memory
+            if self._connection is not None:
+                self._connection.close()
+            if not (self._fate in _STOPPED or self._closing.is_set()):
+                self.lost = self._lost(error)
                 arrived(self.lost)
 
+    def _answer(self, request: Command | Pull) -> Answer | None:
+        """Return the answer; None where the connection broke, and the request must not be sent again."""
+        while True:
+            assert self._connection is not None
+            try:
+                return self._checked(self._connection.ask(request))
+            except Exception:
+                self._connection.close()
+                broken_soon = time.monotonic() - self._connected_at < BROKEN_S
+                if not self.goes_on or self._closing.is_set() or broken_soon:
+                    raise
+                # A detached run need not have died with the connection. If it has, this fails at once.
+                self._connection = self._connected()
+                if type(request) in _DONE:
+                    self._doubtful.append(request)
+                    return None
+
+    def _checked(self, answer: Answer) -> Answer:
+        if isinstance(answer, Frame) and self._mirror is not None:
+            self._mirror.check(answer)
+        return answer
+
     def _doubted(self, frame: Frame) -> Frame:
-        """The frame, which says of each command that it may have been carried out or not."""
+        """The frame, which says of each command in doubt that it may have been carried out or not."""
         for command in self._doubtful:
             text = f"the connection broke: whether {_DONE[type(command)]} is not known"
             ticket = command.ticket if isinstance(command, Save) else 0
             if ticket:  # somebody waits, and asks the user
-                settled = {ticket: text} | dict(frame.status.settled)
-                frame = replace(frame, status=replace(frame.status, settled=tuple(settled.items())))
+                results = {ticket: text} | dict(frame.status.save_results)
+                status = replace(frame.status, save_results=tuple(results.items()))
+                frame = msgspec.structs.replace(frame, status=status)
             else:
-                frame = replace(frame, notices=(*frame.notices, Notice(text, "warning")))
+                frame = msgspec.structs.replace(frame, notices=(*frame.notices, Notice(text, "warning")))
         self._doubtful = []
         return frame
-
-    def _ask(self, request: Command | Pull) -> object:
-        """The answer; where none comes the connection is closed."""
-        assert self._connection is not None
-        try:
-            self._connection.send(request)
-            return self._connection.recv()
-        except BaseException:
-            self._connection.close()
-            raise
 
     def _hand_over(self, recording: Recording) -> None:
         """Start the worker, once the recording that it is to begin with is written: that takes a while."""
@@ -287,24 +312,36 @@ class WorkerClient:
                 self._process = _spawn(self._job)
 
     def _connect(self) -> Connection:
+        """Return a connection to the worker, which may be about to start."""
         end = time.monotonic() + START_S
         while True:
             try:
-                return greeted(self.name)
+                return self._connected()
             except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
                 dead = self._process is None or self._process.poll() is not None
-                if dead or (self._closing.is_set() and not self._untold) or time.monotonic() > end:
+                left = self._closing.is_set() and self._fate is not _Fate.LEAVING
+                if dead or left or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
 
+    def _connected(self) -> Connection:
+        connection = wire.connect(self.name)
+        self._connected_at = time.monotonic()
+        return connection
+
+    def _lost(self, error: Exception) -> Lost:
+        """Return how the worker ended."""
+        why, end = self._reason(error), ended.read(self.name)
+        return Lost(why, log.tail(self.name), end.saved if end is not None and not end.unsaved else None)
+
     def _reason(self, error: Exception) -> str:
-        """How the worker ended, as far as can be known."""
+        """Say how the worker ended, as far as can be known."""
         if isinstance(error, UsageError):
             return str(error)
         if self.detached and self._connection is not None and self._answers():
             return f"the connection breaks again and again; the run goes on: ibtui attach {self.name}"
         if self._process is None:
-            return f"the connection to {self.name} has ended" if self._job is None else reason(error)
+            return f"the connection to {self.name} has ended" if self._job is None else explain(error)
         try:
             status = self._process.wait(0.5)
         except subprocess.TimeoutExpired:
@@ -316,47 +353,10 @@ class WorkerClient:
 
     def _answers(self) -> bool:
         try:
-            greeted(self.name).close()
-        except (OSError, EOFError, UsageError):
+            wire.connect(self.name).close()
+        except (OSError, EOFError, IbtuiError):
             return False
         return True
-
-
-def _files_named(log: Iterable[str]) -> tuple[str, ...]:
-    """The files that a worker says in its log to have written."""
-    return tuple(line.removeprefix("saved ") for line in log if line.startswith("saved "))
-
-
-def _in_order(log: Sequence[str]) -> bool:
-    """Whether a worker ended when it was told to, and nothing of its run is unsaved: its last words say so.
-
-    A log that is not there any more says nothing. Better to save twice than never.
-    """
-    *_, before, last = ("", "", *log)
-    return last == "ended" and not before.startswith("not saved")
-
-
-def greeted(name: str) -> Connection:
-    """A connection to a worker that speaks our version of the protocol.
-
-    Raises
-    ------
-    OSError
-        None listens there, it is another user's, or it does not greet us.
-    UsageError
-        It is another version's.
-    """
-    connection = places.connect(name)
-    try:
-        if not connection.poll(GREETING_S):
-            raise TimeoutError(f"{name} does not answer")
-        version = connection.recv_bytes(64)
-        if version != GREETING:
-            raise UsageError(f"{name} was started by another version of ibtui; use that one")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 _ROOT = str(Path(__file__).resolve().parents[2])

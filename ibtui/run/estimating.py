@@ -1,6 +1,6 @@
-"""The worker's desk: the thread for heavy work on the history, one job after another.
+"""The worker's thread for heavy work on the history: it re-estimates measurements and writes files.
 
-It re-estimates measurements after a change of binning and writes files, while training goes on.
+Training goes on meanwhile, and never waits for it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from ibtui.core.information import Binning
+from ibtui.errors import explain
+from ibtui.quantities import Array
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
 from ibtui.run.measuring import activations_of, meter_of
@@ -22,72 +21,70 @@ from ibtui.run.measuring import activations_of, meter_of
 _ROWS_AT_ONCE = 16
 
 
-@dataclass(frozen=True)
-class SaveJob:
-    """Write a recording up to the moment of the asking."""
+@dataclass(frozen=True, eq=False)
+class FileJob:
+    """Something to write of a recording."""
 
     recording: Recording
     write: Callable[[], None]
 
     def do(self) -> None:
-        """Write it. Whatever goes wrong, others are still to be written."""
+        """Write it. If that goes wrong, other files are still to be written."""
         try:
             self.write()
         except Exception:
             traceback.print_exc()
 
 
-class Desk(threading.Thread):
-    """See the module.
+class HistoryThread(threading.Thread):
+    """Keeps the estimates of one recording at the binning asked for last, and writes files one by one.
+
+    A file waits until the estimates agree with the binning, but a run that has been replaced by a new one is
+    written as it is.
 
     Parameters
     ----------
     rebinned : callable
-        Called, in this thread, when the recording has taken another binning.
+        Called, in this thread, when the recording has changed its binning.
     refused : callable
         Called, in this thread, with what has gone wrong with a binning or an estimate.
     """
 
     def __init__(
-        self,
-        recording: Recording,
-        rebinned: Callable[[], None],
-        refused: Callable[[str], None] = lambda text: None,
+        self, rebinned: Callable[[], None] = lambda: None, refused: Callable[[str], None] = lambda text: None
     ) -> None:
-        super().__init__(name="desk", daemon=True)
-        self._recording = recording
-        self._meter = self._meter_of(recording)
-        self._wanted = recording.binning
-        self._jobs: list[SaveJob] = []
-        self._writing: SaveJob | None = None
+        super().__init__(name="history", daemon=True)
+        self._recording: Recording | None = None
+        self._meter: Meter | None = None
+        self._wanted: Binning | None = None
+        self._jobs: list[FileJob] = []
+        self._writing: FileJob | None = None
         self._rebinned, self._refused = rebinned, refused
         self._changed = threading.Condition()
         self._busy = self._closed = False
 
-    @staticmethod
-    def _meter_of(recording: Recording) -> Meter:
-        return meter_of(recording)
-
     @property
-    def binning(self) -> Binning:
-        """The binning asked for last."""
+    def binning(self) -> Binning | None:
+        """The binning asked for last; None before there is a recording."""
         return self._wanted
 
     @property
     def pending(self) -> int:
         """Measurements that still wait for that binning."""
-        if self._wanted != self._recording.binning:
-            return len(self._recording)
-        return len(self._recording.pending())
+        if (recording := self._recording) is None:
+            return 0
+        if self._wanted != recording.binning:
+            return len(recording)
+        return len(recording.pending())
 
-    def take(self, recording: Recording) -> None:
-        """Turn to the recording of a new run; jobs for the old one are still done.
+    def work_on(self, recording: Recording) -> None:
+        """Turn to the recording of a new run; files of the old one are still written.
 
-        The binning asked for last stays the one that is wanted, also where the old run had not taken it yet.
+        The binning asked for last is the new run's too, even if the old one had not changed to it yet.
         """
         with self._changed:
-            self._recording = recording
-            self._meter = self._meter_of(recording)
+            self._recording, self._meter = recording, meter_of(recording)
+            self._wanted = self._wanted or recording.binning
             self._changed.notify_all()
 
     def rebin(self, binning: Binning) -> None:
@@ -96,28 +93,28 @@ class Desk(threading.Thread):
             self._wanted = binning
             self._changed.notify_all()
 
-    def save(self, job: SaveJob) -> None:
-        """Have a file written, once the estimates agree with the binning."""
+    def write(self, job: FileJob) -> None:
+        """Have a file written."""
         with self._changed:
             self._jobs.append(job)
             self._changed.notify_all()
 
-    def nudge(self) -> None:
-        """A measurement was appended that may wait for its estimates."""
+    def wake(self) -> None:
+        """Say that a measurement was appended, which may wait for its estimates."""
         with self._changed:
             self._changed.notify_all()
 
-    def settle(self, seconds: float) -> bool:
-        """Wait until nothing is left to do; False where that takes longer."""
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until nothing is left to do; return False if that takes longer."""
         end = time.monotonic() + seconds
         with self._changed:
-            while self._busy or self._jobs or self._wanted != self._recording.binning or self.pending:
+            while self._busy or self._jobs or self.pending:
                 if not self._changed.wait(end - time.monotonic()) and time.monotonic() >= end:
                     return False
         return True
 
-    def close(self) -> list[SaveJob]:
-        """Begin nothing more; returns what is left to write, once the file that is being written is."""
+    def close(self) -> list[FileJob]:
+        """Begin nothing more; return what is left to write, once the file that is being written is."""
         with self._changed:
             self._closed = True
             left = [job for job in self._jobs if job is not self._writing]
@@ -138,20 +135,22 @@ class Desk(threading.Thread):
             work()
 
     def _next(self) -> Callable[[], None] | None:
-        # What is worked on is bound here, under the lock: `take` may come at any moment.
+        # What is worked on is bound here, under the lock: `work_on` may be called at any time.
         recording, meter, wanted = self._recording, self._meter, self._wanted
+        if recording is None or meter is None or wanted is None:
+            return None
         stale = [job for job in self._jobs if job.recording is not recording]
         if stale:
             return self._write_next(stale[0])
         if wanted != recording.binning:
-            return lambda: self._adopt(recording, meter, wanted)
+            return lambda: self._change_binning(recording, meter, wanted)
         if len(pending := recording.pending()):
             return lambda: self._estimate(recording, meter, pending[:_ROWS_AT_ONCE])
         if self._jobs:
             return self._write_next(self._jobs[0])
         return None
 
-    def _adopt(self, recording: Recording, meter: Meter, binning: Binning) -> None:
+    def _change_binning(self, recording: Recording, meter: Meter, binning: Binning) -> None:
         before = recording.binning
         try:
             meter.binning = binning
@@ -162,24 +161,23 @@ class Desk(threading.Thread):
             with self._changed:
                 if self._wanted == binning:
                     self._wanted = before
-            self._refused(f"{binning.kind}, {binning.x_bins} and {binning.t_bins} bins: {error}")
+            self._refused(f"{binning.kind}, {binning.x_bins} and {binning.t_bins} bins: {explain(error)}")
             return
         self._rebinned()
 
-    def _estimate(self, recording: Recording, meter: Meter, rows: np.ndarray[Any, Any]) -> None:
-        for row in rows:
+    def _estimate(self, recording: Recording, meter: Meter, rows: Array) -> None:
+        for row in map(int, rows):
             if self._closed or self._wanted != meter.binning:
                 return
+            values: Mapping[str, Array] = {}
             try:
-                activations = activations_of(recording, int(row), meter)
-                values = meter.estimates(activations, recording.rebinned)
+                values = meter.estimates(activations_of(recording, row, meter), recording.rebinned)
             except Exception as error:  # such as a lack of memory: no reason to try for ever
                 traceback.print_exc()
-                self._refused(f"a measurement could not be estimated: {error or type(error).__name__}")
-                values = {}
-            recording.estimate(int(row), meter.binning, values)
+                self._refused(f"a measurement could not be estimated: {explain(error)}")
+            recording.estimate(row, meter.binning, values)
 
-    def _write_next(self, job: SaveJob) -> Callable[[], None]:
+    def _write_next(self, job: FileJob) -> Callable[[], None]:
         self._writing = job
 
         def write() -> None:

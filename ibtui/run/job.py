@@ -1,4 +1,4 @@
-"""What a worker is started for."""
+"""The orders with which workers are started."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from ibtui.config import RunConfig, WatchOptions
 
 
 @dataclass(frozen=True)
-class Remains:
-    """What is known of a run whose worker has died, besides its recording."""
+class DeadRun:
+    """A run whose worker has died, as far as its screen knows it besides the recording."""
 
     epoch: int
-    """How far it had trained when last heard of."""
+    """The epoch it had reached when last heard of."""
     saved: bool
-    """Whether a file holds all of the recording."""
+    """True if a file holds all of the recording."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is started for; it crosses as one line of JSON on the standard input."""
+    """The order with which a worker is started: one line of JSON on its standard input."""
 
     name: str
     config: RunConfig | None
     options: WatchOptions
     resume: str | None = None
-    """A recording to go on with."""
+    """A recording to resume."""
     replay: str | None = None
-    """A recording to play, in the place of training."""
-    remains: Remains | None = None
-    """It is what is left of a run, to be looked at and looked after."""
-    forget: bool = False
-    """That recording was written for the worker's sake: it is removed once read."""
+    """A recording to play instead of training."""
+    dead: DeadRun | None = None
+    """Set if that recording is of a run whose worker has died: it is to be looked at and saved."""
+    temporary: bool = False
+    """True if the recording was written for this worker alone, which removes it once read."""
 
     @property
     def recording(self) -> str | None:
@@ -42,24 +42,24 @@ class Job:
         return self.resume or self.replay
 
     def to_json(self) -> str:
-        """One line."""
+        """Return it as one line."""
         values = asdict(self)
         values["config"] = self.config.to_json() if self.config else None
         return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         values = json.loads(text)
         if values["config"]:
             values["config"] = RunConfig.from_json(values["config"])
-        if values["remains"]:
-            values["remains"] = Remains(**values["remains"])
+        if values["dead"]:
+            values["dead"] = DeadRun(**values["dead"])
         return cls(options=WatchOptions(**values.pop("options")), **values)
 
 
 def new_job(
     config: RunConfig | None, options: WatchOptions, *, resume: str | None = None, replay: str | None = None
 ) -> Job:
-    """A job with a name that no other worker has."""
+    """Make a job with a name that no other worker has."""
     return Job(f"run-{os.getpid()}-{secrets.token_hex(2)}", config, options, resume=resume, replay=replay)

@@ -1,27 +1,22 @@
-"""Where workers live on a machine: the user's runtime folder, with a socket and a log for each."""
+"""The files of a worker in the user's runtime folder: its socket, its log, its end, its first recording."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import socket
 import stat
-import struct
 import tempfile
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ibtui.errors import UsageError, printable
 
 _SOCKET_PATH_BYTES = 100
 """Unix limits the path of a socket to 108 bytes, macOS to 104."""
-_UNREADY = ".new"
-_QUEUE = 64
+UNREADY = ".new"
+"""The suffix of a socket on which nobody listens yet."""
 _ABANDONED_S = 24 * 3600.0
-CONNECT_S = 5.0
-"""How long a worker may take to let someone in."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}\Z")
 
 
@@ -85,87 +80,11 @@ def clear(name: str) -> None:
             place(name).unlink()
 
 
-def listen(name: str) -> socket.socket:
-    """A listening socket for a worker. Its path appears only once somebody listens there."""
-    path = socket_path(name)
-    unready = path.with_suffix(_UNREADY)
-    unready.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(unready))
-        unready.chmod(0o600)
-        listener.listen(_QUEUE)
-        unready.rename(path)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def accept(listener: socket.socket) -> Connection | None:
-    """The next connection; None where it comes from another user."""
-    peer, _ = listener.accept()
-    if not _is_own(peer):
-        peer.close()
-        return None
-    return Connection(peer.detach())
-
-
-def connect(name: str) -> Connection:
-    """A connection to a worker; `OSError` where none listens, or where it is another user's."""
-    path = str(socket_path(name))
-    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    end = time.monotonic() + CONNECT_S
-    try:
-        peer.settimeout(CONNECT_S)
-        while True:
-            try:
-                peer.connect(path)
-                break
-            except BlockingIOError:  # others wait there already
-                if time.monotonic() > end:
-                    raise TimeoutError(f"{name} does not answer") from None
-                time.sleep(0.01)
-        if not _is_own(peer):
-            raise PermissionError("the worker belongs to another user")
-        peer.setblocking(True)
-        return Connection(peer.detach())
-    finally:
-        peer.close()
-
-
-def hang_up(connection: Connection) -> None:
-    """End a connection that another thread may be waiting on: that thread is told, and so is the peer."""
-    with contextlib.suppress(OSError):
-        peer = socket.socket(fileno=os.dup(connection.fileno()))
-        with peer:
-            peer.shutdown(socket.SHUT_RDWR)
-
-
-def peer_process(connection: Connection) -> int | None:
-    """The process number of whoever listens at the other end, where the system tells."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return None
-    with socket.socket(fileno=os.dup(connection.fileno())) as peer:
-        return _credentials(peer)[0]
-
-
-def _is_own(peer: socket.socket) -> bool:
-    if not hasattr(socket, "SO_PEERCRED"):  # not Linux: the folder's mode keeps others out
-        return True
-    return _credentials(peer)[1] == os.getuid()
-
-
-def _credentials(peer: socket.socket) -> tuple[int, int]:
-    pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(pid), int(uid)
-
-
 def sweep() -> None:
     """Remove what workers that have gone left in the folder: logs and half-made files, after a day."""
     place = folder()
     for path in place.iterdir():
-        if path.suffix not in (".log", ".npz", ".end", _UNREADY) or path.with_suffix(".sock").exists():
+        if path.suffix not in (".log", ".npz", ".end", UNREADY) or path.with_suffix(".sock").exists():
             continue
         with contextlib.suppress(OSError):
             if time.time() - path.lstat().st_mtime > _ABANDONED_S:

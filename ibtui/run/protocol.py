@@ -1,89 +1,106 @@
-"""What crosses between the screen and its worker: frozen dataclasses, and nothing else.
+"""The messages between a screen and its worker, and their types.
 
-The screen sends one request at a time and gets one answer: a command is answered by `Done`, a `Pull` by a
-`Frame`. The screen pulls the next frame when it has drawn the last, so nothing queues on either side.
+The screen sends one request at a time and gets one answer: a command is answered by `Done`, `Pull` and `Peek`
+by a `Frame`. The screen pulls the next frame when it has drawn the last, so nothing queues on either side.
+
+Within one number of the protocol a message may gain fields, with defaults: unknown ones are ignored. Anything
+else is another number, and the worker's greeting says it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
+from ibtui import __version__
 from ibtui.core.information import Binning
 from ibtui.recording import Checkpoint, Experiment, Update
 
 Array = np.ndarray[Any, Any]
+Key = tuple[int, int, int]
+"""Identifies a representation; equal keys, equal representations."""
 
-GREETING = b"ibtui 2"
-"""A worker's first bytes. A screen refuses one of another version (`ibtui attach` after an upgrade)."""
+PROTOCOL = 3
+GREETING_BYTES = 64
+GREETING = f"ibtui {PROTOCOL} {__version__}".encode()[:GREETING_BYTES]
+"""A worker's first bytes, of the same form in all versions; version 0.1 said `ibtui 2`."""
 
 STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead")
 """A run's states. It is dead where its worker has gone; so says the screen, and the worker that holds what is
 left of it."""
 
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+Epochs = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
 
-# Commands: screen to worker.
+
+# Requests: screen to worker.
 
 
-@dataclass(frozen=True)
-class Pause:
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """A message: a map, with its class's name as `type`."""
+
+
+class Pause(Message, frozen=True):
     """Stop after the epoch that is being trained. In a replay: stop playing."""
 
 
-@dataclass(frozen=True)
-class Resume:
+class Resume(Message, frozen=True):
     """Go on. In a replay: play."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Message, frozen=True):
     """Train this many epochs, then pause. In a replay: go this many measurements on, or back."""
 
-    epochs: int = 1
+    epochs: Epochs = 1
 
 
-@dataclass(frozen=True)
-class Rebin:
-    """Estimate the whole history with this binning; the newest asked for wins."""
+class Rebin(Message, frozen=True):
+    """Estimate the whole history with this binning; the newest one sent wins."""
 
     binning: Binning
 
 
-@dataclass(frozen=True)
-class Save:
+class Save(Message, frozen=True, eq=False):
     """Write a snapshot: to this file, to a new one in this folder or, with None, in the snapshot folder.
 
-    The outcome arrives as a `Notice` and, where the asker has given a ticket, in `Status.settled`.
+    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`. Saves to one
+    place are equal, whatever their tickets.
     """
 
     path: str | None = None
-    ticket: int = field(default=0, compare=False)
-    """The asker's own number, by which it knows its answer among others'; 0: it does not wait for one."""
+    ticket: int = 0
+    """The sender's own number, by which it finds its result among others'; 0: it does not wait for one."""
+
+    def __eq__(self, other: object) -> bool:
+        return self.path == other.path if isinstance(other, Save) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:  # msgspec's own would be asked for it
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
 
-@dataclass(frozen=True)
-class Restart:
-    """From scratch, with this seed (None: the same, and so the same weights exactly)."""
+class Restart(Message, frozen=True):
+    """Begin again, with this seed (None: the same, and so the same weights exactly)."""
 
-    seed: int | None = None
+    seed: Seed | None = None
 
 
-@dataclass(frozen=True)
-class SetPace:
+class SetPace(Message, frozen=True):
     """Epochs per second at most; 0: as fast as the engine can. In a replay: measurements per second."""
 
     epochs_per_second: float
 
 
-@dataclass(frozen=True)
-class Detach:
+class Detach(Message, frozen=True):
     """Outlive the screen: the end of the connection no longer ends the run."""
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(Message, frozen=True):
     """End the worker; `save` writes a snapshot first where there is something unsaved."""
 
     save: bool = False
@@ -92,71 +109,73 @@ class Stop:
 Command = Pause | Resume | Step | Rebin | Save | Restart | SetPace | Detach | Stop
 
 
-@dataclass(frozen=True)
-class Pull:
+class Pull(Message, frozen=True):
     """Ask for what is new.
 
-    `run` and `tick` say up to where the asker's mirror of the history is; `row` is the measurement it looks
-    at (None: the present), `look` the key of the look that it has drawn; `checkpoint` is the epoch of the
-    checkpoint that it has, `log` and `notice` say how much of the worker's output and of its notices.
+    `run` and `tick` say up to where the screen's mirror of the history is; `row` is the measurement it looks
+    at (None: the present), `look` the key of the representation that it has drawn; `checkpoint` is the epoch
+    of the checkpoint that it has, `log` and `notice` say how much of the worker's output and of its notices.
     """
 
     run: int = -1
     tick: int = 0
     row: int | None = None
-    look: tuple[int, ...] = ()
+    look: Key | None = None
     checkpoint: int = -1
     log: int = 0
     notice: int = 0
 
 
-@dataclass(frozen=True)
-class Peek:
-    """Ask for the status alone, without being a screen: the answer is a `Status`."""
+class Peek(Message, frozen=True):
+    """Ask for the status alone, without counting as a screen: the answer is a `Frame` of nothing else."""
+
+
+Request = Command | Pull | Peek
 
 
 # Answers: worker to screen.
 
 
-@dataclass(frozen=True)
-class Done:
-    """A command was taken."""
+class Done(Message, frozen=True):
+    """A command was accepted."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where the worker stands."""
+    """Where the worker stands. Names and meanings are the same in all versions; each has a default."""
 
-    run: int
+    run: int = -1
     """Counts the restarts: history belongs to one run."""
-    state: str
-    epoch: int
+    state: str = "starting"
+    epoch: int = 0
     """Epochs trained; in a replay, the epoch of the measurement that is shown."""
-    epochs: int
+    epochs: int = 0
     """Epochs to train in all."""
-    epochs_per_second: float
+    epochs_per_second: float = 0.0
     """Measured over the last seconds; 0 while nothing trains."""
-    pace: float
-    engine: str
-    device: str
-    why: str
+    pace: float = 0.0
+    engine: str = ""
+    device: str = ""
+    why: str = ""
     """Why this engine, where that is not what was asked for; else empty."""
-    binning: Binning
+    binning: Binning = Binning()  # noqa: RUF009 — it is frozen
     """The one asked for last."""
-    pending: int
+    pending: int = 0
     """Measurements whose estimates are still to be made with it."""
-    unsaved: bool
+    unsaved: bool = False
     """History that no file holds yet."""
     saved: tuple[str, ...] = ()
     """Snapshots written, oldest first; of very many, the newest."""
     saves: int = 0
     """How often a file was written."""
-    settled: tuple[tuple[int, str], ...] = ()
-    """Of the last files asked for with a ticket: that, and why it could not be written; empty: it was."""
+    save_results: tuple[tuple[int, str], ...] = ()
+    """Of the last saves with a ticket: the ticket, and why nothing was written; empty: it was."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
-    source: str = "training"
-    """"training", "replay", or "remains": the history of a run whose worker has died."""
+    trains: bool = False
+    """Epochs are trained: the run grows, and can be restarted. False too for the history of a dead run."""
+    plays: bool = False
+    """A position moves through the measurements of a file, which is what is shown as the present."""
     message: str = ""
     """What a worker that is starting does, or why one failed."""
     detached: bool = False
@@ -168,7 +187,7 @@ class Status:
 class Representation:
     """One epoch's representation, ready to draw, and its numbers."""
 
-    key: tuple[int, ...]
+    key: Key
     """Identifies the look; equal keys, equal looks."""
     epoch: int
     row: int | None
@@ -205,8 +224,7 @@ class Welcome:
     ceilings: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Message, frozen=True):
     """What is new since the frame before."""
 
     status: Status
@@ -222,3 +240,6 @@ class Frame:
     notices: tuple[Notice, ...] = ()
     notice_end: int = 0
     """What the next `Pull.notice` is to say."""
+
+
+Answer = Done | Frame

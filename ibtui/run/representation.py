@@ -15,7 +15,7 @@ from ibtui.quantities import Measurement
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
 from ibtui.run.measuring import activations_of
-from ibtui.run.protocol import Representation
+from ibtui.run.protocol import Key, Representation
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +25,7 @@ SENSITIVITY_BINS = (10, 30, 100)
 """The numbers of bins in `Representation.sensitivity`."""
 
 
-def of_row(recording: Recording, row: int, meter: Meter, key: tuple[int, ...]) -> Representation:
+def of_row(recording: Recording, row: int, meter: Meter, key: Key) -> Representation:
     """Draw a measurement of the recording."""
     epoch = int(recording.column("epoch")[row])
     return _representation(
@@ -33,13 +33,13 @@ def of_row(recording: Recording, row: int, meter: Meter, key: tuple[int, ...]) -
     )
 
 
-def of_measurement(measurement: Measurement, meter: Meter, key: tuple[int, ...]) -> Representation:
+def of_measurement(measurement: Measurement, meter: Meter, key: Key) -> Representation:
     """Draw a state between two scheduled measurements."""
     return _representation(key, measurement.epoch, None, measurement.activations, measurement.values, meter)
 
 
 def _representation(
-    key: tuple[int, ...],
+    key: Key,
     epoch: int,
     row: int | None,
     activations: Sequence[Array],

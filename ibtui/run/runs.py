@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
+import signal
 import stat
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import BinaryIO
 
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.run import places
-from ibtui.run.client import greeted
-from ibtui.run.protocol import Peek, Status, Stop
+from ibtui.run import ended, places, wire
+from ibtui.run.ended import Ended
+from ibtui.run.protocol import Frame, Peek, Status, Stop
+from ibtui.run.wire import Connection, OtherVersionError, WireError
 
 _ANSWER_S = 5.0
 _STOP_S = 60.0
@@ -28,7 +27,7 @@ class Run:
 
     name: str
     status: Status | None
-    """None: it does not answer; `trouble` says why."""
+    """None: it does not say; `trouble` says why."""
     age_s: float
     trouble: str = ""
 
@@ -37,23 +36,29 @@ def running() -> list[Run]:
     """The user's workers, oldest first. What workers that died have left behind is cleared away."""
     found = []
     places.sweep()
-    for path in sorted(places.folder().glob("*.sock")):
-        with contextlib.suppress(OSError):  # it has ended meanwhile, or is no socket of a run
-            if not stat.S_ISSOCK(path.lstat().st_mode):
-                continue
-            age = time.time() - path.stat().st_mtime
-            try:
-                found.append(Run(path.stem, _ask(path.stem), age))
-            except ConnectionRefusedError:
-                _clear(path)
-            except TimeoutError as error:
-                found.append(Run(path.stem, None, age, str(error)))
-            except UsageError as error:
-                if path.stem in str(error):  # another version's; the name of a run it is
-                    found.append(Run(path.stem, None, age, str(error)))
-            except EOFError:
-                continue
-    return sorted(found, key=lambda run: -run.age_s)
+    for path in places.folder().glob("*.sock"):
+        with contextlib.suppress(OSError, EOFError):  # it has ended meanwhile, or is no socket of a run
+            if stat.S_ISSOCK(path.lstat().st_mode) and (run := _run(path)) is not None:
+                found.append(run)
+    return sorted(found, key=lambda run: (-run.age_s, run.name))
+
+
+def _run(socket: Path) -> Run | None:
+    name, age = socket.stem, time.time() - socket.stat().st_mtime
+    try:
+        with wire.connect(name) as connection:
+            return Run(name, _peek(connection, name), age)
+    except ConnectionRefusedError:
+        _clear(socket)
+    except OtherVersionError as error:
+        return Run(name, None, age, error.sentence)
+    except TimeoutError as error:
+        return Run(name, None, age, str(error).removeprefix(name).strip())
+    except WireError as error:
+        return Run(name, None, age, f"does not answer as a run does: {error}")
+    except UsageError:  # not the name of a run
+        pass
+    return None
 
 
 def _clear(socket: Path) -> None:
@@ -63,22 +68,18 @@ def _clear(socket: Path) -> None:
             path.unlink()
 
 
-def _ask(name: str) -> Status:
-    with greeted(name) as connection:
-        return _peek(connection, name)
-
-
 def _peek(connection: Connection, name: str) -> Status:
-    connection.send(Peek())
-    if not connection.poll(_ANSWER_S):
-        raise TimeoutError(f"{name} (process {places.peer_process(connection)}) does not answer")
-    status = connection.recv()
-    assert isinstance(status, Status)
-    return status
+    try:
+        answer = connection.ask(Peek(), _ANSWER_S)
+    except TimeoutError:
+        raise TimeoutError(f"{name} (process {connection.process()}) does not answer") from None
+    if not isinstance(answer, Frame):
+        raise WireError("another answer than a status")
+    return answer.status
 
 
 def find(name: str | None) -> str:
-    """The name of the one run that is meant; `UsageError` where that is not one."""
+    """Return the name of the one run that is meant; `UsageError` where that is not one."""
     names = [run.name for run in running()]
     if name is None:
         if len(names) == 1:
@@ -86,41 +87,60 @@ def find(name: str | None) -> str:
         raise UsageError("no run is there to choose" if not names else f"which one? {', '.join(names)}")
     places.socket_path(name)
     if name not in names:
+        if (end := ended.read(name)) is not None:
+            raise UsageError(f"{name}: has ended at epoch {end.epoch:,}{_outcome(end, end.saved)}")
         there = f"there is {', '.join(names)}" if names else "there is none"
         raise UsageError(f"{printable(name)}: no such run; {there}")
     return name
 
 
 def find_detached(name: str | None) -> str:
-    """The name of the one run that is meant, if it is one that a second screen may leave as it likes.
+    """Return the name of the one run that is meant, if it is one that a second screen may leave as it likes.
 
     Raises
     ------
     UsageError
-        There is no such run, or it belongs to the screen that started it, and ends with that one's q or ours.
+        There is no such run, or another version's, or it belongs to the screen that started it, and ends with
+        that one's q or ours.
     """
     name = find(name)
-    for run in running():
-        if run.name == name and run.status is not None and not run.status.detached:
+    with contextlib.suppress(OSError, EOFError, WireError), wire.connect(name) as connection:
+        if not _peek(connection, name).detached:
             raise UsageError(f"{name}: belongs to the screen that started it; D in that one detaches it")
     return name
 
 
 def list_runs() -> int:
-    """Print a line per run: name, state, epoch, device and age."""
-    runs = running()
-    for run in runs:
-        if (s := run.status) is None:
-            print(f"{run.name}  {run.trouble.removeprefix(run.name).strip()}  {_age(run.age_s)}")
-            continue
-        where = f"{s.device} {s.engine}".strip() or "-"
-        print(
-            f"{run.name}  {s.state}  epoch {s.epoch:,} of {s.epochs:,}  {where}  {_age(run.age_s)}"
-            f"  {'detached' if s.detached else 'attached'}"
-        )
-    if not runs:
-        print("no runs")
+    """Print a line for each run: name, state, epoch, device and age; and for those that have ended."""
+    lines = [_line(run) for run in running()]
+    lines += [_past(path) for path in sorted(places.folder().glob("*.end"), key=_age_of, reverse=True)]
+    print("\n".join(filter(None, lines)) or "no runs")
     return 0
+
+
+def _line(run: Run) -> str:
+    if (s := run.status) is None:
+        return f"{run.name}  {run.trouble}  {_age(run.age_s)}"
+    where = f"{s.device} {s.engine}".strip() or "-"
+    return (
+        f"{run.name}  {printable(s.state)}  epoch {s.epoch:,} of {s.epochs:,}  {printable(where)}"
+        f"  {_age(run.age_s)}  {'detached' if s.detached else 'attached'}"
+    )
+
+
+def _past(path: Path) -> str:
+    """Return the line of a run that has ended; empty where it has not."""
+    if path.with_suffix(".sock").exists() or (end := ended.read(path.stem)) is None:
+        return ""
+    how = "failed" if end.error else "ended"
+    return f"{path.stem}  {how}  epoch {end.epoch:,}{_outcome(end, end.saved)}  {_age(_age_of(path))} ago"
+
+
+def _age_of(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _age(seconds: float) -> str:
@@ -130,69 +150,88 @@ def _age(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def _outcome(end: Ended, saved: tuple[str, ...]) -> str:
+    """Say why the run failed, where it did, and in which file it is, or why in none."""
+    failed = f"; it had failed: {printable(end.error)}" if end.error else ""
+    if end.unsaved:
+        return f"{failed}; not saved: {printable(end.unsaved)}"
+    return failed + (f"; saved {printable(saved[-1])}" if saved else "")
+
+
 def stop_run(name: str | None) -> int:
     """End a run, having it saved first, and say where. Several at once may stop the same run.
 
-    Its log stays for a day, for screens that want to know how it ended.
+    How it ended stays known for a day, also to screens that show it.
 
     Raises
     ------
     IbtuiError
-        It could not be saved, it does not end, or it died: its log does not say that it ended in order.
+        It could not be saved, it does not end, or it died: it has not said how it ended.
     """
     name = find(name)
-    with _log(name) as log:  # open from now on: the run's own screen removes it, or `ls`
-        before, told_before = None, len(_lines(log))
-        try:
-            with greeted(name) as connection:
-                before = _peek(connection, name)
-                connection.send(Stop(save=True))
-                connection.poll(_ANSWER_S)
-        except TimeoutError as error:
-            raise IbtuiError(str(error)) from error
-        except (OSError, EOFError):  # somebody else was faster
-            pass
-        _wait_for_the_end(name)
-        lines = _lines(log)
-    if before is None and not lines:
-        raise UsageError(f"{name}: no such run any more")
-    if "ended" not in lines and (before is None or before.run >= 0):  # one that never began has nothing
-        raise IbtuiError(_DIED.format(name))
-    if before is not None and not before.unsaved and len(lines) >= told_before:  # else it has been cut
-        lines = lines[told_before:]  # what was written before is no news
-    saved = next((line for line in reversed(lines) if line.startswith(("saved ", "not saved"))), "")
-    reached = f" at epoch {before.epoch:,}" if before is not None else ""
-    if saved.startswith("not saved"):
-        raise IbtuiError(f"stopped {name}{reached}; {printable(saved)}")
-    print(f"stopped {name}{reached}" + (f"; {printable(saved)}" if saved else ""))
+    before, other_version = None, False
+    try:
+        with wire.connect(name) as connection:
+            before = _peek(connection, name)
+            with contextlib.suppress(TimeoutError):
+                connection.ask(Stop(save=True), _ANSWER_S)
+    except OtherVersionError as error:
+        other_version = True
+        _terminate(name, error.process)
+    except TimeoutError as error:
+        raise IbtuiError(str(error)) from error
+    except (OSError, EOFError, WireError):  # somebody else was faster
+        pass
+    end = _wait_for_the_end(name)
+    if end is None:
+        _no_word(name, before, other_version)
+        print(f"stopped {name}")
+        return 0
+    known = set(before.saved) if before is not None else set()  # what was written before is no news
+    told = f"stopped {name} at epoch {end.epoch:,}"
+    told += _outcome(end, tuple(path for path in end.saved if path not in known))
+    if end.unsaved:
+        raise IbtuiError(told)
+    print(told)
     return 0
 
 
-def _log(name: str) -> BinaryIO:
-    try:
-        return open(places.log_path(name), "rb")
-    except FileNotFoundError:
-        return io.BytesIO()
+def _no_word(name: str, before: Status | None, other_version: bool) -> None:
+    """Raise, unless a run that does not say how it ended has nothing to say."""
+    if other_version:  # 0.1 does not say
+        return
+    if before is None:
+        raise UsageError(f"{name}: no such run any more")
+    if before.run >= 0:
+        raise IbtuiError(_DIED.format(name))
 
 
-def _lines(log: BinaryIO) -> list[str]:
-    log.seek(0)
-    return log.read().decode("utf-8", "replace").split("\n")[:-1]
+def _terminate(name: str, process: int | None) -> None:
+    """Have a worker save and end that would not understand us."""
+    if process is None:
+        raise IbtuiError(
+            f"{name}: another version's, and its process is not known; stop it with that version"
+        )
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
 
 
 _DIED = "{}: died while it was told to stop"
 
 
-def _wait_for_the_end(name: str) -> None:
-    socket, end = places.socket_path(name), time.monotonic() + _STOP_S
+def _wait_for_the_end(name: str) -> Ended | None:
+    socket, limit, end = places.socket_path(name), time.monotonic() + _STOP_S, None
     while os.path.lexists(socket):
+        end = ended.read(name) or end  # its own screen may remove it at once
         try:
-            places.connect(name).close()
+            wire.reach(name).close()
         except ConnectionRefusedError:
             _clear(socket)
-            raise IbtuiError(_DIED.format(name)) from None
+            if ended.read(name) is None:
+                raise IbtuiError(_DIED.format(name)) from None
         except OSError:
             pass
-        if time.monotonic() > end:
+        if time.monotonic() > limit:
             raise IbtuiError(f"{name}: was told to stop, and has not ended in {_STOP_S:.0f} s")
-        time.sleep(0.05)
+        time.sleep(0.01)
+    return ended.read(name) or end

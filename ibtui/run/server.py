@@ -9,19 +9,29 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from dataclasses import dataclass
 from pathlib import Path
 
-from ibtui.errors import UsageError
-from ibtui.run import places
-from ibtui.run.fallback import clean_folder
-from ibtui.run.protocol import GREETING, Done, Peek, Pull, Stop
+from ibtui.errors import UsageError, printable
+from ibtui.run import places, wire
+from ibtui.run.protocol import GREETING, Done, Frame, Peek, Pull, Request, Stop
+from ibtui.run.snapshot import clean_folder
 from ibtui.run.state import RunState
+from ibtui.run.wire import Connection, WireError
 
 FIRST_SCREEN_S = 60.0
 """A worker to which no screen connects in this time ends."""
 _ROUND_S = 1.0
 """How long the listening thread waits for a connection before it does what is due once a second."""
+
+
+@dataclass
+class _Screen:
+    """What is known of whoever is at the other end of a connection."""
+
+    counted: bool = False
+    """True once it has pulled a frame."""
+    told_to_stop: bool = False
 
 
 class Server:
@@ -84,9 +94,9 @@ class Server:
         """Answer whoever connects within a round."""
         try:
             assert self._listener is not None
-            connection = places.accept(self._listener)
+            connection = wire.accept(self._listener)
             if connection is not None:
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
         except TimeoutError:
             pass
         except (OSError, RuntimeError, AssertionError):  # no file or thread is left to be had, for now
@@ -100,14 +110,14 @@ class Server:
                 self._state.log.renew(places.log_path(self._name))
                 if not places.socket_path(self._name).exists():
                     self._listen()
-        alone = self._screens == 0 and not self._state.detached
+        alone = self._screens == 0 and not self._state.status.detached
         if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
             self._end(True)
 
     def _listen(self) -> None:
         """Make the socket; anew where the runtime folder has been removed, as it is after the last logout."""
         before, path = self._path, places.socket_path(self._name)
-        listener = places.listen(self._name)
+        listener = wire.listen(self._name)
         listener.settimeout(_ROUND_S)
         if self._listener is not None:
             self._listener.close()
@@ -118,38 +128,43 @@ class Server:
         with contextlib.suppress(OSError):
             os.utime(self._path, (self._began, self._began))  # a run's age
 
-    def _answer(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
         """Answer a connection until it ends. One that pulls frames is a screen."""
-        is_screen = told_to_stop = False
+        screen = _Screen()
         try:
             connection.send_bytes(GREETING)
             while True:
-                request = connection.recv()
-                if isinstance(request, Pull):
-                    if not is_screen:
-                        is_screen = True
-                        self._count(1)
-                    connection.send(self._state.frame(request))
-                elif isinstance(request, Peek):
-                    connection.send(self._state.where())
-                elif isinstance(request, Stop):
-                    told_to_stop = True
-                    try:
-                        connection.send(Done())
-                    finally:  # also where nobody waits for the answer
-                        self._end(request.save)
-                else:
-                    self._state.obey(request)
-                    connection.send(Done())
+                self._answer(connection, connection.receive_request(), screen)
         except (EOFError, OSError):
             pass
+        except WireError as error:
+            print(f"a connection was closed: {printable(str(error))[:200]}", flush=True)
         except Exception:
             traceback.print_exc()
         finally:
-            with contextlib.suppress(OSError):
-                connection.close()
-            if is_screen and self._count(-1) == 0 and not told_to_stop and not self._state.detached:
+            connection.close()
+            left = screen.counted and self._count(-1) == 0
+            if left and not screen.told_to_stop and not self._state.status.detached:
                 self._end(True)
+
+    def _answer(self, connection: Connection, request: Request, screen: _Screen) -> None:
+        match request:
+            case Pull():
+                if not screen.counted:
+                    screen.counted = True
+                    self._count(1)
+                connection.send(self._state.frame(request))
+            case Peek():
+                connection.send(Frame(self._state.where()))
+            case Stop(save):
+                screen.told_to_stop = True
+                try:
+                    connection.send(Done())
+                finally:  # also where nobody waits for the answer
+                    self._end(save)
+            case _:
+                self._state.obey(request)
+                connection.send(Done())
 
     def _count(self, change: int) -> int:
         with self._counting:

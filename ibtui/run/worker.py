@@ -8,117 +8,108 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Protocol
 
-from ibtui.errors import IbtuiError
+from ibtui.errors import IbtuiError, explain
+from ibtui.run import ended
+from ibtui.run.ended import Ended
 from ibtui.run.job import Job
 from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Save, Stop
-from ibtui.run.saver import Keeper
 from ibtui.run.server import Server
+from ibtui.run.source import Source
 from ibtui.run.state import RunState
+from ibtui.run.worker_saver import WorkerSaver
 
 END_S = 0.7
-"""How long the source may take to end by itself; then the worker is ended from outside of it."""
-
-
-class Source(Protocol):
-    """What a worker shows: training, a recording that is played, or what is left of a run."""
-
-    def prepare(self) -> None:
-        """Import and compile what is needed, and begin the session's first run."""
-
-    def serve(self) -> bool:
-        """Go on, and obey, until told to stop; returns whether to save first."""
-
-    def close(self) -> None:
-        """Let go of what it holds."""
+"""Seconds that the source may take to end by itself; then the worker is ended from outside of it."""
 
 
 def main() -> int:
-    """Run a worker for the job on the standard input; returns its exit status."""
+    """Run a worker for the job on the standard input; return its exit status."""
     sys.stdout, sys.stderr = Output(1), Output(2)
     job = Job.from_json(sys.stdin.readline())
-    session = RunState(job.options, LogFile(1))
-    keeper = Keeper(session, job.name)
-    worker = Worker(session, keeper, job.name)
+    state = RunState(job.options, LogFile(1))
+    worker = Worker(state, WorkerSaver(state, job.name), job.name)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: worker.end(save=True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=worker.server.run, name="server", daemon=True).start()
     status = 1
     try:
-        source = _source(session, keeper, job)
-        source.prepare()
-        if job.forget and job.recording is not None:
-            Path(job.recording).unlink(missing_ok=True)
-        worker.save_first = source.serve() or worker.save_first
-        source.close()
-        status = 0
-    except IbtuiError as error:
-        session.update(state="failed", message=str(error))
-        worker.wait_to_be_told()
-        status = error.exit_status
-    except BaseException as error:
-        traceback.print_exc()
-        session.update(state="failed", message=f"{type(error).__name__}: {error}")
-        worker.wait_to_be_told()
+        status = worker.run(job)
     finally:
         worker.leave(status)
     return status
 
 
-def _source(session: RunState, keeper: Keeper, job: Job) -> Source:
-    if job.remains is not None:
-        from ibtui.run.remains import RemainsSource
-
-        return RemainsSource(session, keeper, job)
+def _source(state: RunState, saver: WorkerSaver, job: Job) -> Source:
+    """Make the source that a job asks for; what it does not need is not imported."""
     if job.replay is not None:
-        from ibtui.run.replay import ReplaySource
+        from ibtui.run.playback import Playback
 
-        return ReplaySource(session, keeper, job.replay)
-    from ibtui.run.training import TrainingSource
+        return Playback(state, saver, job)
+    from ibtui.run.training import Training
 
-    return TrainingSource(session, keeper, job)
+    return Training(state, saver, job)
 
 
 class Worker:
-    """Sees to it that the process ends, and what happens before."""
+    """Runs a source, and sees to it that the process ends, saved and with its end written."""
 
-    def __init__(self, session: RunState, keeper: Keeper, name: str) -> None:
+    def __init__(self, state: RunState, saver: WorkerSaver, name: str) -> None:
         self.save_first = False
-        self._session, self._keeper = session, keeper
+        """True if what is unsaved is to be saved before the end."""
+        self._state, self._saver, self._name = state, saver, name
         self._leaving = threading.Lock()
-        self.server = Server(session, name, self.end, keeper.tick)
+        self.server = Server(state, name, self.end, saver.tick)
+
+    def run(self, job: Job) -> int:
+        """Run the job's source until told to stop; return the exit status."""
+        state = self._state
+        try:
+            source = _source(state, self._saver, job)
+            state.update(trains=source.trains, plays=source.plays)
+            source.prepare()
+            if job.temporary and job.recording is not None:
+                Path(job.recording).unlink(missing_ok=True)
+            self.save_first = source.serve() or self.save_first
+            source.close()
+            return 0
+        except BaseException as error:
+            if not isinstance(error, IbtuiError):
+                traceback.print_exc()
+            state.update(state="failed", message=explain(error))
+            self.wait_to_be_told()
+            return error.exit_status if isinstance(error, IbtuiError) else 1
 
     def end(self, save: bool) -> None:
         """Have the source stop; if it is too busy to, end the process without it."""
         self.save_first = self.save_first or save
-        self._session.commands.put(Stop(save))
+        self._state.commands.put(Stop(save))
         threading.Thread(target=self._insist, daemon=True).start()
 
     def _insist(self) -> None:
-        if not self._session.ended.wait(END_S):
+        if not self._state.ended.wait(END_S):
             self.leave(0)
 
     def wait_to_be_told(self) -> None:
-        """Nothing can go on, but the history is there, and screens may ask for it or have it saved."""
-        while not isinstance(command := self._session.commands.get(), Stop):
+        """Wait for the end. Nothing can go on, but screens may ask for the history or have it saved."""
+        while not isinstance(command := self._state.commands.get(), Stop):
             if isinstance(command, Save):
-                self._keeper.save(command)
+                self._saver.save(command)
         self.save_first = self.save_first or command.save
 
     def leave(self, status: int) -> None:
         """Save what is to be saved, and end the process at once: no library's clean-up may hang it.
 
-        Where all went well the log says so: a worker that is killed over its last save leaves no such line.
+        The end is written only after the last save: a worker that is killed over that leaves none.
         """
         with self._leaving:
             try:
-                self._session.ended.set()
-                self._keeper.finish(self.save_first)
-                if status == 0:
-                    print("ended", flush=True)
+                self._state.ended.set()
+                unsaved = self._save()
+                ended.write(self._name, self._ended(unsaved, status))
+                print("ended", flush=True)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -126,3 +117,16 @@ class Worker:
                     self.server.close()
                 finally:
                     os._exit(status)
+
+    def _save(self) -> str:
+        """Save what is to be saved; return why history is in no file, if it is not."""
+        try:
+            return self._saver.finish(self.save_first)
+        except BaseException as error:
+            traceback.print_exc()
+            return explain(error)
+
+    def _ended(self, unsaved: str, status: int) -> Ended:
+        now = self._state.reached()
+        error = now.message if now.state == "failed" else ""
+        return Ended(now.epoch, now.saved, unsaved, error, status)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,9 @@ import numpy as np
 from ibtui.config import RunConfig
 from ibtui.recording import Recording, files
 from ibtui.run import places
-from ibtui.run.protocol import Peek, Status
+from ibtui.run.protocol import Frame, Peek, Status
 from ibtui.run.trainer import Trainer
+from ibtui.run.wire import Connection
 
 LONG_S = 120.0
 ENDLESS = 100_000_000
@@ -166,10 +166,9 @@ def tidy() -> None:
 
 def asked(line: Connection) -> Status:
     """A worker's status, past its screen."""
-    line.send(Peek())
-    status = line.recv()
-    assert isinstance(status, Status)
-    return status
+    answer = line.ask(Peek())
+    assert isinstance(answer, Frame)
+    return answer.status
 
 
 def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:

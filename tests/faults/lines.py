@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ibtui.errors import RecordingError
 from ibtui.recording import files
-from ibtui.run.client import greeted
+from ibtui.run import wire
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -189,7 +189,7 @@ def _detach(by_key: bool, at: Path) -> tuple[str, int]:
 
 def _attach(name: str, epoch: int, way: str, moments: random.Random, wrong: list[str]) -> int:
     """Attach, see the run going on from where it was, and leave; the epoch that it has then."""
-    with greeted(name) as line, Terminal("attach", name) as terminal:
+    with wire.connect(name) as line, Terminal("attach", name) as terminal:
         terminal.until(r"running +epoch [1-9]")
         terminal.settle(moments.uniform(0, 0.5))
         shown = terminal.epoch()

@@ -11,7 +11,7 @@ import pyte
 from rich.cells import cell_len
 
 from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import greeted
+from ibtui.run import wire
 from ibtui.ui import view as views
 from ibtui.ui.app import IbtuiApp
 from tests.faults.boxes import (
@@ -45,7 +45,7 @@ def _resized(tries: int) -> Lost:
     with folder() as place:
         with Terminal(*FUSED, "--epochs", str(ENDLESS), "--snapshot-dir", str(place)) as terminal:
             terminal.until(r"running +epoch [1-9]")
-            with greeted(sockets()[0].stem) as line:
+            with wire.connect(sockets()[0].stem) as line:
                 for count in range(tries):
                     columns, rows = _size(count, chance)
                     terminal.resize(columns, rows)
@@ -124,10 +124,10 @@ async def _sweeping(sizes: list[tuple[int, int]]) -> tuple[int, int]:
             await pilot.pause()
             rows = [strip.text for strip in app.screen._compositor.render_strips()]
             cut += len(rows) != height or any(cell_len(row) != width for row in rows)
-            broken += any(_BROKEN in row for row in rows) or bool(app._broken)
+            broken += any(_BROKEN in row for row in rows)
             if views.layout_for(width, height) != "small":
                 await pilot.press("i" if height % 2 else "enter")
                 await pilot.pause()
-                broken += bool(app._broken)
+                broken += any(_BROKEN in line for line in app.mirror.log)
                 await pilot.press("escape")
     return broken, cut

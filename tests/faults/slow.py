@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibtui.run.client import greeted
+from ibtui.recording import files
+from ibtui.run import wire
 from tests.faults.boxes import (
     ENDLESS,
     Lost,
@@ -73,7 +74,7 @@ def _show(bytes_per_second: float, seconds: float) -> _Shown:
         run = (*SPARSE, "--epochs", str(ENDLESS), "--epochs-per-second", "0", "--history-mb", "1")
         with Line(*run, "--snapshot-dir", str(place), bytes_per_second=bytes_per_second) as terminal:
             wait_for(sockets)
-            with greeted(sockets()[0].stem) as line:
+            with wire.connect(sockets()[0].stem) as line:
                 wait_for(lambda: asked(line).epoch > 100_000)
                 time.sleep(0.2 * seconds)  # until everything is there that is made when it is needed first
                 pids = terminal.process.pid, children_of(terminal.process.pid)[0]
@@ -107,5 +108,5 @@ def _end(terminal: Line, worker: int) -> float:
 
 
 def _saved(place: Path) -> bool:
-    files = list(place.glob("*.npz"))
-    return len(files) == 1 and len(files.load(files[0])) > 0
+    written = list(place.glob("*.npz"))
+    return len(written) == 1 and len(files.load(written[0])) > 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibtui import record, signals
+from ibtui import console, record
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.engines.fused import cpu as fused
 from ibtui.errors import EngineError, IbtuiError
@@ -83,13 +83,13 @@ def test_closed_standard_streams_are_not_written_to():
 
 
 def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience(monkeypatch):
-    with signals.Signals() as heard:
+    with console.Signals() as heard:
         heard.break_off_at(2)
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         assert heard.status == 129
-        monkeypatch.setattr(signals, "_IMPATIENCE_S", 0.0)
-        with pytest.raises(signals.Interrupted):
+        monkeypatch.setattr(console, "_TOGETHER_S", 0.0)
+        with pytest.raises(console.Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # heard no more
     assert heard.status == 129
@@ -134,8 +134,8 @@ import os, signal
 link, arrived = os.link, []
 def then_impatient(*places):
     link(*places)
-    import ibtui.signals
-    ibtui.signals._IMPATIENCE_S = 0.0
+    import ibtui.console
+    ibtui.console._TOGETHER_S = 0.0
     for _ in range(2):
         signal.raise_signal(signal.SIGINT)
 os.link = then_impatient
@@ -179,7 +179,7 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
         time.sleep(0.05)
         return save(*arguments, **options)
 
-    monkeypatch.setattr(record, "save", slowly)
+    monkeypatch.setattr(files, "save", slowly)
     monkeypatch.setattr(record, "_STRETCH_S", 0.01)
     config = replace(CONFIG, epochs=60_000, every=1000)
     record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=False, resume=None)
@@ -187,7 +187,7 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
 
 
 def test_a_run_that_will_take_much_memory_says_so_once(monkeypatch, capfd):
-    monkeypatch.setattr("ibtui.recording.MUCH_BYTES", 1)
+    monkeypatch.setattr("ibtui.recording.history.MUCH_BYTES", 1)
     record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
     assert capfd.readouterr().err.count("this run will take") == 1
 
@@ -201,7 +201,7 @@ def test_where_nothing_can_be_written_anywhere_the_old_file_stays(monkeypatch, c
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "save_new", full)
-    monkeypatch.setattr(record, "save", full)
+    monkeypatch.setattr(files, "save", full)
     with pytest.raises(IbtuiError, match=r"No space left on device; .*nowhere else"):
         record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=True, resume=None)
     assert PATH.read_bytes() == before

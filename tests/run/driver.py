@@ -5,15 +5,27 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ibtui.config import RunConfig, WatchOptions
+from ibtui.recording import Recording
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Command, Frame, Notice, Stop
+from ibtui.run.trainer import Trainer
 
 LONG_S = 60.0
 SMALL = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200)
+LONG = replace(SMALL, epochs=1_000_000)
+PACED = {"epochs_per_second": 300.0}
+
+
+def finished(config: RunConfig = SMALL) -> Recording:
+    """The recording of a run that has been trained to its end."""
+    trainer = Trainer(config, 1 << 28)
+    trainer.train(config.epochs)
+    return trainer.recording
 
 
 class Driver:

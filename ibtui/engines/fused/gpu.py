@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.config import ACTIVATIONS, RunConfig
+from ibtui.config import RunConfig
+from ibtui.core.names import ACTIVATIONS
 from ibtui.engines.dense import packed, parameter_count, parameters_of, split
 from ibtui.engines.mxnet import library
 from ibtui.engines.nvidia import compiler, driver

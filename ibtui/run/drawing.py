@@ -1,0 +1,60 @@
+"""The representations of one run that screens are sent: drawn once for all of them."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+
+from ibtui.quantities import Measurement
+from ibtui.recording import Recording
+from ibtui.run import representation
+from ibtui.run.measuring import meter_of
+from ibtui.run.protocol import Key, Representation
+
+
+class Drawing:
+    """Draws measurements of a recording and keeps the newest drawn.
+
+    Drawing takes long; the source never waits for it.
+    """
+
+    def __init__(self, recording: Recording, run: int) -> None:
+        self._recording, self._run = recording, run
+        self._meter = meter_of(recording)
+        self._drawing = threading.Lock()
+        self._newest: Representation | None = None
+        self._undrawable: tuple[int, ...] = ()
+        self._last_row = -1
+
+    def row(self, row: int) -> Representation | None:
+        """Draw a measurement of the recording; None if that cannot be done."""
+        return self._draw((self._run, row, self._recording.stamp(row)), row)
+
+    def measurement(self, measurement: Measurement, serial: int) -> Representation | None:
+        """Draw a measurement that is not in the recording; None if that cannot be done."""
+        return self._draw((self._run, -1, serial), measurement)
+
+    def _draw(self, key: Key, what: Measurement | int) -> Representation | None:
+        with self._drawing:
+            if self._newest is not None and self._newest.key == key:
+                return self._newest
+            if self._undrawable == key:
+                return None
+            try:
+                self._meter.binning = self._recording.binning
+                if isinstance(what, Measurement):
+                    self._newest = representation.of_measurement(what, self._meter, key)
+                else:
+                    self._newest = representation.of_row(self._recording, what, self._meter, key)
+            except Exception:  # such as a lack of memory; curves and weights still go out
+                traceback.print_exc()
+                self._undrawable = key
+                return None
+            return self._newest
+
+    def skipped(self, row: int) -> int:
+        """Count the measurements passed over since the last one that was sent as the present."""
+        with self._drawing:
+            passed = max(0, row - self._last_row - 1) if self._last_row >= 0 else 0
+            self._last_row = max(row, self._last_row)
+            return passed

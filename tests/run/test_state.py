@@ -1,0 +1,161 @@
+"""The state that a worker's threads share, its history's thread and its log."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from ibtui.config import WatchOptions
+from ibtui.core.information import Binning
+from ibtui.run import client as clients
+from ibtui.run import log, mirror, places
+from ibtui.run.estimating import HistoryThread
+from ibtui.run.log import LogFile, Output
+from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
+from ibtui.run.snapshot import Snapshot
+from ibtui.run.state import RunState
+from ibtui.run.trainer import Trainer
+from tests.faults.boxes import wait_for
+from tests.run.driver import LONG, PACED, SMALL, Driver, finished
+
+
+def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(log, "MOST_BYTES", 4000)
+    with open(tmp_path / "log", "a+b") as file:
+        output, truncate = Output(file.fileno()), os.ftruncate
+        output.write("a line like many others\n" * 200)
+        writer = threading.Thread(target=output.write, args=("saved /a/b.npz\n",))
+
+        def meanwhile(handle: int, size: int) -> None:
+            writer.start()
+            writer.join(0.2)  # it writes now, or waits
+            truncate(handle, size)
+
+        monkeypatch.setattr(os, "ftruncate", meanwhile)
+        LogFile(file.fileno()).cut()
+        writer.join()
+    assert (tmp_path / "log").read_text().endswith("others\nsaved /a/b.npz\n")
+
+
+def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(log, "MOST_BYTES", 4000)
+    with open(tmp_path / "log", "a+b") as file:
+        output = LogFile(file.fileno())
+        seen, place = [], 0
+        for number in range(5000):
+            os.write(file.fileno(), f"line {number}\n".encode())
+            if number % 7 == 0:
+                lines, place = output.lines(place)
+                seen += lines
+                output.cut()
+                assert os.fstat(file.fileno()).st_size < 4100
+        seen += output.lines(place)[0]
+    assert seen == [f"line {number}" for number in range(5000)]
+
+
+def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_path):
+    talk = "[os.write(1, b'x' * 999 + b'\\n') for _ in range(30000)]"
+    wordy = f"import os, threading; threading.Thread(target=lambda: {talk}, daemon=True).start(); "
+    monkeypatch.setattr(clients, "_MAIN", wordy + clients._MAIN)
+    with Driver.train(LONG, **PACED) as driver:
+        path = places.log_path(driver.client.name)
+        driver.until(lambda d: d.status.epoch > 100)
+        wait_for(lambda: path.stat().st_size <= log.MOST_BYTES)
+        assert len(driver.mirror.log) <= mirror.LOG_LINES
+        driver.send(Step(1))
+        driver.until_state("paused")
+
+
+def test_a_run_is_never_shown_to_have_come_less_far_than_its_measurements():
+    state, trainer = RunState(WatchOptions(), LogFile(-1)), Trainer(SMALL, 1 << 28)
+    trainer.measure_if_due()
+    recording = trainer.recording
+    state.begin(recording, trains=True, epoch=0)
+    assert state.frame(Pull()).status.epoch == 0
+    trainer.train(30)  # a stretch of epochs that is not over
+    assert state.frame(Pull()).status.epoch == 30
+    assert state.frame(Pull(run=0, tick=recording.tick)).status.epoch == 30
+    state.update(epoch=37)
+    assert state.frame(Pull(run=0, tick=recording.tick)).status.epoch == 37
+
+
+def test_notices_are_bounded_and_each_is_told_once():
+    state = RunState(WatchOptions(), LogFile(-1))
+    for number in range(1000):
+        state.note(f"{number}")
+    assert len(state.notices.since(0, 10**6)) <= 100
+    first = state.frame(Pull())
+    assert [n.text for n in first.notices] == [str(n) for n in range(995, 1000)]
+    state.note("news")
+    assert state.frame(Pull(run=0, notice=first.notice_end)).notices == (Notice("news"),)
+    assert state.frame(Pull(run=0, notice=1001)).notices == ()
+    assert len(state.frame(Pull(run=0, notice=3)).notices) == 100
+    recording = finished()
+    for number in range(2000):
+        state.saver.write(Snapshot(recording, 1, None, 0, number), lambda name=f"{number}.npz": Path(name))
+    assert len(state.where().saved) == 1000 and state.where().saves == 2000
+
+
+def test_a_binning_asked_for_before_the_worker_is_ready_or_as_it_restarts_is_not_lost():
+    with Driver.train(SMALL) as driver:
+        driver.send(Rebin(Binning("closed", 3, 7)))
+        driver.until(
+            lambda d: d.status.state == "finished" and d.recording.binning == Binning("closed", 3, 7)
+        )
+        for bins in range(20, 26):
+            driver.send(Rebin(Binning("adaptive", 3, bins)))
+            driver.send(Restart())
+        driver.until(
+            lambda d: d.status.run == 6 and d.status.state == "finished" and not d.status.pending
+        ).pull()
+        assert driver.recording.binning == driver.status.binning == Binning("adaptive", 3, 25)
+
+
+def test_a_binning_that_the_old_run_had_not_taken_yet_is_the_new_runs():
+    old, new, wanted = finished(), finished(), Binning("closed", 2, 9)
+    history = HistoryThread()
+    history.work_on(old)
+    history.rebin(wanted)
+    history.work_on(new)
+    history.start()
+    assert history.wait_until_idle(10)
+    assert history.binning == new.binning == wanted != old.binning
+
+
+def test_estimates_of_an_old_run_are_never_a_new_ones():
+    wanted = Binning("closed", 2, 9)
+    config = replace(SMALL, binning="closed", x_bins=2, t_bins=9, epochs=5)
+    old, new = finished(), finished(config)
+    before = {name: new.column(name).copy() for name in new.names}
+    history = HistoryThread()
+    history.work_on(old)
+    history.rebin(wanted)
+    history._next()()
+    work = history._next()  # a restart comes just as estimates are to be made
+    history.work_on(new)
+    work()
+    assert len(old.pending()) == 0
+    assert all(new.column(name).tobytes() == value.tobytes() for name, value in before.items())
+
+
+def test_a_binning_that_cannot_be_is_told_and_the_last_one_stays():
+    with Driver.train(SMALL) as driver:
+        driver.until_state("finished")
+        before = driver.status.binning
+        driver.send(Rebin(Binning("closed", 4, 10**8)))
+        driver.until(lambda d: d.notices and d.status.binning == before and not d.status.pending)
+        driver.send(Rebin(Binning("closed", 4, 9)))
+        driver.until(lambda d: d.recording.binning.t_bins == 9 and not d.status.pending)
+
+
+def test_going_on_and_off_loses_nothing_of_a_pause():
+    with Driver.train(LONG, epochs_per_second=1000.0) as driver:
+        driver.until_state("running")
+        for _ in range(50):
+            driver.send(Pause())
+            driver.send(Resume())
+        driver.send(Pause())
+        driver.send(Detach())
+        driver.until(lambda d: d.status.state == "paused" and d.status.detached)
