@@ -94,6 +94,7 @@ import sys
 from ibtui.config import RunConfig
 from ibtui.engines import ENGINES
 from ibtui.engines.choose import choose
+from ibtui.errors import UsageError
 print(*ENGINES.names)
 for engine, ctx in (each.split(":") for each in sys.argv[1:]):
     try: print(choose(RunConfig(engine=engine, ctx=ctx), 4))
