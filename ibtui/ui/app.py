@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +13,6 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.timer import Timer
 
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
@@ -34,19 +31,11 @@ from ibtui.ui.glyphs import auto_marker
 from ibtui.ui.link import Link, Workers
 from ibtui.ui.panes import panes, shown_quantities, tab_order
 from ibtui.ui.panes.pane import Pane
+from ibtui.ui.pulling import Puller
 from ibtui.ui.scene import Scene
 from ibtui.ui.summary import Outcome, outcome
-from ibtui.ui.terminal import Patient, TerminalDriver, behind
+from ibtui.ui.terminal import Patient, TerminalDriver
 from ibtui.ui.view import View
-
-FRAME_S = 1 / 20
-"""The least time between two pulls."""
-IDLE_S = 1 / 10
-"""The same while nothing changes."""
-PROMPT_S = 1 / 100
-"""The same after a command, until its effect can be seen."""
-EFFECT_S = 0.15
-"""How long a command is given for that."""
 
 
 @dataclass
@@ -62,7 +51,7 @@ class MainScreen(Patient, Screen[None], inherit_bindings=False):
 
 
 class IbtuiApp(App[None], inherit_bindings=False):
-    """See the module. It is the `Screen` of its `Link`.
+    """The application, which is the `Screen` of its `Link`.
 
     Parameters
     ----------
@@ -105,14 +94,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.bind(binding.key, binding.action)
         marker = auto_marker(os.environ) if options.marker == "auto" else options.marker
         self.link = Link(client, self, workers)
+        self._puller = Puller(self, self.link)
         self.board = Board(self, self._panes, [*keys.hints(self._keys)])
         self.view = View(marker=marker)  # type: ignore[arg-type]
         self.exit_status = 0
         self._styles: list[Style] = []
         self._broken: set[str] = set()
-        self._pulled = self._commanded = -math.inf
-        self._moving = False
-        self._timer: Timer | None = None
         self._ending: Ending | None = None
         if self._colour_system() in ("16", "none"):
             self.theme = "ansi-dark"
@@ -141,7 +128,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._recolour()
         self.link.start()
-        self._pull()
+        self._puller.begin()
         self.set_interval(1, self.link.listen)
 
     def watch_for_ends(self) -> None:
@@ -157,44 +144,11 @@ class IbtuiApp(App[None], inherit_bindings=False):
             yield SystemCommand(title, "", partial(self.run_action, binding.action))
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
-    # Frames: one is asked for when the last is drawn.
-
     def on_arrived(self, message: Arrived) -> None:
         """Have the link take in what is new, and ask for the next frame in time."""
         self.link.hear(message.client, message.news)
-        if message.client is not self.link.client or isinstance(message.news, Lost):
-            return
-        news = message.news
-        self._moving = news.update is not None or news.look is not None or news.status.state == "running"
-        # A key does what is right by what is known, however late that is shown.
-        if self._period == PROMPT_S or behind(self):
-            self._pull_later()
-        else:
-            self.call_after_refresh(self._pull_later)
-
-    @property
-    def _period(self) -> float:
-        """The least time between two pulls, as things are now."""
-        obeying = self.link.state.pausing or time.monotonic() - self._commanded < EFFECT_S
-        return PROMPT_S if obeying else FRAME_S if self._moving else IDLE_S
-
-    def _pull(self) -> None:
-        self._timer = None
-        if self.link.ready:
-            self._pulled = time.monotonic()
-            self.link.pull()
-
-    def _pull_later(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        left = self._pulled + self._period - time.monotonic()
-        self._timer = self.set_timer(max(0.001, left), self._pull)
-
-    def _hurry(self) -> None:
-        """Ask for the next frame now if it was only waiting for its turn."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._pull()
+        if message.client is self.link.client and isinstance(message.news, Frame):
+            self._puller.heard(message.news)
 
     # What the link tells; see `ibtui.ui.link.Screen`.
 
@@ -217,8 +171,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def sent(self) -> None:
         """Look for the effect of a command soon."""
-        self._commanded = time.monotonic()
-        self._hurry()
+        self._puller.commanded()
 
     def restarted(self) -> None:
         """Look at the present."""
@@ -241,7 +194,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     # Drawing.
 
-    def look(self, view: View) -> None:
+    def set_view(self, view: View) -> None:
         """Change the view."""
         self.view = view
         self.draw()
@@ -278,7 +231,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         """Choose what was clicked."""
         layer = self.view.layer if message.layer is None else message.layer
-        self.look(replace(self.view, pane=message.pane, layer=layer))
+        self.set_view(replace(self.view, pane=message.pane, layer=layer))
 
     # Keys: training.
 
@@ -340,12 +293,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_change(self, name: str) -> None:
         """Take the next of a few ways to look."""
-        self.look(views.cycled(self.view, name))
+        self.set_view(views.cycled(self.view, name))
 
     def action_quantity(self) -> None:
         """Choose the next quantity that no pane shows anyhow."""
         if choices := self.scene.choosable(shown_quantities(self._panes)):
-            self.look(views.cycled(self.view, "quantity", choices))
+            self.set_view(views.cycled(self.view, "quantity", choices))
 
     def action_walk(self, by: int) -> None:
         """Go to a measurement before or after."""
@@ -368,32 +321,32 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _walk_to(self, row: int | None) -> None:
         # Without a worker nobody is there to ask how it looked.
         if not self.link.state.lost or self.link.allows(Step()):
-            self.look(replace(self.view, row=row))
-            self._hurry()
+            self.set_view(replace(self.view, row=row))
+            self._puller.hurry()
 
     def action_large_pane(self, name: str) -> None:
         """Give a pane the whole screen, or take it back."""
         large = self.view.enlarged and self.view.pane == name
-        self.look(replace(self.view, pane=name, enlarged=not large))
+        self.set_view(replace(self.view, pane=name, enlarged=not large))
 
     def action_layer(self, layer: int) -> None:
         """Choose a layer."""
         if layer < self.scene.layers:
-            self.look(replace(self.view, layer=layer))
+            self.set_view(replace(self.view, layer=layer))
 
     def action_pane(self, by: int) -> None:
         """Choose the next pane, or the one before."""
         compact = views.layout_for(*self.size) == "compact" and not self.view.enlarged
         names = tab_order(self._panes, compact=compact)
-        self.look(views.next_pane(self.view, by, max(1, self.scene.layers), names))
+        self.set_view(views.next_pane(self.view, by, max(1, self.scene.layers), names))
 
     def action_enlarge(self) -> None:
         """Give the chosen pane the whole screen."""
-        self.look(replace(self.view, enlarged=True))
+        self.set_view(replace(self.view, enlarged=True))
 
     def action_shrink(self) -> None:
         """Go back to all panes."""
-        self.look(replace(self.view, enlarged=False))
+        self.set_view(replace(self.view, enlarged=False))
 
     def action_help(self) -> None:
         """Show the help screen."""

@@ -32,7 +32,7 @@ ROWS = (0, 1, 2, None)
 
 
 class Board:
-    """See the module.
+    """The main screen's widgets, and the turns in which they are drawn.
 
     Parameters
     ----------

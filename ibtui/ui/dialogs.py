@@ -26,7 +26,7 @@ class Answer:
     key: str
     label: str
     meaning: str
-    """What the dialog is dismissed with."""
+    """The text that the dialog is dismissed with."""
 
 
 class Dialog(Patient, ModalScreen[str]):

@@ -22,7 +22,7 @@ from ibtui.ui.scene import Scene
 
 
 class Drawn(Widget):
-    """See the module."""
+    """The base of all widgets of the main screen."""
 
     may_lag: ClassVar[bool] = False
     """True where it need not be drawn anew in each frame of a run that goes on."""

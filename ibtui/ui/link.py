@@ -63,13 +63,13 @@ NOTHING = "nothing is there that could be saved"
 
 @dataclass(frozen=True)
 class LinkState:
-    """Where the three machines stand, and what was asked for; see the module."""
+    """The states of the three machines, and what was asked for; see the module."""
 
     worker: Literal["starting", "connected", "lost"] = "starting"
     handover: Literal["", "holding", "continuing"] = ""
     saving: Literal["", "writing", "asking"] = ""
     progress: str = ""
-    """What the new worker that is to train on does; empty where there is none."""
+    """The step at which the new worker is that is to train on; empty where there is none."""
     pausing: bool = False
     """A pause was asked for, and the worker does not yet say that it stands."""
     binning: Binning | None = None
@@ -118,7 +118,7 @@ class Workers(Protocol):
 
 
 class Screen(Protocol):
-    """What a link tells of. All but `forward` is called in the screen's own thread."""
+    """The listener of a link. All but `forward` is called in the screen's own thread."""
 
     @property
     def row(self) -> int | None:
@@ -167,7 +167,7 @@ class _Awaited:
 
 
 class Link:
-    """See the module.
+    """The connection of a screen to its worker; see the module.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every widget draws from: the user's view, the mirror of the worker, and the link's state."""
+"""A scene, from which every widget is drawn: the user's view, the worker's mirror, the link's state."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Scene:
 
     @property
     def unrecorded(self) -> Representation | None:
-        """What is looked at where a run stands after its last measurement; None: a measurement is."""
+        """The representation of a run that stands after its last measurement; None: a measurement is looked at."""
         look, recording = self.mirror.look, self.mirror.recording
         if self.view.row is not None or look is None or look.row is not None or recording is None:
             return None

@@ -1,4 +1,4 @@
-"""What a screen leaves behind: the line that is printed when it has gone."""
+"""The line that a screen leaves behind when it has gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user has chosen to look at: one frozen `View`, and pure functions that change it."""
+"""The user's choices of what to look at: one frozen `View`, and pure functions that change it."""
 
 from __future__ import annotations
 

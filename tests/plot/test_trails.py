@@ -15,6 +15,7 @@ from ibtui.plot.trails import Trails
 from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Rebin
 from ibtui.ui.panes.plane import Plane
+from ibtui.ui.scene import Scene
 from ibtui.ui.view import View
 from tests.ui.standin import StandIn
 
@@ -119,28 +120,28 @@ def test_what_is_drawn_on_costs_what_was_added(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Trails, "extend", counting)
     client = StandIn(epochs=300)
-    pane, mirror = Plane(), Mirror(status=client.status, recording=client.recording)
+    pane, mirror = Plane("plane"), Mirror(status=client.status, recording=client.recording)
     for epoch in (300, 350, 360):
         client.train_to(epoch)
-        pane.draw(View(marker="braille"), mirror, 57, 17, [])
+        pane.draw(Scene(View(marker="braille"), mirror), 57, 17, [])
     assert drawn == [31, 31, 5, 5, 1, 1]  # chance levels and estimates
 
 
 def test_the_pane_begins_again_where_its_history_was_estimated_anew() -> None:
     client = StandIn(epochs=300)
-    pane, view = Plane(), View(marker="braille")
+    pane, view = Plane("plane"), View(marker="braille")
     mirror = Mirror(status=client.status, recording=client.recording)
 
     def drawn(pane: Plane, view: View) -> Cells:
-        body = pane.draw(view, mirror, 57, 17, []).body
+        body = pane.draw(Scene(view, mirror), 57, 17, []).body
         assert isinstance(body, Cells)
         return body
 
-    assert same(drawn(pane, view), drawn(Plane(), view))
+    assert same(drawn(pane, view), drawn(Plane("plane"), view))
     client.train_to(400)
-    assert same(drawn(pane, view), drawn(Plane(), view))
+    assert same(drawn(pane, view), drawn(Plane("plane"), view))
     client.send(Rebin(replace(client.recording.binning, t_bins=20)))
-    assert same(drawn(pane, view), drawn(Plane(), view))
+    assert same(drawn(pane, view), drawn(Plane("plane"), view))
     for changed in ({"level": "excess"}, {"unit": "bits"}, {"plane_colour": "epoch"}):
         view = replace(view, **changed)  # type: ignore[arg-type]
-        assert same(drawn(pane, view), drawn(Plane(), view))
+        assert same(drawn(pane, view), drawn(Plane("plane"), view))

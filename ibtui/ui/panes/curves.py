@@ -1,4 +1,4 @@
-"""Curves of one quantity over epochs, one for each layer: what the panes of curves have in common."""
+"""Curves of one quantity over epochs, one for each layer: the base of the panes of curves."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
-from ibtui.ui.panes.pane import Declaration, pane
+from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene, in_excess, in_unit
 
 SENSITIVITY_BINS = (10, 30, 100)
@@ -17,18 +17,16 @@ SENSITIVITY_BINS = (10, 30, 100)
 
 
 @pane(
-    Declaration(
-        row=1,
-        order=1,
-        quantities=("i_ty",),
-        help={
-            "Bins beside I(T;Y)": "The chosen layer's estimate at 10, 30 and 100 bins: how much it is a "
-            "matter of binning.",
-        },
-    )
+    row=1,
+    order=1,
+    quantities=("i_ty",),
+    help={
+        "Bins beside I(T;Y)": "The chosen layer's estimate at 10, 30 and 100 bins: how much it is a "
+        "matter of binning.",
+    },
 )
 class LabelInformation(Curves):
-    """What the layers tell of the label."""
+    """The curves of I(T;Y), what the layers tell of the label."""
 
     def quantity(self, scene: Scene) -> Quantity:
         """Return I(T;Y)."""

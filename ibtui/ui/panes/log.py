@@ -1,4 +1,4 @@
-"""What the worker and its engine print, and what became of them."""
+"""The log: what the worker and its engine print, and what became of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.style import Style
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.ui.line import piece, strip
-from ibtui.ui.panes.pane import Declaration, Drawing, Pane, pane
+from ibtui.ui.panes.pane import Drawing, Pane, pane
 from ibtui.ui.scene import Scene
 
 
-@pane(Declaration(row=2, order=2))
+@pane(row=2, order=2)
 class LogPane(Pane):
     """The newest lines, the last one at the bottom."""
 

@@ -1,11 +1,11 @@
-"""What all panes have in common: a declaration, a frame with a title, and a content."""
+"""Panes in general: a declaration, a frame with a title, and a content."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -62,7 +62,7 @@ class Drawing:
     body: Cells | Sequence[Strip]
     """No larger than the room inside the frame; what is missing stays blank."""
     note: Sequence[Piece] = field(default=())
-    """What the frame's lower edge says."""
+    """The text in the frame's lower edge."""
 
 
 class Pane(Drawn):
@@ -121,11 +121,14 @@ class Pane(Drawn):
 SomePane = TypeVar("SomePane", bound=type[Pane])
 
 
-def pane(declared: Declaration) -> Callable[[SomePane], SomePane]:
-    """Declare the decorated class a pane; its module is named by an entry point of `ibtui.panes`."""
+def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
+    """Declare the decorated class a pane, by fields of `Declaration`.
+
+    Its module is named by an entry point of `ibtui.panes`.
+    """
 
     def declare(made: SomePane) -> SomePane:
-        made.declared = declared
+        made.declared = Declaration(**declared)
         return made
 
     return declare

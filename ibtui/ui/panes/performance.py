@@ -14,16 +14,14 @@ from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
-from ibtui.ui.panes.pane import Declaration, Drawing, Pane, message, pane
+from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
 
 
 @pane(
-    Declaration(
-        row=2,
-        order=1,
-        quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
-    )
+    row=2,
+    order=1,
+    quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
 )
 class Performance(Pane):
     """Accuracy above, loss below."""

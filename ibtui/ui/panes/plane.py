@@ -12,23 +12,21 @@ from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import piece
-from ibtui.ui.panes.pane import Declaration, Drawing, Hotkey, Pane, message, pane
+from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_unit, recorded
 from ibtui.ui.view import View
 
 
 @pane(
-    Declaration(
-        row=1,
-        order=2,
-        compact=False,
-        hotkey=Hotkey("i", "plane", "The information plane, large, and back."),
-        quantities=("i_xt", "i_ty"),
-        help={
-            "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
-            "newest point, or at the epoch that is looked at.",
-        },
-    )
+    row=1,
+    order=2,
+    compact=False,
+    hotkey=Hotkey("i", "plane", "The information plane, large, and back."),
+    quantities=("i_xt", "i_ty"),
+    help={
+        "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
+        "newest point, or at the epoch that is looked at.",
+    },
 )
 class Plane(Pane):
     """The trajectories, coloured by layer or by epoch."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ibtui.quantities import Quantity
 from ibtui.ui.panes.curves import Curves
-from ibtui.ui.panes.pane import Declaration, pane
+from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene
 
 
-@pane(Declaration(row=2, order=0))
+@pane(row=2, order=0)
 class ChosenQuantity(Curves):
     """Any quantity that no other pane shows."""
 

@@ -12,7 +12,7 @@ from ibtui.plot.scatter import scatter_plot
 from ibtui.plot.ticks import number
 from ibtui.run.protocol import Representation
 from ibtui.ui.line import Piece, piece
-from ibtui.ui.panes.pane import Declaration, Drawing, Pane, message, pane
+from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene, as_viewed
 
 SATURATED = 0.05
@@ -20,17 +20,14 @@ SATURATED = 0.05
 
 
 @pane(
-    Declaration(
-        row=0,
-        per_layer=True,
-        help={
-            "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. "
-            "Layers wider than two are drawn by their first two principal components. Layers are counted "
-            "from 0.",
-            "Saturated": f"The share of activations exactly at an end of the range, shown above "
-            f"{SATURATED:.0%}.",
-        },
-    )
+    row=0,
+    per_layer=True,
+    help={
+        "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. "
+        "Layers wider than two are drawn by their first two principal components. Layers are counted "
+        "from 0.",
+        "Saturated": f"The share of activations exactly at an end of the range, shown above {SATURATED:.0%}.",
+    },
 )
 class Scatter(Pane):
     """One layer's scatter, or the density of its classes."""
