@@ -108,7 +108,7 @@ class Scene:
 
     @property
     def unrecorded(self) -> Representation | None:
-        """The representation of a run that stands after its last measurement; None: a measurement is looked at."""
+        """The representation of a run that stands after its last measurement; None at a measurement."""
         look, recording = self.mirror.look, self.mirror.recording
         if self.view.row is not None or look is None or look.row is not None or recording is None:
             return None
