@@ -330,7 +330,7 @@ class Command:
     """A subcommand."""
 
     summary: str
-    """What it does, in a line."""
+    """A line that says what it does."""
     run: Callable[[_Parser, list[str]], int]
     """From a parser to add its arguments to, and the arguments, to an exit status."""
 
