@@ -119,7 +119,7 @@ def folder() -> Iterator[Path]:
 
 
 def small_disk_command(place: Path, kilobytes: int) -> list[str]:
-    """Return a command that runs a shell's line with a small file system at `place`; empty: not allowed here."""
+    """Return a command to run a shell's line with a small file system at `place`; empty: not allowed."""
     mount = f'mount -t tmpfs -o size={kilobytes}k none "{place}" && exec sh -c "$0"'
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
     try:
