@@ -1,33 +1,33 @@
-"""The command line: arguments to a configuration, and the front end that was asked for."""
+"""The command line: from arguments to settings, and to the front end that was asked for."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__
-from ibtui.config import RunConfig, WatchOptions, build, read_toml
+from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
+from ibtui.console import ClosedError, Interrupted, Signals, standard_output
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.output import ClosedError, standard_output
-from ibtui.signals import Interrupted, Signals
+from ibtui.settings import flag, setting_of, wrong
 
 if TYPE_CHECKING:
+    from ibtui.registry import Registry
     from ibtui.run.client import WorkerClient
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Every foreseeable failure is one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    named = bool(arguments) and arguments[0] in COMMANDS
-    command = COMMANDS[arguments[0]] if named else _train
     status = 0
     try:
         with standard_output():
-            status = command(arguments[named:])
+            status = _run(arguments)
     except ClosedError:
         pass
     except IbtuiError as error:
@@ -38,88 +38,124 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0].startswith("-"):
+        return _train(arguments)
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name[:40], COMMANDS, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
+        raise UsageError(f"{printable(name[:60])}: no such command; {hint}")
+    command = COMMANDS[name]
+    return command.run(_Parser(f"ibtui {name}", f"{command.summary[0].upper()}{command.summary[1:]}."), rest)
+
+
 class _Parser(argparse.ArgumentParser):
-    """One line for an error, in place of a usage text and a line."""
+    """A parser whose flags derive from fields of the configuration, and whose errors are one line."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+        )
+        self._headings: dict[str, argparse._ArgumentGroup] = {}
+        self._named: list[argparse.Action] = []
+        self.commands = ""
+        """Lines that end the help."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise the message as `UsageError`."""
         raise UsageError(f"{printable(message)}; see {self.prog} --help")
 
+    def format_help(self) -> str:
+        """Add the names that are registered, which nothing but the help needs to know."""
+        for action in self._named:
+            names = (*_NAMED[action.dest], *_registry(action.dest).names)
+            action.help = f"{', '.join(names) or 'none here'}: {action.help}"
+        return super().format_help() + self.commands
 
-def _whole(text: str) -> Any:
-    """A whole number; anything else is passed on as text, for the configuration to refuse by name."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    def heading(self, name: str) -> argparse._ArgumentGroup:
+        """Return the group of flags under this heading."""
+        if name not in self._headings:
+            self._headings[name] = self.add_argument_group(name)
+        return self._headings[name]
+
+    def add_settings(self, cls: Any, **helps: str | None) -> None:
+        """Add the flags of the fields of a configuration, under their headings.
+
+        Parameters
+        ----------
+        cls : type
+            `RunConfig` or `WatchOptions`.
+        **helps : str or None
+            The only fields to add, without their headings, each with its help; None: the field's own.
+            Without any, all fields are added.
+        """
+        for field in fields(cls):
+            if helps and field.name not in helps:
+                continue
+            setting = setting_of(field)
+            place: Any = self if helps else self.heading(setting.group)
+            if field.default is False:
+                place.add_argument(flag(field.name), action="store_true", help=setting.help)
+                continue
+            action = place.add_argument(
+                flag(field.name),
+                type=setting.domain.parse,
+                metavar=setting.metavar,
+                help=helps.get(field.name) or setting.help + _default(field.default),
+            )
+            if field.name in _NAMED:
+                self._named.append(action)
 
 
-def _real(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _default(value: object) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, float):
+        return f" ({value:g})"
+    return f" ({','.join(map(str, value)) if isinstance(value, tuple) else value})"
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="ibtui",
-        description="Watch the information plane of a neural net while it trains.",
-        epilog="also: ibtui " + " | ".join(COMMANDS) + "; each has its own --help",
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
-    add = parser.add_argument
+def _training_parser() -> _Parser:
+    parser = _Parser("ibtui", "Watch the information plane of a neural net while it trains.")
     parser.add_argument("--version", action="version", version=f"ibtui {__version__}")
-    add("--ctx", metavar="auto|cpu|gpu0|…", help="device to train on")
-    add(
-        "--engine",
-        metavar="auto|gluon|fused",
-        help="MXNet Gluon, or the fused engine; auto: MXNet if it can run",
+    for name in HEADINGS:
+        parser.heading(name)
+    parser.add_settings(RunConfig)
+    run = parser.heading(RUN)
+    run.add_argument(
+        "--config", metavar="FILE.toml", help="settings, under the names of these flags; flags go first"
     )
-    add("--epochs", type=_whole, metavar="N", help="how many in all (2000)")
-    add("--every", type=_whole, metavar="N", help="epochs between measurements (10)")
-    add("--layers", metavar="2,2,2,2", help="width of each layer")
-    add("--activation", metavar="tanh|relu|sigmoid")
-    add("--lr", type=_real, metavar="0.1", help="learning rate")
-    add("--batch-size", type=_whole, metavar="10")
-    add("--init-sigma", type=_real, metavar="1", help="standard deviation of the initial weights")
-    add("--grid", type=_whole, metavar="2", help="cells per axis of the labelled grid")
-    add("--samples", type=_whole, metavar="1000", help="half of them train, half are held out")
-    add("--data-seed", type=_whole, metavar="4")
-    add("--seed", type=_whole, metavar="1", help="of the initial weights and the batches' order")
-    add("--x-bins", type=_whole, metavar="4")
-    add("--t-bins", type=_whole, metavar="100")
-    add("--binning", metavar="notebook|closed|adaptive")
-    add("--config", metavar="FILE.toml", help="settings, under the names of these flags; flags go first")
-    add("--resume", metavar="FILE.npz", help="go on with a recorded run, exactly")
-    add("--paused", action="store_true", help="wait for a key before training")
-    add("--epochs-per-second", type=_real, metavar="N", help="pace of the live screen (60; 0: none)")
-    add("--history-mb", type=_whole, metavar="256", help="memory for past activations")
-    add("--snapshot-dir", metavar="DIR", help="where the key w saves (here)")
-    add("--autosave", type=_real, metavar="MINUTES", help="write the recording so often (with --record: 1)")
-    add("--marker", metavar="auto|braille|block|ascii", help="what plots are drawn with")
-    add("--detach", action="store_true", help="go on when the terminal goes; see ibtui ls, attach, stop")
-    add("--record", metavar="FILE.npz", help="no screen: train and write this recording")
-    add("--force", action="store_true", help="with --record: replace an existing file")
+    run.add_argument("--resume", metavar="FILE.npz", help="go on with a recorded run, exactly")
+    parser.add_settings(WatchOptions)
+    keep = parser.heading(KEEPING)
+    keep.add_argument("--record", metavar="FILE.npz", help="no screen: train and write this recording")
+    keep.add_argument("--force", action="store_true", help="with --record: replace an existing file")
+    parser.commands = "\ncommands, each with its own --help:\n" + "".join(
+        f"  {name:<21} {command.summary}\n" for name, command in COMMANDS.items()
+    )
     return parser
-
-
-_SCREEN_ONLY = {"paused", "detach", "snapshot_dir", "marker", "epochs_per_second"}
-"""Flags of no use to --record. In a file of settings, which may serve both, they are let be."""
 
 
 def _train(arguments: list[str]) -> int:
     """Train: with a live screen, or with --record without one."""
-    flags = vars(_parser().parse_args(arguments))
+    flags = vars(_training_parser().parse_args(arguments))
     record_to, force = flags.pop("record", None), flags.pop("force", False)
     resume = flags.pop("resume", None)
-    settings = read_toml(flags.pop("config")) if "config" in flags else {}
+    settings = read_toml(flags.pop("config"), _check_names) if "config" in flags else {}
     settings |= flags
     if force and record_to is None:
         raise UsageError("--force: only with --record FILE.npz")
-    config, session = build(settings)
-    if record_to is not None and (given := [name for name in flags if name in _SCREEN_ONLY]):
-        raise UsageError(f"--{given[0].replace('_', '-')}: not with --record, which has no screen")
+    config, options = build(settings)
+    _check_names(config, options)
+    if record_to is not None:
+        for field in fields(WatchOptions):
+            # In a file of settings, which may serve both, these may stand.
+            if field.name in flags and setting_of(field).group == WATCHING:
+                raise UsageError(f"{flag(field.name)}: not with --record, which has no screen")
     if resume is not None:
         from ibtui.run.resuming import resumed_config
 
@@ -128,19 +164,23 @@ def _train(arguments: list[str]) -> int:
     if record_to is not None:
         from ibtui.record import record
 
-        return record(config, session, record_to, force=force, resume=resume)
-    if not session.detach:
+        return record(config, options, record_to, force=force, resume=resume)
+    return _train_live(config, options, os.path.abspath(resume) if resume else None)
+
+
+def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) -> int:
+    if not options.detach:
         _need_terminal()
-    _check_snapshot_dir(session.snapshot_dir)
-    from ibtui.data import make_dataset
+    _check_snapshot_dir(options.snapshot_dir)
+    from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
     choose(config, make_dataset(config).inputs)
-    job = new_job(config, session, resume=os.path.abspath(resume) if resume else None)
+    job = new_job(config, options, resume=resume)
     if _has_terminal():
-        return _watch(WorkerClient(job), session)
+        return _watch(WorkerClient(job), options)
     with Signals() as signals:
         try:
             WorkerClient(job).spawn(signals)
@@ -156,21 +196,17 @@ def _check_snapshot_dir(folder: str) -> None:
         raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
 
 
-def _replay(arguments: list[str]) -> int:
-    parser = _Parser(
-        prog="ibtui replay",
-        description="The live screen over a recording or a snapshot.",
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+def _replay(parser: _Parser, arguments: list[str]) -> int:
     parser.add_argument("file", metavar="FILE.npz")
-    parser.add_argument("--epochs-per-second", type=_real, metavar="N", help="measurements per second (10)")
-    parser.add_argument("--history-mb", type=_whole, metavar="256")
-    parser.add_argument("--snapshot-dir", metavar="DIR")
-    parser.add_argument("--marker", metavar="auto|braille|block|ascii")
+    parser.add_settings(
+        WatchOptions,
+        epochs_per_second="measurements per second (10)", history_mb=None, snapshot_dir=None, marker=None,
+        panes=None,
+    )  # fmt: skip
     flags = vars(parser.parse_args(arguments))
     path = flags.pop("file")
-    _, session = build({"epochs_per_second": 10.0} | flags)
+    _, options = build({"epochs_per_second": 10.0} | flags)
+    _check_names(None, options)
     from ibtui.recording.files import peek
 
     if not peek(path).rows:
@@ -179,36 +215,40 @@ def _replay(arguments: list[str]) -> int:
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    return _watch(WorkerClient(new_job(None, session, replay=os.path.abspath(path))), session)
+    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(path))), options)
 
 
-def _report(arguments: list[str]) -> int:
-    parser = _Parser(
-        prog="ibtui report",
-        description="The figures of a recording in the terminal, or written as pictures and tables. "
-        "Of several recordings, also the mean over runs with its standard deviation.",
-        epilog="Tables have a row for each measurement and layer (JSON: the recording's own arrays), "
-        "information in nats, and nan (JSON: null) where there is no number.",
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
+def _report(parser: _Parser, arguments: list[str]) -> int:
+    parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
+    parser.epilog = (
+        "Tables have a row for each measurement and layer (JSON: the recording's own arrays),\n"
+        "information in nats, and nan (JSON: null) where there is no number."
     )
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE.npz")
     add(
-        "--out",
-        action="append",
-        metavar="FILE",
+        "--out", action="append", metavar="FILE",
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
-    )
+    )  # fmt: skip
     add("--force", action="store_true", help="replace existing files")
-    add("--at", metavar="0,100,…", help="epochs whose layers are drawn")
-    add("--t-bins", type=_whole, metavar="N", help="estimate again with so many bins per unit")
-    add("--x-bins", type=_whole, metavar="N", help="… and so many per input axis")
-    add("--binning", metavar="notebook|closed|adaptive", help="… and this binning")
+    add("--at", metavar="0,100,...", help="epochs whose layers are drawn")
+    parser.add_settings(
+        RunConfig,
+        x_bins="estimate again with so many bins per input",
+        t_bins="estimate again with so many bins per unit",
+        binning="estimate again with this binning",
+    )  # fmt: skip
     add("--bits", action="store_true", help="figures in bits, not in nats")
     add("--excess", action="store_true", help="figures of information less its chance level")
-    add("--participation-ratio", action="store_true", help="a panel for it, beside the dimension")
-    add("--marker", metavar="auto|braille|block|ascii", help="what plots are drawn with")
+    add(
+        "--quantity", action="append", dest="quantities", metavar="NAME",
+        help="a panel for this quantity too; may be given more than once",
+    )  # fmt: skip
+    add(
+        "--participation-ratio", action="append_const", dest="quantities", const="participation_ratio",
+        help="the same as --quantity participation_ratio",
+    )  # fmt: skip
+    parser.add_settings(WatchOptions, marker=None)
     flags = vars(parser.parse_args(arguments))
     from ibtui.report import BINNING, Settings, report
 
@@ -220,51 +260,53 @@ def _report(arguments: list[str]) -> int:
         force=flags.pop("force", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
+        quantities=flags.pop("quantities", []),
         settings=Settings(**flags),
     )
 
 
-def _attach(arguments: list[str]) -> int:
-    parser = _Parser(prog="ibtui attach", description="Bring the screen of a run back.", allow_abbrev=False)
-    parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; not needed where there is one run"
-    )
-    parser.add_argument("--marker", default="auto", metavar="auto|braille|block|ascii")
-    flags = parser.parse_args(arguments)
+def _attach(parser: _Parser, arguments: list[str]) -> int:
+    _add_name(parser)
+    parser.add_settings(WatchOptions, marker=None, panes=None)
+    flags = vars(parser.parse_args(arguments))
     from ibtui.run.client import WorkerClient
     from ibtui.run.runs import find_detached
 
-    session = WatchOptions(marker=flags.marker, detach=True)
-    name = find_detached(flags.name)
+    name = find_detached(flags.pop("name", None))
+    options = WatchOptions(detach=True, **flags)
+    _check_names(None, options)
     _need_terminal()
-    return _watch(WorkerClient(name=name), session)
+    return _watch(WorkerClient(name=name), options)
 
 
-def _ls(arguments: list[str]) -> int:
-    _Parser(prog="ibtui ls", description="List the runs that are there.", allow_abbrev=False).parse_args(
-        arguments
-    )
+def _ls(parser: _Parser, arguments: list[str]) -> int:
+    parser.parse_args(arguments)
     from ibtui.run.runs import list_runs
 
     return list_runs()
 
 
-def _stop(arguments: list[str]) -> int:
-    parser = _Parser(prog="ibtui stop", description="End a run; it is saved first.", allow_abbrev=False)
-    parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; not needed where there is one run"
-    )
+def _stop(parser: _Parser, arguments: list[str]) -> int:
+    _add_name(parser)
+    flags = parser.parse_args(arguments)
     from ibtui.run.runs import stop_run
 
-    return stop_run(parser.parse_args(arguments).name)
+    return stop_run(getattr(flags, "name", None))
 
 
-def _bench(arguments: list[str]) -> int:
+def _add_name(parser: _Parser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several"
+    )
+
+
+def _bench(parser: _Parser, arguments: list[str]) -> int:
     from ibtui.bench import GROUPS, bench
 
-    parser = _Parser(prog="ibtui bench", description="The speed table, on this machine.", allow_abbrev=False)
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--quick", action="store_true", help="rough figures: to see that everything works")
+    parser.add_argument("--json", action="store_true", default=False, help="for machines")
+    parser.add_argument(
+        "--quick", action="store_true", default=False, help="rough figures: to see that everything works"
+    )
     parser.add_argument(
         "--only", action="append", default=[], choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS)
     )
@@ -272,17 +314,69 @@ def _bench(arguments: list[str]) -> int:
     return bench(as_json=flags.json, quick=flags.quick, only=tuple(flags.only))
 
 
-def _doctor(arguments: list[str]) -> int:
-    parser = _Parser(
-        prog="ibtui doctor",
-        description="What this machine can run, and what to do about what it cannot. "
-        "Exit status 0: a run with this --ctx can train.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--ctx", default="auto", metavar="auto|cpu|gpu0|…", help="device to train on (auto)")
+def _doctor(parser: _Parser, arguments: list[str]) -> int:
+    parser.description = f"{parser.description} Exit status 0: a run with this --ctx can train."
+    parser.add_settings(RunConfig, ctx="device to train on (auto)")
+    flags = parser.parse_args(arguments)
     from ibtui.doctor import doctor
 
-    return doctor(parser.parse_args(arguments).ctx)
+    return doctor(getattr(flags, "ctx", "auto"))
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand."""
+
+    summary: str
+    """What it does, in a line."""
+    run: Callable[[_Parser, list[str]], int]
+    """From a parser to add its arguments to, and the arguments, to an exit status."""
+
+
+COMMANDS = {
+    "replay": Command("show the live screen over a recording or a snapshot", _replay),
+    "report": Command(
+        "draw the figures of recordings in the terminal, or write pictures and tables", _report
+    ),
+    "attach": Command("bring the screen of a run back", _attach),
+    "ls": Command("list the runs that are there", _ls),
+    "stop": Command("end a run; it is saved first", _stop),
+    "bench": Command("measure the speed of everything, on this machine", _bench),
+    "doctor": Command("say what this machine can run, and what to do about what it cannot", _doctor),
+}
+
+
+_NAMED = {"engine": ("auto",), "data": (), "quantities": (), "panes": ()}
+"""The fields whose values are names of what is registered, with the names that need not be."""
+
+
+def _registry(field: str) -> Registry[Any]:
+    """Return what a field's names are names of. Quantities and panes of ibtui's own need no naming."""
+    if field == "engine":
+        from ibtui.engines import ENGINES
+
+        return ENGINES
+    if field == "data":
+        from ibtui.data import DATASETS
+
+        return DATASETS
+    from ibtui.registry import Registry
+
+    return Registry("quantity" if field == "quantities" else "pane", f"ibtui.{field}", {})
+
+
+def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
+    """Refuse names of what is not here or cannot be loaded: a file of another machine may hold them."""
+    values = vars(options) | ({} if config is None else vars(config))
+    for field, always in _NAMED.items():
+        names = values.get(field, ())
+        for name in (names,) if isinstance(names, str) else names:
+            if name in always:
+                continue
+            if name not in (registry := _registry(field)):
+                there = " or ".join((*always, *registry.names))
+                raise wrong(field, name, there or "left out: no package here brings any")
+            _ = registry[name]
 
 
 def _has_terminal() -> bool:
@@ -294,18 +388,7 @@ def _need_terminal() -> None:
         raise UsageError("the live screen needs a terminal; without one, use --record FILE.npz")
 
 
-def _watch(client: WorkerClient, session: WatchOptions) -> int:
+def _watch(client: WorkerClient, options: WatchOptions) -> int:
     from ibtui.ui.live import watch
 
-    return watch(client, session)
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "replay": _replay,
-    "report": _report,
-    "attach": _attach,
-    "ls": _ls,
-    "stop": _stop,
-    "bench": _bench,
-    "doctor": _doctor,
-}
+    return watch(client, options)

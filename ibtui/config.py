@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
+from ibtui.core.names import ACTIVATIONS, BINNINGS
 from ibtui.errors import UsageError, printable
 from ibtui.settings import (
     Domain,
@@ -35,9 +36,6 @@ from ibtui.settings import (
     wrong,
 )
 
-ACTIVATIONS = ("tanh", "relu", "sigmoid")
-BINNINGS = ("notebook", "closed", "adaptive")
-
 # The upper bounds are where a slip of the finger begins, not where the method ends.
 _SEED = whole(0, 2**32 - 1)
 _EPOCHS = whole(1, 100_000_000)
@@ -46,8 +44,10 @@ MAX_ACTIVATIONS = 250_000_000
 """Samples times units: what one measurement computes, a gigabyte."""
 _TOML_BYTES = 1 << 16
 
-_RUN, _DATA, _TRAINING, _MEASURING = "run", "data", "net and training", "measuring"
-WATCHING, KEEPING = "watching", "keeping"
+HEADINGS = RUN, DATA, TRAINING, MEASURING, WATCHING, KEEPING = (
+    "run", "data", "net and training", "measuring", "watching", "keeping",
+)  # fmt: skip
+"""The headings of settings, in the order of `--help`."""
 
 
 def device() -> Domain:
@@ -86,32 +86,32 @@ class RunConfig:
     """
 
     ctx: str = setting(
-        "auto", device(), "device to train on; a recording names the one used", group=_RUN,
+        "auto", device(), "device to train on; a recording names the one used", group=RUN,
         metavar="auto|cpu|gpu0|...",
     )  # fmt: skip
-    engine: str = setting("auto", name(), "what trains; auto: MXNet if it can run, or fused", group=_RUN)
-    epochs: int = setting(2000, _EPOCHS, "how many in all", group=_RUN)
-    every: int = setting(10, _EPOCHS, "epochs between measurements", group=_MEASURING)
+    engine: str = setting("auto", name(), "what trains; auto: MXNet Gluon if it can run, or fused", group=RUN)
+    epochs: int = setting(2000, _EPOCHS, "how many in all", group=RUN)
+    every: int = setting(10, _EPOCHS, "epochs between measurements", group=MEASURING)
     layers: tuple[int, ...] = setting(
-        (2, 2, 2, 2), widths(), "width of each layer, first hidden layer to output", group=_TRAINING
+        (2, 2, 2, 2), widths(), "width of each layer, first hidden layer to output", group=TRAINING
     )
-    activation: str = setting("tanh", one_of(*ACTIVATIONS), "of every layer", group=_TRAINING)
-    lr: float = setting(0.1, real(1e6), "learning rate", group=_TRAINING)
-    batch_size: int = setting(10, whole(1, 10_000_000), "samples in a batch", group=_TRAINING)
-    init_sigma: float = setting(1.0, real(1e6), "standard deviation of the initial weights", group=_TRAINING)
-    data: str = setting("grid", name(), "the dataset", group=_DATA, since=2)
-    grid: int = setting(2, whole(2, 100), "cells per axis of the labelled grid", group=_DATA)
-    samples: int = setting(1000, whole(4, 10_000_000), "half of them train, half are held out", group=_DATA)
-    data_seed: int = setting(4, _SEED, "of the samples", group=_DATA)
-    seed: int = setting(1, _SEED, "of the initial weights and the order of batches", group=_TRAINING)
-    x_bins: int = setting(4, whole(1, 10_000), "bins per input", group=_MEASURING)
+    activation: str = setting("tanh", one_of(*ACTIVATIONS), "of every layer", group=TRAINING)
+    lr: float = setting(0.1, real(1e6), "learning rate", group=TRAINING)
+    batch_size: int = setting(10, whole(1, 10_000_000), "samples in a batch", group=TRAINING)
+    init_sigma: float = setting(1.0, real(1e6), "standard deviation of the initial weights", group=TRAINING)
+    data: str = setting("grid", name(), "the dataset", group=DATA, since=2)
+    grid: int = setting(2, whole(2, 100), "cells per axis of the labelled grid", group=DATA)
+    samples: int = setting(1000, whole(4, 10_000_000), "half of them train, half are held out", group=DATA)
+    data_seed: int = setting(4, _SEED, "fixes the samples", group=DATA)
+    seed: int = setting(1, _SEED, "fixes the initial weights and the order of batches", group=TRAINING)
+    x_bins: int = setting(4, whole(1, 10_000), "bins per input", group=MEASURING)
     t_bins: int = setting(
         100, whole(1, 1_000_000), "bins per unit of each layer, on the range of its activation",
-        group=_MEASURING,
+        group=MEASURING,
     )  # fmt: skip
-    binning: str = setting("notebook", one_of(*BINNINGS), "how activations are binned", group=_MEASURING)
+    binning: str = setting("notebook", one_of(*BINNINGS), "how activations are binned", group=MEASURING)
     quantities: tuple[str, ...] = setting(
-        (), names(), "measure these besides the standard ones", group=_MEASURING, since=2
+        (), names(), "measure these besides the standard ones", group=MEASURING, since=2
     )
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class RunConfig:
             most = MAX_ACTIVATIONS // units
             raise wrong("samples", self.samples, f"at most {most:,} for a net of {units:,} units")
 
-    def check_net(self, inputs: int, classes: int) -> None:
+    def check_net(self, inputs: int, classes: int = 2) -> None:
         """Refuse a Dense net of these layers where it has too many weights, or no unit for a class.
 
         Raises

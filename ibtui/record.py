@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TextIO
 
 from ibtui.config import RunConfig, WatchOptions
+from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, explain, printable
 from ibtui.recording import Recording
 from ibtui.recording.files import claim
 from ibtui.run.log import Output
 from ibtui.run.saver import Saver
 from ibtui.run.snapshot import Snapshot
-from ibtui.signals import Interrupted, Signals
 
 _STRETCH_S = 0.1
 """Seconds of training between two looks at the clock, after which the progress bar moves."""

@@ -5,19 +5,27 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
-from functools import cached_property
-from importlib import metadata
-from typing import Generic, TypeVar, cast
+from functools import cache, cached_property
+from typing import Any, Generic, TypeVar, cast
 
 from ibtui.errors import UsageError, printable
 
 Thing = TypeVar("Thing")
 
 
+@cache
+def _installed() -> Any:
+    """Return the entry points of all packages; to find them takes tens of milliseconds."""
+    from importlib import metadata
+
+    return metadata.entry_points()
+
+
 class Registry(Generic[Thing]):
     """The datasets, quantities, panes or engines that there are.
 
-    Finding a name imports nothing; asking for what it names imports that module alone.
+    Finding a name imports nothing; asking for what it names imports that module alone. What is installed
+    beside ibtui is searched only for a name that is not its own, and for all names.
 
     Parameters
     ----------
@@ -36,7 +44,7 @@ class Registry(Generic[Thing]):
 
     @cached_property
     def _places(self) -> dict[str, str]:
-        found = {point.name: point.value for point in metadata.entry_points(group=self.group)}
+        found = {point.name: point.value for point in _installed().select(group=self.group)}
         return self._own | {name: found[name] for name in sorted(found) if name not in self._own}
 
     @property
@@ -45,7 +53,7 @@ class Registry(Generic[Thing]):
         return tuple(self._places)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._places
+        return name in self._own or name in self._places
 
     def __getitem__(self, name: str) -> Thing:
         """Import and return what a name stands for.
@@ -60,7 +68,7 @@ class Registry(Generic[Thing]):
         return self._loaded[name]
 
     def _load(self, name: str) -> Thing:
-        place = self._places.get(name)
+        place = self._own.get(name) or self._places.get(name)
         if place is None:
             near = difflib.get_close_matches(name[:40], self.names, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.names)}"

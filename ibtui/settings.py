@@ -6,7 +6,7 @@ Validation, flags, `--help`, the keys of a file of settings and the words of eve
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
@@ -180,14 +180,6 @@ def items(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
         return list(value)
     raise UnfitError
-
-
-def refuse_unknown(name: str, value: str | Iterable[str], known: Iterable[str]) -> None:
-    """Raise `UsageError` where the value of the field `name`, or one of its values, is not known."""
-    known = tuple(known)
-    for each in (value,) if isinstance(value, str) else value:
-        if each not in known:
-            raise wrong(name, each, " or ".join(known) or "left out: there is none to choose from")
 
 
 def _kept_if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:

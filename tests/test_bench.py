@@ -13,25 +13,26 @@ from typing import Any
 
 import pytest
 
-from ibtui import bench
+from ibtui.bench import GROUPS, groups
 from ibtui.bench.child import Child, GoneError
 from ibtui.bench.contenders import CONTENDERS
+from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most, cells, significant
-from ibtui.bench.setting import Setting
+from ibtui.bench.running import Group, measured
 from ibtui.bench.table import _WIDTH, show
 from ibtui.cli import main
 
-LEAST_ROWS = {"training": 1, "measurement": 4, "scaling": 18, "watching": 4, "screen": 11, "runs": 1}
+LEAST_ROWS = {"training": 1, "measurement": 4, "scaling": 18}
 OPTIONAL = {"mxnet", "torch", "jax", "sklearn"}
 
 
 def quick(group: str, said: list[str]) -> Report:
-    return bench.measured([group], Setting(rounds=2, share=0.05, say=said.append))
+    return measured({group: groups()[group]}, Effort(rounds=2, share=0.05, say=said.append))
 
 
 def table_of(report: Report) -> str:
     out = io.StringIO()
-    show(report, out)
+    show(report, {group: f"all of {group}" for group in dict.fromkeys(row.group for row in report.rows)}, out)
     return out.getvalue()
 
 
@@ -51,7 +52,7 @@ def test_no_word_is_cut_off_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("group", bench.GROUPS)
+@pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.filterwarnings("default")
 def test_every_row_is_there_and_the_json_says_the_same_as_the_table(group: str) -> None:
     said: list[str] = []
@@ -91,17 +92,19 @@ def test_a_contender_that_fails_says_why_in_one_line() -> None:
         child.close()
 
 
-def test_a_group_that_breaks_off_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(report: Report, setting: Setting) -> None:
+def test_a_group_that_breaks_off_takes_no_other_with_it() -> None:
+    def broken(report: Report, effort: Effort) -> None:
         raise RuntimeError("no terminal")
 
-    monkeypatch.setattr("ibtui.bench.screen.measure", broken)
-    monkeypatch.setattr(
-        "ibtui.bench.whole.measure", lambda report, setting: report.absent.update(gluon="gone")
+    def absent(report: Report, effort: Effort) -> None:
+        report.absent["gluon"] = "gone"
+
+    report = measured(
+        {"broken": Group("broken", broken), "absent": Group("absent", absent)},
+        Effort(rounds=1, share=0.1, say=print),
     )
-    report = bench.measured(["screen", "runs"], Setting(rounds=1, share=0.1, say=print))
-    assert report.failed == {"screen": "RuntimeError: no terminal"}
-    assert "broke off: screen: RuntimeError: no terminal" in table_of(report)
+    assert report.failed == {"broken": "RuntimeError: no terminal"}
+    assert "broke off: broken: RuntimeError: no terminal" in table_of(report)
     assert report.absent == {"gluon": "gone"}
 
 

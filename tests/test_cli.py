@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from ibtui import __version__
 from ibtui.cli import main
+from ibtui.config import RunConfig, WatchOptions
+from ibtui.data.samples import make_dataset
 from ibtui.recording.files import save
-from tests.recording.fuzz import example as recording_of
+from ibtui.run.measuring import new_recording
 
+PLUGIN = Path(__file__).with_name("plugin")
 REC = ("--record", "run.npz")
+
+
+def record() -> None:
+    """Write run.npz."""
+    assert main(["--engine", "fused", "--epochs", "10", "--samples", "40", *REC]) == 0
 
 
 @pytest.mark.parametrize(
@@ -53,7 +63,13 @@ REC = ("--record", "run.npz")
         (["--autosave", "-1"], ["--autosave -1"]),
         (["--frobnicate"], ["--frobnicate"]),
         (["--epochs"], ["--epochs", "argument"]),
-        (["reply"], ["reply"]),
+        (["--data", "cube"], ["--data cube", "grid"]),
+        (["--data", "a b"], ["--data a b", "a name"]),
+        (["--quantities", "spread"], ["--quantities spread", "left out"]),
+        (["--panes", "clock"], ["--panes clock", "left out"]),
+        (["reply"], ["ibtui: reply: no such command; did you mean replay?"]),
+        (["repot"], ["ibtui: repot: no such command; did you mean report?"]),
+        (["\x1b[2J"], ["ibtui: \\x1b[2J: no such command; there is replay, report,"]),
         (["--config", "missing.toml"], ["missing.toml", "No such file"]),
         (["--resume", "missing.npz"], ["missing.npz", "No such file"]),
         (["--ctx", "gpu0", "--engine", "fused", "--lr", "\x1b[2J"], ["--lr \\x1b[2J"]),
@@ -82,6 +98,7 @@ def test_a_config_file_sets_what_flags_do_not(capsys):
         ("epochs = 'x'", ["c.toml: epochs x: must be"]),
         ("epochs = ", ["not TOML"]),
         ("layers = 2", ["c.toml: layers 2: must be"]),
+        ("engine = 'jax'", ["c.toml: engine jax: must be auto or gluon or fused"]),
         ("[run]\nepochs = 3", ["unknown key run"]),
     ],
 )
@@ -146,17 +163,99 @@ def test_replay_of_what_is_no_recording(capsys):
 
 
 def test_replay_of_a_recording_without_a_measurement(capsys):
-    save(recording_of(0, resumable=False), "empty.npz")
+    config = RunConfig(engine="fused", ctx="cpu")
+    save(new_recording(config, make_dataset(config), 0), "empty.npz")
     assert main(["replay", "empty.npz"]) == 2
     assert capsys.readouterr().err == "ibtui: empty.npz: holds no measurements\n"
 
 
-def test_help_and_version(capsys):
-    for argument in ("--help", "--version"):
-        with pytest.raises(SystemExit) as stop:
-            main([argument])
-        assert stop.value.code == 0
-    assert "--t-bins" in capsys.readouterr().out
+def command(*arguments, **environment):
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "ibtui", *arguments], env=os.environ | environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def helped(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"ibtui {__version__}\n"
+
+
+def test_help_has_every_setting_under_a_heading_with_its_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = helped(capsys)
+    headings = [line for line in out.splitlines() if line[:1].isalpha() and line.endswith(":")]
+    assert headings == [
+        "options:", "run:", "data:", "net and training:", "measuring:", "watching:", "keeping:",
+        "commands, each with its own --help:",
+    ]  # fmt: skip
+    body = out.partition("run:")[2]
+    for field in (*fields(RunConfig), *fields(WatchOptions)):
+        assert f"  --{field.name.replace('_', '-')} " in body or f"  --{field.name}\n" in body
+    for line in (
+        "(2000)",
+        "(2,2,2,2)",
+        "(0.1)",
+        "(notebook)",
+        "auto, gluon, fused",
+        "grid: the dataset (grid)",
+    ):
+        assert line in body
+
+
+def test_help_names_every_command_with_what_it_does(capsys):
+    commands = helped(capsys).partition("commands, each with its own --help:\n")[2].splitlines()
+    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor"]
+    assert [line.split()[0] for line in commands] == names
+    for line, name in zip(commands, names, strict=True):
+        assert " ".join(line.lower().split()[1:]) in " ".join(helped(capsys, name).lower().split())
+
+
+@pytest.mark.parametrize("name", ["", "replay", "report", "attach", "ls", "stop", "bench", "doctor"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_help_prints_in_any_encoding(name, encoding):
+    done = command(*filter(None, [name]), "--help", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: ibtui" in done.stdout
+
+
+def test_help_names_what_other_packages_bring():
+    out = " ".join(command("--help", PYTHONPATH=f"{os.environ['PYTHONPATH']}:{PLUGIN}").stdout.split())
+    assert "auto, gluon, fused, brokenengine, quadratic: what trains" in out
+    assert "grid, brokenrings, rings: the dataset" in out
+    assert "brokenspread, spread: measure these" in out
+    assert "brokenpane, clock: show these panes" in out
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"), [("--data", "rings"), ("--quantities", "spread"), ("--engine", "engine")]
+)
+def test_what_cannot_be_loaded_is_told_in_a_line(flag, name):
+    done = command(flag, f"broken{name}", *REC, PYTHONPATH=f"{os.environ['PYTHONPATH']}:{PLUGIN}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert f"ibtui: broken{name}: this " in done.stderr and "cannot be loaded from broken:" in done.stderr
+
+
+def test_version_and_help_import_nothing_heavy():
+    for argument, light in (("--version", {"importlib.metadata"}), ("--help", set())):
+        code = f"import sys; from ibtui.cli import main\ntry: main([{argument!r}])\nexcept SystemExit: pass\n"
+        done = subprocess.run(
+            [sys.executable, "-c", code + "print(*sys.modules, file=sys.stderr)"],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        heavy = {"numpy", "numba", "mxnet", "textual", "rich", "msgspec", "plotext", "multiprocessing"}
+        assert not set(done.stderr.split()) & (heavy | light)
 
 
 def written_to(output, *arguments):
@@ -181,7 +280,7 @@ PRINTING = [
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
 @pytest.mark.parametrize("arguments", PRINTING, ids=lambda arguments: arguments[0])
 def test_output_that_cannot_be_written_is_one_line_and_exit_status_1(arguments):
-    save(recording_of(2, resumable=False), "run.npz")
+    record()
     with open("/dev/full", "w") as full:
         status, err = written_to(full, *arguments)
     said = [line for line in err.splitlines() if not line.startswith("measurement: ")]  # bench's progress
@@ -190,7 +289,7 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_status_1(arguments):
 
 @pytest.mark.parametrize("arguments", PRINTING, ids=lambda arguments: arguments[0])
 def test_a_reader_that_has_gone_has_seen_enough(arguments):
-    save(recording_of(2, resumable=False), "run.npz")
+    record()
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -201,7 +300,7 @@ def test_a_reader_that_has_gone_has_seen_enough(arguments):
 
 
 def test_a_report_without_a_standard_output():
-    save(recording_of(2, resumable=False), "run.npz")
+    record()
     command = f"{sys.executable} -m ibtui report run.npz >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

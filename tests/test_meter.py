@@ -10,7 +10,7 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.quantities.meter import quantities
 from ibtui.recording import Checkpoint
 from ibtui.run.measuring import measure, meter_of, new_recording

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ibtui.ui import keys
+from ibtui.ui.panes import panes
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -13,7 +14,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 def test_the_table_of_keys_names_them_all():
     table = "\n".join(re.findall(r"^\|.*", README.partition("## Keys")[2].partition("## ")[0], re.M))
     named = set(re.split(r"[\s|,;]+", table))
-    assert {key for key, _ in keys.entries()} - named == set()
+    assert {key for key, _ in keys.entries(keys.bindings(panes()))} - named == set()
 
 
 def test_what_draws_pictures_is_named_where_they_are():

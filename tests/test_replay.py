@@ -35,7 +35,7 @@ def arrived(app: IbtuiApp) -> bool:
     if status is None or look is None or recording is None or status.state != "finished":
         return False
     row = len(recording) - 1 if app.view.row is None else app.view.row
-    return app.view.binning is None and not status.pending and look.row == row
+    return app.link.state.binning is None and not status.pending and look.row == row
 
 
 async def settled(pilot: Pilot[None], app: IbtuiApp) -> list[str]:

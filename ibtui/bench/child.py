@@ -17,20 +17,20 @@ from typing import Any
 from ibtui.bench.contenders import CONTENDERS, Train
 
 ENOUGH_S = 0.1
-"""A timed stretch of epochs is meant to take so long."""
+"""The time that a timed stretch of epochs should take."""
 
 
 class GoneError(Exception):
-    """The child has ended, and why."""
+    """The child cannot answer; the text says why."""
 
 
 class Child:
-    """The parent's end.
+    """A process that trains, as its parent sees it.
 
     Parameters
     ----------
     package : str
-        Whose contenders it gets ready, as they are asked for.
+        The package whose contenders it prepares, as they are asked for.
     """
 
     def __init__(self, package: str) -> None:
@@ -45,7 +45,7 @@ class Child:
         )
 
     def ask(self, contender: str, epochs: int) -> float:
-        """Seconds that these epochs took; `GoneError` where the child cannot say."""
+        """Train so many epochs; returns the seconds they took. Raises `GoneError`."""
         process = self._process
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -59,7 +59,7 @@ class Child:
         return float(answer["seconds"])
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()

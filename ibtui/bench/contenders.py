@@ -15,7 +15,8 @@ import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
-from ibtui.quantities.meter import make_dataset
+from ibtui.data.samples import make_dataset
+from ibtui.engines import ENGINES
 
 Train = Callable[[int, int], Any]
 
@@ -35,7 +36,7 @@ class Contender:
 
 
 def _data() -> tuple[Any, Any]:
-    """The half of the points that trains: float32 (500, 2) and labels."""
+    """Return the half of the points that trains: float32 (500, 2) and labels."""
     dataset = make_dataset(CONFIG)
     return np.array(dataset.x), np.array(dataset.y)
 
@@ -44,38 +45,25 @@ def _parameters() -> Any:
     return initial_parameters(CONFIG.layers, sigma=SIGMA, seed=CONFIG.seed)
 
 
-def _engine(make: Callable[..., Any]) -> Train:
-    engine = make(*_data(), _parameters())
+def _engine(make: Callable[..., Any] | None = None, name: str = "gluon") -> Train:
+    kind, (x, y) = ENGINES[name], _data()
+    engine = (make or kind.create)(CONFIG, "cpu", x, y, kind.initial(CONFIG, x.shape[1]))
     train: Train = engine.train
     return train
 
 
-def fused() -> Train:
-    """The fused engine."""
-    from ibtui.engines.fused.cpu import FusedEngine
-
-    return _engine(lambda *arrays: FusedEngine(CONFIG, *arrays))
-
-
-def gluon() -> Train:
-    """The Gluon engine: an epoch as graphs."""
-    from ibtui.engines.mxnet.gluon import GluonEngine
-
-    return _engine(lambda *arrays: GluonEngine(CONFIG, "cpu", *arrays))
-
-
 def gluon_trainer() -> Train:
-    """The Gluon engine's reference: a hybridised net, autograd and Trainer."""
-    from ibtui.engines.mxnet.gluon import GluonTrainerEngine
+    """Prepare the Gluon engine's reference: a hybridised net, autograd and Trainer."""
+    from ibtui.bench.gluon_trainer import GluonTrainerEngine
 
-    return _engine(lambda *arrays: GluonTrainerEngine(CONFIG, "cpu", *arrays))
+    return _engine(GluonTrainerEngine)
 
 
 def tutorial(evaluating: bool) -> Train:
-    """A loop as a newcomer to Gluon would write it: DataLoader, autograd, Trainer, accuracy by a metric."""
+    """Prepare a loop as Gluon's tutorials have it: DataLoader, autograd, Trainer, accuracy by a metric."""
     from ibtui.engines.mxnet import library
 
-    mx = library.load()
+    mx = library.import_mxnet()
     gluon, autograd = mx.gluon, mx.autograd
     x, y = _data()
     points = gluon.data.ArrayDataset(x, y.astype(np.float32))
@@ -110,7 +98,7 @@ def tutorial(evaluating: bool) -> Train:
 
 
 def torch_eager() -> Train:
-    """PyTorch, eager, on tensors in memory and one thread, its fastest on arrays as small as these."""
+    """Prepare PyTorch, eager, on tensors in memory and one thread, its fastest on small arrays."""
     torch: Any = import_module("torch")
 
     torch.set_num_threads(1)
@@ -133,7 +121,7 @@ def torch_eager() -> Train:
 
 
 def jax_scan(over_epochs: bool) -> Train:
-    """JAX: a compiled scan over an epoch's batches, or over epochs and their batches.
+    """Prepare JAX: a compiled scan over an epoch's batches, or over epochs and their batches.
 
     The orders are drawn by NumPy, a few microseconds each: JAX's own permutation takes several times as long.
     """
@@ -183,8 +171,8 @@ CONTENDERS = (
     Contender("plain", "Gluon as in tutorials, not evaluating", "mxnet", lambda: tutorial(False)),
     Contender("trainer", "Gluon, hybridised, arrays in memory", "mxnet", gluon_trainer),
     Contender("torch", "PyTorch, eager", "torch", torch_eager),
-    Contender("gluon", "ibtui, Gluon engine", "mxnet", gluon),
+    Contender("gluon", "ibtui, Gluon engine", "mxnet", _engine),
     Contender("jax", "JAX, a scan over an epoch", "jax", lambda: jax_scan(False)),
     Contender("jax_all", "JAX, one scan over epochs and batches", "jax", lambda: jax_scan(True)),
-    Contender("fused", "ibtui, fused engine", "numba", fused),
+    Contender("fused", "ibtui, fused engine", "numba", lambda: _engine(name="fused")),
 )

@@ -1,4 +1,4 @@
-"""What measuring costs: a million labels, a measurement, a history rebinned, and how that grows."""
+"""The time that measuring takes: a million labels, a measurement, a history rebinned, and how it grows."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ import importlib.util
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import numpy as np
 
+from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
-from ibtui.bench.setting import Setting
 from ibtui.config import RunConfig
-from ibtui.core.information import Binning, Estimator, mutual_information_of_labels
-from ibtui.core.seeding import initial_parameters
-from ibtui.quantities.meter import Meter, make_dataset
+from ibtui.core.information import Binning, mutual_information_of_labels
+from ibtui.data.samples import make_dataset
+from ibtui.engines import kind_of
+from ibtui.quantities import Array
+from ibtui.quantities.meter import Meter, quantities
 from ibtui.recording import Recording
-from ibtui.run.estimating import HistoryThread
+from ibtui.run.measuring import estimate_pending, meter_of, new_recording
 from ibtui.run.trainer import Trainer
 
 _HISTORY = 200
-_LONG_S = 600.0
 _LEAST_S = 0.02
-"""What is faster is repeated, until a timed stretch is as long."""
+"""The shortest stretch that is timed; what is faster is repeated until it is as long."""
+REBINNED = [quantity.name for quantity in quantities() if quantity.rebinned]
 _MOST_SLOPE = 1.15
-"""Linear, but for caches that overflow: the exponent with which cost grows is at most this."""
+"""The largest exponent of growth that counts as linear: caches overflow."""
 
 
 def seconds(function: Callable[[], Any], share: float = 1.0) -> float:
-    """Seconds that one call takes, over as many calls as make a stretch that can be timed."""
+    """Time one call, over as many calls as make a stretch that can be timed."""
     began = time.perf_counter()
     function()
     calls = max(1, math.ceil(_LEAST_S * share / max(time.perf_counter() - began, 1e-9)))
@@ -42,32 +43,32 @@ def seconds(function: Callable[[], Any], share: float = 1.0) -> float:
     return (time.perf_counter() - began) / calls
 
 
-def in_turns(work: dict[str, Callable[[], Any]], setting: Setting) -> dict[str, list[float]]:
-    """Seconds of each piece of work, round by round, all pieces in every round; all are warmed up before."""
+def in_turns(work: dict[str, Callable[[], Any]], effort: Effort) -> dict[str, list[float]]:
+    """Time pieces of work round by round, all of them in every round, after a call of each to warm up."""
     for function in work.values():
         function()
     taken: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(setting.rounds):
+    for _ in range(effort.rounds):
         for name, function in work.items():
-            taken[name].append(seconds(function, setting.share))
+            taken[name].append(seconds(function, effort.share))
     return taken
 
 
-def measure(report: Report, setting: Setting) -> None:
-    """A million labels; a measurement and its parts; a history rebinned."""
-    setting.say("measurement: a million labels")
-    _a_million(report, setting)
-    setting.say("measurement: 500 samples")
-    _one_measurement(report, setting)
-    setting.say(f"measurement: {_HISTORY} measurements rebinned")
+def measure(report: Report, effort: Effort) -> None:
+    """Add the rows of a million labels, of a measurement and of a history rebinned."""
+    effort.say("measurement: a million labels")
+    _a_million(report, effort)
+    effort.say("measurement: 500 samples")
+    _one_measurement(report, effort)
+    effort.say(f"measurement: {_HISTORY} measurements rebinned")
     history = _history(_HISTORY)
-    taken = [_rebin(history, at) for at in range(2 * setting.rounds)]
+    taken = [_rebin(history, at) for at in range(2 * effort.rounds)]
     value = _milliseconds(taken)
     name = f"{_HISTORY} measurements rebinned"
     report.rows.append(Row("measurement", name, value, "ms", targets=(at_most(value, 200, "ms"),)))
 
 
-def _a_million(report: Report, setting: Setting) -> None:
+def _a_million(report: Report, effort: Effort) -> None:
     random = np.random.default_rng(0)
     b = random.integers(0, 2, 1_000_000)
     a = random.integers(0, 2000, 1_000_000) * 2 + (b ^ (random.random(1_000_000) < 0.1))
@@ -77,7 +78,7 @@ def _a_million(report: Report, setting: Setting) -> None:
     else:
         metrics: Any = importlib.import_module("sklearn.metrics")
         work["sklearn"] = lambda: metrics.mutual_info_score(a, b)
-    taken = in_turns(work, setting)
+    taken = in_turns(work, effort)
     targets: tuple[Target, ...] = ()
     if "sklearn" in taken:
         ratio = Spread.of_ratios(taken["sklearn"], taken["ibtui"])
@@ -95,41 +96,35 @@ def _a_million(report: Report, setting: Setting) -> None:
 _OF_LABELS = "mutual information of 1,000,000 labels, "
 
 
-def _one_measurement(report: Report, setting: Setting) -> None:
-    config = RunConfig()
-    meter, parameters = _meter(config)
-    activations = meter.forward(parameters)
+def _one_measurement(report: Report, effort: Effort) -> None:
+    meter, kept = _meter(RunConfig(engine="fused"))
+    activations = meter.forward(kept, meter.dataset.x)
     taken = in_turns(
         {
-            "estimates": lambda: meter.estimator.estimate(activations),
-            "whole": lambda: meter.measure(0, parameters, 0.5),
+            "estimates": lambda: meter.estimates(activations, REBINNED),
+            "whole": lambda: meter.measure(0, kept, {"moving_loss": 0.5}),
         },
-        setting,
+        effort,
     )
     estimates = _milliseconds(taken["estimates"])
+    name = "estimates and chance levels, 4 layers, N = 500"
     report.rows += [
-        Row(
-            "measurement",
-            "estimates and chance levels, 4 layers, N = 500",
-            estimates,
-            "ms",
-            targets=(at_most(estimates, 2, "ms"),),
-        ),
+        Row("measurement", name, estimates, "ms", targets=(at_most(estimates, 2, "ms"),)),
         Row(
             "measurement", "a whole measurement, dimension and loss too", _milliseconds(taken["whole"]), "ms"
         ),
     ]
 
 
-def _meter(config: RunConfig) -> tuple[Meter, Any]:
-    dataset = make_dataset(config)
-    binning = Binning(config.binning, config.x_bins, config.t_bins)
-    parameters = initial_parameters(config.layers, sigma=config.init_sigma, seed=config.seed)
-    return Meter(dataset, config.activation, binning), parameters
+def _meter(config: RunConfig) -> tuple[Meter, dict[str, Array]]:
+    """Return what measures a run of this configuration, and what the engine keeps of its beginning."""
+    recording = new_recording(config, make_dataset(config), 0)
+    state = kind_of(config).initial(config, recording.dataset.inputs)
+    return meter_of(recording), {name: state[name] for name in recording.experiment.kept}
 
 
 def _history(measurements: int) -> Recording:
-    """A run of so many measurements on the fused engine, from first to last."""
+    """Record a run of so many measurements on the fused engine, from first to last."""
     config = RunConfig(engine="fused", ctx="cpu", every=10, epochs=10 * (measurements - 1))
     trainer = Trainer(config, 1 << 30)
     trainer.train(config.epochs)
@@ -137,14 +132,12 @@ def _history(measurements: int) -> Recording:
 
 
 def _rebin(recording: Recording, at: int) -> float:
-    """Seconds until the worker's thread has the whole history in another binning."""
-    history = HistoryThread()
-    history.work_on(recording)
-    history.start()
+    """Estimate the whole history in another binning; returns the seconds that takes."""
+    meter = meter_of(recording)
     began = time.perf_counter()
-    history.rebin(Binning("notebook", 4, (30, 100)[at % 2]))
-    if not history.wait_until_idle(_LONG_S):
-        raise RuntimeError("the history is not estimated anew in time")
+    meter.binning = Binning("notebook", 4, (30, 100)[at % 2])
+    recording.rebin(meter.binning, meter.ceilings)
+    estimate_pending(recording, meter)
     return time.perf_counter() - began
 
 
@@ -155,19 +148,19 @@ def _milliseconds(taken: Sequence[float]) -> Spread:
 # --- scaling ---------------------------------------------------------------------------------------
 
 
-def scaling(report: Report, setting: Setting) -> None:
-    """Cost against samples, width, bins and measurements: all sizes in every round."""
-    share = 10 if setting.quick else 1
+def scaling(report: Report, effort: Effort) -> None:
+    """Add the rows of cost against samples, width, bins and measurements; every round has all sizes."""
+    share = 10 if effort.quick else 1
     report.rows += _grown(
-        "samples", _by_samples([s // share for s in (1000, 10_000, 100_000, 1_000_000)]), setting
+        "samples", _by_samples([s // share for s in (1000, 10_000, 100_000, 1_000_000)]), effort
     )
-    report.rows += _grown("units a layer", _by_width((2, 8, 32, 128)), setting, linear=False)
-    report.rows += _grown("bins a unit", _by_bins((10, 100, 1000)), setting, linear=False)
-    report.rows += _grown("samples trained on", _by_trained((500, 5000, 50_000)), setting, "epoch")
-    setting.say("scaling: measurements")
+    report.rows += _grown("units a layer", _by_width((2, 8, 32, 128)), effort, linear=False)
+    report.rows += _grown("bins a unit", _by_bins((10, 100, 1000)), effort, linear=False)
+    report.rows += _grown("samples trained on", _by_trained((500, 5000, 50_000)), effort, "epoch")
+    effort.say("scaling: measurements")
     histories = {size: _history(size) for size in (c // share for c in (100, 200, 400, 800))}
     taken: dict[int, list[float]] = {size: [] for size in histories}
-    for at in range(setting.rounds):
+    for at in range(effort.rounds):
         for size, recording in histories.items():
             taken[size].append(_rebin(recording, at))
     report.rows += _rows_of_growth("measurements", "rebinning", taken, linear=True)
@@ -189,35 +182,31 @@ def _by_bins(counts: Sequence[int]) -> Work:
 
 
 def _estimate(config: RunConfig) -> Callable[[], Any]:
-    meter, parameters = _meter(config)
-    activations = [np.asarray(t, np.float64) for t in meter.forward(parameters)]
-    estimator: Estimator = meter.estimator
-    return lambda: estimator.estimate(activations)
+    meter, kept = _meter(config)
+    activations = [np.asarray(t, np.float64) for t in meter.forward(kept, meter.dataset.x)]
+    return lambda: meter.estimates(activations, REBINNED)
 
 
 def _by_trained(sizes: Sequence[int]) -> Work:
-    from ibtui.engines.fused.cpu import FusedEngine
-
     def train(size: int) -> Callable[[], Any]:
-        config = replace(RunConfig(), samples=2 * size)
-        dataset, (_, parameters) = make_dataset(config), _meter(RunConfig())
-        engine = FusedEngine(config, dataset.x, dataset.y, parameters)
+        config = RunConfig(engine="fused", ctx="cpu", samples=2 * size)
+        dataset, kind = make_dataset(config), kind_of(config)
+        start = kind.initial(config, dataset.inputs)
+        engine = kind.create(config, "cpu", dataset.x, dataset.y, start)
         epochs = count()
         return lambda: engine.train(epoch := next(epochs), epoch + 1)
 
     return {size: train(size) for size in sizes}
 
 
-def _grown(
-    what: str, work: Work, setting: Setting, of: str = "estimates", *, linear: bool = True
-) -> list[Row]:
-    setting.say(f"scaling: {what}")
-    taken = in_turns({str(size): function for size, function in work.items()}, setting)
+def _grown(what: str, work: Work, effort: Effort, of: str = "estimates", *, linear: bool = True) -> list[Row]:
+    effort.say(f"scaling: {what}")
+    taken = in_turns({str(size): function for size, function in work.items()}, effort)
     return _rows_of_growth(what, of, {int(size): values for size, values in taken.items()}, linear)
 
 
 def _rows_of_growth(what: str, of: str, taken: dict[int, list[float]], linear: bool) -> list[Row]:
-    """A row for each size, its cost against the smallest's; the last holds how it grows from the first."""
+    """Return a row for each size, with its cost against the smallest's; the last has a target."""
     sizes = list(taken)
     rows = []
     for size in sizes:

@@ -1,4 +1,4 @@
-"""What the bench finds out: rows with their spread, ratios and targets. Nothing here measures."""
+"""Rows of the bench with their spread, ratios and targets. Nothing here measures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The median and quartiles; quartiles are among the values where there are fewer than four."""
+        """Return median and quartiles; of fewer than four values the least and the greatest."""
         ordered = sorted(values)
         if len(ordered) < 4:
             return cls(statistics.median(ordered), ordered[0], ordered[-1], len(ordered))
@@ -31,25 +31,25 @@ class Spread:
 
     @classmethod
     def of_ratios(cls, above: Sequence[float], below: Sequence[float]) -> Spread:
-        """The spread of ratios taken round by round: what slows a whole round down cancels."""
+        """Return the spread of ratios taken round by round: what slows a whole round down cancels."""
         return cls.of([a / b for a, b in zip(above, below, strict=True)])
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a row is held against; a ratio's is a least, every other value's a most."""
+    """A bound that a row should keep: a least ratio, or a greatest value."""
 
     text: str
     met: bool
 
 
 def at_most(value: Spread, limit: float, unit: str) -> Target:
-    """Whether the median is no more than this."""
+    """Return the target that the median is no more than this."""
     return Target(f"at most {limit:g} {unit}", value.median <= limit)
 
 
 def at_least(value: Spread, limit: float, of: str) -> Target:
-    """Whether the median ratio is no less than this."""
+    """Return the target that the median ratio is no less than this."""
     return Target(f"at least {limit:,g} x {of}", value.median >= limit)
 
 
@@ -58,17 +58,16 @@ class Row:
     """One line of the table."""
 
     group: str
-    """One of `ibtui.bench.GROUPS`."""
+    """The name of its group, whose table it stands in."""
     name: str
     value: Spread
     unit: str
     ratio: Spread | None = None
-    """Of another row of the same rounds; `against` says which, and which way round."""
+    """To another row of the same rounds; `against` names that."""
     against: str = ""
     targets: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
-        """A figure that is none must never get into a table."""
         for spread in filter(None, (self.value, self.ratio)):
             if not all(map(math.isfinite, (spread.median, spread.low, spread.high))):
                 raise ValueError(f"{self.name}: {spread} is no figure")
@@ -76,18 +75,18 @@ class Row:
 
 @dataclass
 class Report:
-    """All rows, what they were measured on, and what could not be."""
+    """All rows, the machine they were measured on, and what could not be measured."""
 
     machine: dict[str, Any]
     quick: bool
     rows: list[Row] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
-    """What was left out, and why."""
+    """Packages that were left out, and why."""
     failed: dict[str, str] = field(default_factory=dict)
     """Groups that broke off, and why; their rows up to there are kept."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for `json.dumps`."""
+        """Return plain values, for `json.dumps`."""
         return {
             "machine": self.machine,
             "quick": self.quick,
@@ -109,7 +108,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
 
 
 def significant(value: float) -> str:
-    """Three significant digits, without an exponent."""
+    """Write a value in three significant digits, without an exponent."""
     if value == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -117,7 +116,7 @@ def significant(value: float) -> str:
 
 
 def cells(row: Row) -> tuple[str, str, str, str]:
-    """A row as words: value, spread, ratio, targets."""
+    """Return a row as words: value, spread, ratio, targets."""
     value = f"{significant(row.value.median)} {row.unit}"
     spread = f"{significant(row.value.low)} … {significant(row.value.high)}"
     ratio = f"{significant(row.ratio.median)} x {row.against}" if row.ratio else ""

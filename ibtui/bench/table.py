@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TextIO
 
 from rich import box
@@ -10,24 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ibtui.bench import GROUPS
 from ibtui.bench.rows import Report, cells
 
-_TITLES = {
-    "training": "training: the default experiment, 500 points, batch 10, four tanh layers of two",
-    "measurement": "measurement",
-    "scaling": "scaling",
-    "watching": "watching a worker on the fused engine, without a limit to its pace",
-    "screen": "screen at 120x40",
-    "runs": "whole runs: 2,000 epochs, 201 measurements",
-}
 _WIDTH = 150
 _WIDE = 120
 """From here on there is a column for targets; below, they are said under the table."""
 
 
-def show(report: Report, file: TextIO) -> None:
-    """Print it."""
+def show(report: Report, titles: Mapping[str, str], file: TextIO) -> None:
+    """Print a report; `titles` has the title of each group, in the order of the tables."""
     width = None if file.isatty() or os.environ.get("COLUMNS") else _WIDTH
     console = Console(file=file, width=width, highlight=False)
     wide = console.width >= _WIDE
@@ -40,10 +32,10 @@ def show(report: Report, file: TextIO) -> None:
     )
     if report.quick:
         console.print(Text("--quick: these figures are rough, and whole runs are of 50 epochs"))
-    for group in GROUPS:
+    for group, title in titles.items():
         rows = [row for row in report.rows if row.group == group]
         if rows:
-            table = Table(title=_TITLES[group], title_justify="left", box=box.SIMPLE_HEAD)
+            table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
             table.add_column("")
             table.add_column("median", justify="right", no_wrap=True)
             table.add_column("quartiles", justify="right", no_wrap=True)

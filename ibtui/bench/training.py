@@ -7,20 +7,20 @@ import math
 
 from ibtui.bench.child import ENOUGH_S, Child, GoneError
 from ibtui.bench.contenders import BASE, CONTENDERS, SLOWEST, Contender
+from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most
-from ibtui.bench.setting import Setting
 
 MOST_EPOCHS = 5000
 
 
-def measure(report: Report, setting: Setting) -> None:
-    """Rounds in which each contender trains in turn; rows in the order of `CONTENDERS`."""
+def measure(report: Report, effort: Effort) -> None:
+    """Add a row for each contender; in every round each trains in turn."""
     children: dict[str, Child] = {}
     try:
-        epochs = _get_ready(report, setting, children)
+        epochs = _get_ready(report, effort, children)
         seconds: dict[str, list[float]] = {key: [] for key in epochs}
-        for at in range(setting.rounds):
-            setting.say(f"training: round {at + 1} of {setting.rounds}")
+        for at in range(effort.rounds):
+            effort.say(f"training: round {at + 1} of {effort.rounds}")
             for contender in CONTENDERS:
                 if contender.key in epochs:
                     took = children[contender.package].ask(contender.key, epochs[contender.key])
@@ -33,8 +33,8 @@ def measure(report: Report, setting: Setting) -> None:
             report.rows.append(_row(contender, seconds))
 
 
-def _get_ready(report: Report, setting: Setting, children: dict[str, Child]) -> dict[str, int]:
-    """Warm everything up; returns how many epochs make a stretch that can be timed."""
+def _get_ready(report: Report, effort: Effort, children: dict[str, Child]) -> dict[str, int]:
+    """Warm everything up; returns the number of epochs that can be timed, for each contender."""
     epochs = {}
     for contender in CONTENDERS:
         package = contender.package
@@ -44,10 +44,10 @@ def _get_ready(report: Report, setting: Setting, children: dict[str, Child]) -> 
             report.absent[package] = "not installed"
             continue
         if package not in children:
-            setting.say(f"training: starting {package}")
+            effort.say(f"training: starting {package}")
             children[package] = Child(package)
         try:
-            epochs[contender.key] = _stretch(children[package], contender.key, setting)
+            epochs[contender.key] = _stretch(children[package], contender.key, effort)
         except GoneError as gone:
             report.absent[package] = str(gone)
             for key in [c.key for c in CONTENDERS if c.package == package]:
@@ -55,10 +55,10 @@ def _get_ready(report: Report, setting: Setting, children: dict[str, Child]) -> 
     return epochs
 
 
-def _stretch(child: Child, contender: str, setting: Setting) -> int:
-    """How many epochs take long enough; as many were run before, for what is compiled for their number."""
+def _stretch(child: Child, contender: str, effort: Effort) -> int:
+    """Return a number of epochs that takes long enough; as many were run before, as some compile for it."""
     child.ask(contender, 1)
-    epochs, enough = 1, ENOUGH_S * setting.share
+    epochs, enough = 1, ENOUGH_S * effort.share
     while (took := child.ask(contender, epochs)) < enough and epochs < MOST_EPOCHS:
         epochs = min(MOST_EPOCHS, max(2 * epochs, math.ceil(epochs * enough / took)))
     child.ask(contender, epochs)

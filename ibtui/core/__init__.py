@@ -1,5 +1,5 @@
-"""Pure functions on arrays: the data set, seeded draws, the forward pass, and everything that is measured.
+"""Pure functions on arrays: seeded draws, the forward pass, and everything that is measured.
 
-Nothing in here knows of engines, recordings or screens. NumPy is imported at once, the JIT compiler (Numba)
-only when something that needs it is first called.
+Nothing in here knows of engines, recordings or screens. Almost all import NumPy; the JIT
+compiler (Numba) is imported when something that needs it is first called.
 """

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibtui.core._arrays import choice, labels, matrix, same_length
-
-ACTIVATIONS = ("tanh", "relu", "sigmoid")
+from ibtui.core.names import ACTIVATIONS
 
 
 def forward(

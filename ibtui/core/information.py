@@ -30,9 +30,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibtui.core import _arrays as check
-from ibtui.core.forward import ACTIVATIONS
+from ibtui.core.names import ACTIVATIONS, BINNINGS
 
-BINNINGS = ("notebook", "closed", "adaptive")
 _TABLED_LOGS = 4096
 _EMPTY = np.empty((0, 0))
 

@@ -14,4 +14,4 @@ class Layer:
     width: int
     """Units: the second dimension of its activations."""
     activation: str
-    """One of `ibtui.core.forward.ACTIVATIONS`; it decides the range on which values are binned."""
+    """One of `ibtui.core.names.ACTIVATIONS`; it decides the range on which values are binned."""

@@ -1,4 +1,4 @@
-"""The axes of a plot: ticks, frame and faint lines, and the room that they leave for the data."""
+"""The axes of a plot: ticks, frame and faint lines, and the area that they leave for the data."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ibtui.plot.dots import Box, Floats, Marker, placed
 from ibtui.plot.ticks import ticks
 
 FRAME = {"braille": "│┤─┬└┊╌", "block": "│┤─┬└┊╌", "ascii": "|+-++:-"}
-"""Upright, its tick, level, its tick, the corner, and the faint lines upright and level."""
+"""Vertical line, its tick, horizontal line, its tick, corner, faint vertical and horizontal line."""
 
 
 @dataclass(frozen=True)
 class Area:
-    """Where in a plot the data is, in cells, and what it spans."""
+    """The part of a plot that shows the data, in cells, and what it spans."""
 
     top: int
     left: int
@@ -24,21 +24,21 @@ class Area:
     box: Box
 
     def row(self, y: float) -> int:
-        """The row of a value, the nearest one where it is outside."""
+        """Return the row of a value, the nearest one where it is outside."""
         return self.top + self.height - 1 - placed(y, *self.box[2:], self.height)
 
     def col(self, x: float) -> int:
-        """The column of a value, the nearest one where it is outside."""
+        """Return the column of a value, the nearest one where it is outside."""
         return self.left + placed(x, *self.box[:2], self.width)
 
     @property
     def rows(self) -> slice:
-        """All of its rows."""
+        """The rows of the area."""
         return slice(self.top, self.top + self.height)
 
     @property
     def cols(self) -> slice:
-        """All of its columns."""
+        """The columns of the area."""
         return slice(self.left, self.left + self.width)
 
 
@@ -56,7 +56,7 @@ def draw_axes(
     bottom: int = 0,
     apart: int = 9,
 ) -> Area:
-    """Draw the axes, and say what room they leave.
+    """Draw the axes, and return the area that they leave.
 
     `right`, `top` and `bottom` cells stay free outside of the axes; `apart` is the least distance of ticks
     across.
@@ -93,7 +93,7 @@ def draw_axes(
 
 
 def draw_rules(canvas: Canvas, area: Area, marker: Marker, x: float = 0.0, y: float = 0.0) -> None:
-    """Faint lines at x and y, behind the data, where they are inside the box."""
+    """Draw faint lines at x and y, behind the data, where they are inside the box."""
     frame, (x0, x1, y0, y1) = FRAME[marker], area.box
     if x0 < x < x1:
         col = area.col(x)
@@ -104,5 +104,5 @@ def draw_rules(canvas: Canvas, area: Area, marker: Marker, x: float = 0.0, y: fl
 
 
 def extent(values: Floats) -> tuple[float, float]:
-    """The least and the greatest of finite values; 0 and 0 where there are none."""
+    """Return the least and the greatest of finite values; 0 and 0 where there are none."""
     return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)

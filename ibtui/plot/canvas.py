@@ -1,4 +1,4 @@
-"""What a plot is made of: a grid of characters, each with an ink, and a canvas to compose it on."""
+"""Cells: a grid of characters, each with an ink; and the canvas on which a plot is composed."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Cells:
 
     @property
     def height(self) -> int:
-        """In cells."""
+        """The number of rows."""
         return self.chars.shape[0]
 
     @property
     def width(self) -> int:
-        """In cells."""
+        """The number of columns."""
         return self.chars.shape[1]
 
     def text(self) -> list[str]:
-        """The characters alone, a string per row."""
+        """Return the characters alone, a string per row."""
         return ["".join(row) for row in self.chars.tolist()]
 
 
 class Canvas:
-    """A picture in the making; whatever falls outside is cut off.
+    """A picture that is being drawn; whatever falls outside is cut off.
 
     Parameters
     ----------
@@ -49,7 +49,6 @@ class Canvas:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        """A blank canvas."""
         shape = (max(height, 0), max(width, 0))
         self.chars: Chars = np.full(shape, " ", "<U1")
         self.ink: Inks = np.zeros(shape, np.int16)
@@ -57,12 +56,12 @@ class Canvas:
 
     @property
     def height(self) -> int:
-        """In cells."""
+        """The number of rows."""
         return self.chars.shape[0]
 
     @property
     def width(self) -> int:
-        """In cells."""
+        """The number of columns."""
         return self.chars.shape[1]
 
     def put(self, text: str, row: int, col: int, ink: int = palette.TEXT) -> None:
@@ -89,5 +88,5 @@ class Canvas:
         inks[blank] = ink
 
     def cells(self) -> Cells:
-        """The picture as it is now; the canvas is not to be drawn on after this."""
+        """Return the picture as it is now; the canvas must not be drawn on after this."""
         return Cells(self.chars, self.ink, self.paper)

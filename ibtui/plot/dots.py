@@ -1,4 +1,4 @@
-"""Markers: how a cell is cut into dots, how dots are lit, and which character shows them."""
+"""Markers: how a cell is divided into dots, how dots are lit, and which character shows them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ class Dots:
     """
 
     def __init__(self, width: int, height: int, marker: Marker) -> None:
-        """No dot is lit."""
         self.width, self.height, self.marker = max(width, 0), max(height, 0), marker
         down, across = _DIVISION[marker]
         self.per_cell = down * across
@@ -59,24 +58,24 @@ class Dots:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to draw on."""
+        """True where there is no dot to light."""
         return self.lit.size == 0
 
     def columns(self, x: ArrayLike, low: float, high: float) -> Integers:
-        """Dot columns of values that are not NaN; what is outside [low, high] joins the nearest column."""
+        """Return the dot columns of values that are not NaN; outside [low, high] the nearest column."""
         return scaled(x, low, high, self.cols)
 
     def lines_of(self, y: ArrayLike, low: float, high: float) -> Integers:
-        """Dot rows, counted from the top, of values that are not NaN; outside [low, high] the nearest row."""
+        """Return the dot rows, from the top, of values that are not NaN; outside [low, high] the nearest."""
         return self.rows - 1 - scaled(y, low, high, self.rows)
 
     def spots(self, rows: Integers, cols: Integers) -> Integers:
-        """Where dots lie in `lit`: cell after cell, and within a cell row by row."""
+        """Return the indices of dots in `lit`: cell after cell, and within a cell row by row."""
         spots: Integers = self._row_part[rows] + self._col_part[cols]
         return spots
 
     def spots_of(self, cols: Integers, tops: Integers, bottoms: Integers) -> tuple[Integers, Integers]:
-        """The dots of vertical runs, both ends included: for each its run and its spot."""
+        """Return the dots of vertical runs, both ends included: for each its run and its spot."""
         lengths = bottoms - tops + 1
         run = np.repeat(np.arange(len(lengths)), lengths)
         rows = np.arange(len(run)) - (np.cumsum(lengths) - lengths - tops)[run]
@@ -96,7 +95,7 @@ class Dots:
             self.glyph[regions] = glyphs[run]
 
     def cells(self) -> Cells:
-        """The characters that show the dots."""
+        """Return the characters that show the dots."""
         shape = (self.height, self.width)
         canvas = Canvas(*shape[::-1])
         if self.empty:
@@ -115,7 +114,7 @@ class Dots:
 
 
 def scaled(values: ArrayLike, low: float, high: float, count: int) -> Integers:
-    """Which of `count` equal parts of [low, high] each value is in.
+    """Return which of `count` equal parts of [low, high] each value is in.
 
     Values below and above join the first and the last part. Where the interval is empty or not finite there
     is no scale, and everything is in the middle.
@@ -143,7 +142,7 @@ def scaled(values: ArrayLike, low: float, high: float, count: int) -> Integers:
 
 
 def placed(value: float, low: float, high: float, count: int) -> int:
-    """What `scaled` says of one value, without the cost of an array."""
+    """Do what `scaled` does for one value, without the cost of an array."""
     least, half_span = float(low) / 2, float(high) / 2 - float(low) / 2
     if count < 2 or not (0 < half_span < np.inf):
         return max(count - 1, 0) // 2
@@ -153,7 +152,7 @@ def placed(value: float, low: float, high: float, count: int) -> int:
 def line_runs(
     from_col: Integers, from_row: Integers, to_col: Integers, to_row: Integers
 ) -> tuple[Integers, Integers, Integers, Integers]:
-    """Straight lines as vertical runs of dots, one run for each column that a line crosses.
+    """Return straight lines as vertical runs of dots, one run for each column that a line crosses.
 
     Parameters
     ----------

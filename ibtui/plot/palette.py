@@ -23,8 +23,8 @@ CURSOR = 4
 WARN = 5
 MIXED = 6
 """More than one class in a cell, which shows one colour."""
-PAST = 7
-"""The previous run's curves."""
+REFERENCE = 7
+"""The curves of a reference."""
 TRAIN = 8
 HELD_OUT = 9
 CEILING = 10
@@ -34,10 +34,10 @@ LAYER = 24
 CHANCE = 32
 """A layer's chance level: its colour, dimmed."""
 EPOCH = 40
-"""From the first epochs, dark, to the newest, light."""
+"""The first of the inks of epochs: the oldest are dark, the newest light."""
 
 CYCLE = 8
-"""How many classes, layers and steps of the epoch ramp have an ink of their own; beyond, inks repeat."""
+"""The number of classes, layers and steps of the epoch ramp with an ink of their own; then inks repeat."""
 
 # ink: (red, green and blue; one of the sixteen ANSI colours; attributes, also without any colour)
 _NAMED: dict[int, tuple[str, str, str]] = {
@@ -48,7 +48,7 @@ _NAMED: dict[int, tuple[str, str, str]] = {
     CURSOR: ("#b08a00", "yellow", "bold"),
     WARN: ("#d55e00", "bright_red", "bold"),
     MIXED: ("#a9a094", "yellow", "underline"),
-    PAST: ("#6c6c6c", "bright_black", "dim"),
+    REFERENCE: ("#6c6c6c", "bright_black", "dim"),
     TRAIN: ("", "", "bold"),
     HELD_OUT: ("#8a8a8a", "bright_black", ""),
     CEILING: ("#808080", "bright_black", "dim"),
@@ -65,22 +65,22 @@ _EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "ye
 
 
 def of_class(label: int) -> int:
-    """The ink of a class."""
+    """Return the ink of a class."""
     return CLASS + label % CYCLE
 
 
 def of_layer(layer: int) -> int:
-    """The ink of a layer; its number must stand beside it, because inks repeat from the ninth layer on."""
+    """Return the ink of a layer. Its number must stand beside it: inks repeat from the ninth layer on."""
     return LAYER + layer % CYCLE
 
 
 def of_chance(layer: int) -> int:
-    """The ink of a layer's chance level."""
+    """Return the ink of a layer's chance level."""
     return CHANCE + layer % CYCLE
 
 
 def styles(colour_system: ColourSystem) -> list[Style]:
-    """The style of each ink.
+    """Return the style of each ink.
 
     Parameters
     ----------

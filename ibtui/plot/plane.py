@@ -20,18 +20,18 @@ _PATH_GLYPHS = "+xo*%&=~"
 
 
 class Sketch:
-    """What a plane has shown of a history to which rows are only added."""
+    """The part of a plane that is already drawn of a history to which rows are only added."""
 
     def __init__(self) -> None:
         self.rows = 0
-        """How many measurements it has shown."""
+        """The number of measurements that are drawn."""
         self._across = self._up = (0.0, 0.0)
         self._trails: dict[str, tuple[Hashable, Trails]] = {}
 
     def box(
         self, across: Floats, up: Floats, h_x: float, h_y: float, at: tuple[Floats, Floats] | None
     ) -> Box:
-        """What the picture spans: all values, also those `at` which something stands, 0 and the bounds."""
+        """Return what the picture spans: all values, those of `at`, 0 and the bounds."""
         self._across = _reaching(self._across, across[self.rows :])
         self._up = _reaching(self._up, up[self.rows :])
         self.rows = len(across)
@@ -39,7 +39,7 @@ class Sketch:
         return (*_plane_range(x, h_x), *_plane_range(y, h_y))
 
     def trails(self, name: str, dots: Dots, box: Box, across: Floats, up: Floats, stride: int = 1) -> Trails:
-        """Those of this name, as far as they are known by now."""
+        """Return the trails of this name, with all points that are known by now."""
         geometry = dots.width, dots.height, dots.marker, box
         known, trails = self._trails.get(name, (None, None))
         if trails is None or known != geometry:
@@ -70,7 +70,7 @@ def plane_plot(
     unit: str = "nats",
     sketch: Sketch | None = None,
 ) -> Cells:
-    """The information plane: I(X;T) across, I(T;Y) up, a trajectory per layer.
+    """Draw the information plane: I(X;T) across, I(T;Y) up, a trajectory per layer.
 
     Parameters
     ----------
@@ -118,9 +118,9 @@ def plane_plot(
         dim = np.array([palette.of_chance(layer) for layer in range(layers)])
         chance_x, chance_y = (np.asarray(values, np.float64) for values in chance)
         level = sketch.trails("chance", dots, box, chance_x, chance_y, stride=2)
-        level.show(dots, np.broadcast_to(dim, (rows, layers)), ["."] * layers)
+        level.paint(dots, np.broadcast_to(dim, (rows, layers)), ["."] * layers)
     trails = sketch.trails("estimate", dots, box, across, up)
-    trails.show(dots, inks, glyphs)
+    trails.paint(dots, inks, glyphs)
     ends = trails.ends
     canvas.paste(dots.cells(), area.top, area.left)
     draw_rules(canvas, area, marker, h_x, h_y)
@@ -149,7 +149,7 @@ def _cell(dots: Dots, x: float, y: float, area: Area) -> tuple[int, int] | None:
 
 
 def _number_layers(canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | None]) -> None:
-    """Each layer's number at its end, or in the nearest free cells; the last layers have the first choice."""
+    """Write each layer's number at its end, or in the nearest free cells; the last layers choose first."""
     taken: set[tuple[int, int]] = set()
     nearby = sorted(
         ((r, c) for r in range(-3, 4) for c in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2

@@ -1,8 +1,7 @@
-"""From arrays to cells: scatters, densities, curves, trajectories and sparklines.
+"""Scatters, densities, lines and sparklines, without axes.
 
-Pure functions, with three markers: "braille" (4 x 2 dots in a cell), "block" (half blocks) and "ascii"
-(nothing beyond ASCII). A cell of braille has one colour, so each kind of picture has a rule for cells that
-want two.
+There are three markers: "braille" (4 x 2 dots in a cell), "block" (half blocks) and "ascii" (nothing beyond
+ASCII). A cell of braille has one colour, so each kind of picture has a rule for cells that want two.
 """
 
 from __future__ import annotations
@@ -16,13 +15,6 @@ from numpy.typing import ArrayLike
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, line_runs, scaled
-from ibtui.plot.ticks import ticks
-from ibtui.plot.trails import Trails
-
-__all__ = [
-    "Box", "Canvas", "Cells", "Curve", "Dots", "Marker", "curves", "density", "draw_curves",
-    "scatter", "sparkline", "ticks", "trajectory",
-]  # fmt: skip
 
 _SHADES = np.array(list("░▒▓█"), "<U1")
 # A class in ASCII from few samples to many: round characters, crossed ones, letters; at last MIXED.
@@ -31,18 +23,16 @@ _FAMILIES = np.array(
     "<U1",
 )
 _CROWD = 4
-"""From this many samples in a cell, a scatter in ASCII shows the larger character."""
+"""The number of samples in a cell from which a scatter in ASCII shows the larger character."""
 _BARS = {"braille": "▁▂▃▄▅▆▇█", "block": "▁▂▃▄▅▆▇█", "ascii": ".:-=+*#@"}
 _PURE = 2 / 3
-"""The share of a cell's samples from which the class that has it gives the cell its colour."""
-
-
+"""A class with this share of a cell's samples gives the cell its colour."""
 _MANY = 8
-"""Values to a column from which on a curve is condensed before it is drawn."""
+"""The number of values to a column from which a line is condensed before it is drawn."""
 
 
 def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
-    """Samples on a plane, coloured by class.
+    """Draw samples on a plane, coloured by class.
 
     Where classes meet the ink is MIXED: in braille and ASCII that is a cell, in half blocks one half of it.
     In ASCII a class has a character of its own as well ('o', 'x', then letters, '*' where mixed), larger from
@@ -78,7 +68,7 @@ def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 
 
 def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
-    """How many samples of which class lie in each cell.
+    """Show how many samples of which class lie in each cell.
 
     The shade, one of four, grows as the square root of the count relative to the fullest cell's, so that a
     layer that has gathered in a few corners still shows what is between them. The ink is that of the class
@@ -113,7 +103,7 @@ def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 
 
 def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple[Integers, Integers]:
-    """The dot and the class of each sample that can be drawn."""
+    """Return the dot and the class of each sample that can be drawn."""
     plane = np.asarray(points, np.float64).reshape(-1, 2)
     classes = np.asarray(labels).astype(np.intp).reshape(-1) % palette.CYCLE
     if dots.empty:
@@ -130,8 +120,8 @@ def _family(ink: Whole) -> Whole:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """A series over x, and how to draw it."""
+class Line:
+    """Values over x, and how to draw them."""
 
     x: ArrayLike
     """Shape (n,), rising."""
@@ -139,83 +129,74 @@ class Curve:
     """Shape (n,); NaN leaves a gap, an infinity is at the edge."""
     ink: int = palette.TEXT
     glyph: str = "*"
-    """What draws it in ASCII."""
+    """The character that draws it in ASCII."""
     stride: int = 1
     """Only every so many columns of dots are lit: 1 for a line, 2 for a dotted one, more for a fainter."""
 
 
-def curves(series: Sequence[Curve], box: Box, width: int, height: int, marker: Marker) -> Cells:
-    """Curves, each reduced to its minimum and maximum per column, so that no spike is lost.
+def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
+    """Draw lines on top of what `dots` shows already.
 
-    Where curves share a cell (in half blocks: half a cell) all of their dots show, in the ink of the one that
-    comes last in `series`; in ASCII its character shows, too.
+    Each is reduced to its minimum and maximum per column, so that no spike is lost. Where lines share a cell
+    (in half blocks: half a cell) all of their dots show, in the ink of the one that comes last in `lines`; in
+    ASCII its character shows, too.
 
     Parameters
     ----------
-    series : sequence of Curve
-    box, width, height, marker
-        As in `scatter`.
-
-    Returns
-    -------
-    Cells
+    dots : Dots
+    lines : sequence of Line
+    box : (x0, x1, y0, y1)
+        What the picture spans.
     """
-    dots = Dots(width, height, marker)
-    draw_curves(dots, series, box)
-    return dots.cells()
-
-
-def draw_curves(dots: Dots, series: Sequence[Curve], box: Box) -> None:
-    """What `curves` does, on top of what `dots` shows already."""
-    if dots.empty or not series:
+    if dots.empty or not lines:
         return
-    times = {id(curve.x): np.asarray(curve.x, np.float64).reshape(-1) for curve in series}
-    groups = {key: _columns_of(x, dots, box) for key, x in times.items()}
+    abscissae = {id(one.x): np.asarray(one.x, np.float64).reshape(-1) for one in lines}
+    groups = {key: _columns_of(x, dots, box) for key, x in abscissae.items()}
     xs, ys = [], []
-    for curve in series:
-        abscissae, values = times[id(curve.x)], np.asarray(curve.y, np.float64).reshape(-1)
-        if len(abscissae) != len(values):
-            raise ValueError(f"a curve has {len(abscissae)} values of x and {len(values)} of y")
-        abscissae, values = _condensed(abscissae, values, groups[id(curve.x)])
-        xs.append(abscissae)
+    for one in lines:
+        across, values = abscissae[id(one.x)], np.asarray(one.y, np.float64).reshape(-1)
+        if len(across) != len(values):
+            raise ValueError(f"a line has {len(across)} values of x and {len(values)} of y")
+        across, values = _condensed(across, values, groups[id(one.x)])
+        xs.append(across)
         ys.append(values)
     x, y = np.concatenate(xs), np.concatenate(ys)
-    owner = np.repeat(np.arange(len(series)), [len(values) for values in ys])
+    owner = np.repeat(np.arange(len(lines)), [len(values) for values in ys])
     known = np.flatnonzero(np.isfinite(x) & ~np.isnan(y))
     if not known.size:
         return
     if known.size < y.size:
         x, y, owner = x[known], y[known], owner[known]
     col = dots.columns(x, box[0], box[1])
-    stride = np.array([curve.stride for curve in series], np.intp)
+    stride = np.array([one.stride for one in lines], np.intp)
     if stride.max() > 1:
         col -= col % stride[owner]  # a spike between two dots of a dotted line moves to the one before it
-    # One group for each column that a series passes through without a gap.
+    # One group for each column that a line passes through without a gap.
     joined = (np.diff(known) == 1) & (np.diff(owner) == 0)
     first = np.flatnonzero(np.append(True, ~joined | (np.diff(col) != 0)))
     last = np.append(first[1:], len(y)) - 1
     extremes = np.stack([np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[first], y[last]])
     tops, bottoms, entry, leave = dots.lines_of(extremes, box[2], box[3])
     links = np.flatnonzero(joined[last[:-1]])
-    line, line_col, line_top, line_bottom = line_runs(
+    link, link_col, link_top, link_bottom = line_runs(
         col[last[links]], leave[links], col[first[links + 1]], entry[links + 1]
     )
-    line_owner = owner[first[links]][line]
-    lit = line_col % stride[line_owner] == 0
-    owners = np.append(owner[first], line_owner[lit])
+    link_owner = owner[first[links]][link]
+    lit = link_col % stride[link_owner] == 0
+    owners = np.append(owner[first], link_owner[lit])
     order = np.argsort(owners, kind="stable")  # what is drawn last keeps the ink
     owners = owners[order]
     dots.runs(
-        np.append(col[first], line_col[lit])[order],
-        np.append(tops, line_top[lit])[order],
-        np.append(bottoms, line_bottom[lit])[order],
-        np.array([curve.ink for curve in series], np.int16)[owners],
-        np.array([curve.glyph for curve in series], "<U1")[owners],
+        np.append(col[first], link_col[lit])[order],
+        np.append(tops, link_top[lit])[order],
+        np.append(bottoms, link_bottom[lit])[order],
+        np.array([one.ink for one in lines], np.int16)[owners],
+        np.array([one.glyph for one in lines], "<U1")[owners],
     )
 
 
 def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:
-    """Where each column's values begin, if so many share one that it pays to condense them."""
+    """Return where each column's values begin; None where too few share one for condensing to pay."""
     if len(x) < _MANY * dots.width or not np.isfinite(x).all():
         return None
     col = dots.columns(x, box[0], box[1])
@@ -224,7 +205,7 @@ def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:
 
 
 def _condensed(x: Floats, y: Floats, first: Integers | None) -> tuple[Floats, Floats]:
-    """The same picture from fewer values: of each column the first, largest, smallest and last."""
+    """Reduce each column to its first, largest, smallest and last value, which draw the same picture."""
     if first is None or np.isnan(y).any():
         return x, y
     last = np.append(first[1:], len(y)) - 1
@@ -232,52 +213,10 @@ def _condensed(x: Floats, y: Floats, first: Integers | None) -> tuple[Floats, Fl
     return np.repeat(x[first], 4), np.stack(of_column, axis=1).reshape(-1)
 
 
-def trajectory(
-    points: ArrayLike,
-    inks: int | ArrayLike,
-    box: Box,
-    width: int,
-    height: int,
-    marker: Marker,
-    *,
-    head: str | None = None,
-) -> Cells:
-    """A path through a plane, its newest point marked.
-
-    Parameters
-    ----------
-    points : array-like of shape (n, 2)
-        The oldest first; a point with a NaN breaks the path.
-    inks : int or array-like of shape (n,)
-        One ink, or one for each point and the line that leads to it.
-    box, width, height, marker
-        As in `scatter`.
-    head : str, optional
-        What marks the newest point: a full circle, 'O' in ASCII, unless given; empty for none.
-
-    Returns
-    -------
-    Cells
-    """
-    dots = Dots(width, height, marker)
-    plane = np.asarray(points, np.float64).reshape(-1, 2)
-    ink = np.broadcast_to(np.asarray(inks, np.int16), len(plane))
-    trails = Trails(dots, box, [1])
-    trails.extend(plane[:, :1], plane[:, 1:])
-    trails.show(dots, ink[:, None], ["."])
-    place = trails.ends[0]
-    canvas = Canvas(width, height)
-    canvas.paste(dots.cells(), 0, 0)
-    if place is not None:
-        mark = ("O" if marker == "ascii" else "●") if head is None else head
-        canvas.put(mark, *place, int(ink[-1]))
-    return canvas.cells()
-
-
 def sparkline(
     values: ArrayLike, width: int, low: float, high: float, marker: Marker, ink: int = palette.TEXT
 ) -> Cells:
-    """A series as one row of bars.
+    """Draw a series as one row of bars.
 
     A value has a column of its own until `width` is full; from then on a column shows, of its smallest and
     its largest value, the one further from the columns beside it. So a spike stays, up or down, and a curve
@@ -311,7 +250,7 @@ def sparkline(
 
 
 def _extremes(series: Floats, width: int) -> Floats:
-    """One value for each of `width` columns, fewer than the values; NaN where all of a column is NaN."""
+    """Choose one value for each of `width` columns; NaN where all of a column is NaN."""
     start = np.arange(width) * len(series) // width
     with np.errstate(invalid="ignore", over="ignore"):
         lowest, highest = np.fmin.reduceat(series, start), np.fmax.reduceat(series, start)

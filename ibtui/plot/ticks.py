@@ -1,4 +1,4 @@
-"""Where an axis has its ticks, and how numbers on a plot are written."""
+"""The ticks of an axis, and how numbers are written."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from functools import lru_cache
 
 _LONG = 100_000
-"""From here on thousands are written with a k, up to ten millions, and everything else with an exponent."""
+"""The first value with a k for thousands; from a hundred times this on there is an exponent."""
 
 
 @lru_cache(maxsize=256)
 def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
-    """Round values in [low, high], 1, 2 or 5 times a power of ten apart, with their labels.
+    """Choose round values in [low, high], 1, 2 or 5 times a power of ten apart, with their labels.
 
     Parameters
     ----------
@@ -41,8 +41,17 @@ def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
     return ((low, number(low)),)
 
 
+def ends(low: float, high: float) -> list[tuple[float, str]]:
+    """Return the ends of an axis and its middle, with labels of seven characters at most."""
+    values = (low, low / 2 + high / 2, high)
+    texts = [f"{value:.3g}" for value in values]
+    if max(map(len, texts)) > 7:
+        texts = [number(value) if value else "0" for value in values]
+    return list(zip(values, texts, strict=True))
+
+
 def _multiples(low: float, high: float, factor: int, power: int) -> tuple[int, int]:
-    """The first and the last multiple of the step in [low, high]; a hair outside counts, being rounding."""
+    """Return the first and the last multiple of the step in [low, high], with tolerance for rounding."""
     step = float(f"{factor}e{power}")
     if step == 0 or math.isinf(step):
         return 0, -1
@@ -61,7 +70,7 @@ def _tick(multiple: int, power: int, largest: float) -> tuple[float, str]:
 
 
 def number(value: float) -> str:
-    """A measured value in at most seven characters: three figures, thousands and beyond by an exponent.
+    """Write a measured value in at most seven characters: three figures, an exponent from 10,000 on.
 
     Parameters
     ----------
@@ -89,7 +98,7 @@ def number(value: float) -> str:
 
 
 def _exponent(value: float, places: int = 1) -> str:
-    """Like 1.5e6 or -2e-7: no leading zeros, no plus, no needless decimals."""
+    """Write a number like 1.5e6 or -2e-7: no leading zeros, no plus, no needless decimals."""
     if value == 0:
         return "0"
     digits, _, power = f"{value:.{places}e}".partition("e")

@@ -1,4 +1,4 @@
-"""Paths through a plane: what is drawn of them is kept, so that a path that grows costs what it grows by."""
+"""Paths through a plane. The dots drawn are kept, so that a path that grows costs only its new points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Flags = NDArray[np.bool_]
 
 
 class Trails:
-    """Paths of which more and more becomes known, each over the one before.
+    """Paths to which points are added, each drawn over the one before.
 
     Kept are the dots of each path, and for each region the point that coloured it last; so inks, which may
     depend on how many points there are, are given only when the picture is wanted.
@@ -24,15 +24,15 @@ class Trails:
         Of the size and with the marker of those that it is to be shown on.
     box : (x0, x1, y0, y1)
     strides : sequence of int, of length paths
-        The share of a path's dots that are lit, as in `Curve`.
+        One of so many of a path's dots is lit, as in `Line`.
     """
 
     def __init__(self, dots: Dots, box: Box, strides: Sequence[int]) -> None:
         paths = len(strides)
         self.points = 0
-        """How many of each path are drawn."""
+        """The number of points of each path that are drawn."""
         self.ends: list[tuple[int, int] | None] = [None] * paths
-        """For each path the cell of its newest point that is not NaN."""
+        """The cell of each path's newest point that is not NaN."""
         self._dots, self._box, self._strides = dots, box, np.asarray(strides, np.intp)
         self._lit = np.zeros((paths, dots.lit.size), np.bool_)
         self._last = np.full((paths, dots.ink.size), -1, np.int64)
@@ -57,8 +57,8 @@ class Trails:
     def _draw(
         self, owners: Integers, points: Integers, cols: Integers, rows: Integers, joined: Flags, new: Flags
     ) -> None:
-        """Lines from each point to the next where they are joined, and the points themselves."""
-        # Where a path rests in a dot for a while, only its coming and its last moment there can be seen.
+        """Draw a line from each point to the next where they are joined, and the points themselves."""
+        # Of the points that follow one another in the same dot, only the first and the last can be seen.
         rests = joined & np.append(False, (np.diff(rows) == 0) & (np.diff(cols) == 0))[: len(rows)]
         seen = ~(rests & np.append(rests[1:], False)[: len(rows)])
         owners, points, cols, rows = owners[seen], points[seen], cols[seen], rows[seen]
@@ -82,7 +82,7 @@ class Trails:
         for newest in np.flatnonzero(np.append(np.diff(owners) != 0, True)[: len(owners)]).tolist():
             self.ends[owners[newest]] = divmod(int(spots[newest]) // self._dots.per_cell, self._dots.width)
 
-    def show(self, dots: Dots, inks: ArrayLike, glyphs: Sequence[str]) -> None:
+    def paint(self, dots: Dots, inks: ArrayLike, glyphs: Sequence[str]) -> None:
         """Put the paths on top of what `dots` shows already.
 
         Parameters

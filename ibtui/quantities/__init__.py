@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from ibtui.core.information import Binning, Estimator
 from ibtui.core.layer import Layer
-from ibtui.data import Dataset
+from ibtui.data.samples import Dataset
 from ibtui.registry import Registry
 
 Array = np.ndarray[Any, Any]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ibtui.core.information import Binning, Estimator
 from ibtui.core.layer import Layer
-from ibtui.data import Dataset
+from ibtui.data.samples import Dataset
 from ibtui.errors import UsageError, printable
 from ibtui.quantities import FAMILIES, STANDARD, Array, Family, Measurement, Quantity, Sample
 

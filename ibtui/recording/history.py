@@ -13,7 +13,7 @@ import numpy as np
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.layer import Layer
-from ibtui.data import Dataset
+from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
 from ibtui.quantities import Array, Measurement, Quantity
 from ibtui.recording.schema import Change, Declarations

@@ -5,34 +5,32 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ibtui.errors import IbtuiError, UsageError, printable
 from ibtui.recording.files import check_writable
 from ibtui.recording.paths import put_in_place, temporary_file
-from ibtui.report.figures import Settings, panels
-from ibtui.report.plot import Style
-from ibtui.report.runs import (
+from ibtui.report.display import display_of
+from ibtui.report.panels import Panel, Settings, panels
+from ibtui.report.recorded import (
     BINNING,
-    Run,
+    RecordedRun,
     check_comparable,
     default_rows,
     nearest_rows,
     parse_epochs,
     read_run,
 )
-from ibtui.report.terminal import LEAST_WIDTH, render
+from ibtui.report.text import report_lines
 
-__all__ = ["BINNING", "Run", "Settings", "Style", "panels", "read_runs", "render", "report", "terminal_style"]
+__all__ = ["BINNING", "Settings", "read_runs", "report"]
 
 PICTURES = ("png", "svg", "pdf")
 TABLES = ("csv", "json")
-PIPED_WIDTH = 100
 
 
 def report(
@@ -42,6 +40,7 @@ def report(
     *,
     at: str | None = None,
     binning: Mapping[str, Any] | None = None,
+    quantities: Sequence[str] = (),
     marker: str = "auto",
     force: bool = False,
 ) -> int:
@@ -58,6 +57,8 @@ def report(
         Epochs whose layers are drawn, such as "0,100,2000".
     binning : mapping, optional
         `binning`, `t_bins`, `x_bins`: the estimates are made again with these.
+    quantities : sequence of str
+        Names of quantities that have a panel besides the standard ones.
     marker : {"auto", "braille", "block", "ascii"}
     force : bool
         Replace existing files.
@@ -72,22 +73,31 @@ def report(
     UsageError
         Something cannot be read, written or drawn: one line that says what.
     """
+    settings = replace(settings, quantities=(*settings.quantities, *quantities))
     _check_outs(outs, force)
-    style = None if outs else terminal_style(sys.stdout, os.environ, marker)
+    display = None if outs else display_of(sys.stdout, os.environ, marker)
     runs, notes = read_runs(paths, at, binning or {})
-    if style is None:
+    drawn = panels(runs, settings)
+    if display is None:
         _say(notes)
         for path in outs:
-            _write(path, runs, settings, notes, force)
+            _write(path, runs, drawn, settings, notes, force)
     else:
-        print("\n".join(render(runs, panels(runs, settings), settings.unit, notes, style)))
+        print("\n".join(report_lines(runs, drawn, settings, notes, display)))
     return 0
 
 
 def read_runs(
     paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
-) -> tuple[list[Run], list[str]]:
-    """The recordings one after another, so that the activations of one are held at a time; and notes."""
+) -> tuple[list[RecordedRun], list[str]]:
+    """Read recordings one after another, so that the activations of one are held at a time.
+
+    Returns
+    -------
+    runs : list of RecordedRun
+    notes : list of str
+        What a reader should know of them.
+    """
     seen: set[str] = set()
     for path in paths:
         if (file := os.path.realpath(path)) in seen:
@@ -100,44 +110,20 @@ def read_runs(
         def rows(epochs: Any) -> list[int]:
             if wanted is None:
                 return default_rows(epochs) if len(paths) == 1 else [len(epochs) - 1]
-            found, said = nearest_rows(epochs, wanted, printable(path))
-            notes.extend(said)
+            found, more = nearest_rows(epochs, wanted, printable(path))
+            notes.extend(more)
             return found
 
         return rows
 
     runs = [read_run(path, binning, choose(path)) for path in paths]
+    notes += [f"{run.name}: its layers cannot be drawn: {run.missing}" for run in runs if run.missing]
     notes += check_comparable(runs)
     return runs, notes
 
 
-def terminal_style(stream: IO[str], environment: Mapping[str, str], marker: str = "auto") -> Style:
-    """What a stream can show: its size, its colours, and the markers of its encoding."""
-    from rich.console import Console
-
-    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    bare = encoding not in ("utf8", "utf16", "utf32") or environment.get("TERM") == "dumb"
-    if marker == "auto":
-        marker = "ascii" if bare else "braille"
-    style = Style(width=PIPED_WIDTH, marker=marker)
-    if not stream.isatty():
-        return style
-    size = shutil.get_terminal_size((PIPED_WIDTH, style.height))
-    if size.columns < LEAST_WIDTH:
-        raise UsageError(
-            f"the figures need {LEAST_WIDTH} columns; this terminal has {size.columns}; see --out"
-        )
-    style = replace(style, width=size.columns, height=size.lines - 1)
-    system = Console(file=stream).color_system
-    if system is None or environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
-        return style
-    return replace(
-        style, colours="truecolor" if system == "truecolor" else "256" if system == "256" else "16"
-    )
-
-
 def _check_outs(outs: Sequence[str], force: bool) -> None:
-    """Everything that can be known to fail before the recordings are read."""
+    """Refuse, before the recordings are read, what can be known to fail."""
     for path in outs:
         if _kind(path) not in PICTURES + TABLES:
             raise UsageError(f"--out {printable(path)}: must end in .png, .svg, .pdf, .csv or .json")
@@ -152,19 +138,26 @@ def _kind(path: str) -> str:
     return Path(path).suffix.lower().lstrip(".")
 
 
-def _write(path: str, runs: Sequence[Run], settings: Settings, notes: Sequence[str], force: bool) -> None:
+def _write(
+    path: str,
+    runs: Sequence[RecordedRun],
+    drawn: Sequence[Panel],
+    settings: Settings,
+    notes: Sequence[str],
+    force: bool,
+) -> None:
     """Write one file, whole or not at all."""
     kind, shown = _kind(path), printable(path)
     if kind in TABLES:
         from ibtui.report.table import as_csv, as_json
 
         content = (as_csv if kind == "csv" else as_json)(runs).encode("utf-8", "backslashreplace")
-        what = "table, information in nats"
+        written = "table, information in nats"
     else:
-        from ibtui.report.picture import draw
+        from ibtui.report.figure import draw_figure
 
-        content = draw(runs, panels(runs, settings), settings, notes, kind)
-        what = "figure"
+        content = draw_figure(runs, drawn, settings, notes, kind)
+        written = "figure"
     try:
         temporary, handle = temporary_file(Path(path))
         try:
@@ -181,7 +174,7 @@ def _write(path: str, runs: Sequence[Run], settings: Settings, notes: Sequence[s
         raise UsageError(f"{shown}: appeared meanwhile; it was not replaced") from error
     except OSError as error:
         raise IbtuiError(f"{shown}: not written: {error.strerror}") from error
-    _say([f"wrote {shown} ({what})"])
+    _say([f"wrote {shown} ({written})"])
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -1,9 +1,9 @@
 """All scalars of the runs as CSV or JSON: the recording's own numbers, to the last bit.
 
-CSV: a row for each run, measurement and layer, in that order, with the columns of `COLUMNS`; numbers as
-Python writes them, which reads back to the same float64, and "nan" where there is none. JSON: a run is an
-object, its arrays under the recording's own keys, (E,) or (E, L); what is not a finite number is null.
-Information is in nats.
+CSV: a row for each run, measurement and layer, in that order; numbers as Python writes them, which reads back
+to the same float64, "nan" where there is none, and nothing where a run has no such quantity. What has one
+value per measurement is repeated for its layers, counted from 0. JSON: a run is an object, its arrays under
+the recording's own keys, (E,) or (E, L); what is not a finite number is null. Information is in nats.
 """
 
 from __future__ import annotations
@@ -13,52 +13,43 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
-from ibtui.recording import PER_LAYER, PERFORMANCE
-from ibtui.report.runs import Run
+from ibtui.report.recorded import BINNING, RecordedRun, in_order
 
-_OF_LAYER = (
-    "i_xt", "chance_i_xt", "i_ty", "chance_i_ty", "dimension", "participation_ratio", "saturation",
-    "occupancy", "outside",
-)  # fmt: skip
-assert set(_OF_LAYER) == set(PER_LAYER)
-
-COLUMNS = (
-    "file", "epoch", "layer", *_OF_LAYER, *PERFORMANCE, "h_x", "h_y", "seed", "binning", "t_bins", "x_bins",
-)  # fmt: skip
-"""`layer` counts from 0; what follows `outside` repeats for the layers of a measurement."""
+_SETTINGS = ("seed", *BINNING)
 
 
-def as_csv(runs: Sequence[Run]) -> str:
-    """The table as text; see the module."""
+def as_csv(runs: Sequence[RecordedRun]) -> str:
+    """Write the table as CSV."""
+    quantities = in_order({q.name: q for run in runs for q in run.quantities.values()}.values())
+    of_layer = [q.name for q in quantities if q.per_layer]
+    of_run = [q.name for q in quantities if not q.per_layer]
+    ceilings = list(dict.fromkeys(name for run in runs for name in run.ceilings))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(("file", "epoch", "layer", *of_layer, *of_run, *ceilings, *_SETTINGS))
     for run in runs:
-        c = run.config
-        after = (run.h_x, run.h_y, c.seed, c.binning, c.t_bins, c.x_bins)
-        of_layer = [run.columns[name].tolist() for name in _OF_LAYER]
-        performance = [run.columns[name].tolist() for name in PERFORMANCE]
+        columns = {name: run.columns[name].tolist() for name in run.quantities}
+        fixed = [run.ceilings.get(name, "") for name in ceilings]
+        fixed += [getattr(run.config, name) for name in _SETTINGS]
         for row, epoch in enumerate(run.epochs.tolist()):
-            shared = [column[row] for column in performance]
-            for layer in range(len(c.layers)):
-                numbers = (column[row][layer] for column in of_layer)
-                writer.writerow((run.name, epoch, layer, *numbers, *shared, *after))
+            shared = [columns[name][row] if name in columns else "" for name in of_run]
+            for layer in range(len(run.layers)):
+                own = [columns[name][row][layer] if name in columns else "" for name in of_layer]
+                writer.writerow((run.name, epoch, layer, *own, *shared, *fixed))
     return text.getvalue()
 
 
-def as_json(runs: Sequence[Run]) -> str:
-    """The same as JSON; see the module."""
+def as_json(runs: Sequence[RecordedRun]) -> str:
+    """Write the same as JSON."""
     document = {
         "units": {"information": "nats", "loss": "nats", "epoch": "epochs trained"},
         "runs": [
             {
                 "file": run.name,
-                "config": asdict(run.config),
-                "h_x": _nullable(run.h_x),
-                "h_y": _nullable(run.h_y),
+                "config": json.loads(run.config.to_json()),
+                **{name: _nullable(value) for name, value in run.ceilings.items()},
                 **{name: _nullable(values.tolist()) for name, values in run.columns.items()},
             }
             for run in runs

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import msgspec
 
+from ibtui.console import Signals
 from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording import Recording, files
 from ibtui.run import ended, log, places, wire
@@ -25,7 +26,6 @@ from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Answer, Command, Detach, Frame, Notice, Pull, Restart, Save, Step, Stop
 from ibtui.run.wire import Connection
-from ibtui.signals import Signals
 
 
 class Client(Protocol):

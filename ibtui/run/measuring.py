@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
-from ibtui.data import Dataset
+from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
 from ibtui.errors import EngineError
 from ibtui.quantities import Array, Measurement

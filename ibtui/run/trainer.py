@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ibtui.config import RunConfig
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.quantities import Measurement

@@ -15,21 +15,22 @@ from textual.widgets import Input, Static
 
 from ibtui.errors import printable
 from ibtui.plot.dots import Marker
-from ibtui.ui.panes.glyphs import spelled
+from ibtui.ui.glyphs import spelled
 from ibtui.ui.terminal import Patient
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A possible answer."""
+class Answer:
+    """A possible answer, and the key that gives it."""
 
     key: str
     label: str
-    answer: str
+    meaning: str
+    """The text that the dialog is dismissed with."""
 
 
 class Dialog(Patient, ModalScreen[str]):
-    """What asks is answered once: of keys that come in one piece, those after the answer mean nothing."""
+    """A question that is answered once: keys that come after the answer in one piece mean nothing."""
 
     ALLOW_SELECT: ClassVar[bool] = False
 
@@ -38,7 +39,7 @@ class Dialog(Patient, ModalScreen[str]):
         self._answered = False
 
     def answer(self, text: str) -> None:
-        """Be dismissed with this."""
+        """Dismiss the dialog with this."""
         if not self._answered:
             self._answered = True
             self.dismiss(text)
@@ -55,24 +56,24 @@ class Question(Dialog):
     """
 
     def __init__(
-        self, text: str, choices: Sequence[Choice], marker: Marker, *, interrupt: bool = False
+        self, text: str, choices: Sequence[Answer], marker: Marker, *, interrupt: bool = False
     ) -> None:
         super().__init__(marker)
         self._text = spelled(text, marker)
-        self._answers = {choice.key: choice.answer for choice in choices} | {"escape": "", "ctrl+c": ""}
-        self._answers["enter"] = choices[0].answer
+        self._answers = {choice.key: choice.meaning for choice in choices} | {"escape": "", "ctrl+c": ""}
+        self._answers["enter"] = choices[0].meaning
         if interrupt:
-            self._answers["ctrl+c"] = choices[0].answer
-        self._choices = [*choices, Choice("Esc", "stay", "")]
+            self._answers["ctrl+c"] = choices[0].meaning
+        self._choices = [*choices, Answer("Esc", "stay", "")]
 
     def compose(self) -> ComposeResult:
-        """The question and a line per answer."""
+        """Put the question, and a line per answer."""
         rows = [f"  {choice.key:<5}{choice.label}" for choice in self._choices]
         rows[0] += "  (Enter)"
         yield Static(Content("\n".join([self._text, "", *rows])), classes="question")
 
     def on_key(self, event: events.Key) -> None:
-        """Only the answers mean anything; all other keys are swallowed."""
+        """Take an answer; all other keys are swallowed."""
         event.stop()
         event.prevent_default()
         if event.key in self._answers:
@@ -96,20 +97,20 @@ class Place(Dialog):
         self._suggestion = suggestion
 
     def compose(self) -> ComposeResult:
-        """What went wrong, a line to type in, and what the keys mean."""
+        """Put what went wrong, a line to type in, and what the keys mean."""
         with Vertical(classes="question"):
             yield Static(Content(f"{self._text}\n\nAnother folder, or a file in one:"))
             yield Input(self._suggestion, compact=True)  # selected: what is typed replaces it
             yield Static(Content("\n  Enter  save there\n  Esc    stay"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter: nothing typed is no answer."""
+        """Take what was typed; nothing is no answer."""
         event.stop()
         if event.value.strip():
             self.answer(event.value.strip())
 
     def on_key(self, event: events.Key) -> None:
-        """Two keys end it; all others are the line's."""
+        """End on two keys; all others are the line's."""
         if event.key in ("escape", "ctrl+c"):
             event.stop()
             event.prevent_default()

@@ -62,7 +62,7 @@ class Ending:
         self._end_at_once(128 + signal.SIGHUP)
 
     def over(self) -> None:
-        """The screen has ended in order: what is left to do may take its time, or be interrupted."""
+        """Stand back, for the screen has ended in order: the rest may take its time, or be interrupted."""
         self._over = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._insist is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from textual.binding import Binding
 
-from ibtui.ui.panes.footer import Hint
+from ibtui.errors import UsageError, printable
+from ibtui.ui.footer import Hint
+from ibtui.ui.panes import OWN, Panes
 
 Group = Binding.Group
 T_BINS, X_BINS, PAST, PACE = Group("T bins"), Group("X bins"), Group("past"), Group("pace")
@@ -15,11 +17,12 @@ T_BINS, X_BINS, PAST, PACE = Group("T bins"), Group("X bins"), Group("past"), Gr
 def _key(
     key: str, action: str, label: str, tooltip: str, shown: str | None = None, group: Group | None = None
 ) -> Binding:
-    """A binding; one without a label is not in the footer, all are in the help screen and the palette."""
+    """Make a binding; one without a label is not in the footer, all are in the help and the palette."""
     return Binding(key, action, label, bool(label), shown or key, tooltip=tooltip, group=group)
 
 
-BINDINGS = (
+# In the order of the help screen; in the footer, the first ones are the last to make room.
+_BEFORE_PANES = (
     _key("space", "pause", "pause", "Pause training, or go on; in a replay, stop or play."),
     _key("s", "step(1)", "step", "Train one epoch and stand (in a replay: one measurement on)."),
     _key("S", "step(10)", "", "Train ten epochs and stand."),
@@ -32,7 +35,8 @@ BINDINGS = (
     _key("W", "save_before", "", "Save the run before the last restart."),
     _key("left", "walk(-1)", "past", "Back to the measurement before; training goes on.", "←", PAST),
     _key("right", "walk(1)", "past", "On to the next measurement.", "→", PAST),
-    _key("i", "plane", "plane", "The information plane, large, and back."),
+)
+_AFTER_PANES = (
     _key("question_mark", "help", "help", "This page.", "?"),
     _key("q", "leave(0)", "quit", "Quit; asks where history is not saved."),
     _key("ctrl+c", "leave(130)", "", "Quit, too.", "Ctrl-C"),
@@ -43,9 +47,9 @@ BINDINGS = (
     _key("0", "layer(0)", "", "Choose a layer; more than ten are reached with Tab.", "0…9"),
     *(Binding(str(n), f"layer({n})", show=False, system=True) for n in range(1, 10)),
     _key("e", "change('level')", "excess", "Information as estimated, or its excess over chance."),
-    _key("d", "change('size')", "dim/pr", "Dimension, or participation ratio."),
+    _key("d", "quantity", "quantity", "Dimension, participation ratio, saturation and so on."),
     _key("u", "change('unit')", "units", "Nats, or bits."),
-    _key("v", "change('samples')", "density", "Scatter of the samples, or density of their classes."),
+    _key("v", "change('points')", "density", "Scatter of the samples, or density of their classes."),
     _key("minus", "pace(-1)", "pace", "Slower.", "-", PACE),
     _key("plus,equals_sign", "pace(1)", "pace", "Faster; past 1000 epochs/s there is no limit.", "+", PACE),
     _key("left_curly_bracket", "x_bins(-1)", "X bins", "Fewer bins for X.", "{", X_BINS),
@@ -56,24 +60,48 @@ BINDINGS = (
     _key("p", "change('plane_colour')", "", "Colour the information plane by layer, or by epoch."),
     _key("home", "walk_to_first", "", "To the first measurement.", "Home"),
     _key("end", "walk_to_now", "", "Back to the present (in a replay: the last measurement).", "End"),
-    _key("c", "revive", "", "After a crash: go on from the last checkpoint."),
+    _key("c", "go_on", "", "After a crash: go on from the last checkpoint."),
     _key("D", "detach", "", "Let the run outlive this screen: ibtui attach."),
     _key("ctrl+p", "command_palette", "", "All of these by name.", "Ctrl-P"),
 )
-"""In the order of the help screen; in the footer, the first ones are the last to make room."""
-
-NAMED = tuple(b for b in BINDINGS if not b.system and b.action != "command_palette")
-"""Those that the command palette offers."""
 
 
-def entries() -> list[tuple[str, str]]:
-    """What the help screen says of each key."""
-    return [(b.key_display or b.key, b.tooltip) for b in BINDINGS if not b.system]
+def bindings(panes: Panes) -> tuple[Binding, ...]:
+    """List all keys, those of panes included, in the order of the help screen.
+
+    Raises
+    ------
+    UsageError
+        Another package's pane declares a key that something else has.
+    """
+    own: list[Binding] = []
+    others: list[Binding] = []
+    for name, made in panes.items():
+        if (hotkey := made.declared.hotkey) is not None:
+            binding = _key(hotkey.key, f"large_pane('{name}')", hotkey.label, hotkey.tooltip)
+            (own if name in OWN else others).append(binding)
+    found = [*_BEFORE_PANES, *own, *_AFTER_PANES]
+    taken = {key for binding in found for key in binding.key.split(",")}
+    for binding in others:
+        if binding.key in taken or "," in binding.key:
+            raise UsageError(f"--panes: the key {printable(binding.key)} is taken, or is none")
+        taken.add(binding.key)
+    return (*found, *others)
 
 
-def _hints() -> Iterator[Hint]:
-    """The bindings with a label, those of a group together; help and quit always."""
-    shown = [b for b in BINDINGS if b.show]
+def named(keys: Sequence[Binding]) -> list[Binding]:
+    """Return the keys that the command palette offers."""
+    return [b for b in keys if not b.system and b.action != "command_palette"]
+
+
+def entries(keys: Sequence[Binding]) -> list[tuple[str, str]]:
+    """Return what the help screen says of each key."""
+    return [(b.key_display or b.key, b.tooltip) for b in keys if not b.system]
+
+
+def hints(keys: Sequence[Binding]) -> Iterator[Hint]:
+    """Return the keys with a label, for the footer; those of a group together, help and quit always."""
+    shown = [b for b in keys if b.show]
     said: set[Group] = set()
     for place, binding in enumerate(shown):
         rank = 0 if binding.action in ("help", "leave(0)") else place + 1
@@ -82,8 +110,5 @@ def _hints() -> Iterator[Hint]:
             yield Hint(binding.key_display or binding.key, binding.description, rank)
         elif group not in said:
             said.add(group)
-            keys = " ".join(b.key_display or b.key for b in shown if b.group == group)
-            yield Hint(keys, group.description, rank)
-
-
-HINTS = tuple(_hints())
+            displayed = " ".join(b.key_display or b.key for b in shown if b.group == group)
+            yield Hint(displayed, group.description, rank)

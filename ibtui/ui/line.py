@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
-from ibtui.ui.panes.glyphs import spelled
+from ibtui.ui.glyphs import spelled
 
 
 @dataclass(frozen=True)
@@ -30,46 +30,46 @@ _SHORTER = 5
 
 
 def piece(*variants: str, ink: int = palette.TEXT, rank: int = 0) -> Piece:
-    """A `Piece`, written shorter."""
+    """Make a `Piece`."""
     return Piece(variants, ink, rank)
 
 
-Run = tuple[str, int]
+Span = tuple[str, int]
 """A text and its ink."""
 
 
-def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Run]:
-    """What of the pieces is said in `width` cells, `gap` cells apart: whole words, never one that is cut."""
+def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Span]:
+    """Return what of the pieces fits into `width` cells, `gap` cells apart; no word is ever cut."""
     spellings = [[spelled(text, marker) for text in p.variants] + [""] for p in pieces]
     said = [0] * len(pieces)
 
-    def texts() -> list[Run]:
-        runs = ((spellings[i][said[i]], p.ink) for i, p in enumerate(pieces))
-        return [run for run in runs if run[0]]
+    def texts() -> list[Span]:
+        spans = ((spellings[i][said[i]], p.ink) for i, p in enumerate(pieces))
+        return [span for span in spans if span[0]]
 
     def sacrifice(i: int) -> tuple[int, int]:
-        """How readily a piece's next shorter variant is taken."""
+        """Return how readily a piece's next shorter variant is taken."""
         left = len(spellings[i]) - said[i] - 1
         return pieces[i].rank + (_SHORTER if left > 1 else 0), i
 
-    while (runs := texts()) and sum(len(text) for text, _ in runs) + gap * (len(runs) - 1) > width:
+    while (spans := texts()) and sum(len(text) for text, _ in spans) + gap * (len(spans) - 1) > width:
         shortenable = [i for i, spelling in enumerate(spellings) if spelling[said[i]]]
         said[max(shortenable, key=sacrifice)] += 1
-    return runs
+    return spans
 
 
-def spaced(runs: Sequence[Run], gap: int) -> list[Run]:
-    """The runs with `gap` blank cells between them."""
+def spaced(spans: Sequence[Span], gap: int) -> list[Span]:
+    """Put `gap` blank cells between the spans."""
     blank = (" " * gap, palette.TEXT)
-    return [part for run in runs for part in (blank, run)][1:]
+    return [part for span in spans for part in (blank, span)][1:]
 
 
-def strip(runs: Sequence[Run], width: int, styles: Sequence[Style]) -> Strip:
-    """The runs as a strip of exactly this width; what does not fit is cut off."""
-    made = Strip([Segment(text, styles[ink]) for text, ink in runs if text])
+def strip(spans: Sequence[Span], width: int, styles: Sequence[Style]) -> Strip:
+    """Make a strip of exactly this width; what does not fit is cut off."""
+    made = Strip([Segment(text, styles[ink]) for text, ink in spans if text])
     return made.adjust_cell_length(width, styles[palette.TEXT])
 
 
 def blank(width: int, styles: Sequence[Style]) -> Strip:
-    """An empty line."""
+    """Make an empty line."""
     return Strip([Segment(" " * width, styles[palette.TEXT])] if width > 0 else [], max(width, 0))

@@ -21,57 +21,64 @@ _TELL_S = 0.5
 """How long a terminal may take for the last line."""
 
 
-class _Watched:
-    """The workers that the screen has had, one after another, and what it is to do when one has died."""
+class LiveWorkers:
+    """The workers that a screen has had, one after another; makes those that take over, and writes files.
 
-    def __init__(self, client: WorkerClient, session: WatchOptions) -> None:
+    Parameters
+    ----------
+    client : WorkerClient
+        The first worker's.
+    options : WatchOptions
+    """
+
+    def __init__(self, client: WorkerClient, options: WatchOptions) -> None:
         self.clients = [client]
-        self._session = session
+        self._options = options
 
-    def rescue(self, recording: Recording, place: str | None) -> str:
-        """Write the screen's mirror of a worker that has gone, to this place or wherever it can be."""
+    def write(self, recording: Recording, place: str | None) -> str:
+        """Write a recording to this place, or to where snapshots go or, failing that, wherever it can be."""
         snapshot = Snapshot.of(recording)
         if place is not None:
             return str(snapshot.save_at(place))
-        folder = Path(self._session.snapshot_dir).absolute()
+        folder = Path(self._options.snapshot_dir).absolute()
         outcome = save_last(snapshot, lambda: snapshot.save_new(folder))
         if outcome.path is None:
             assert outcome.error is not None
             raise outcome.error
         return str(outcome.path)
 
-    def remain(self, recording: Recording, dead: DeadRun) -> Client:
-        """A new worker that holds what is left of one that has gone."""
-        job = new_job(None, replace(self._session, detach=False))
+    def hold(self, recording: Recording, dead: DeadRun) -> Client:
+        """Make a worker that holds what is left of one that has gone."""
+        job = new_job(None, replace(self._options, detach=False))
         path = str(places.recording_path(job.name))
         return self._handed(replace(job, replay=path, dead=dead), recording)
 
-    def revive(self, recording: Recording) -> Client:
-        """A new worker that goes on from the last checkpoint of one that has gone."""
+    def go_on(self, recording: Recording) -> Client:
+        """Make a worker that trains on from the last checkpoint of one that has gone."""
         config = recording.config
         if config.ctx.startswith("gpu"):  # a card that failed once is not to be trusted with the rest
             config = replace(config, ctx="cpu", engine="fused")
-        job = new_job(config, replace(self._session, paused=False))
+        job = new_job(config, replace(self._options, paused=False))
         return self._handed(replace(job, resume=str(places.recording_path(job.name))), recording)
 
     def _handed(self, job: Job, recording: Recording) -> Client:
-        """A worker that begins with a recording of the screen's."""
+        """Make a worker that begins with a recording of the screen's."""
         client = WorkerClient(replace(job, temporary=True), handed=recording)
         self.clients.append(client)
         return client
 
 
-def watch(client: WorkerClient, session: WatchOptions) -> int:
+def watch(client: WorkerClient, options: WatchOptions) -> int:
     """Show a worker until the user leaves, then say in a line what there was; returns the exit status."""
-    watched = _Watched(client, session)
-    outcome = run(client, session, rescue=watched.rescue, remain=watched.remain, revive=watched.revive)
-    goes_on = [each.name for each in watched.clients if each.goes_on]
-    for each in watched.clients:
+    workers = LiveWorkers(client, options)
+    outcome = run(client, options, workers)
+    goes_on = [each.name for each in workers.clients if each.goes_on]
+    for each in workers.clients:
         each.wait()
-    saved = [*outcome.saved, *(path for each in watched.clients for path in each.saved)]
-    if outcome.unsaved is not None and any(each.failed for each in watched.clients):
+    saved = [*outcome.saved, *(path for each in workers.clients for path in each.saved)]
+    if outcome.unsaved is not None and any(each.failed for each in workers.clients):
         with contextlib.suppress(Exception):  # no place is left then
-            saved.append(watched.rescue(outcome.unsaved, None))
+            saved.append(workers.write(outcome.unsaved, None))
     outcome = replace(outcome, saved=tuple(dict.fromkeys(saved)))
     if not _told(summary(outcome, goes_on[-1] if goes_on else None)):
         os._exit(outcome.exit_status)  # Python would fail again, and say so, when it closes the stream
@@ -79,7 +86,7 @@ def watch(client: WorkerClient, session: WatchOptions) -> int:
 
 
 def _told(text: str) -> bool:
-    """Print it; whether the terminal has taken it, which may have gone, or take nothing for a while."""
+    """Print it; returns False where the terminal does not take it, which may have gone."""
     told = threading.Event()
 
     def tell() -> None:
@@ -92,7 +99,7 @@ def _told(text: str) -> bool:
 
 
 def summary(outcome: Outcome, detached: str | None) -> str:
-    """What the screen leaves behind; of a run that goes on without it, its name and what to do with it."""
+    """Return the line that the screen leaves behind; of a run that goes on, also how to come back to it."""
     if detached is None:
         return outcome.summary
     return f"{outcome.summary}; goes on as {detached}: ibtui attach {detached}, ibtui stop {detached}"

@@ -1,23 +1,21 @@
-"""What is left to say when the screen has gone."""
+"""The line that a screen leaves behind when it has gone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ibtui.errors import printable
 from ibtui.recording import Recording
-from ibtui.ui.view import replaying
-
-if TYPE_CHECKING:
-    from ibtui.run.mirror import Mirror
+from ibtui.ui.link import Link
+from ibtui.ui.scene import Scene
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is left to say when the screen has gone."""
+    """How far the run came, where it is kept, and what went wrong."""
 
     epoch: int = 0
     epochs: int = 0
@@ -36,7 +34,7 @@ class Outcome:
     a recording could not be read."""
 
     unsaved: Recording | None = field(default=None, repr=False)
-    """What the screen holds of a history that, so far as it knows, no file does."""
+    """The history that the screen holds where, so far as it knows, no file does."""
 
     @property
     def summary(self) -> str:
@@ -51,12 +49,32 @@ class Outcome:
         return "; ".join(said)
 
 
-def newest(mirror: Mirror) -> tuple[int, Mapping[str, Any]]:
-    """What was measured last, as far as is known, and at which epoch; of a replay, what is shown."""
-    look, recording = mirror.look, mirror.recording
+def last_measured(scene: Scene) -> tuple[int, Mapping[str, Any]]:
+    """Return the epoch of the last measurement that is known, and its values; of a replay, the one shown."""
+    mirror, shown, recording = scene.mirror, scene.representation, scene.recording
     reached = int(recording.column("epoch")[-1]) if recording is not None and len(recording) else -1
-    if look is not None and look.key[0] == mirror.run and (look.epoch >= reached or replaying(mirror)):
-        return look.epoch, look.values
+    if shown is not None and shown.key[0] == mirror.run and (shown.epoch >= reached or scene.plays):
+        return shown.epoch, shown.values
     if recording is None or reached < 0:
         return 0, {}
-    return reached, recording.values(len(recording) - 1)
+    return reached, {name: recording.column(name)[-1] for name in recording.quantities}
+
+
+def outcome(scene: Scene, link: Link, exit_status: int) -> Outcome:
+    """Return what is left to say of a scene; an `exit_status` but 0 goes before the run's own."""
+    status, state = scene.status, scene.run_state
+    epoch, values = last_measured(scene)
+    failure = status.message if status is not None and state == "failed" else ""
+    failed = 2 if state == "failed" and scene.plays else int(state in ("failed", "dead"))
+    return Outcome(
+        epoch=status.epoch if status is not None else 0,
+        epochs=status.epochs if status is not None else 0,
+        train_accuracy=float(values.get("train_accuracy", "nan")),
+        test_accuracy=float(values.get("test_accuracy", "nan")),
+        measured=epoch,
+        saved=link.files,
+        state=state,
+        reason=scene.mirror.died.reason if scene.mirror.died is not None else failure,
+        exit_status=exit_status or failed,
+        unsaved=scene.recording if link.unsaved else None,
+    )

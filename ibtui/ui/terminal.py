@@ -33,18 +33,18 @@ class TerminalDriver(LinuxDriver):
         self._file = self._output  # type: ignore[assignment]  # for the thread that writes
 
     def start_application_mode(self) -> None:
-        """See `LinuxDriver.start_application_mode`."""
+        """Take the terminal, once its end is watched for."""
         self._app.watch_for_ends()  # type: ignore[attr-defined]  # ours is the only app with this driver
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def write(self, data: str) -> None:
-        """See `LinuxDriver.write`."""
+        """Queue what is to be written."""
         self._output.expect()
         super().write(data)
 
     @property
     def behind(self) -> bool:
-        """Whether the terminal has not taken yet all that was written."""
+        """True while the terminal has not taken all that was written."""
         return self._output.expected > 0
 
     def restore(self) -> None:
@@ -77,10 +77,10 @@ class _Output:
         self.expected = 0
         """Pieces that are still to be written."""
         self.closed = False
-        """Whether nothing more is to reach the terminal."""
+        """True once nothing more is to reach the terminal."""
 
     def expect(self) -> None:
-        """Another one will come."""
+        """Count another one that will come."""
         with self._lock:
             self.expected += 1
 
@@ -92,7 +92,7 @@ class _Output:
             self.expected -= 1
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, for nothing is held back."""
 
     def fileno(self) -> int:
         return self._file.fileno()
@@ -111,5 +111,5 @@ class Patient:
 
 
 def behind(app: App[Any]) -> bool:
-    """Whether an app's terminal has not taken yet all that was written to it."""
+    """Return True while an app's terminal has not taken all that was written to it."""
     return isinstance(app._driver, TerminalDriver) and app._driver.behind

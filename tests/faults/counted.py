@@ -66,7 +66,7 @@ class CountingApp(IbtuiApp):
             rss_mb(self._worker._process.pid),
         )  # fmt: skip
         self._file.write(json.dumps(asdict(mark)) + "\n")
-        if status.state in ("finished", "failed") or self.view.lost:
+        if status.state in ("finished", "failed") or self.link.state.lost:
             self._worker.send(Stop(save=False))
             self.exit()
 
@@ -74,8 +74,9 @@ class CountingApp(IbtuiApp):
 def main(path: str, config: str, history_mb: str) -> None:
     session = WatchOptions(epochs_per_second=PACE, history_mb=int(history_mb))
     client = WorkerClient(new_job(RunConfig.from_json(config), session))
-    CountingApp(path, client, session).run()
-    client.close()
+    app = CountingApp(path, client, session)
+    app.run()
+    app.link.close()
     client.wait()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.run.measuring import experiment_of
 from tests.faults.boxes import Lost, folder
 from tests.faults.counted import Mark
@@ -84,4 +84,4 @@ def _frame_ms(marks: Sequence[Mark]) -> float:
 
 def _row_bytes(config: RunConfig) -> int:
     columns = experiment_of(config, make_dataset(config)).columns.values()
-    return sum(math.prod(column.shape) * np.dtype(column.dtype).itemsize for column in columns)
+    return sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in columns)

@@ -89,7 +89,7 @@ def _measured_where_defined(recording: Recording) -> bool:
     if recording.config.activation == "relu":
         return True
     rows = len(recording)
-    weights = [recording.column(n).reshape(rows, -1) for n in recording.names if n[:4] in ("weig", "bias")]
+    weights = [recording.column(name).reshape(rows, -1) for name in recording.experiment.kept]
     tame = np.all([(np.nan_to_num(np.abs(w), nan=np.inf) < _TAME).all(axis=1) for w in weights], axis=0)
     known = np.all([np.isfinite(recording.column(name)).all(axis=1) for name in recording.rebinned], axis=0)
     return bool(known[tame].all())
@@ -98,12 +98,10 @@ def _measured_where_defined(recording: Recording) -> bool:
 def _overflowing(recording: Recording) -> Recording:
     """A copy whose checkpoint has weights of 1e38."""
     assert recording.checkpoint is not None
-    huge = {
-        name: np.full_like(array, 1e38) if name.startswith("weight") else array
-        for name, array in recording.checkpoint.state.items()
-    }
+    state = recording.checkpoint.state
+    huge = {n: np.full_like(values, 1e38) for n, values in state.items() if n.startswith("weight")}
     other = copy.copy(recording)
-    other.checkpoint = replace(recording.checkpoint, state=huge)
+    other.checkpoint = replace(recording.checkpoint, state={**state, **huge})
     return other
 
 

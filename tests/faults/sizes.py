@@ -124,10 +124,10 @@ async def _sweeping(sizes: list[tuple[int, int]]) -> tuple[int, int]:
             await pilot.pause()
             rows = [strip.text for strip in app.screen._compositor.render_strips()]
             cut += len(rows) != height or any(cell_len(row) != width for row in rows)
-            broken += any(_BROKEN in row for row in rows) or bool(app._broken)
+            broken += any(_BROKEN in row for row in rows)
             if views.layout_for(width, height) != "small":
                 await pilot.press("i" if height % 2 else "enter")
                 await pilot.pause()
-                broken += bool(app._broken)
+                broken += any(_BROKEN in line for line in app.mirror.log)
                 await pilot.press("escape")
     return broken, cut

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibtui import record, signals
+from ibtui import console, record
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.engines.fused import cpu as fused
 from ibtui.errors import EngineError, IbtuiError
@@ -83,13 +83,13 @@ def test_closed_standard_streams_are_not_written_to():
 
 
 def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience(monkeypatch):
-    with signals.Signals() as heard:
+    with console.Signals() as heard:
         heard.break_off_at(2)
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         assert heard.status == 129
-        monkeypatch.setattr(signals, "_IMPATIENCE_S", 0.0)
-        with pytest.raises(signals.Interrupted):
+        monkeypatch.setattr(console, "_TOGETHER_S", 0.0)
+        with pytest.raises(console.Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # heard no more
     assert heard.status == 129
@@ -134,8 +134,8 @@ import os, signal
 link, arrived = os.link, []
 def then_impatient(*places):
     link(*places)
-    import ibtui.signals
-    ibtui.signals._IMPATIENCE_S = 0.0
+    import ibtui.console
+    ibtui.console._TOGETHER_S = 0.0
     for _ in range(2):
         signal.raise_signal(signal.SIGINT)
 os.link = then_impatient

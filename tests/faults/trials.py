@@ -21,7 +21,7 @@ from ibtui.recording import files
 from ibtui.run import places, wire
 from ibtui.run.job import DeadRun
 from ibtui.run.protocol import Pause, Pull, Rebin, Save
-from ibtui.ui.live import _Watched
+from ibtui.ui.live import LiveWorkers
 from tests.faults.boxes import (
     ENDLESS,
     FUSED,
@@ -175,7 +175,7 @@ def worker_killed(tries: int) -> list[Lost]:
 def _rebinned(dead: Driver, path: Path) -> Path:
     """What the screen knows of a run whose worker has died, in another binning, saved by a new worker."""
     dead_run = DeadRun(dead.status.epoch, saved=False)
-    with Driver(_Watched(dead.client, WatchOptions()).remain(dead.recording, dead_run)) as held:
+    with Driver(LiveWorkers(dead.client, WatchOptions()).hold(dead.recording, dead_run)) as held:
         held.until_state("dead")
         held.send(Rebin(Binning("closed", 5, 30)))
         held.until(lambda d: d.recording.binning.t_bins == 30 and not d.status.pending)
@@ -361,7 +361,7 @@ def two_runs(tries: int) -> list[Lost]:
 
 
 def races(tries: int) -> list[Lost]:
-    """Random commands at random moments; see tests/worker/races.py."""
+    """Random commands at random moments; see tests/run/races.py."""
     from tests.run.races import Game
 
     commands = checked = saves = 0

@@ -1,22 +1,23 @@
-"""Dots, scatters, densities, curves, trajectories, sparklines and ticks, as text."""
+"""Dots, scatters, densities, lines, sparklines and ticks, as text."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
-from ibtui.plot.dots import Marker, line_runs, scaled
+from ibtui.plot.dots import Box, Dots, Marker, line_runs, scaled
+from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
-from ibtui.plot.raster import Curve, curves, density, scatter, sparkline, trajectory
-from ibtui.plot.ticks import number, ticks
-from ibtui.ui.strips import strips
+from ibtui.plot.raster import Line, density, draw_lines, scatter, sparkline
+from ibtui.plot.ticks import ends, number, ticks
+from ibtui.ui.segments import strips
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -158,23 +159,29 @@ def test_density_shades_by_count_and_colours_by_majority() -> None:
     assert density(points, labels, UNIT, 4, 1, "ascii").text() == ["@,*X"]
 
 
-# Curves
+# Lines
 
 
-def test_a_rising_curve() -> None:
-    rise = [Curve(np.arange(8), np.arange(8))]
-    assert curves(rise, (0, 8, 0, 8), 4, 2, "braille").text() == ["  ⡠⠊", "⡠⠊  "]
-    assert curves(rise, (0, 8, 0, 8), 8, 4, "block").text() == [
+def drawn(lines: Sequence[Line], box: Box, width: int, height: int, marker: Marker) -> Cells:
+    dots = Dots(width, height, marker)
+    draw_lines(dots, lines, box)
+    return dots.cells()
+
+
+def test_a_rising_line() -> None:
+    rise = [Line(np.arange(8), np.arange(8))]
+    assert drawn(rise, (0, 8, 0, 8), 4, 2, "braille").text() == ["  ⡠⠊", "⡠⠊  "]
+    assert drawn(rise, (0, 8, 0, 8), 8, 4, "block").text() == [
         "      ▄▀",
         "    ▄▀  ",
         "  ▄▀    ",
         "▄▀      ",
     ]
-    assert curves(rise, (0, 8, 0, 8), 4, 4, "ascii").text() == ["   *", "  * ", " *  ", "*   "]
+    assert drawn(rise, (0, 8, 0, 8), 4, 4, "ascii").text() == ["   *", "  * ", " *  ", "*   "]
 
 
 def test_few_points_are_connected() -> None:
-    assert curves([Curve([0, 3], [0, 3])], (0, 4, 0, 4), 4, 4, "ascii").text() == [
+    assert drawn([Line([0, 3], [0, 3])], (0, 4, 0, 4), 4, 4, "ascii").text() == [
         "   *",
         "  * ",
         " *  ",
@@ -183,8 +190,8 @@ def test_few_points_are_connected() -> None:
 
 
 def test_a_step_is_connected() -> None:
-    step = [Curve([0, 1, 2, 3], [0, 0, 3, 3])]
-    rows = np.array(curves(step, (0, 4, 0, 4), 4, 4, "ascii").text())
+    step = [Line([0, 1, 2, 3], [0, 0, 3, 3])]
+    rows = np.array(drawn(step, (0, 4, 0, 4), 4, 4, "ascii").text())
     assert rows[0].endswith("**")
     assert rows[3].startswith("**")
     assert all("*" in row for row in rows)
@@ -193,21 +200,21 @@ def test_a_step_is_connected() -> None:
 @pytest.mark.parametrize("gap", [[NAN], [NAN, NAN]])
 def test_nan_is_a_gap(gap: list[float]) -> None:
     values = [3.0, 3.0, *gap, 0.0, 0.0]
-    text = curves(
-        [Curve(np.arange(len(values)), values)], (0, len(values), 0, 4), len(values), 4, "ascii"
+    text = drawn(
+        [Line(np.arange(len(values)), values)], (0, len(values), 0, 4), len(values), 4, "ascii"
     ).text()
     blank = " " * len(gap)
     assert text == [f"**{blank}  ", " " * len(values), " " * len(values), f"  {blank}**"]
 
 
 def test_a_gap_within_one_column_is_not_filled() -> None:
-    column = curves([Curve([0, 1, 2], [0, NAN, 3])], (0, 100, 0, 4), 1, 4, "ascii").text()
+    column = drawn([Line([0, 1, 2], [0, NAN, 3])], (0, 100, 0, 4), 1, 4, "ascii").text()
     assert column == ["*", " ", " ", "*"]
 
 
-def test_curves_are_not_joined_to_one_another() -> None:
-    pair = [Curve([0, 1], [0, 0]), Curve([2, 3], [3, 3])]
-    assert curves(pair, (0, 4, 0, 4), 4, 4, "ascii").text() == ["  **", "    ", "    ", "**  "]
+def test_lines_are_not_joined_to_one_another() -> None:
+    pair = [Line([0, 1], [0, 0]), Line([2, 3], [3, 3])]
+    assert drawn(pair, (0, 4, 0, 4), 4, 4, "ascii").text() == ["  **", "    ", "    ", "**  "]
 
 
 @pytest.mark.parametrize("marker", MARKERS)
@@ -218,7 +225,7 @@ def test_no_spike_is_lost(marker: Marker, sign: int) -> None:
         values = rng.uniform(-0.2, 0.2, 2000)
         at = int(rng.integers(2000))
         values[at] = sign
-        cells = curves([Curve(np.arange(2000), values)], (0, 2000, -1, 1), 38, 11, marker)
+        cells = drawn([Line(np.arange(2000), values)], (0, 2000, -1, 1), 38, 11, marker)
         assert cells.text()[0 if sign > 0 else -1][at * 38 // 2000] != " "
 
 
@@ -226,60 +233,38 @@ def test_no_spike_is_lost(marker: Marker, sign: int) -> None:
 def test_every_value_is_covered(marker: Marker) -> None:
     rng = np.random.default_rng(8)
     values = rng.normal(size=500)
-    cells = curves([Curve(np.arange(500), values)], (0, 500, -4, 4), 30, 9, marker)
+    cells = drawn([Line(np.arange(500), values)], (0, 500, -4, 4), 30, 9, marker)
     rows = 8 - np.floor((values + 4) / 8 * 9).astype(int)
     assert (cells.chars[rows, np.arange(500) * 30 // 500] != " ").all()
 
 
-def test_the_last_curve_keeps_the_ink_and_the_earlier_ones_their_dots() -> None:
-    one, other = Curve([0, 1], [0, 0], ink=24), Curve([0, 1], [3, 3], ink=25)
+def test_the_last_line_keeps_the_ink_and_the_earlier_ones_their_dots() -> None:
+    one, other = Line([0, 1], [0, 0], ink=24), Line([0, 1], [3, 3], ink=25)
     for pair, ink in (([one, other], 25), ([other, one], 24)):
-        cells = curves(pair, (0, 2, 0, 4), 1, 1, "braille")
+        cells = drawn(pair, (0, 2, 0, 4), 1, 1, "braille")
         assert (cells.text(), cells.ink.item()) == (["⣉"], ink)
 
 
-def test_a_dotted_curve_has_every_second_dot_and_keeps_its_spikes() -> None:
-    flat = Curve(np.arange(8), np.zeros(8), stride=2)
-    assert curves([flat], (0, 8, 0, 1), 4, 1, "braille").text() == ["⡀⡀⡀⡀"]
-    spike = Curve(np.arange(8), np.eye(8)[3], stride=2)
-    assert curves([spike], (0, 8, 0, 1), 4, 1, "braille").text()[0][1] == "⡇"
+def test_a_dotted_line_has_every_second_dot_and_keeps_its_spikes() -> None:
+    flat = Line(np.arange(8), np.zeros(8), stride=2)
+    assert drawn([flat], (0, 8, 0, 1), 4, 1, "braille").text() == ["⡀⡀⡀⡀"]
+    spike = Line(np.arange(8), np.eye(8)[3], stride=2)
+    assert drawn([spike], (0, 8, 0, 1), 4, 1, "braille").text()[0][1] == "⡇"
 
 
-def test_a_single_point_and_a_flat_curve_are_visible() -> None:
-    assert curves([Curve([5], [5])], (5, 5, 5, 5), 3, 3, "ascii").text() == ["   ", " * ", "   "]
-    assert curves([Curve([0, 1, 2], [5, 5, 5])], (0, 3, 5, 5), 3, 1, "ascii").text() == ["***"]
+def test_a_single_point_and_a_flat_line_are_visible() -> None:
+    assert drawn([Line([5], [5])], (5, 5, 5, 5), 3, 3, "ascii").text() == ["   ", " * ", "   "]
+    assert drawn([Line([0, 1, 2], [5, 5, 5])], (0, 3, 5, 5), 3, 1, "ascii").text() == ["***"]
 
 
 def test_infinities_are_at_the_edges() -> None:
-    text = curves([Curve([0, 1, 2], [INF, NAN, -INF])], (0, 3, 0, 1), 3, 3, "ascii").text()
+    text = drawn([Line([0, 1, 2], [INF, NAN, -INF])], (0, 3, 0, 1), 3, 3, "ascii").text()
     assert text == ["*  ", "   ", "  *"]
 
 
-def test_a_curve_needs_a_value_for_each_x() -> None:
+def test_a_line_needs_a_value_for_each_x() -> None:
     with pytest.raises(ValueError, match="3 values of x and 2 of y"):
-        curves([Curve([0, 1, 2], [0, 1])], UNIT, 3, 3, "ascii")
-
-
-# Trajectories
-
-
-def test_a_trajectory_ends_in_a_mark() -> None:
-    path = [[0, 0], [3, 3], [3, 0]]
-    assert trajectory(path, 24, (0, 4, 0, 4), 4, 4, "ascii").text() == ["   .", "  ..", " . .", ".  O"]
-    assert trajectory(path, 24, (0, 4, 0, 4), 4, 4, "braille").text()[3][3] == "●"
-
-
-def test_a_trajectory_may_turn_back_breaks_at_nan_and_takes_an_ink_per_point() -> None:
-    path = [[3.0, 3.0], [1.0, 3.0], [NAN, 0.0], [0.0, 0.0]]
-    cells = trajectory(path, [40, 41, 42, 43], (0, 4, 0, 4), 4, 4, "ascii", head="")
-    assert cells.text() == [" ...", "    ", "    ", ".   "]
-    assert cells.ink[0].tolist() == [0, 41, 41, 41]
-    assert cells.ink[3, 0] == 43
-
-
-@pytest.mark.parametrize("path", [np.empty((0, 2)), np.array([[NAN, 1]])])
-def test_a_trajectory_of_nothing_is_blank(path: NDArray[np.float64]) -> None:
-    assert trajectory(path, 24, UNIT, 2, 1, "braille").text() == ["  "]
+        drawn([Line([0, 1, 2], [0, 1])], UNIT, 3, 3, "ascii")
 
 
 # Sparklines
@@ -379,6 +364,34 @@ def test_number(value: float, text: str) -> None:
     assert number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (-1.0, 1.0, ["-1", "0", "1"]),
+        (0.0, 12.5, ["0", "6.25", "12.5"]),
+        (-3.54e6, 3.54e6, ["-3.5e6", "0", "3.5e6"]),
+        (-2.1e13, 2.1e13, ["-2.1e13", "0", "2.1e13"]),
+        (-1.23e-4, 4e-4, ["-1.2e-4", "1.4e-4", "4e-4"]),
+    ],
+)
+def test_the_ends_of_an_axis_are_short_and_alike(low: float, high: float, texts: list[str]) -> None:
+    assert [text for _, text in ends(low, high)] == texts
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([5.0, 1.0], [5.0, 1.0]),
+        ([5.0, 5.0, 5.0], [5.0, 6.0, 7.0]),
+        ([9.0, 9.0], [8.0, 9.0]),
+        ([float("nan"), 3.0], [None, 3.0]),
+        ([12.0, -3.0], [9.0, 0.0]),
+    ],
+)
+def test_labels_are_spread_apart(wanted: list[float], expected: list[float | None]) -> None:
+    assert spread_apart(wanted, 1.0, 0.0, 9.0) == expected
+
+
 # Any size
 
 
@@ -388,15 +401,14 @@ def test_every_size_has_its_shape(marker: Marker, width: int, height: int) -> No
     rng = np.random.default_rng(5)
     points, labels = rng.normal(size=(50, 2)) * 1e300, rng.integers(0, 3, 50)
     box = (-1e300, 1e300, -1e300, 1e300)
-    lines = [Curve(np.arange(50), rng.normal(size=50)), Curve([], [])]
+    lines = [Line(np.arange(50), rng.normal(size=50)), Line([], [])]
     for cells in (
         scatter(points, labels, box, width, height, marker),
         scatter(points[:0], labels[:0], box, width, height, marker),
         density(points, labels, box, width, height, marker),
         density(points[:0], labels[:0], box, width, height, marker),
-        curves(lines, (0, 50, -2, 2), width, height, marker),
-        curves([], UNIT, width, height, marker),
-        trajectory(points, 24, box, width, height, marker),
+        drawn(lines, (0, 50, -2, 2), width, height, marker),
+        drawn([], UNIT, width, height, marker),
     ):
         assert cells.chars.shape == cells.ink.shape == cells.paper.shape == (height, width)
         assert [part.dtype.str[1:] for part in (cells.ink, cells.paper, cells.chars)] == ["i2", "i2", "U1"]
@@ -428,13 +440,13 @@ def test_strips_hold_the_text_in_as_few_segments_as_styles() -> None:
     canvas.put("aa", 0, 0, palette.WARN)
     canvas.put("bb", 0, 3, palette.WARN)
     styles = palette.styles("truecolor")
-    drawn = strips(canvas.cells(), styles)
-    assert [strip.text for strip in drawn] == ["aa bb   ", " " * 8]
-    assert [strip.cell_length for strip in drawn] == [8, 8]
-    assert [(s.text, s.style) for s in drawn[0]] == [
+    made = strips(canvas.cells(), styles)
+    assert [strip.text for strip in made] == ["aa bb   ", " " * 8]
+    assert [strip.cell_length for strip in made] == [8, 8]
+    assert [(s.text, s.style) for s in made[0]] == [
         ("aa", styles[palette.WARN]), (" ", Style()), ("bb", styles[palette.WARN]), ("   ", Style()),
     ]  # fmt: skip
-    assert len(list(drawn[1])) == 1
+    assert len(list(made[1])) == 1
 
 
 def test_strips_show_two_inks_in_a_half_block_and_a_full_one_without_colours() -> None:
@@ -459,8 +471,8 @@ def test_strips_of_any_cells_have_their_text() -> None:
         shape = (height, width)
         chars = rng.choice(list(" ⣿x"), shape).astype("<U1")
         cells = Cells(chars, rng.integers(0, 40, shape).astype(np.int16), np.zeros(shape, np.int16))
-        drawn = strips(cells, palette.styles("256"))
-        assert [strip.text for strip in drawn] == cells.text()
+        made = strips(cells, palette.styles("256"))
+        assert [strip.text for strip in made] == cells.text()
 
 
 def test_many_values_to_a_column_are_drawn_as_if_each_were() -> None:
@@ -470,7 +482,7 @@ def test_many_values_to_a_column_are_drawn_as_if_each_were() -> None:
     for _ in range(5):
         y = np.cumsum(rng.normal(size=5000)) / 20
         box = (0.0, 4999.0, -2.0, 2.0)
-        condensed = curves([Curve(x, y, 1)], box, 30, 8, "braille")
+        condensed = drawn([Line(x, y, 1)], box, 30, 8, "braille")
         longer, gap = np.append(x, 4999.0), np.append(y, np.nan)
-        one_by_one = curves([Curve(longer, gap, 1)], box, 30, 8, "braille")
+        one_by_one = drawn([Line(longer, gap, 1)], box, 30, 8, "braille")
         assert condensed.text() == one_by_one.text()

@@ -15,6 +15,7 @@ from ibtui.plot.trails import Trails
 from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Rebin
 from ibtui.ui.panes.plane import Plane
+from ibtui.ui.scene import Scene
 from ibtui.ui.view import View
 from tests.ui.standin import StandIn
 
@@ -63,7 +64,7 @@ def test_trails_are_the_lines_from_point_to_point(marker: Marker, strides: Any, 
     trails = Trails(dots, box, strides)
     for part in np.split(np.arange(len(x)), [1, 2, 3, 50, 51, 200]):
         trails.extend(x[part], y[part])
-    trails.show(dots, inks, "+x*")
+    trails.paint(dots, inks, "+x*")
     for path, glyph in enumerate("+x*"):
         draw_slowly(slow, x[:, path], y[:, path], inks[:, path], box, glyph, strides[path])
     assert same(dots.cells(), slow.cells())
@@ -84,6 +85,31 @@ def draw_slowly(dots: Dots, x: Any, y: Any, inks: Any, box: Any, glyph: str, str
         before = point
 
 
+def path(points: Any, inks: Any) -> Cells:
+    """One path through four by four cells."""
+    plane, dots = np.asarray(points, float).reshape(-1, 2), Dots(4, 4, "ascii")
+    trails = Trails(dots, (0, 4, 0, 4), [1])
+    trails.extend(plane[:, :1], plane[:, 1:])
+    trails.paint(dots, np.reshape(inks, (-1, 1)), ["."])
+    return dots.cells()
+
+
+def test_a_path_connects_its_points() -> None:
+    assert path([[0, 0], [3, 3], [3, 0]], 24).text() == ["   .", "  ..", " . .", ".  ."]
+
+
+def test_a_path_may_turn_back_breaks_at_nan_and_takes_an_ink_per_point() -> None:
+    cells = path([[3.0, 3.0], [1.0, 3.0], [np.nan, 0.0], [0.0, 0.0]], [40, 41, 42, 43])
+    assert cells.text() == [" ...", "    ", "    ", ".   "]
+    assert cells.ink[0].tolist() == [0, 41, 41, 41]
+    assert cells.ink[3, 0] == 43
+
+
+@pytest.mark.parametrize("points", [np.empty((0, 2)), np.array([[np.nan, 1]])])
+def test_a_path_of_nothing_is_blank(points: Any) -> None:
+    assert path(points, 24).text() == ["    "] * 4
+
+
 def test_what_is_drawn_on_costs_what_was_added(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     extend = Trails.extend
@@ -94,28 +120,28 @@ def test_what_is_drawn_on_costs_what_was_added(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Trails, "extend", counting)
     client = StandIn(epochs=300)
-    pane, mirror = Plane(), Mirror(status=client.status, recording=client.recording)
+    pane, mirror = Plane("plane"), Mirror(status=client.status, recording=client.recording)
     for epoch in (300, 350, 360):
         client.train_to(epoch)
-        pane.draw(View(marker="braille"), mirror, 57, 17, [])
+        pane.draw(Scene(View(marker="braille"), mirror), 57, 17, [])
     assert drawn == [31, 31, 5, 5, 1, 1]  # chance levels and estimates
 
 
 def test_the_pane_begins_again_where_its_history_was_estimated_anew() -> None:
     client = StandIn(epochs=300)
-    pane, view = Plane(), View(marker="braille")
+    pane, view = Plane("plane"), View(marker="braille")
     mirror = Mirror(status=client.status, recording=client.recording)
 
     def drawn(pane: Plane, view: View) -> Cells:
-        body = pane.draw(view, mirror, 57, 17, []).body
+        body = pane.draw(Scene(view, mirror), 57, 17, []).body
         assert isinstance(body, Cells)
         return body
 
-    assert same(drawn(pane, view), drawn(Plane(), view))
+    assert same(drawn(pane, view), drawn(Plane("plane"), view))
     client.train_to(400)
-    assert same(drawn(pane, view), drawn(Plane(), view))
+    assert same(drawn(pane, view), drawn(Plane("plane"), view))
     client.send(Rebin(replace(client.recording.binning, t_bins=20)))
-    assert same(drawn(pane, view), drawn(Plane(), view))
+    assert same(drawn(pane, view), drawn(Plane("plane"), view))
     for changed in ({"level": "excess"}, {"unit": "bits"}, {"plane_colour": "epoch"}):
         view = replace(view, **changed)  # type: ignore[arg-type]
-        assert same(drawn(pane, view), drawn(Plane(), view))
+        assert same(drawn(pane, view), drawn(Plane("plane"), view))

@@ -18,7 +18,7 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import DeadRun
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.trainer import Trainer
-from ibtui.ui.live import _Watched
+from ibtui.ui.live import LiveWorkers
 from tests.faults.boxes import equal, resumes_exactly, wait_for
 from tests.run.driver import SMALL, Driver
 
@@ -43,8 +43,8 @@ def mirrored(trainer: Trainer) -> Recording:
 
 def held(recording: Recording, *, saved: bool = False, **session: object) -> Driver:
     """A screen over the worker that was handed this."""
-    watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions(**session))
-    return Driver(watched.remain(recording, DeadRun(24, saved)))
+    workers = LiveWorkers(WorkerClient(name="run-1-gone"), WatchOptions(**session))
+    return Driver(workers.hold(recording, DeadRun(24, saved)))
 
 
 def test_what_is_held_is_all_that_was_known_and_can_be_saved_and_gone_on_with(tmp_path):
@@ -159,8 +159,8 @@ def test_a_recording_that_cannot_be_handed_over_is_a_worker_that_is_lost(monkeyp
 
 @pytest.mark.parametrize("moment", [0.0, 0.05, 0.2])
 def test_one_that_is_not_needed_any_more_leaves_nothing_whenever_it_is_told(tmp_path, moment):
-    watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir=str(tmp_path)))
-    client = watched.remain(mirrored(trained()), DeadRun(24, False))
+    workers = LiveWorkers(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir=str(tmp_path)))
+    client = workers.hold(mirrored(trained()), DeadRun(24, False))
     Driver(client)
     client._closing.wait(moment)
     client.send(Stop(save=False))
@@ -181,8 +181,8 @@ def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkey
 
     monkeypatch.setattr(files, "save", slowly)
     monkeypatch.setattr(clients, "END_S", 0.05)
-    watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions())
-    client = watched.remain(mirrored(trained()), DeadRun(24, False))
+    workers = LiveWorkers(WorkerClient(name="run-1-gone"), WatchOptions())
+    client = workers.hold(mirrored(trained()), DeadRun(24, False))
     client.start(lambda _: None)
     assert writing.wait(60)
     client.send(Stop(save=False))

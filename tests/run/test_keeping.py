@@ -18,6 +18,7 @@ import pytest
 
 from ibtui.cli import main
 from ibtui.config import WatchOptions
+from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, UsageError
 from ibtui.run import client as clients
 from ibtui.run import ended, places, runs, server, wire
@@ -30,7 +31,6 @@ from ibtui.run.protocol import Detach, Peek, Restart, Save, Step, Stop
 from ibtui.run.state import RunState
 from ibtui.run.wire import Connection
 from ibtui.run.worker_saver import WorkerSaver
-from ibtui.signals import Interrupted, Signals
 from tests.faults.boxes import wait_for
 from tests.run.driver import LONG, PACED, SMALL, Driver
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.dimension import dimension, participation_ratio
-from ibtui.core.forward import forward
 from ibtui.core.information import Binning
 from ibtui.core.projection import project
-from ibtui.data.grid import grid_labels
-from ibtui.recording import PER_LAYER, PERFORMANCE, Dataset, Measurement, Parameters, Recording
+from ibtui.data.samples import Dataset, make_dataset
+from ibtui.engines import kind_of
+from ibtui.quantities import Measurement
+from ibtui.quantities.meter import quantities
+from ibtui.recording import Recording
+from ibtui.run.client import Client
+from ibtui.run.measuring import experiment_of
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
     Command,
@@ -39,25 +43,26 @@ from ibtui.run.protocol import (
     Welcome,
 )
 
+CEILINGS = {"h_x": 2.7636, "h_y": 0.69308}
 
-def parameters(config: RunConfig, epoch: int, seed: int) -> Parameters:
+
+def weights(config: RunConfig, epoch: int, seed: int) -> dict[str, np.ndarray]:
     """Weights that drift from one random net to another, more decided one."""
     rng = np.random.default_rng(seed)
     share = 1 - np.exp(-3 * epoch / max(config.epochs, 1))
-    inputs, found = 2, []
-    for width in config.layers:
+    inputs, found = 2, {}
+    for layer, width in enumerate(config.layers):
         first, last = rng.normal(size=(2, width, inputs)), 3 * rng.normal(size=(2, width, inputs))
-        weight = (1 - share) * first[0] + share * last[0]
-        bias = share * rng.normal(size=width)
-        found.append((weight.astype(np.float32), bias.astype(np.float32)))
+        found[f"weight{layer}"] = ((1 - share) * first[0] + share * last[0]).astype(np.float32)
+        found[f"bias{layer}"] = (share * rng.normal(size=width)).astype(np.float32)
         inputs = width
     return found
 
 
 def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binning) -> Measurement:
     """Real activations and dimensions; information, accuracy and loss made up, but shaped as in a run."""
-    weights = parameters(config, epoch, config.seed)
-    activations = forward(dataset.x, weights, config.activation)
+    kept = weights(config, epoch, config.seed)
+    activations = kind_of(config).activations(config, kept, dataset.x)
     layers, depth = len(config.layers), np.arange(len(config.layers))
     share = 1 - np.exp(-4 * epoch / max(config.epochs, 1))
     fine = np.log(binning.t_bins + 1) / np.log(101)
@@ -65,15 +70,34 @@ def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binnin
     i_xt = fine * (2.6 - 0.3 * depth * share) + wobble
     i_ty = np.clip(fine * (0.35 + 0.3 * share * (depth + 1) / layers) + wobble, 0, 0.69)
     train = 0.5 + 0.48 * share
-    return Measurement(
-        epoch=epoch, binning=binning, i_xt=i_xt, i_ty=i_ty, chance_i_xt=0.55 * i_xt, chance_i_ty=0.4 * i_ty,
-        occupancy=np.full(layers, 0.7), outside=np.zeros(layers, np.int64),
-        dimension=np.array([dimension(t) for t in activations]),
-        participation_ratio=np.array([participation_ratio(t) for t in activations]),
-        saturation=np.full(layers, 0.01), train_accuracy=train, test_accuracy=train - 0.01,
-        train_loss=0.7 - 0.5 * share, test_loss=0.72 - 0.49 * share, moving_loss=0.71 - 0.5 * share,
-        parameters=weights, activations=activations,
-    )  # fmt: skip
+    values = {
+        "i_xt": i_xt, "i_ty": i_ty, "chance_i_xt": 0.55 * i_xt, "chance_i_ty": 0.4 * i_ty,
+        "occupancy": np.full(layers, 0.7), "outside": np.zeros(layers, np.int64),
+        "dimension": [dimension(t) for t in activations],
+        "participation_ratio": [participation_ratio(t) for t in activations],
+        "saturation": np.full(layers, 0.01), "train_accuracy": train, "test_accuracy": train - 0.01,
+        "train_loss": 0.7 - 0.5 * share, "test_loss": 0.72 - 0.49 * share, "moving_loss": 0.71 - 0.5 * share,
+    }  # fmt: skip
+    # What other packages measure besides.
+    values |= {q.name: np.full(layers if q.per_layer else (), 0.25) for q in quantities(config.quantities)
+               if q.name not in values}  # fmt: skip
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    return Measurement(epoch, binning, arrays, kept, activations)
+
+
+@dataclass
+class FakeWorkers:
+    """Gives the workers that a test has made, and writes nothing."""
+
+    hold: Callable[..., Client] | None = None
+    go_on: Callable[..., Client] | None = None
+    write: Callable[[Recording, str | None], str] | None = None
+
+    def __post_init__(self) -> None:
+        def none(*_: object) -> Any:
+            raise OSError("there is none")
+
+        self.hold, self.go_on, self.write = self.hold or none, self.go_on or none, self.write or none
 
 
 class StandIn:
@@ -92,14 +116,13 @@ class StandIn:
         self, config: RunConfig | None = None, epochs: int = 500, *, answering: bool = True, **status: Any
     ) -> None:
         self.config = config or RunConfig()
-        x, y = grid_labels(self.config.grid, self.config.samples, self.config.data_seed)
-        half = len(y) // 2
-        self.dataset = Dataset(x[:half], y[:half], x[half:], y[half:])
+        self.dataset = make_dataset(self.config)
         self.binning = Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
         self.recording = self._new_recording()
         self.status = Status(
             run=0, state="running", epoch=0, epochs=self.config.epochs, epochs_per_second=212.0, pace=60.0,
             engine="gluon", device="cpu", why="", binning=self.binning, pending=0, unsaved=True,
+            trains=True,
         )  # fmt: skip
         self.status = replace(self.status, **status)
         self.detached = self.status.detached
@@ -112,9 +135,9 @@ class StandIn:
         self.notices: list[Notice] = []
         self.saving_works = True
         self.values: dict[str, Any] = {}
+        """Values that representations have instead of what was measured."""
         self.between: int | None = None
         """The epoch at which it stands, where that is no measurement's: `values` are then of that epoch."""
-        """What looks say instead of what was measured."""
         self.unready: dict[str, Any] = {}
         """What its status is while it has no recording yet; empty: it has one."""
         self.answering, self.closed, self.started = answering, False, False
@@ -123,8 +146,7 @@ class StandIn:
         self.train_to(epochs)
 
     def _new_recording(self) -> Recording:
-        recording = Recording(self.config, self.dataset, h_x=2.7636, h_y=0.69308)
-        return recording
+        return Recording(experiment_of(self.config, self.dataset), dict(CEILINGS))
 
     # Client.
 
@@ -179,10 +201,10 @@ class StandIn:
             case Rebin(binning):
                 self.binning = binning
                 epochs = self.recording.column("epoch").copy()
-                self.recording.rebin(binning, 2.7636)
+                self.recording.rebin(binning, CEILINGS)
                 for row, epoch in enumerate(epochs):
                     self.recording.estimate(
-                        row, binning, measurement(self.config, self.dataset, int(epoch), binning)
+                        row, binning, measurement(self.config, self.dataset, int(epoch), binning).values
                     )
                 self.status = replace(status, binning=binning)
             case Save(place, ticket):
@@ -212,15 +234,15 @@ class StandIn:
             assert self.waiting is not None
             (run, tick, row, key), self.waiting = self.waiting, None
             fresh = run != self.status.run
-            welcome = Welcome(self.status.run, self.config, self.dataset, 0.69308) if fresh else None
-            changes = self.recording.changes(0 if fresh else tick)
+            welcome = self._welcome() if fresh else None
+            update = self.recording.update_since(0 if fresh else tick)
             look = self.look(row) if len(self.recording) else None
             log, self._log_sent = tuple(self.log[self._log_sent :]), len(self.log)
             notices, self.notices = tuple(self.notices), []
             frame = Frame(
                 self.status,
                 welcome,
-                changes,
+                update,
                 look if look and look.key != key else None,
                 log=log,
                 notices=notices,
@@ -229,11 +251,14 @@ class StandIn:
                 frame = Frame(replace(self.status, run=-1, **self.unready), log=log)
         self.arrived(frame)
 
+    def _welcome(self) -> Welcome:
+        return Welcome(self.status.run, self.recording.experiment, dict(CEILINGS))
+
     def look(self, row: int | None) -> Representation:
         """One epoch as the worker would show it."""
         at = len(self.recording) - 1 if row is None else min(row, len(self.recording) - 1)
-        activations = forward(self.dataset.x, self.recording.parameters(at), self.config.activation)
-        values = {name: self.recording.column(name)[at] for name in (*PER_LAYER, *PERFORMANCE)}
+        activations = kind_of(self.config).activations(self.config, self.recording.kept(at), self.dataset.x)
+        values = self.recording.values(at)
         i_ty = values["i_ty"]
         epoch, key = int(self.recording.column("epoch")[at]), (self.status.run, at, self.recording.tick)
         present = row is None and self.between is not None

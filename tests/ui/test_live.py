@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ibtui.config import WatchOptions
+from ibtui.recording import files
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui import live as watch
-from ibtui.ui.live import _Watched
+from ibtui.ui.live import LiveWorkers
 from ibtui.ui.summary import Outcome
 from tests.run.driver import SMALL, Driver
 
@@ -28,29 +29,29 @@ def test_a_run_whose_card_failed_goes_on_on_the_cpu():
     recording.checkpoint = trainer.checkpoint()
     recording.config = replace(recording.config, ctx="gpu0", engine="gluon")
     session = WatchOptions(epochs_per_second=0.0)
-    watched = _Watched(WorkerClient(new_job(recording.config, session)), session)
-    with Driver(watched.revive(recording)) as driver:
+    workers = LiveWorkers(WorkerClient(new_job(recording.config, session)), session)
+    with Driver(workers.go_on(recording)) as driver:
         driver.until_state("finished").pull()
         assert (driver.status.device, driver.status.engine, driver.status.epoch) == ("cpu", "fused", 60)
         assert driver.recording.column("epoch").tolist() == list(range(0, 61, 5))
 
 
 def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
-    watched = _Watched(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir="there"))
+    workers = LiveWorkers(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir="there"))
     Path("there").mkdir()
     trainer = Trainer(SMALL, 1 << 28)
     trainer.train(23)
-    written = watched.rescue(trainer.recording, None)
+    written = workers.write(trainer.recording, None)
     assert [written] == [str(path) for path in (tmp_path / "there").glob("*.npz")]
 
 
 @pytest.mark.parametrize(
-    ("end", "files"), [("saving", 1), ("killed", 1), ("discarding", 0), ("killed, discarding", 0)]
+    ("end", "count"), [("saving", 1), ("killed", 1), ("discarding", 0), ("killed, discarding", 0)]
 )
 def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
-    end, files, tmp_path, monkeypatch, capsys
+    end, count, tmp_path, monkeypatch, capsys
 ):
-    def run(client: WorkerClient, session: WatchOptions, **_: object) -> Outcome:
+    def run(client: WorkerClient, session: WatchOptions, workers: LiveWorkers) -> Outcome:
         driver = Driver(client)
         driver.until(lambda d: d.recording is not None and len(d.recording) > 5)
         if "killed" in end:
@@ -63,7 +64,7 @@ def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
     session = WatchOptions(epochs_per_second=300.0, snapshot_dir=str(tmp_path))
     assert watch.watch(WorkerClient(new_job(LONG, session)), session) == 143
     found = list(tmp_path.glob("*.npz"))
-    assert len(found) == files
+    assert len(found) == count
     told = capsys.readouterr().out
     assert all(str(path) in told and len(files.load(path)) > 5 for path in found)
     assert found or "nothing saved" in told

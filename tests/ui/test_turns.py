@@ -8,8 +8,9 @@ import pytest
 from textual.pilot import Pilot
 
 from ibtui.config import RunConfig
-from ibtui.ui.app import LAG_S, IbtuiApp
-from ibtui.ui.panes.pane import Drawn
+from ibtui.ui.app import IbtuiApp
+from ibtui.ui.board import LAG_S
+from ibtui.ui.drawn import Drawn
 from tests.ui.standin import StandIn, Training
 from tests.ui.test_app import play, shows, text_of, until
 
@@ -17,7 +18,7 @@ from tests.ui.test_app import play, shows, text_of, until
 def behind(app: IbtuiApp) -> list[str]:
     """The widgets whose picture on the screen is not the one that they would draw now."""
     shown = app.screen._compositor.visible_widgets
-    return [str(w.id) for w in app._drawn if w in shown and texts(w) != fresh(w)]
+    return [str(w.id) for w in app.board.widgets if w in shown and texts(w) != fresh(w)]
 
 
 def texts(widget: Drawn) -> list[str]:
@@ -25,11 +26,11 @@ def texts(widget: Drawn) -> list[str]:
 
 
 def fresh(widget: Drawn) -> list[str]:
-    return [strip.text for strip in widget._filled(widget._redrawn(), *widget.size)]
+    return [strip.text for strip in widget._filled(widget._redrawn(widget.app.scene), *widget.size)]
 
 
 def late(app: IbtuiApp) -> list[Drawn]:
-    return [widget for widget in app._drawn if widget.may_lag]
+    return [widget for widget in app.board.widgets if widget.may_lag]
 
 
 def flat_out() -> Training:
@@ -39,7 +40,7 @@ def flat_out() -> Training:
 def test_histories_are_drawn_in_turns_while_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: len(client.pulls) > 4)
-        assert {w.id for w in late(app)} == {"i_xt", "i_ty", "plane", "dimension", "performance"}
+        assert {w.id for w in late(app)} == {"i_xt", "i_ty", "plane", "quantity", "performance"}
         before = {w: w.drawn_at for w in late(app)}
         pulls = len(client.pulls)
         await until(pilot, lambda: all(w.drawn_at > before[w] for w in late(app)))
@@ -100,7 +101,7 @@ def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
         client.train_to(600)
         await pilot.press("2")
         moment = time.monotonic()
-        await until(pilot, lambda: all(not w.stale for w in app._drawn))
+        await until(pilot, lambda: all(not w.stale for w in app.board.widgets))
         assert time.monotonic() - moment < 1
 
     play(script)

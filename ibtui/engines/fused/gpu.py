@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.config import ACTIVATIONS, RunConfig
+from ibtui.config import RunConfig
+from ibtui.core.names import ACTIVATIONS
 from ibtui.engines.dense import packed, parameter_count, parameters_of, split
 from ibtui.engines.mxnet import library
 from ibtui.engines.nvidia import compiler, driver
@@ -51,7 +52,7 @@ def source() -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a net and its batches are laid out in a block."""
+    """The layout of a net and its batches in a block."""
 
     chunk: int
     """Samples at a time; a larger batch takes several chunks."""

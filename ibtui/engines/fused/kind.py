@@ -43,6 +43,7 @@ class Fused(Dense):
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
     ) -> Engine:
         """Load the compiled code, or compile it."""
+        config.check_net(x.shape[1], int(y.max()) + 1)
         if device == "cpu":
             from ibtui.engines.fused.cpu import FusedEngine  # this imports Numba, which takes a while
 

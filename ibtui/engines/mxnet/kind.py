@@ -35,6 +35,7 @@ class Gluon(Dense):
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
     ) -> Engine:
         """Import MXNet and build the graphs."""
+        config.check_net(x.shape[1], int(y.max()) + 1)
         from ibtui.engines.mxnet.gluon import GluonEngine  # this imports MXNet, which takes seconds
 
         if device == "cpu":

@@ -1,32 +1,57 @@
-"""What all panes have in common: a frame with a title, and strips that are drawn when something changed."""
+"""Panes in general: a declaration, a frame with a title, and a content."""
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.filter import ANSIToTruecolor
-from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.canvas import Cells
+from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import CHOSEN_FRAME, FRAME, spelled
 from ibtui.ui.line import Piece, blank, fit, piece, spaced, strip
-from ibtui.ui.panes.glyphs import CHOSEN_FRAME, FRAME, spelled
-from ibtui.ui.strips import rows
-from ibtui.ui.view import PaneName, View
+from ibtui.ui.scene import Scene
+from ibtui.ui.segments import segments
+from ibtui.ui.view import View
 
-if TYPE_CHECKING:
-    from ibtui.run.mirror import Mirror
+
+@dataclass(frozen=True)
+class Hotkey:
+    """The key that gives a pane the whole screen, and takes it back."""
+
+    key: str
+    label: str
+    """For the footer, in a word; empty: it is not there."""
+    tooltip: str
+    """For the help, in a line."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A pane's place, key and words, from which layouts, keys and help follow."""
+
+    row: int | None = None
+    """Its row on a full screen, from 0 to 2. A compact screen has row 0 too, and row 1 where there is room.
+    None: it is seen only when it has the whole screen."""
+    order: int = 0
+    """Its place in the row, and among all panes for Tab: the lowest first."""
+    compact: bool = True
+    """True where Tab reaches it on a compact screen, too."""
+    per_layer: bool = False
+    """True where there is one for each layer."""
+    hotkey: Hotkey | None = None
+    quantities: tuple[str, ...] = ()
+    """The names of the quantities that it always shows."""
+    help: Mapping[str, str] = field(default_factory=dict)
+    """Texts for the help, by a word or two that they explain."""
 
 
 @dataclass
@@ -37,114 +62,33 @@ class Drawing:
     body: Cells | Sequence[Strip]
     """No larger than the room inside the frame; what is missing stays blank."""
     note: Sequence[Piece] = field(default=())
-    """What the frame's lower edge says."""
-
-
-class Drawn(Widget):
-    """A widget that is drawn from (view, mirror) alone, and only when what it shows has changed."""
-
-    may_lag: ClassVar[bool] = False
-    """Whether it need not be drawn anew in each frame of a run that goes on."""
-
-    @dataclass
-    class Broke(Message):
-        """Drawing failed: a fault of ibtui's, which must not end the run."""
-
-        where: str
-        error: Exception
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._given: tuple[View, Mirror, Sequence[Style]] | None = None
-        self._told: Hashable = None
-        self._fresh = False
-        self.drawn_at = 0.0
-        """When a redrawing was asked for last, on the monotonic clock."""
-        self._size_drawn: Size | None = None
-        self._strips: list[Strip] = []
-
-    def take(self, view: View, mirror: Mirror, styles: Sequence[Style]) -> None:
-        """Take what there is to be looked at; what is on the screen stays until `redraw`."""
-        self._given = view, mirror, styles
-
-    @property
-    def stale(self) -> bool:
-        """Whether what was taken differs from what is on the screen in anything that this widget shows."""
-        return self.is_attached and self._present_key() != self._told
-
-    def redraw(self) -> None:
-        """Have what was taken drawn."""
-        self._told, self.drawn_at, self._fresh = self._present_key(), time.monotonic(), False
-        self.refresh()
-
-    def _present_key(self) -> Hashable:
-        if self._given is None:
-            return None
-        view, mirror, styles = self._given
-        return self.size, id(styles), view.marker, self.key(view, mirror)
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Lines of the picture drawn last, or drawn now: these widgets have no borders or paddings of CSS."""
-        if self._given is None:
-            return [Strip.blank(crop.width, self.rich_style)] * crop.height
-        # Textual asks for these lines also when it is another widget that has changed.
-        width, height = size = self.size
-        if not self._fresh or size != self._size_drawn:
-            self._told, self._size_drawn, self._fresh = self._present_key(), size, True
-            self._strips = self._filled(self._redrawn(), width, height)
-        lines = self._strips[crop.y : crop.bottom]
-        if crop.column_span == (0, width):
-            return lines
-        return [line.crop(crop.x, crop.right) for line in lines]
-
-    def _filled(self, strips: Sequence[Strip], width: int, height: int) -> list[Strip]:
-        """As high as the widget, and as plain as the terminal wants it."""
-        assert self._given is not None
-        filled = [*strips[:height], *[blank(width, self._given[2])] * (height - len(strips))]
-        for line_filter in self.get_line_filters():
-            if not isinstance(line_filter, ANSIToTruecolor):  # the inks have no such colours
-                filled = [line.apply_filter(line_filter, self.background_colors[1]) for line in filled]
-        return filled
-
-    def _redrawn(self) -> Sequence[Strip]:
-        assert self._given is not None
-        view, mirror, styles = self._given
-        try:
-            return self.paint(view, mirror, *self.size, styles)
-        except Exception as error:
-            # To the app itself: from a screen that is being drawn, messages do not bubble past it.
-            self.app.post_message(self.Broke(self.id or type(self).__name__, error))
-            text = printable(f"cannot be drawn: {type(error).__name__}: {error}")
-            width = max(1, self.size.width)
-            rows = [text[i : i + width] for i in range(0, len(text), width)][: self.size.height]
-            return [strip([(row, palette.WARN)], width, styles) for row in rows]
-
-    @abstractmethod
-    def key(self, view: View, mirror: Mirror) -> Hashable:
-        """Everything that this widget's picture depends on, its size and colours apart."""
-
-    @abstractmethod
-    def paint(
-        self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]
-    ) -> Sequence[Strip]:
-        """The picture."""
+    """The text in the frame's lower edge."""
 
 
 class Pane(Drawn):
-    """A framed widget with a title, that can be chosen and enlarged."""
+    """A framed widget with a title, that can be chosen and enlarged.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the registry.
+    layer : int, optional
+        Its layer, where there is one for each.
+    """
 
     ALLOW_SELECT: ClassVar[bool] = False
+    declared: ClassVar[Declaration] = Declaration()
 
     @dataclass
     class Chosen(Message):
         """The pane was clicked."""
 
-        pane: PaneName
+        pane: str
         layer: int | None
 
-    def __init__(self, name: PaneName, layer: int | None = None) -> None:
+    def __init__(self, name: str, layer: int | None = None) -> None:
         super().__init__(id=name if layer is None else f"{name}{layer}")
-        self.pane: PaneName = name
+        self.pane = name
         self.of_layer = layer
 
     def on_click(self, event: events.Click) -> None:
@@ -153,47 +97,61 @@ class Pane(Drawn):
         self.post_message(self.Chosen(self.pane, self.of_layer))
 
     def chosen(self, view: View) -> bool:
-        """Whether this is the pane that the user has chosen."""
+        """Return True where this is the pane that the user has chosen."""
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
-    def key(self, view: View, mirror: Mirror) -> Hashable:
-        """See `Drawn.key`; what a pane adds is in `content_key`."""
-        return self.chosen(view), self.content_key(view, mirror)
+    def key(self, scene: Scene) -> Hashable:
+        """Return what the frame and the content depend on."""
+        return self.chosen(scene.view), self.content_key(scene)
 
-    def paint(
-        self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]
-    ) -> Sequence[Strip]:
-        """The frame and what is in it."""
-        drawing = self.draw(view, mirror, max(0, width - 2), max(0, height - 2), styles)
-        return framed(drawing, self.chosen(view), view, width, height, styles)
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+        """Draw the frame and what is in it."""
+        drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)
+        return framed(drawing, self.chosen(scene.view), scene.view, width, height, styles)
 
     @abstractmethod
-    def content_key(self, view: View, mirror: Mirror) -> Hashable:
-        """Everything that the content depends on."""
+    def content_key(self, scene: Scene) -> Hashable:
+        """Return everything that the content depends on."""
 
     @abstractmethod
-    def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """The content, for the room inside the frame."""
+    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+        """Draw the content, for the room inside the frame."""
+
+
+SomePane = TypeVar("SomePane", bound=type[Pane])
+
+
+def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
+    """Declare the decorated class a pane, by fields of `Declaration`.
+
+    Its module is named by an entry point of `ibtui.panes`.
+    """
+
+    def declare(made: SomePane) -> SomePane:
+        made.declared = Declaration(**declared)
+        return made
+
+    return declare
 
 
 def framed(
     drawing: Drawing, chosen: bool, view: View, width: int, height: int, styles: Sequence[Style]
 ) -> list[Strip]:
-    """A drawing in its frame; a chosen pane's frame is heavier, so that no colour need tell."""
+    """Put a drawing into its frame; a chosen pane's frame is heavier, so that no colour need tell."""
     if width < 2 or height < 2:
         return [blank(width, styles)] * height
     ink = palette.TEXT if chosen else palette.AXIS
     frame = spelled(CHOSEN_FRAME if chosen else FRAME, view.marker)
     line, side = frame[4], frame[5]
-    body = rows(drawing.body, styles) if isinstance(drawing.body, Cells) else drawing.body
+    body = segments(drawing.body, styles) if isinstance(drawing.body, Cells) else drawing.body
     edge = Segment(side, styles[ink])
     inner = width - 2
 
     def rule(left: str, right: str, pieces: Sequence[Piece]) -> Strip:
         said = spaced(fit(pieces, inner - 2, 2, view.marker), 2)
-        runs = [(" ", ink), *said, (" ", ink)] if said else []
-        used = sum(len(text) for text, _ in runs)
-        return strip([(left, ink), *runs, (line * (inner - used) + right, ink)], width, styles)
+        spans = [(" ", ink), *said, (" ", ink)] if said else []
+        used = sum(len(text) for text, _ in spans)
+        return strip([(left, ink), *spans, (line * (inner - used) + right, ink)], width, styles)
 
     lines = [rule(frame[0], frame[1], drawing.title)]
     room = drawing.body.width if isinstance(drawing.body, Cells) else inner
@@ -206,7 +164,7 @@ def framed(
 def message(
     lines: Sequence[str], view: View, width: int, height: int, styles: Sequence[Style]
 ) -> list[Strip]:
-    """A few words in the middle of an otherwise empty pane."""
+    """Put a few words in the middle of an otherwise empty pane."""
     said = [fit([piece(word) for word in text.split()], width, 1, view.marker) for text in lines]
     texts = [" ".join(word for word, _ in words) for words in said]
     top = max(0, (height - len(texts)) // 2)

@@ -1,51 +1,47 @@
-"""Accuracy and loss over epochs, on the training half and on the half held out."""
+"""Accuracy and loss over epochs, on the samples that train and on those held out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import performance_plot
+from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
-from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.view import View, between, cursor_row, horizon, with_present
-
-if TYPE_CHECKING:
-    from ibtui.run.mirror import Mirror
+from ibtui.ui.panes.pane import Drawing, Pane, message, pane
+from ibtui.ui.scene import Scene
 
 
+@pane(
+    row=2,
+    order=1,
+    quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
+)
 class Performance(Pane):
     """Accuracy above, loss below."""
 
     may_lag: ClassVar[bool] = True
 
-    def __init__(self) -> None:
-        super().__init__("performance")
+    def content_key(self, scene: Scene) -> Hashable:
+        """Return what changes curves, with the history, and numbers, with what is looked at."""
+        shown = scene.representation
+        return scene.history, shown and shown.key, scene.cursor_row
 
-    def content_key(self, view: View, mirror: Mirror) -> Hashable:
-        """The curves change with the history, the numbers with the look."""
-        recording, look = mirror.recording, mirror.look
-        history = (recording.tick, id(recording)) if recording is not None else None
-        return history, look and look.key, cursor_row(view, mirror)
-
-    def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """See `Pane.draw`."""
-        recording = mirror.recording
+    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+        """Draw both panels, with the numbers in the frame."""
+        recording = scene.recording
         if recording is None or not len(recording):
-            waiting = message(["no measurement yet"], view, width, height, styles)
+            waiting = message(["no measurement yet"], scene.view, width, height, styles)
             return Drawing([piece("accuracy · loss")], waiting)
-        row, present = cursor_row(view, mirror), between(view, mirror)
-        epochs = with_present(recording, "epoch", present)
+        row, epochs = scene.cursor_row, scene.column("epoch")
         train_accuracy, test_accuracy, train_loss, test_loss = (
-            with_present(recording, f"{half}_{name}", present)
-            for name in ("accuracy", "loss")
-            for half in ("train", "test")
+            scene.column(f"{half}_{name}") for name in ("accuracy", "loss") for half in ("train", "test")
         )
         cells = performance_plot(
             epochs,
@@ -55,16 +51,21 @@ class Performance(Pane):
             test_loss,
             width,
             height,
-            view.marker,
-            x_high=horizon(mirror),
+            scene.view.marker,
+            x_high=scene.last_epoch,
             cursor=None if row is None else float(epochs[row]),
         )
-        return Drawing(_title(mirror), cells, _note(mirror, recording))
+        return Drawing(_title(scene), cells, _note(scene, recording))
 
 
-def _title(mirror: Mirror) -> list[Piece]:
-    values = mirror.look.values if mirror.look is not None else {}
-    train, test = (number(float(values.get(f"{half}_accuracy", float("nan")))) for half in ("train", "test"))
+def value_of(scene: Scene, name: str) -> float:
+    """Return a number of the epoch that is looked at; NaN while nothing is."""
+    shown = scene.representation
+    return float(shown.values.get(name, math.nan)) if shown is not None else math.nan
+
+
+def _title(scene: Scene) -> list[Piece]:
+    train, test = (number(value_of(scene, f"{half}_accuracy")) for half in ("train", "test"))
     return [
         piece("accuracy"),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
@@ -72,11 +73,12 @@ def _title(mirror: Mirror) -> list[Piece]:
     ]
 
 
-def _note(mirror: Mirror, recording: Recording) -> list[Piece]:
-    values = mirror.look.values if mirror.look is not None else {}
-    train, test = (loss(float(values.get(f"{half}_loss", float("nan")))) for half in ("train", "test"))
-    trained = mirror.look is not None and mirror.look.epoch > 0  # before the first batch there is none
-    moving = loss(float(values.get("moving_loss", float("nan")))) if trained else "n/a"
+def _note(scene: Scene, recording: Recording) -> list[Piece]:
+    train, test = (loss(value_of(scene, f"{half}_loss")) for half in ("train", "test"))
+    trained = scene.representation is not None and scene.representation.epoch > 0
+    moving = (
+        loss(value_of(scene, "moving_loss")) if trained else "n/a"
+    )  # before the first batch there is none
     return [
         piece("loss"),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
@@ -87,12 +89,12 @@ def _note(mirror: Mirror, recording: Recording) -> list[Piece]:
 
 
 def loss(value: float) -> str:
-    """A loss in figures; one that is not a number is no missing value, but a run that has diverged."""
+    """Write a loss; one that is not a number is no missing value, but a run that has diverged."""
     return "NaN" if np.isnan(value) else number(value)
 
 
 def diverged(recording: Recording) -> list[Piece]:
-    """From where on the loss is not finite, if it ever is not."""
+    """Return from where on the loss is not finite, if it ever is not."""
     wrong = np.flatnonzero(~np.isfinite(recording.column("train_loss")))
     if not len(wrong):
         return []

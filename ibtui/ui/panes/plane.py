@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.ticks import number
+from ibtui.recording import Recording
 from ibtui.ui.line import piece
-from ibtui.ui.panes.curves import I_TY, I_XT
-from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.view import NATS_PER_BIT, Array, View, between, cursor_row, excess
-
-if TYPE_CHECKING:
-    from ibtui.recording import Recording
-    from ibtui.run.mirror import Mirror
+from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
+from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_unit, recorded
+from ibtui.ui.view import View
 
 
+@pane(
+    row=1,
+    order=2,
+    compact=False,
+    hotkey=Hotkey("i", "plane", "The information plane, large, and back."),
+    quantities=("i_xt", "i_ty"),
+    help={
+        "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
+        "newest point, or at the epoch that is looked at.",
+    },
+)
 class Plane(Pane):
     """The trajectories, coloured by layer or by epoch."""
 
     may_lag: ClassVar[bool] = True
 
-    def __init__(self) -> None:
-        super().__init__("plane")
+    def __init__(self, name: str, layer: int | None = None) -> None:
+        super().__init__(name, layer)
         self._sketched: tuple[Recording, int, Hashable] | None = None
         self._sketch = Sketch()
 
-    def content_key(self, view: View, mirror: Mirror) -> Hashable:
-        """Trajectories change with the history, numbers with a look between two measurements."""
-        recording, present = mirror.recording, between(view, mirror)
-        history = (recording.tick, id(recording)) if recording is not None else None
-        where = cursor_row(view, mirror), present and present.key
-        return history, where, view.layer, view.unit, view.level, view.plane_colour
+    def content_key(self, scene: Scene) -> Hashable:
+        """Return what changes trajectories, with the history, and numbers, with what is looked at."""
+        view, present = scene.view, scene.unrecorded
+        where = scene.cursor_row, present and present.key
+        return scene.history, where, view.layer, view.unit, view.level, view.plane_colour
 
-    def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """See `Pane.draw`."""
-        recording = mirror.recording
+    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+        """Draw the trajectories up to the newest measurement."""
+        recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),
             piece(view.unit, ink=palette.DIM, rank=1),
@@ -48,20 +55,22 @@ class Plane(Pane):
         ]
         if recording is None or not len(recording):
             return Drawing(title, message(["no measurement yet"], view, width, height, styles))
-        i_xt, i_ty = I_XT.values(recording, view), I_TY.values(recording, view)
-        row, present = cursor_row(view, mirror), between(view, mirror)
+        across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
+        i_xt, i_ty = (recorded(quantity, recording, view) for quantity in (across, up))
+        row, present = scene.cursor_row, scene.unrecorded
         at = i_xt[-1 if row is None else row], i_ty[-1 if row is None else row]
         if present is not None:
-            at = excess(present.values, "i_xt", view), excess(present.values, "i_ty", view)
+            at = as_viewed(across, present.values, view), as_viewed(up, present.values, view)
+        chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
         cells = plane_plot(
             i_xt,
             i_ty,
             width,
             height,
             view.marker,
-            h_x=I_XT.ceiling(recording, view),
-            h_y=I_TY.ceiling(recording, view),
-            chance=_chance(recording.column("chance_i_xt"), recording.column("chance_i_ty"), view),
+            h_x=ceiling_of(across, recording, view),
+            h_y=ceiling_of(up, recording, view),
+            chance=None if view.level == "excess" else (chance_x, chance_y),
             colour_by=view.plane_colour,
             at=None if row is None and present is None else at,
             unit=view.unit,
@@ -76,7 +85,7 @@ class Plane(Pane):
         return Drawing(title, cells, note)
 
     def _sketch_of(self, recording: Recording, view: View) -> Sketch:
-        """What has been drawn, where only rows were added since: else it is begun again."""
+        """Return what has been drawn, where only rows were added since: else it is begun again."""
         values = view.unit, view.level
         if self._sketched is not None:
             before, tick, shown = self._sketched
@@ -85,10 +94,3 @@ class Plane(Pane):
                 self._sketch = Sketch()
         self._sketched = recording, recording.tick, values
         return self._sketch
-
-
-def _chance(chance_i_xt: Array, chance_i_ty: Array, view: View) -> tuple[Array, Array] | None:
-    if view.level == "excess":
-        return None
-    scale = NATS_PER_BIT if view.unit == "bits" else 1.0
-    return chance_i_xt / scale, chance_i_ty / scale

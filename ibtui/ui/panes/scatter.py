@@ -3,74 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.style import Style
 
 from ibtui.plot import palette
-from ibtui.plot.plots import scatter_plot
+from ibtui.plot.scatter import scatter_plot
 from ibtui.plot.ticks import number
+from ibtui.run.protocol import Representation
 from ibtui.ui.line import Piece, piece
-from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.view import SATURATED, View
+from ibtui.ui.panes.pane import Drawing, Pane, message, pane
+from ibtui.ui.scene import Scene, as_viewed
 
-if TYPE_CHECKING:
-    from ibtui.run.mirror import Mirror
-    from ibtui.run.protocol import Representation
-
-SIZES = {"dimension": "dim", "participation_ratio": "pr"}
+SATURATED = 0.05
+"""From this share of saturated activations on, a scatter's title says so."""
 
 
+@pane(
+    row=0,
+    per_layer=True,
+    help={
+        "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. "
+        "Layers wider than two are drawn by their first two principal components. Layers are counted "
+        "from 0.",
+        "Saturated": f"The share of activations exactly at an end of the range, shown above {SATURATED:.0%}.",
+    },
+)
 class Scatter(Pane):
     """One layer's scatter, or the density of its classes."""
 
-    def __init__(self, layer: int) -> None:
-        super().__init__("scatter", layer)
-        self._layer = layer
+    def content_key(self, scene: Scene) -> Hashable:
+        """Return what changes with the epoch that is looked at, and with the ways to draw it."""
+        shown = scene.representation
+        return shown and shown.key, id(shown), scene.view.points, scene.chosen_quantity.name, scene.link.lost
 
-    def content_key(self, view: View, mirror: Mirror) -> Hashable:
-        """A scatter shows one look, in one of two ways."""
-        return mirror.look and mirror.look.key, id(mirror.look), view.samples, view.size, view.lost
-
-    def draw(self, view: View, mirror: Mirror, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """See `Pane.draw`."""
-        look, layer = mirror.look, self._layer
+    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+        """Draw the samples, with the chosen quantity in the title."""
+        shown, layer, view = scene.representation, self.of_layer or 0, scene.view
         name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=2)
-        if look is None or layer >= len(look.points):
-            waiting = "no activations: the worker has gone" if view.lost else "no measurement yet"
+        if shown is None or layer >= len(shown.points):
+            waiting = "no activations: the worker has gone" if scene.link.lost else "no measurement yet"
             return Drawing([name], message([waiting], view, width, height, styles))
-        points = look.points[layer]
-        title = [name, *_title(look, layer, view)]
+        points = shown.points[layer]
+        title = [name, *_title(shown, layer, scene)]
         if not np.isfinite(points).any():
             return Drawing(title, message(["no finite activations"], view, width, height, styles))
-        dense = view.samples == "density"
+        dense = view.points == "density"
         cells = scatter_plot(
-            points, look.labels, look.ranges[layer], width, height, view.marker, density=dense
+            points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
         )
-        return Drawing(title, cells, _note(mirror, look, layer, view))
+        return Drawing(title, cells, _note(shown, layer, scene))
 
 
-def _title(look: Representation, layer: int, view: View) -> list[Piece]:
-    values = {name: float(look.values[name][layer]) for name in (view.size, "saturation", "outside")}
-    size = number(values[view.size])
-    title = [piece(f"{SIZES[view.size]} {size}", size)]
-    if values["saturation"] > SATURATED:
-        share = f"{100 * values['saturation']:.0f}%"
+def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
+    title, quantity = [], scene.chosen_quantity
+    if quantity.per_layer and quantity.name in shown.values:
+        value = number(float(as_viewed(quantity, shown.values, scene.view)[layer]))
+        title.append(piece(f"{quantity.brief} {value}", value))
+    saturated, outside = (float(shown.values[name][layer]) for name in ("saturation", "outside"))
+    if saturated > SATURATED:
+        share = f"{100 * saturated:.0f}%"
         title.append(piece(f"saturated {share}", f"sat {share}", ink=palette.WARN, rank=3))
-    if values["outside"] > 0:
-        count = f"{values['outside']:,.0f}"
+    if outside > 0:
+        count = f"{outside:,.0f}"
         title.append(piece(f"{count} outside", f"{count} out", ink=palette.WARN, rank=4))
     return title
 
 
-def _note(mirror: Mirror, look: Representation, layer: int, view: View) -> list[Piece]:
+def _note(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     note = []
-    if mirror.recording is not None and (units := mirror.recording.config.layers[layer]) > 2:
+    if scene.recording is not None and (units := scene.recording.layers[layer].width) > 2:
         note.append(piece(f"first 2 components of {units} units", f"{units} units", ink=palette.DIM, rank=1))
-    if len(look.labels) < look.samples:
-        shown = f"{len(look.labels):,} of {look.samples:,}"
-        note.append(piece(f"{shown} samples", shown, ink=palette.DIM, rank=2))
-    if view.samples == "density":
+    if len(shown.labels) < shown.samples:
+        count = f"{len(shown.labels):,} of {shown.samples:,}"
+        note.append(piece(f"{count} samples", count, ink=palette.DIM, rank=2))
+    if scene.view.points == "density":
         note.append(piece("density", ink=palette.DIM, rank=3))
     return note

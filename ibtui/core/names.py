@@ -1,0 +1,8 @@
+"""Names that settings share with the arithmetic; importing them imports nothing else."""
+
+from __future__ import annotations
+
+ACTIVATIONS = ("tanh", "relu", "sigmoid")
+"""Activation functions."""
+BINNINGS = ("notebook", "closed", "adaptive")
+"""Ways to bin activations; `ibtui.core.information` says what each does."""

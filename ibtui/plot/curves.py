@@ -1,0 +1,214 @@
+"""Curves over epochs, with their axes and the newest values at their right ends.
+
+What has no room is left out: titles first, then ticks, then labels, until only the curves are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ibtui.plot import palette
+from ibtui.plot.axes import FRAME, Area, draw_axes, extent
+from ibtui.plot.canvas import Canvas, Cells
+from ibtui.plot.dots import Box, Dots, Floats, Marker
+from ibtui.plot.labels import spread_apart
+from ibtui.plot.raster import Line, draw_lines
+from ibtui.plot.ticks import number
+
+Role = Literal["estimate", "held_out", "ceiling", "chance", "reference"]
+
+# Least important first: the order of drawing, and of giving up labels. Dotted lines are dimmer than any ink
+# makes them.
+_STRIDES: dict[Role, int] = {"reference": 4, "chance": 2, "ceiling": 2, "held_out": 2, "estimate": 1}
+_ROLES = list(_STRIDES)
+_SOLID = ("estimate", "held_out")
+_LABEL_SHARE = 0.4
+"""The largest share of a plot's width that its labels may fill."""
+_ROLE_GLYPHS: dict[Role, str] = {
+    "reference": ",",
+    "chance": ".",
+    "ceiling": "-",
+    "held_out": "o",
+    "estimate": "*",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One curve of a `curve_plot`."""
+
+    values: ArrayLike
+    """Shape (E,); NaN leaves a gap."""
+    ink: int
+    label: str = ""
+    """Stands before the value at the right end: a layer's number. A ceiling without one has no label."""
+    role: Role = "estimate"
+    epochs: ArrayLike | None = None
+    """Shape (E,), rising, where they are not the plot's: a reference's."""
+
+
+def curve_plot(
+    epochs: ArrayLike,
+    series: Sequence[Series],
+    width: int,
+    height: int,
+    marker: Marker,
+    *,
+    y_low: float | None = None,
+    y_high: float | None = None,
+    x_high: float | None = None,
+    cursor: float | None = None,
+    unit: str = "",
+    x_labels: bool = True,
+) -> Cells:
+    """Draw curves over epochs, with the newest value of each at the right end.
+
+    Estimates are drawn as lines over everything else; held-out curves, chance levels and ceilings are dotted,
+    references still fainter. Where labels would overlap they move up or down; where there is no
+    room for all, references go first, then chance levels, ceilings, held-out curves and the later
+    estimates.
+
+    Parameters
+    ----------
+    epochs : array-like of shape (E,), rising
+    series : sequence of Series
+    width, height : int
+        In cells, from nothing up.
+    marker : {"braille", "block", "ascii"}
+    y_low, y_high : float, optional
+        The range of the values, which is that of the series unless given; a value outside it is drawn at the
+        edge.
+    x_high : float, optional
+        The last epoch of the axis: the newest unless given.
+    cursor : float, optional
+        The epoch that is looked at: a line stands there, and the labels show the values there.
+    unit : str
+        Written above the axis of a large plot.
+    x_labels : bool
+        False for a plot with another below it that has the same epochs.
+
+    Returns
+    -------
+    Cells
+    """
+    canvas = Canvas(width, height)
+    time = np.asarray(epochs, np.float64).reshape(-1)
+    ordered = sorted(series, key=lambda one: _ROLES.index(one.role))
+    box = _curve_box(time, ordered, y_low, y_high, x_high)
+    labels, room = _labels(time, ordered, cursor, width if width >= 20 and height >= 2 else 0)
+    large = width >= 60 and height >= 18
+    area = draw_axes(
+        canvas,
+        box,
+        marker,
+        right=room,
+        top=int(bool(large and unit)),
+        x_labels=x_labels and width >= 20 and height >= 5,
+        y_labels=width >= 20 and height >= 3,
+        frame_x=large,
+        frame_y=True,
+    )
+    dots = Dots(area.width, area.height, marker)
+    draw_lines(dots, [_line(time, one) for one in ordered], box)
+    canvas.paste(dots.cells(), area.top, area.left)
+    frame = FRAME[marker]
+    if cursor is not None and np.isfinite(cursor):
+        col = area.col(cursor)
+        canvas.rule(frame[0], area.rows, slice(col, col + 1), palette.CURSOR)
+    if box[2] < 0 < box[3] and area.left:
+        zero = area.row(0)
+        canvas.rule(frame[6], slice(zero, zero + 1), area.cols, palette.AXIS)
+    for row, text, ink in _spaced(labels, area):
+        canvas.put(text, row, area.left + area.width + 1, ink)
+    if area.top:
+        canvas.put(unit, 0, max(area.left - len(unit), 0), palette.DIM)
+    if large and x_labels and room > 6:
+        canvas.put("epoch", height - 2, width - 5, palette.DIM)
+    return canvas.cells()
+
+
+_Label = tuple[str, float, int, tuple[int, int]]
+"""Text, the value whose row it wants, ink, and importance: where rows are few, the larger stays."""
+
+
+def _line(time: Floats, one: Series) -> Line:
+    initial = one.label[:1]
+    named = one.role in ("estimate", "held_out") and initial.isascii() and initial.isalnum()
+    glyph = initial if named else _ROLE_GLYPHS[one.role]
+    return Line(time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role])
+
+
+def _curve_box(
+    time: Floats, series: Sequence[Series], y_low: float | None, y_high: float | None, x_high: float | None
+) -> Box:
+    ends = [end for one in series for end in _ends(np.asarray(one.values, np.float64).reshape(-1))]
+    low, high = extent(np.array(ends, np.float64))
+    low, high = low if y_low is None else y_low, high if y_high is None else y_high
+    if not high > low:
+        margin = max(abs(low) / 10, 0.5)
+        # Only the end that was not asked for moves.
+        low, high = low - margin if y_low is None else low, low + margin if y_high is None else high
+    first, newest = extent(time[np.isfinite(time)])
+    last = newest if x_high is None else max(x_high, first)
+    return first, last if last > first else first + 1, low, high
+
+
+def _ends(values: Floats) -> tuple[float, ...]:
+    """Return the least and the largest finite value. Nearly all are finite: the quick way comes first."""
+    if not values.size:
+        return ()
+    low, high = values.min(), values.max()
+    if np.isfinite(low) and np.isfinite(high):
+        return float(low), float(high)
+    return _ends(values[np.isfinite(values)])
+
+
+def _newest(values: Floats) -> float:
+    """Return the last value that is not NaN; where there is none, minus infinity: below everything."""
+    if not np.isnan(values[-1]):
+        return float(values[-1])
+    known = values[~np.isnan(values)]
+    return float(known[-1]) if known.size else -np.inf
+
+
+def _labels(
+    time: Floats, series: Sequence[Series], cursor: float | None, width: int
+) -> tuple[list[_Label], int]:
+    """Return the labels at the right end, the least important first, and how many columns they need."""
+    wanted: list[tuple[Series, float, float]] = []
+    for one in series:
+        x = time if one.epochs is None else np.asarray(one.epochs, np.float64).reshape(-1)
+        values = np.asarray(one.values, np.float64).reshape(-1)
+        if cursor is not None:
+            values = values[: int(np.searchsorted(x, cursor, side="right"))]
+        if values.size and one.role != "reference" and (one.label or one.role in _SOLID):
+            wanted.append((one, float(values[-1]), _newest(values)))
+    with_values = [f"{one.label} {number(value)}".strip() for one, value, _ in wanted]
+    names = [one.label for one, _, _ in wanted]
+    for texts in (with_values, names):  # the first that leaves the plot its room
+        # Lines decide how much room there is; a ceiling with a long value is content with its name.
+        pairs = list(zip(wanted, texts, strict=True))
+        room = max([len(text if one.role in _SOLID else one.label) for (one, _, _), text in pairs], default=0)
+        if room and room + 1 <= _LABEL_SHARE * width:
+            labels = [
+                (text if len(text) <= room else one.label, wish, one.ink, (_ROLES.index(one.role), place))
+                for place, ((one, _, wish), text) in enumerate(pairs)
+            ]
+            return sorted(labels, key=lambda label: label[3]), room + 1
+    return [], 0
+
+
+def _spaced(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
+    """Return row, text and ink of the labels that there are rows for, each as near to its value as can be."""
+    kept = labels[max(len(labels) - area.height, 0) :]
+    kept.sort(key=lambda label: (-label[1], label[3][1]))
+    wanted = [area.row(value) for _, value, _, _ in kept]
+    rows = spread_apart(wanted, 1, area.top, area.top + area.height - 1)
+    return [
+        (int(row), text, ink) for row, (text, _, ink, _) in zip(rows, kept, strict=True) if row is not None
+    ]

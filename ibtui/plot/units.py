@@ -1,0 +1,22 @@
+"""Units of information: recordings hold nats; what is shown may be in bits."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Unit = Literal["nats", "bits"]
+
+_NATS_PER_BIT = math.log(2)
+
+
+def per_unit(stored: str, shown: Unit) -> float:
+    """Return what to divide values of a stored unit by, to have them in the unit shown.
+
+    Parameters
+    ----------
+    stored : {"", "nats"}
+        The unit of the values; those of any other unit than nats are shown as they are.
+    shown : {"nats", "bits"}
+    """
+    return _NATS_PER_BIT if stored == "nats" and shown == "bits" else 1.0

@@ -1,0 +1,305 @@
+"""The report as one figure of a paper: PNG, SVG or PDF by matplotlib, the same bytes for the same runs."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Any
+
+from ibtui.errors import UsageError
+from ibtui.plot import palette
+from ibtui.report.axes import (
+    DASHED,
+    DOTTED,
+    GREY,
+    Axes,
+    class_style,
+    colour_of,
+    draw_curves,
+    draw_plane,
+    draw_scatter,
+    layer_mark,
+    write_letter,
+)  # fmt: skip
+from ibtui.report.panels import Panel, Settings, epoch_range
+from ibtui.report.recorded import RecordedRun, binning_in_words, differing
+from ibtui.run.protocol import Representation
+
+DPI = 200
+MOST_SCATTERS = 400
+"""The most of them in one figure."""
+
+# Inches. A journal's two columns are 7.2 wide.
+_WIDTH = 7.2
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.48, 0.34, 0.42, 0.30
+_BETWEEN = 0.86
+"""Between the two columns of axes: the labels of both sides."""
+_PANEL, _GAP = 1.28, 0.16
+_BEFORE_SCATTERS = 0.72
+_BAND_GAP = 0.34
+"""Between two rows of epochs: room for their headings."""
+_ACROSS = 6
+_NOTE = 0.115
+"""A line of the footnote."""
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans", "font.size": 7.0, "mathtext.fontset": "dejavusans",
+    "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.titlesize": 7.0, "axes.labelsize": 7.0, "axes.labelpad": 2.5,
+    "xtick.labelsize": 6.5, "xtick.major.size": 2.5, "xtick.major.width": 0.6, "xtick.major.pad": 2.0,
+    "ytick.labelsize": 6.5, "ytick.major.size": 2.5, "ytick.major.width": 0.6, "ytick.major.pad": 2.0,
+    "lines.linewidth": 1.0,
+    "svg.hashsalt": "ibtui", "svg.fonttype": "path", "pdf.fonttype": 42,
+}  # fmt: skip
+_UNDATED: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": "ibtui"},
+    "pdf": {"CreationDate": None, "Creator": "ibtui", "Producer": "ibtui"},
+}
+
+
+def draw_figure(
+    runs: Sequence[RecordedRun], panels: Sequence[Panel], settings: Settings, notes: Sequence[str], kind: str
+) -> bytes:
+    """Return the figure as a file's contents.
+
+    Parameters
+    ----------
+    runs : sequence of RecordedRun
+    panels : sequence of Panel
+        From `panels.panels`.
+    settings : Settings
+    notes : sequence of str
+        Go below the figure.
+    kind : {"png", "svg", "pdf"}
+
+    Raises
+    ------
+    UsageError
+        There would be too many scatters to draw.
+    """
+    import matplotlib
+
+    count = len(runs[0].layers) * sum(len(run.representations) for run in runs)
+    if count > MOST_SCATTERS:
+        raise UsageError(f"--at: {count} scatters in one figure; it has room for {MOST_SCATTERS}")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        contents = io.BytesIO()
+        made = _figure(runs, panels, settings, notes)
+        made.savefig(contents, format=kind, dpi=DPI, metadata=_UNDATED[kind])
+        return contents.getvalue()
+
+
+def _bands(runs: Sequence[RecordedRun]) -> list[list[tuple[RecordedRun, Representation]]]:
+    """Return the columns of scatters, an epoch of a run each, in bands; a run is split only if it must be."""
+    bands: list[list[tuple[RecordedRun, Representation]]] = []
+    for run in runs:
+        columns = [(run, shown) for shown in run.representations]
+        if bands and len(bands[-1]) + len(columns) <= _ACROSS:
+            bands[-1] += columns
+            continue
+        across = math.ceil(len(columns) / max(1, math.ceil(len(columns) / _ACROSS)))
+        bands += [columns[start : start + across] for start in range(0, len(columns), across or 1)]
+    return bands
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The distances between scatters: small where all have the same axes, else with room for ticks."""
+
+    shared: bool
+    gap_across: float
+    gap_down: float
+
+    @classmethod
+    def of(cls, runs: Sequence[RecordedRun]) -> _Grid:
+        ranges = {ranges for run in runs for shown in run.representations for ranges in shown.ranges}
+        return cls(True, 0.17, 0.17) if len(ranges) == 1 else cls(False, 0.30, 0.29)
+
+    @property
+    def size(self) -> float:
+        """The width and height of a scatter."""
+        return (_WIDTH - _LEFT - 0.10 - (_ACROSS - 1) * self.gap_across) / _ACROSS
+
+    @property
+    def down(self) -> float:
+        """The distance from one layer to the next."""
+        return self.size + self.gap_down
+
+
+class _Page:
+    """A figure measured in inches from its upper left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.figure: Any = Figure(figsize=(width, height))
+        FigureCanvasAgg(self.figure)
+        self.width, self.height = width, height
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Add axes whose frame is this rectangle."""
+        box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(box)
+
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        """Write words that begin here."""
+        self.figure.text(left / self.width, 1 - top / self.height, text, **style)
+
+    def key(self, handles: Sequence[Any], corner: str, place: tuple[float, float], **style: Any) -> None:
+        """Draw a key in one row, one of its corners at this place."""
+        anchor = place[0] / self.width, 1 - place[1] / self.height
+        style |= {"ncols": len(handles), "frameon": False, "fontsize": 6.5}
+        self.figure.legend(handles=handles, loc=corner, bbox_to_anchor=anchor, **style)
+
+
+def _figure(
+    runs: Sequence[RecordedRun], panels: Sequence[Panel], settings: Settings, notes: Sequence[str]
+) -> Any:
+    """Draw curves on the left, the information plane and the dimension on the right, the layers below.
+
+    Panels beyond the dimension go below these, two in a row.
+    """
+    column = (_WIDTH - _LEFT - _BETWEEN - _RIGHT) / 2
+    sizes = panels[3:]
+    beside = 3 if len(sizes) > 1 else 2  # rows beside the plane
+    places, used = [], [3, beside]
+    for panel in sizes:  # names of curves that are not of layers have room between the columns alone
+        side = int(used[0] > used[1] and panel.curves[0].layer is not None)
+        places.append((side, used[side]))
+        used[side] += 1
+    rows = max(used)
+    curves_end = _TOP + rows * _PANEL + (rows - 1) * _GAP
+    bands, grid = _bands(runs), _Grid.of(runs)
+    band = len(runs[0].layers) * grid.down + _BAND_GAP
+    scatters = curves_end + _BEFORE_SCATTERS
+    scatters_end = scatters + len(bands) * band - _BAND_GAP
+    footnote = _footnote(runs, settings, notes)
+    page = _Page(_WIDTH, scatters_end + _BOTTOM + _NOTE * len(footnote))
+
+    def top(row: int) -> float:
+        return _TOP + row * (_PANEL + _GAP)
+
+    _draw_key(page, panels[1], len(runs))
+    letters = iter(ascii_lowercase)
+    right = _LEFT + column + _BETWEEN
+    x = epoch_range(panels)
+    for row, panel in enumerate(panels[:3]):
+        draw_curves(page.axes(_LEFT, top(row), column, _PANEL), panel, x, next(letters), row + 1 == used[0])
+    plane = page.axes(right, _TOP, column, beside * _PANEL + (beside - 1) * _GAP - 0.26)
+    draw_plane(plane, panels[1], panels[2], next(letters))
+    for panel, (side, row) in zip(sizes, places, strict=True):
+        axes = page.axes((_LEFT, right)[side], top(row), column, _PANEL)
+        draw_curves(axes, panel, x, next(letters), row + 1 == used[side])
+
+    letter = next(letters)
+    for at, columns in enumerate(bands):
+        first = _draw_band(page, columns, scatters + at * band, grid, len(runs) > 1)
+        if at == 0:
+            write_letter(first, letter)
+    if bands:
+        _draw_class_key(page, runs, scatters_end)
+    for line, text in enumerate(footnote):
+        page.text(_LEFT, scatters_end + 0.20 + line * _NOTE, text, fontsize=5.8, color=GREY, va="top")
+    return page.figure
+
+
+def _footnote(runs: Sequence[RecordedRun], settings: Settings, notes: Sequence[str]) -> list[str]:
+    """Return what one must know to read the figure, in lines that fit."""
+    c = runs[0].config
+    changing = differing(runs)
+    names = [run.name for run in runs]
+    sources = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    facts = [sources]
+    facts.append(f"layers {'-'.join(runs[0].widths)} {runs[0].activations}")
+    settings_shown = {"lr": f"lr {c.lr:g}", "batch_size": f"batch {c.batch_size}", "seed": f"seed {c.seed}"}
+    facts += [text for name, text in settings_shown.items() if name not in changing]
+    facts.append(f"{runs[0].samples} samples")
+    facts.append(binning_in_words(c))
+    if len(runs) > 1:
+        facts.append(f"mean and standard deviation (n − 1) over {len(runs)} runs; thin: each run")
+    if settings.excess:
+        facts.append("information less its chance level")
+    else:
+        facts.append("crosses: chance levels at the end")
+    if any(layer.width > 2 for layer in runs[0].layers):
+        facts.append("layers wider than two: first two principal components")
+    lines = [""]
+    for fact in [*facts, *notes]:
+        joined = f"{lines[-1]} · {fact}" if lines[-1] else fact
+        if len(joined) <= 150:
+            lines[-1] = joined
+        else:
+            lines += [fact[start : start + 150] for start in range(0, len(fact), 150)]
+    return [line.replace("$", r"\$") for line in lines if line]
+
+
+def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
+    """Draw one key for all curves."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    has_chance = panel.curves[0].chance is not None
+    handles: list[Any] = [
+        Line2D([], [], color=colour_of(c.ink), marker=layer_mark(c), markersize=3, label=f"layer {c.label}")
+        for c in panel.curves[: palette.CYCLE]
+    ]
+    if runs > 1:
+        handles.append(Patch(color=GREY, alpha=0.25, linewidth=0, label="mean ± s.d."))
+    if has_chance:
+        handles.append(Line2D([], [], color=GREY, label="chance", **DOTTED))
+    handles.append(Line2D([], [], label="ceiling" if has_chance else "chance", **DASHED))
+    page.key(
+        handles, "upper left", (_LEFT - 0.08, 0.04), handletextpad=0.5, borderpad=0.2,
+        handlelength=1.8 if len(handles) < 9 else 1.2, columnspacing=1.2 if len(handles) < 9 else 0.6,
+    )  # fmt: skip
+
+
+def _draw_class_key(page: _Page, runs: Sequence[RecordedRun], top: float) -> None:
+    from matplotlib.lines import Line2D
+
+    classes = {label for run in runs for shown in run.representations for label in shown.labels.tolist()}
+    mark: dict[str, Any] = {"linestyle": "", "markersize": 3, "markeredgewidth": 0}
+    handles = [
+        Line2D([], [], label=f"class {label}", **class_style(label), **mark)
+        for label in sorted(classes)[: palette.CYCLE]
+    ]
+    place = _WIDTH, top - 0.02
+    page.key(handles, "upper right", place, handletextpad=0.1, borderpad=0.1, columnspacing=0.8)
+
+
+def _draw_band(
+    page: _Page, columns: Sequence[tuple[RecordedRun, Representation]], top: float, grid: _Grid, named: bool
+) -> Axes:
+    """Draw a column of scatters for each epoch of a run, a row for each layer; return the first."""
+    layers = range(len(columns[0][0].layers))
+    made = []
+    for layer in layers:
+        for column, (run, shown) in enumerate(columns):
+            left = _LEFT + column * (grid.size + grid.gap_across)
+            axes = page.axes(left, top + layer * grid.down, grid.size, grid.size)
+            made.append(axes)
+            draw_scatter(axes, shown, layer)
+            axes.tick_params(
+                labelleft=not grid.shared or column == 0, labelbottom=not grid.shared or layer == layers[-1]
+            )
+            if column == 0:
+                colour = colour_of(palette.of_layer(layer))
+                axes.set_ylabel(f"layer {layer}", labelpad=1, color=colour)
+            if layer == 0:
+                heading = f"epoch {shown.epoch:,}"
+                if named:
+                    heading = f"{_ending(run.name, 21)}\n{heading}".replace("$", r"\$")
+                axes.set_title(heading, loc="left", pad=8, fontsize=6.5, linespacing=1.1)
+    return made[0]
+
+
+def _ending(name: str, length: int) -> str:
+    name = name.rsplit("/", 1)[-1]
+    return name if len(name) <= length else f"…{name[1 - length :]}"

@@ -1,0 +1,236 @@
+"""A recording as a report shows it: its numbers, and its layers' representations at the epochs chosen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ibtui.config import RunConfig
+from ibtui.core.layer import Layer
+from ibtui.errors import EngineError, RecordingError, UsageError, printable
+from ibtui.quantities import Array, Quantity
+from ibtui.quantities.meter import quantities as standard_quantities
+from ibtui.recording import Recording
+from ibtui.recording.files import load
+from ibtui.run.measuring import estimate_pending, meter_of
+from ibtui.run.protocol import Representation
+from ibtui.run.representation import of_row
+
+Choose = Callable[[Array], list[int]]
+
+NOT_FINITE = ("no finite activations", "not finite", "n/a")
+"""Texts in the place of samples that cannot be drawn, each shorter than the one before."""
+BINNING = ("binning", "t_bins", "x_bins")
+"""The settings of the estimates, as fields of `RunConfig`."""
+DEFAULT_EPOCHS = 6
+MOST_EPOCHS = 24
+
+_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities"}
+"""Settings in which runs of one experiment may differ."""
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One recording, less what its engine kept and its activations."""
+
+    name: str
+    """The file, as it was given."""
+    config: RunConfig
+    """Its binning is the one that the estimates here use."""
+    recorded: RunConfig
+    """The file's own configuration."""
+    layers: tuple[Layer, ...]
+    quantities: Mapping[str, Quantity]
+    """The quantities measured, by name."""
+    samples: int
+    """The number of samples measured."""
+    columns: Mapping[str, Array]
+    """`epoch` (E,), and each quantity, (E, L) or (E,); information in nats."""
+    ceilings: Mapping[str, float]
+    """Values that quantities cannot pass, by the names in their declarations; in nats."""
+    representations: tuple[Representation, ...]
+    """The layers at the epochs chosen; none where their activations cannot be had here."""
+    missing: str = ""
+    """Why they cannot be had: they are not stored, and the engine that could derive them is not here."""
+
+    @property
+    def epochs(self) -> Array:
+        """The epoch of each measurement, ascending; shape (E,), int64."""
+        return self.columns["epoch"]
+
+    @property
+    def widths(self) -> list[str]:
+        """The layers' units."""
+        return [str(layer.width) for layer in self.layers]
+
+    @property
+    def activations(self) -> str:
+        """The layers' activations, each once."""
+        return ",".join(dict.fromkeys(layer.activation for layer in self.layers))
+
+
+def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
+    """Read a recording and, where another binning is asked for, estimate all of it again.
+
+    Parameters
+    ----------
+    path : str
+    asked : mapping
+        Values for some of the fields in `BINNING`.
+    choose : callable
+        From the measured epochs to the rows whose representations are drawn.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be read, or holds no measurement.
+    UsageError
+        A setting is outside its domain, or an epoch outside the run.
+    """
+    recording = load(path, history_bytes=sys.maxsize)  # what is stored is measured, and nothing in its place
+    recorded = recording.config
+    if not len(recording):
+        raise RecordingError(f"{printable(path)}: it holds no measurement yet")
+    re_estimate(recording, replace(recorded, **asked))
+    rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
+    try:
+        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
+    except EngineError as error:
+        representations, missing = (), str(error)
+    return RecordedRun(
+        name=printable(path),
+        config=recording.config,
+        recorded=recorded,
+        layers=recording.layers,
+        quantities=recording.quantities,
+        samples=len(recording.dataset.x),
+        columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
+        ceilings=recording.ceilings,
+        representations=representations,
+        missing=missing,
+    )
+
+
+def re_estimate(recording: Recording, config: RunConfig) -> None:
+    """Give a recording the binning of `config`; nothing is changed where that is its own."""
+    binning = replace(recording.binning, kind=config.binning, x_bins=config.x_bins, t_bins=config.t_bins)
+    if binning != recording.binning:
+        meter = meter_of(recording, binning)
+        recording.rebin(binning, meter.ceilings)
+        estimate_pending(recording, meter)
+
+
+def binning_in_words(config: RunConfig) -> str:
+    """Describe the binning of a configuration."""
+    return f"{config.binning} binning, T {config.t_bins}, X {config.x_bins}"
+
+
+def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
+    """Put quantities in the order of tables, each followed by its chance level.
+
+    First come those with a chance level, then what is measured of the activations themselves, then what only
+    tells how well the bins suit them; last, in the same order, those that not every run has.
+    """
+    by_name = {quantity.name: quantity for quantity in quantities}
+    chances, always = {q.chance for q in by_name.values()}, {q.name for q in standard_quantities()}
+    own = [quantity for quantity in by_name.values() if quantity.name not in chances]
+    own.sort(key=lambda q: (q.name not in always, 0 if q.chance else 1 + q.rebinned))
+    return [by_name[name] for one in own for name in (one.name, one.chance) if name in by_name]
+
+
+def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
+    """Refuse runs that cannot share an axis; return notes about what else their mean would mix.
+
+    Raises
+    ------
+    UsageError
+        Two files differ in their number of layers or in the binning of their estimates.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        ours, theirs = len(run.layers), len(first.layers)
+        if ours != theirs:
+            raise UsageError(f"{run.name}: it has {ours} layers, and {first.name} has {theirs}")
+        for name in BINNING:
+            mine, other = getattr(run.config, name), getattr(first.config, name)
+            if mine != other:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(
+                    f"{run.name}: estimated with {flag} {mine}, and {first.name} with {other}; "
+                    f"give {flag} to estimate both alike"
+                )
+    mixed = [name for name in differing(runs) if name not in _INCIDENTAL]
+    return [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []
+
+
+def differing(runs: Sequence[RecordedRun]) -> list[str]:
+    """Return the settings that are not the same in all runs."""
+    first = runs[0].config
+    return [
+        f.name
+        for f in fields(RunConfig)
+        if any(getattr(run.config, f.name) != getattr(first, f.name) for run in runs)
+    ]
+
+
+def shared_quantities(runs: Sequence[RecordedRun]) -> list[Quantity]:
+    """Return the quantities that every run has measured, in the order of tables."""
+    return [q for q in in_order(runs[0].quantities.values()) if all(q.name in run.quantities for run in runs)]
+
+
+def common_epochs(runs: Sequence[RecordedRun]) -> Array:
+    """Return the epochs that every run has measured, ascending."""
+    common = runs[0].epochs
+    for run in runs[1:]:
+        common = np.intersect1d(common, run.epochs)
+    return common
+
+
+def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
+    """Return the measurements nearest to the epochs wanted (the earlier of two), each once, and notes.
+
+    Raises
+    ------
+    UsageError
+        An epoch outside the measured ones.
+    """
+    rows: list[int] = []
+    notes = []
+    for epoch in wanted:
+        if not epochs[0] <= epoch <= epochs[-1]:
+            raise UsageError(f"--at {epoch}: {name} was measured from epoch {epochs[0]:,} to {epochs[-1]:,}")
+        row = int(np.argmin(np.abs(epochs - epoch)))
+        if epochs[row] != epoch:
+            notes.append(f"{name}: epoch {epoch:,} was not measured; {epochs[row]:,} is the nearest that was")
+        if row not in rows:
+            rows.append(row)
+    return rows, notes
+
+
+def default_rows(epochs: Array, count: int = DEFAULT_EPOCHS) -> list[int]:
+    """Choose the first and the last measurement and, of those between, more of the early ones."""
+    first, last = int(epochs[0]), int(epochs[-1])
+    if len(epochs) <= count:
+        return list(range(len(epochs)))
+    wanted = first + np.geomspace(int(epochs[1]) - first, last - first, count - 1)
+    return sorted({0, *(int(np.argmin(np.abs(epochs - epoch))) for epoch in wanted)})
+
+
+def parse_epochs(text: str) -> list[int]:
+    """Return the epochs of "0,10,100".
+
+    Raises
+    ------
+    UsageError
+        The text is no such list, or too long a one.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        raise UsageError(f"--at {printable(text)}: must be epochs joined by commas, such as 0,100,2000")
+    if len(parts) > MOST_EPOCHS:
+        raise UsageError(f"--at: {len(parts)} epochs; it takes {MOST_EPOCHS} at most")
+    return [int(part) for part in parts]

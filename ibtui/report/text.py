@@ -1,0 +1,189 @@
+"""The report as lines of text: which runs these are, the newest numbers, and the figures below them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from rich.cells import cell_len
+from rich.text import Text
+
+from ibtui.plot import palette
+from ibtui.plot.ticks import number
+from ibtui.quantities import Quantity
+from ibtui.report.display import Display
+from ibtui.report.layout import cut, figures
+from ibtui.report.panels import Curve, Panel, Settings, layer_panel
+from ibtui.report.recorded import RecordedRun, binning_in_words, differing, shared_quantities
+
+_CHANCE = "chance"
+"""The heading of a column of chance levels."""
+
+
+def report_lines(
+    runs: Sequence[RecordedRun],
+    drawn: Sequence[Panel],
+    settings: Settings,
+    notes: Sequence[str],
+    display: Display,
+) -> list[str]:
+    """Write the whole report.
+
+    Parameters
+    ----------
+    runs : sequence of RecordedRun
+    drawn : sequence of Panel
+        From `panels`.
+    settings : Settings
+    notes : sequence of str
+        What the reader should know of the numbers.
+    display : Display
+
+    Returns
+    -------
+    list of str
+        Lines, none wider than the display; with colour codes unless its colours are "none".
+    """
+    lines = [*_header(runs, notes, display), Text(), *_numbers(runs, drawn, settings, display), Text()]
+    lines.append(_key(runs, drawn, display))
+    for at, block in enumerate(figures(runs, drawn, display)):
+        lines += [Text(), *block] if at else block
+    return display.encoded(lines)
+
+
+def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display) -> list[Text]:
+    """Say which runs these are, and what they have in common."""
+    changing = [name for name in differing(runs) if name not in ("epochs", "every")]
+    lines: list[Text] = []
+    for run in runs:
+        count, first, last = len(run.epochs), int(run.epochs[0]), int(run.epochs[-1])
+        facts = f"{count:,} measurement{'s'[: count > 1]}, epochs {first:,} to {last:,}"
+        own = [f"{name.replace('_', ' ')} {_shown(getattr(run.config, name))}" for name in changing]
+        lines += _flow([facts, *own], display, head=run.name)
+    run, c = runs[0], runs[0].config
+    common = {
+        "layers": f"layers {','.join(run.widths)}", "activation": run.activations, "lr": f"lr {c.lr:g}",
+        "batch_size": f"batch {c.batch_size}", "seed": f"seed {c.seed}",
+        "data_seed": f"data seed {c.data_seed}",
+        "data" if "data" in changing else "grid": f"grid {c.grid}" if c.data == "grid" else f"data {c.data}",
+        "samples": f"{run.samples} samples measured",
+    }  # fmt: skip
+    binning = binning_in_words(c)
+    if binning != (then := binning_in_words(run.recorded)):
+        binning += f"; recorded with {then.replace(' binning', '')}"
+    lines += _flow([*(text for name, text in common.items() if name not in changing), binning], display)
+    for note in notes:
+        lines += _flow([note], display, head="note:", ink=palette.WARN)
+    return lines
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+
+
+def _flow(items: Sequence[str], display: Display, head: str = "", ink: int = palette.TEXT) -> list[Text]:
+    """Write items one after another in as many lines as they need; a longer one is broken between words."""
+    width = display.width
+    words: list[str] = []
+    for at, item in enumerate(items):
+        text = item if at == len(items) - 1 else f"{item} ·"
+        words += [text] if cell_len(text) <= width - 2 else text.split(" ")
+    head = cut(head, width)
+    line, space = display.line((head, ink)), "  " if head else ""
+    lines: list[Text] = []
+    for word in words:
+        word = cut(word, width - 2)
+        if line.cell_len + len(space) + cell_len(word) > width:
+            lines.append(line)
+            line, space = Text(), "  "
+        line.append_text(display.line((space + word, palette.DIM)))
+        space = " "
+    return [*lines, line]
+
+
+def _numbers(
+    runs: Sequence[RecordedRun], drawn: Sequence[Panel], settings: Settings, display: Display
+) -> list[Text]:
+    """Write the newest numbers, a row for each layer, as many columns as there is room for."""
+    epochs = drawn[0].curves[0].epochs
+    if not len(epochs):
+        return [display.line(("the runs have no epoch in common: there is no mean", palette.WARN))]
+    curves = drawn[1].curves
+    heads = [(f"epoch {int(epochs[-1]):,}", palette.TEXT), *((f"layer {c.label}", c.ink) for c in curves)]
+    used = max(len(head) for head, _ in heads)
+    lines = [display.line((head.ljust(used), ink)) for head, ink in heads]
+    columns = _columns(runs, settings)
+    sizes = [[max(len(name), *map(len, cells)) + 2 for name in names] for names, cells in columns]
+    short = used + sum(size for size, _ in sizes) > display.width
+    for (names, cells), fitting in zip(columns, sizes, strict=True):
+        name, size = names[short], fitting[short]
+        if used + size > display.width:
+            break
+        used += size
+        ink = palette.DIM if name == _CHANCE else palette.TEXT
+        lines[0].append_text(display.line((name.rjust(size), palette.DIM)))
+        for line, cell in zip(lines[1:], cells, strict=True):
+            line.append_text(display.line((cell.rjust(size), ink)))
+    ceilings = [f"{name} {number(v)}" for panel in drawn[1:3] for name, v in panel.ceilings if v]
+    facts = [f"information in {settings.unit}"]
+    if ceilings:
+        facts.append(f"ceilings {', '.join(ceilings)}")
+    if len(runs) > 1:
+        facts.append(f"mean ± standard deviation over {len(runs)} runs")
+    if any(" of " in cell for _, cells in columns for cell in cells):
+        facts.append("no mean where only some of the runs have a value")
+    return [*lines, *_flow(facts, display)]
+
+
+def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tuple[str, str], list[str]]]:
+    """Return, for all quantities of layers, a long and a short heading and the newest values."""
+    known = shared_quantities(runs)
+    chances = {quantity.chance for quantity in known}
+    shown = [q for q in known if q.per_layer and q.name not in chances]
+    # What only tells how well the bins suit comes last: it is the first to have no room.
+    shown.sort(key=lambda q: q.rebinned and not q.chance)
+    columns = []
+    for quantity in shown:
+        panel = layer_panel(runs, quantity, settings)
+        titles = (panel.title, panel.title if quantity.chance else quantity.brief)
+        if quantity.dtype == "int64":
+            columns.append((titles, _counts(runs, quantity, panel)))
+            continue
+        columns.append((titles, [_value(curve, len(runs)) for curve in panel.curves]))
+        levels = [number(float(c.chance[-1])) for c in panel.curves if c.chance is not None]
+        if levels:
+            columns.append(((_CHANCE, _CHANCE), levels))
+    return columns
+
+
+def _counts(runs: Sequence[RecordedRun], quantity: Quantity, panel: Panel) -> list[str]:
+    """Return a count over all runs for each layer."""
+    epoch = panel.curves[0].epochs[-1]
+    counts = sum(run.columns[quantity.name][np.searchsorted(run.epochs, epoch)] for run in runs)
+    return [f"{count:,}" for count in np.asarray(counts).tolist()]
+
+
+def _value(curve: Curve, runs: int) -> str:
+    """Return a mean and its spread; where there is none, how many of the runs have a value."""
+    spread = curve.newest_spread
+    if math.isnan(curve.newest):
+        newest = (values[np.searchsorted(epochs, curve.epochs[-1])] for epochs, values in curve.runs)
+        having = sum(not math.isnan(value) for value in newest)
+        return f"{having} of {runs}" if having else number(math.nan)
+    return number(curve.newest) + ("" if spread is None or math.isnan(spread) else f" ± {number(spread)}")
+
+
+def _key(runs: Sequence[RecordedRun], drawn: Sequence[Panel], display: Display) -> Text:
+    """Say what the lines of the curves mean; the two lines of accuracy are named at their ends."""
+    curves = drawn[1].curves
+    line = display.line(("layer", palette.TEXT), *((f" {c.label}", c.ink) for c in curves[: palette.CYCLE]))
+    line.append(" …   " if len(curves) > palette.CYCLE else "   ")
+    dashed = "chance level" if drawn[1].ceilings[:1] == (("chance", 0.0),) else "ceiling"
+    words = [f"╌╌╌╌ {dashed}"]
+    if curves[0].chance is not None:
+        words.insert(0, "···· chance level")
+    if len(runs) > 1:
+        words.insert(0, "mean over runs" if display.plain else "bright: mean over runs, faint: each run")
+    line.append_text(display.line((cut("   ".join(words), display.width - line.cell_len), palette.DIM)))
+    return line

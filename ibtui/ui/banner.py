@@ -1,0 +1,78 @@
+"""The lines above everything else when the worker has died, or its run has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from rich.style import Style
+from textual.geometry import Size
+from textual.strip import Strip
+
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import STATES, spelled
+from ibtui.ui.line import Span, strip
+from ibtui.ui.panes.log import last_line, wrapped
+from ibtui.ui.scene import Scene
+
+_MOST_ROWS = 4
+_KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"
+_KEYS_LOST = "w save what the screen holds  c continue from the last checkpoint  q quit"
+_KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
+
+
+HELP = {
+    "Dead": "The process that trained has gone. Its history is held by a new one, to be walked through, "
+    "rebinned and saved; c goes on from the last checkpoint.",
+}
+
+
+class Banner(Drawn):
+    """The reason, the end of the log, and what can be done; nothing while all is well."""
+
+    def key(self, scene: Scene) -> Hashable:
+        """Return all that it says."""
+        return tuple(_rows(scene, self.size.width))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the number of rows: none where nothing is wrong."""
+        return len(_rows(self._scene, width)) if self._scene is not None else 0
+
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+        """Draw a row for each line."""
+        return [strip([span], width, styles) for span in _rows(scene, width)]
+
+
+def wrong(scene: Scene) -> bool:
+    """Return True where there is something to say."""
+    return bool(_reason(scene))
+
+
+def _reason(scene: Scene) -> str:
+    state, mirror = scene.run_state, scene.mirror
+    if state == "dead" and mirror.died is not None:
+        return f"{STATES[state]} {printable(mirror.died.reason)}"
+    if state == "failed" and mirror.status is not None:
+        return f"{STATES[state]} the run failed: {printable(mirror.status.message)}"
+    return ""
+
+
+def _rows(scene: Scene, width: int) -> list[Span]:
+    reason = _reason(scene)
+    if not reason:
+        return []
+    marker, mirror = scene.view.marker, scene.mirror
+    reason = spelled(reason, marker)
+    rows = [(f" {row}", palette.WARN) for row in list(wrapped(reason, width - 2))[: _MOST_ROWS - 2]]
+    last = last_line(mirror.died.log if mirror.died is not None else mirror.log)
+    rows += [(f" log: {row}", palette.TEXT) for row in list(wrapped(last, width - 7))[:1] if last]
+    return [*rows, (f" {spelled(_can_be_done(scene), marker)}", palette.TEXT)]
+
+
+def _can_be_done(scene: Scene) -> str:
+    if scene.link.progress:
+        return f"a new worker is to continue from the last checkpoint: {printable(scene.link.progress)}"
+    if not scene.link.lost:
+        return _KEYS
+    return _KEYS_LOST_REPLAY if scene.plays else _KEYS_LOST

@@ -1,0 +1,106 @@
+"""A widget that is drawn from a scene alone, as strips, when something that it shows has changed."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.style import Style
+from textual.filter import ANSIToTruecolor
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.ui.line import blank, strip
+from ibtui.ui.scene import Scene
+
+
+class Drawn(Widget):
+    """The base of all widgets of the main screen."""
+
+    may_lag: ClassVar[bool] = False
+    """True where it need not be drawn anew in each frame of a run that goes on."""
+
+    @dataclass
+    class Broke(Message):
+        """Drawing failed: a fault of ibtui's, which must not end the run."""
+
+        where: str
+        error: Exception
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._scene: Scene | None = None
+        self._styles: Sequence[Style] = ()
+        self._told: Hashable = None
+        self._fresh = False
+        self.drawn_at = 0.0
+        """When a redrawing was asked for last, on the monotonic clock."""
+        self._size_drawn: Size | None = None
+        self._strips: list[Strip] = []
+
+    def give(self, scene: Scene, styles: Sequence[Style]) -> None:
+        """Give it what there is to be looked at; what is on the screen stays until `redraw`."""
+        self._scene, self._styles = scene, styles
+
+    @property
+    def stale(self) -> bool:
+        """True where what was given differs from what is on the screen in anything that this widget shows."""
+        return self.is_attached and self._present_key() != self._told
+
+    def redraw(self) -> None:
+        """Have what was given drawn."""
+        self._told, self.drawn_at, self._fresh = self._present_key(), time.monotonic(), False
+        self.refresh()
+
+    def _present_key(self) -> Hashable:
+        if self._scene is None:
+            return None
+        return self.size, id(self._styles), self._scene.view.marker, self.key(self._scene)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return lines of the picture drawn last, or drawn now; there are no borders or paddings of CSS."""
+        if self._scene is None:
+            return [Strip.blank(crop.width, self.rich_style)] * crop.height
+        # Textual asks for these lines also when it is another widget that has changed.
+        width, height = size = self.size
+        if not self._fresh or size != self._size_drawn:
+            self._told, self._size_drawn, self._fresh = self._present_key(), size, True
+            self._strips = self._filled(self._redrawn(self._scene), width, height)
+        lines = self._strips[crop.y : crop.bottom]
+        if crop.column_span == (0, width):
+            return lines
+        return [line.crop(crop.x, crop.right) for line in lines]
+
+    def _filled(self, strips: Sequence[Strip], width: int, height: int) -> list[Strip]:
+        """Fill up to the widget's height, and make it as plain as the terminal wants it."""
+        filled = [*strips[:height], *[blank(width, self._styles)] * (height - len(strips))]
+        for line_filter in self.get_line_filters():
+            if not isinstance(line_filter, ANSIToTruecolor):  # the inks have no such colours
+                filled = [line.apply_filter(line_filter, self.background_colors[1]) for line in filled]
+        return filled
+
+    def _redrawn(self, scene: Scene) -> Sequence[Strip]:
+        try:
+            return self.paint(scene, *self.size, self._styles)
+        except Exception as error:
+            # To the app itself: from a screen that is being drawn, messages do not bubble past it.
+            self.app.post_message(self.Broke(self.id or type(self).__name__, error))
+            text = printable(f"cannot be drawn: {type(error).__name__}: {error}")
+            width = max(1, self.size.width)
+            rows = [text[i : i + width] for i in range(0, len(text), width)][: self.size.height]
+            return [strip([(row, palette.WARN)], width, self._styles) for row in rows]
+
+    @abstractmethod
+    def key(self, scene: Scene) -> Hashable:
+        """Return everything that this widget's picture depends on, its size and colours apart."""
+
+    @abstractmethod
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+        """Draw the picture."""

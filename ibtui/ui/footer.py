@@ -1,0 +1,76 @@
+"""The last line of the screen: the keys, as many as fit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.strip import Strip
+
+from ibtui.plot import palette
+from ibtui.ui.drawn import Drawn
+from ibtui.ui.line import Span, fit, piece, strip
+from ibtui.ui.scene import Scene
+
+_FOR_TRAINING = ("space", "s", "- +", "r")
+_FOR_A_WORKER = ("[ ]", "{ }", "b", "← →")
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A key, or a pair of them, and in a word or two what it does."""
+
+    keys: str
+    label: str
+    rank: int
+    """Hints of a higher rank make room first."""
+
+
+class Footer(Drawn):
+    """One line of hints."""
+
+    def __init__(self, hints: Sequence[Hint]) -> None:
+        super().__init__(id="footer")
+        self._hints = hints
+
+    def key(self, scene: Scene) -> Hashable:
+        """Return what the space key means, the keys in vain, and the way back from an enlarged pane."""
+        return space_does(scene), _in_vain(scene), scene.view.enlarged
+
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+        """Draw as many hints as fit."""
+        hints = list(self._hints)
+        if scene.view.enlarged:
+            hints = [Hint("Esc", "back", 0), *(hint for hint in hints if hint.keys != "Enter")]
+        does = space_does(scene)
+        hints = [hint for hint in hints if hint.keys not in _in_vain(scene)]
+        pieces = [piece(f"{h.keys}\0{does if h.keys == 'space' else h.label}", rank=h.rank) for h in hints]
+        spans: list[Span] = []
+        for text, _ in fit(pieces, width - 2, 2, scene.view.marker):
+            keys, _, label = text.partition("\0")
+            spans += [
+                ("  " if spans else " ", palette.TEXT),
+                (keys, palette.TRAIN),
+                (f" {label}", palette.DIM),
+            ]
+        return [strip(spans, width, styles)]
+
+
+def _in_vain(scene: Scene) -> tuple[str, ...]:
+    """Return the keys of hints that have no effect in this state."""
+    if scene.link.lost:
+        return _FOR_TRAINING + _FOR_A_WORKER
+    if scene.run_state == "dead":
+        return _FOR_TRAINING
+    return () if space_does(scene) else ("space",)
+
+
+def space_does(scene: Scene) -> str:
+    """Return what the space key does in this state, in a word or two; empty: nothing."""
+    state = scene.run_state
+    if scene.plays:
+        return "stop" if state == "running" else "play"
+    if state in ("finished", "failed", "dead"):
+        return ""
+    return "pause" if state in ("starting", "running") else "go on"

@@ -1,0 +1,53 @@
+"""The characters that a terminal can show, and the spelling of texts with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ibtui.plot.dots import Marker
+
+FRAME = "╭╮╰╯─│"
+CHOSEN_FRAME = "┏┓┗┛━┃"
+"""Corners from top left to bottom right, then the horizontal and the vertical line."""
+
+STATES: Mapping[str, str] = {
+    "starting": "◌",
+    "running": "●",
+    "pausing": "◍",
+    "paused": "‖",
+    "finished": "■",
+    "failed": "✗",
+    "dead": "†",
+}
+
+# A console's font has some 256 glyphs, those of code page 437 for the most part.
+_CONSOLE = str.maketrans(
+    dict(zip("╭╮╰╯─│┏┓┗┛━┃", "┌┐└┘─│╔╗╚╝═║", strict=True))
+    | {"●": "•", "◌": "○", "◍": "○", "‖": "║", "✗": "x", "†": "x", "…": "...", "—": "-", "−": "-"}
+)
+_ASCII = str.maketrans(
+    dict(zip("╭╮╰╯─│┏┓┗┛━┃", "++++-|####=#", strict=True))
+    | {"●": "*", "◌": "~", "◍": "~", "‖": "=", "■": "#", "✗": "x", "†": "x", "·": "-", "…": "...", "—": "-"}
+    | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2"}
+)
+_SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE, "ascii": _ASCII}
+
+
+def spelled(text: str, marker: Marker) -> str:
+    """Spell a text in characters that a terminal with this marker has. It may grow: spell, then measure."""
+    table = _SPELLINGS[marker]
+    return text.translate(table) if table else text
+
+
+def auto_marker(environ: Mapping[str, str]) -> Marker:
+    """Return the finest marker that the locale and `TERM` let hope for.
+
+    Python itself sets `LC_CTYPE` to C.UTF-8 where no locale is set, so that value alone says nothing.
+    """
+    term = environ.get("TERM", "")
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    if locale == "C.UTF-8" and not environ.get("LC_ALL"):
+        locale = environ.get("LANG") or ""
+    if term == "dumb" or "utf8" not in locale.lower().replace("-", ""):
+        return "ascii"
+    return "block" if term == "linux" else "braille"

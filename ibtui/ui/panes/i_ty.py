@@ -1,0 +1,47 @@
+"""I(T;Y) over epochs, and how much it is a matter of the number of bins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ibtui.plot import palette
+from ibtui.plot.ticks import number
+from ibtui.quantities import Quantity
+from ibtui.ui.line import Piece, piece
+from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.pane import pane
+from ibtui.ui.scene import Scene, in_excess, in_unit
+
+SENSITIVITY_BINS = (10, 30, 100)
+"""The bins of `Representation.sensitivity`."""
+
+
+@pane(
+    row=1,
+    order=1,
+    quantities=("i_ty",),
+    help={
+        "Bins beside I(T;Y)": "The chosen layer's estimate at 10, 30 and 100 bins: how much it is a "
+        "matter of binning.",
+    },
+)
+class LabelInformation(Curves):
+    """The curves of I(T;Y), what the layers tell of the label."""
+
+    def quantity(self, scene: Scene) -> Quantity:
+        """Return I(T;Y)."""
+        return scene.quantity("i_ty")
+
+    def remark(self, scene: Scene) -> Sequence[Piece]:
+        """Return the chosen layer's estimates at other numbers of bins."""
+        shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)
+        if shown is None or shown.sensitivity is None or layer >= len(shown.points):
+            return []
+        estimates, chances = in_unit(shown.sensitivity[:, layer], quantity, scene.view)
+        excess = in_excess(quantity, scene.view)
+        values = [number(float(v)) for v in (estimates - chances if excess else estimates)]
+        counts = [str(bins) for bins in SENSITIVITY_BINS]
+        said, bins = " ".join(values), "·".join(counts)
+        tight = " ".join(value.removeprefix("0") for value in values)
+        variants = (f"{said} at {' '.join(counts)} bins", f"{said} at {bins}", f"{bins}: {tight}")
+        return [piece(*variants, ink=palette.of_layer(layer), rank=2)]

@@ -1,0 +1,33 @@
+"""I(X;T) over epochs."""
+
+from __future__ import annotations
+
+from ibtui.quantities import Quantity
+from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.pane import pane
+from ibtui.ui.scene import Scene
+
+
+@pane(
+    row=1,
+    order=0,
+    quantities=("i_xt",),
+    help={
+        "I(X;T)": "What layer T keeps of the input X, and I(T;Y) what it tells of the label Y: plug-in "
+        "estimates from binned values. X has so many bins per axis on the data's range, T so many per "
+        "unit on the activation's range.",
+        "Chance": "The expected value of the same estimate when samples are paired at random, exactly "
+        "computed. With fine bins it is far above zero: an estimate says something only in excess of it.",
+        "Ceilings": "I(X;T) cannot pass H(X), the entropy of the binned input, nor I(T;Y) the label's, "
+        "H(Y); a layer's dimension cannot pass its width.",
+        "Binnings": "notebook: a value at the upper end of the range has a bin of its own. closed: it "
+        "joins the last bin. adaptive: bins of equal mass. Values outside the range join the nearest bin "
+        "and are counted (outside).",
+    },
+)
+class InputInformation(Curves):
+    """The curves of I(X;T), what the layers keep of the input."""
+
+    def quantity(self, scene: Scene) -> Quantity:
+        """Return I(X;T)."""
+        return scene.quantity("i_xt")

@@ -1,0 +1,17 @@
+"""The quantity that the user has chosen, over epochs."""
+
+from __future__ import annotations
+
+from ibtui.quantities import Quantity
+from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.pane import pane
+from ibtui.ui.scene import Scene
+
+
+@pane(row=2, order=0)
+class ChosenQuantity(Curves):
+    """Any quantity that no other pane shows."""
+
+    def quantity(self, scene: Scene) -> Quantity:
+        """Return the quantity chosen with the key d."""
+        return scene.chosen_quantity

@@ -1,0 +1,74 @@
+"""Pulls the next frame when the last is drawn, and no sooner than it can be of use."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from textual.app import App
+from textual.timer import Timer
+
+from ibtui.run.protocol import Frame
+from ibtui.ui.link import Link
+from ibtui.ui.terminal import behind
+
+FRAME_S = 1 / 20
+"""The least time between two pulls."""
+IDLE_S = 1 / 10
+"""The same while nothing changes."""
+PROMPT_S = 1 / 100
+"""The same after a command, until its effect can be seen."""
+EFFECT_S = 0.15
+"""How long a command is given for that."""
+
+
+class Puller:
+    """Pulls frames over a link in an app's event loop."""
+
+    def __init__(self, app: App[Any], link: Link) -> None:
+        self._app, self._link = app, link
+        self._pulled = self._commanded = -math.inf
+        self._moving = False
+        self._timer: Timer | None = None
+
+    def begin(self) -> None:
+        """Pull the first frame."""
+        self._pull()
+
+    def heard(self, frame: Frame) -> None:
+        """Pull the next frame in time, now that this one has come."""
+        self._moving = frame.update is not None or frame.look is not None or frame.status.state == "running"
+        # A key does what is right by what is known, however late that is shown.
+        if self._period == PROMPT_S or behind(self._app):
+            self._pull_later()
+        else:
+            self._app.call_after_refresh(self._pull_later)
+
+    def commanded(self) -> None:
+        """Look for the effect of a command."""
+        self._commanded = time.monotonic()
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Pull now, if that was only waiting for its turn."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._pull()
+
+    @property
+    def _period(self) -> float:
+        obeying = self._link.state.pausing or time.monotonic() - self._commanded < EFFECT_S
+        return PROMPT_S if obeying else FRAME_S if self._moving else IDLE_S
+
+    def _pull(self) -> None:
+        self._timer = None
+        if self._link.ready:
+            self._pulled = time.monotonic()
+            self._link.pull()
+
+    def _pull_later(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        left = self._pulled + self._period - time.monotonic()
+        self._timer = self._app.set_timer(max(0.001, left), self._pull)

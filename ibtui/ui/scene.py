@@ -1,0 +1,238 @@
+"""A scene, from which every widget is drawn: the user's view, the worker's mirror, the link's state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from ibtui.core.information import Binning
+from ibtui.quantities import FAMILIES, STANDARD, Quantity
+from ibtui.recording import Recording
+from ibtui.run.mirror import Mirror
+from ibtui.run.protocol import Representation, Status
+from ibtui.ui.link import LinkState
+from ibtui.ui.view import View
+
+Array = np.ndarray[Any, Any]
+
+NATS_PER_BIT = float(np.log(2))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One frame's worth of knowledge, and what follows from it."""
+
+    view: View
+    mirror: Mirror
+    link: LinkState = LinkState(worker="connected")  # noqa: RUF009 - it is frozen
+
+    # The run.
+
+    @property
+    def recording(self) -> Recording | None:
+        """The history, as far as it is known."""
+        return self.mirror.recording
+
+    @property
+    def status(self) -> Status | None:
+        """Where the worker stands; None before the first frame."""
+        return self.mirror.status
+
+    @property
+    def representation(self) -> Representation | None:
+        """One epoch, ready to be drawn."""
+        return self.mirror.look
+
+    @property
+    def run_state(self) -> str:
+        """The run's state, as it is to be shown."""
+        return self.link.of_run(self.mirror.status)
+
+    @property
+    def plays(self) -> bool:
+        """True where the worker plays a recording."""
+        return self.mirror.status is not None and self.mirror.status.plays
+
+    @property
+    def layers(self) -> int:
+        """How many layers are measured; 0 while that is not known."""
+        return len(self.mirror.recording.layers) if self.mirror.recording is not None else 0
+
+    @property
+    def history(self) -> object:
+        """Changes with the recording's measurements."""
+        recording = self.mirror.recording
+        return None if recording is None else (recording.tick, id(recording))
+
+    @property
+    def binning(self) -> Binning | None:
+        """The binning asked for last."""
+        status = self.mirror.status
+        return self.link.binning or (status.binning if status is not None else None)
+
+    @property
+    def pace(self) -> float:
+        """The pace asked for last."""
+        status = self.mirror.status
+        known = status.pace if status is not None else 0.0
+        return known if self.link.pace is None else self.link.pace
+
+    # What is looked at.
+
+    @property
+    def cursor_row(self) -> int | None:
+        """The measurement that curves mark: the one walked to or, unless it is the last, the one played."""
+        recording, look = self.mirror.recording, self.mirror.look
+        if recording is None or not len(recording):
+            return None
+        if self.view.row is not None:
+            return min(self.view.row, len(recording) - 1)
+        if self.plays and look is not None:
+            return None if look.row == len(recording) - 1 else look.row
+        return None
+
+    @property
+    def when(self) -> Literal["then", "newest", "now"]:
+        """A past measurement, the last one of a run that has gone on, or the run as it stands."""
+        if self.cursor_row is not None:
+            return "then"
+        status, look = self.mirror.status, self.mirror.look
+        stands = status is None or status.state not in ("running", "pausing")
+        return (
+            "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
+        )
+
+    @property
+    def unrecorded(self) -> Representation | None:
+        """The representation of a run that stands after its last measurement; None: a measurement is looked at."""
+        look, recording = self.mirror.look, self.mirror.recording
+        if self.view.row is not None or look is None or look.row is not None or recording is None:
+            return None
+        measured = recording.column("epoch")
+        return look if len(measured) and look.epoch > measured[-1] else None
+
+    @property
+    def measurements(self) -> int:
+        """The number of measurements in the history."""
+        return len(self.mirror.recording) if self.mirror.recording is not None else 0
+
+    def row_after(self, by: int) -> int | None:
+        """Return the row so many measurements on, or back where negative; None: the present."""
+        count, here, look = self.measurements, self.view.row, self.mirror.look
+        if not count or (here is None and by > 0):
+            return None
+        if here is None:  # the present, which may be the last measurement itself
+            here = count - 1 if look is None or look.row == count - 1 else count
+        return None if here + by >= count else max(0, here + by)
+
+    def column(self, name: str) -> Array:
+        """Return a column of the recording, and at its end what is looked at `unrecorded`."""
+        assert self.mirror.recording is not None
+        column, present = self.mirror.recording.column(name), self.unrecorded
+        if present is None:
+            return column
+        value = present.epoch if name == "epoch" else present.values[name]
+        return np.concatenate([column, np.asarray(value, column.dtype)[np.newaxis]])
+
+    @property
+    def last_epoch(self) -> float:
+        """The last epoch that curves have room for: a little further than the run is, so that they fill it.
+
+        It grows in steps of 1, 2, 5, 10, …, so that the curves stand still between two of them.
+        """
+        mirror, recording = self.mirror, self.mirror.recording
+        if recording is None or not len(recording):
+            return 1.0
+        runs = [run for run in (recording, mirror.before) if run is not None and len(run)]
+        newest = max(int(run.column("epoch")[-1]) for run in runs)
+        newest = max(newest, mirror.status.epoch if mirror.status is not None else 0)
+        least = max(newest, 10 * recording.config.every)
+        power = 10 ** (len(str(least)) - 1)
+        step = next(step for step in (1, 2, 5, 10) if step * power >= least)
+        return float(min(step * power, max(recording.config.epochs, newest)))
+
+    # Quantities.
+
+    @property
+    def quantities(self) -> Collection[Quantity]:
+        """The recording's quantities, or those of every run."""
+        recording = self.mirror.recording
+        return (recording.quantities if recording is not None else standard()).values()
+
+    def quantity(self, name: str) -> Quantity:
+        """Return the declaration of a quantity of the recording, or of every run."""
+        recording = self.mirror.recording
+        known = recording.quantities if recording is not None else {}
+        return known.get(name) or standard()[name]
+
+    @property
+    def chosen_quantity(self) -> Quantity:
+        """The quantity that the user has chosen, where the recording has it."""
+        name = self.view.quantity
+        known = self.mirror.recording is not None and name in self.mirror.recording.quantities
+        return self.quantity(name if known else View.quantity)
+
+    def history_of(self, quantity: Quantity) -> Array:
+        """Return a quantity's whole history as the view has it, with what is looked at `unrecorded`."""
+        names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
+        return as_viewed(quantity, {name: self.column(name) for name in names}, self.view)
+
+    def choosable(self, elsewhere: frozenset[str]) -> tuple[str, ...]:
+        """Return the quantities that can be chosen: all but those shown elsewhere, and chance levels.
+
+        First come those of every run, of these first what no binning changes, then those asked for.
+        """
+        if self.mirror.recording is None:
+            return ()
+        found = self.mirror.recording.quantities
+        hidden = elsewhere | {quantity.chance for quantity in found.values()}
+        rest = [quantity for name, quantity in found.items() if name not in hidden]
+        return tuple(q.name for q in sorted(rest, key=lambda q: (q.name not in standard(), q.rebinned)))
+
+
+@cache
+def standard() -> Mapping[str, Quantity]:
+    """Return the quantities of every run, by name."""
+    return {quantity.name: quantity for name in STANDARD for quantity in FAMILIES[name].quantities}
+
+
+def in_unit(values: Array, quantity: Quantity, view: View) -> Array:
+    """Return a quantity's values in the unit of the view: the only place where nats become bits."""
+    return values / NATS_PER_BIT if quantity.unit == "nats" and view.unit == "bits" else values
+
+
+def unit_of(quantity: Quantity, view: View) -> str:
+    """Return the unit to be shown; empty where there is none."""
+    return view.unit if quantity.unit == "nats" else ""
+
+
+def in_excess(quantity: Quantity, view: View) -> bool:
+    """Return True where the view has the quantity less its chance level."""
+    return bool(quantity.chance) and view.level == "excess"
+
+
+def as_viewed(quantity: Quantity, values: Mapping[str, Array], view: View) -> Array:
+    """Return a quantity as the view has it: in its unit, and less its chance level where that is chosen."""
+    data = values[quantity.name]
+    return in_unit(data - values[quantity.chance] if in_excess(quantity, view) else data, quantity, view)
+
+
+def ceiling_of(quantity: Quantity, recording: Recording, view: View) -> float:
+    """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
+    if not quantity.ceiling or in_excess(quantity, view):
+        return float("nan")
+    if quantity.ceiling == "width":
+        return float(max(layer.width for layer in recording.layers))
+    known = recording.ceilings.get(quantity.ceiling)
+    value = float(quantity.ceiling) if known is None else known
+    return float(in_unit(np.float64(value), quantity, view))  # type: ignore[arg-type]
+
+
+def recorded(quantity: Quantity, recording: Recording, view: View) -> Array:
+    """Return a quantity's history in a recording as the view has it: of shape (measurements, layers)."""
+    names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
+    return as_viewed(quantity, {name: recording.column(name) for name in names}, view)

@@ -1,0 +1,120 @@
+"""The first line of the screen: where the run stands, and what of it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from rich.style import Style
+from textual.strip import Strip
+
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.run.protocol import Status
+from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import STATES
+from ibtui.ui.line import Piece, fit, piece, spaced, strip
+from ibtui.ui.scene import Scene
+
+_ALARMING = ("failed", "dead")
+
+
+HELP = {
+    "Skipped": "Measurements that were taken and recorded, but came too fast to be drawn.",
+    "View": "All panes show one epoch: the present, or the measurement walked to. Training goes on "
+    "meanwhile.",
+}
+
+
+class StatusLine(Drawn):
+    """One line, from which the least important words go first where it is narrow."""
+
+    def key(self, scene: Scene) -> Hashable:
+        """Return all that a line can say."""
+        return tuple(status_pieces(scene))
+
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+        """Draw what fits."""
+        pieces = status_pieces(scene)
+        room = width - 2
+        spans = fit(pieces, room, 2, scene.view.marker)
+        wide = spaced(spans, 3)
+        if sum(len(text) for text, _ in wide) > room:
+            wide = spaced(spans, 2)
+        return [strip([(" ", palette.TEXT), *wide], width, styles)]
+
+
+def status_pieces(scene: Scene) -> list[Piece]:
+    """Return what the line says, in its order."""
+    return [piece("ibtui", rank=9), *_state(scene), *_run(scene), *_looking(scene)]
+
+
+def _state(scene: Scene) -> list[Piece]:
+    state, status = scene.run_state, scene.status
+    shown = "playing" if state == "running" and scene.plays else state
+    ink = palette.WARN if state in _ALARMING else palette.TRAIN
+    pieces = [piece(f"{STATES[state]} {shown}", ink=ink)]
+    if status is not None and state in ("starting", "failed") and status.message:
+        pieces.append(piece(status.message, ink=ink if state == "failed" else palette.DIM, rank=2))
+    silent = scene.link.silent
+    if silent and not scene.link.lost:
+        waiting = f"no answer for {silent} s"
+        pieces.append(piece(waiting, f"silent {silent} s", ink=palette.WARN, rank=1))
+    return pieces
+
+
+def _run(scene: Scene) -> list[Piece]:
+    status, b = scene.status, scene.binning
+    if status is None or b is None or status.state == "starting":
+        return []
+    epoch, of = f"{status.epoch:,}", f"{status.epochs:,}"
+    pieces = [piece(f"epoch {epoch} of {of}", f"{epoch} of {of}", f"{epoch}/{of}", rank=1)]
+    if scene.run_state != "dead":
+        pieces += _pace(scene, status)
+    if status.engine:
+        why = [piece(f"({status.why})", ink=palette.DIM, rank=10)] if status.why else []
+        device, engine = status.device, status.engine
+        pieces += [piece(f"{device} · {engine}", f"{device} {engine}", rank=5), *why]
+    if status.gpu:  # its name, then memory and utilisation
+        gpu = printable(status.gpu)
+        pieces.append(piece(gpu, gpu.partition(" · ")[2] or gpu, ink=palette.DIM, rank=8))
+    long = f"T {b.t_bins:,} · X {b.x_bins:,} bins · {b.kind}"
+    pieces.append(piece(long, f"T{b.t_bins} X{b.x_bins} {b.kind}", f"T{b.t_bins} X{b.x_bins}", rank=3))
+    if status.pending and not scene.link.lost:
+        left = f"{status.pending:,}"
+        pieces.append(piece(f"rebinning {left} left", f"rebinning {left}", ink=palette.CURSOR, rank=2))
+    return pieces
+
+
+def _pace(scene: Scene, status: Status) -> list[Piece]:
+    pieces = []
+    if status.state == "running":
+        speed = f"{status.epochs_per_second:,.0f}"
+        pieces.append(piece(f"{speed} epochs/s", f"{speed}/s", rank=4))
+    # Of what, goes without saying beside a speed in the same unit.
+    unit = " measurements/s" if scene.plays else " epochs/s" if status.state != "running" else ""
+    limit = scene.pace
+    said = f"(at most {limit:g}{unit})" if limit > 0 else "(no limit)"
+    return [*pieces, piece(said, ink=palette.DIM, rank=9)]
+
+
+def _looking(scene: Scene) -> list[Piece]:
+    status, recording, row = scene.status, scene.recording, scene.view.row
+    if status is None or recording is None:
+        return []
+    pieces = []
+    if row is not None and len(recording):
+        epochs = recording.column("epoch")
+        epoch = f"{int(epochs[min(row, len(epochs) - 1)]):,}"
+        long = f"view: epoch {epoch} of {status.epoch:,}"
+        pieces.append(piece(long, f"view: epoch {epoch}", f"view {epoch}", ink=palette.CURSOR, rank=1))
+    elif not scene.plays:
+        shown = scene.representation
+        newest = f"{shown.epoch:,}" if shown is not None else "n/a"
+        now = ["view: now"]
+        said = now if scene.when == "now" else [f"view: newest, epoch {newest}", f"newest {newest}"]
+        pieces.append(piece(*said, rank=8))
+    if status.skipped:
+        pieces.append(piece(f"skipped {status.skipped:,}", ink=palette.DIM, rank=6))
+    if status.detached:
+        pieces.append(piece("detached", ink=palette.DIM, rank=6))
+    return pieces

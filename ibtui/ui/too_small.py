@@ -1,0 +1,45 @@
+"""The message of a screen that is too small for anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from rich.style import Style
+from textual.strip import Strip
+
+from ibtui.plot import palette
+from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import STATES, spelled
+from ibtui.ui.line import blank, strip
+from ibtui.ui.scene import Scene
+from ibtui.ui.view import COMPACT
+
+
+class TooSmall(Drawn):
+    """The size that is needed, and the run's state."""
+
+    def key(self, scene: Scene) -> Hashable:
+        """Return what it says."""
+        return _lines(scene, self.size.width, self.size.height)
+
+    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+        """Draw it in the middle."""
+        lines = [spelled(line, scene.view.marker) for line in _lines(scene, width, height)]
+        top = max(0, (height - len(lines)) // 2)
+        rows = [strip([(line.center(width), palette.TEXT)], width, styles) for line in lines]
+        return [*[blank(width, styles)] * top, *rows][:height]
+
+
+def _lines(scene: Scene, width: int, height: int) -> tuple[str, ...]:
+    """Return the message with as many words as there is room for."""
+    need = "{}x{}".format(*COMPACT)
+    state = scene.run_state
+    status = scene.status
+    epoch = f", epoch {status.epoch:,} of {status.epochs:,}" if status is not None and status.epochs else ""
+    wordings = (
+        (f"This terminal is {width}x{height}; ibtui needs {need}.", f"{STATES[state]} {state}{epoch}"),
+        (f"needs {need}", f"{STATES[state]} {state}"),
+        (need,),
+    )
+    fits = (w for w in wordings if len(w) <= height and max(map(len, w)) <= width)
+    return next(fits, (need[:width],))

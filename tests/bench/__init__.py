@@ -1,0 +1,1 @@
+"""`python -m tests.bench`: the speed of our own screen and processes, for those who develop them."""

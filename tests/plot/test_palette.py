@@ -1,0 +1,89 @@
+"""The palette: every ink can be seen and told apart, by the colour-blind too."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from rich.color import Color
+
+from ibtui.plot import palette
+
+
+@pytest.mark.parametrize("system", get_args(palette.ColourSystem))
+def test_every_ink_has_a_style(system: palette.ColourSystem) -> None:
+    styles = palette.styles(system)
+    assert len(styles) == palette.EPOCH + palette.CYCLE
+    assert styles[palette.NONE].color is None
+    assert system != "none" or all(style.color is None for style in styles)
+
+
+def linear(colour: Color | None) -> np.ndarray[Any, Any]:
+    assert colour is not None
+    rgb = np.array(colour.get_truecolor()) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def luminance(rgb: np.ndarray[Any, Any]) -> float:
+    return float(rgb @ [0.2126, 0.7152, 0.0722])
+
+
+INKS = [
+    palette.MIXED, palette.WARN, *(palette.of_class(k) for k in range(2)), *(palette.of_layer(k) for k in
+    range(8)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ink", INKS)
+def test_inks_stand_out_from_dark_and_light(ink: int) -> None:
+    light = luminance(linear(palette.styles("truecolor")[ink].color))
+    assert (light + 0.05) / (luminance(linear(Color.parse("#1e1e1e"))) + 0.05) >= 2.5
+    assert 1.05 / (light + 0.05) >= 2.5
+
+
+# Machado, Oliveira, Fernandes (2009), severity 1: how linear RGB looks to protanopes, deuteranopes,
+# tritanopes.
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def lab(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(np.clip(to_xyz @ rgb, 1e-4, None) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+@pytest.mark.parametrize(
+    "inks",
+    [[palette.of_class(0), palette.of_class(1), palette.MIXED], [palette.of_layer(k) for k in range(4)]],
+    ids=["classes", "layers"],
+)
+def test_classes_and_the_first_four_layers_are_told_apart(sight: str, inks: list[int]) -> None:
+    styles = palette.styles("truecolor")
+    seen = [lab(np.clip(SIGHT[sight] @ linear(styles[ink].color), 0, 1)) for ink in inks]
+    for (a, one), (b, other) in itertools.combinations(enumerate(seen), 2):
+        assert np.linalg.norm(one - other) >= 25, (a, b)
+
+
+def test_epochs_grow_lighter() -> None:
+    styles = palette.styles("truecolor")
+    ramp = [luminance(linear(styles[palette.EPOCH + step].color)) for step in range(palette.CYCLE)]
+    assert ramp == sorted(ramp)
+
+
+def test_inks_repeat_from_the_ninth_layer_on() -> None:
+    assert palette.of_layer(8) == palette.of_layer(0)
+    assert len({palette.of_layer(layer) for layer in range(8)}) == 8

@@ -1,0 +1,107 @@
+"""Panes by their declarations; those of another package, and its quantities, on the real screen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ibtui.errors import UsageError
+from ibtui.ui import keys, view
+from ibtui.ui.help import definitions
+from ibtui.ui.panes import OWN, panes, shown_quantities, tab_order
+from ibtui.ui.scene import standard
+from tests.terminal import Terminal
+
+PLUGIN = Path(__file__).parent.parent / "plugin"
+RUN = ("--engine", "fused", "--ctx", "cpu", "--samples", "200", "--epochs", "60", "--epochs-per-second", "0")
+
+
+def with_plugin(*arguments: str, columns: int = 120, rows: int = 40) -> Terminal:
+    path = os.pathsep.join([str(PLUGIN), os.environ["PYTHONPATH"]])
+    return Terminal(*arguments, columns=columns, rows=rows, PYTHONPATH=path)
+
+
+def quit_without_saving(terminal: Terminal) -> None:
+    terminal.type("q")
+    terminal.until("without saving")
+    terminal.type("q")
+    assert terminal.wait() == 0
+
+
+def test_panes_are_in_the_order_of_their_rows() -> None:
+    assert tuple(panes()) == OWN
+    assert tab_order(panes(), compact=False) == list(OWN)
+    assert tab_order(panes(), compact=True) == [name for name in OWN if name != "plane"]
+
+
+def test_every_quantity_of_a_run_is_shown_by_a_pane_or_can_be_chosen_or_is_a_chance_level() -> None:
+    shown = shown_quantities(panes())
+    chances = {quantity.chance for quantity in standard().values()}
+    chosen = {"dimension", "participation_ratio", "saturation", "occupancy", "outside"}
+    assert shown | chances - {""} | chosen == set(standard())
+    assert not shown & chosen
+
+
+def test_a_key_that_is_taken_is_refused() -> None:
+    from ibtui.ui.panes.pane import Hotkey, Pane, pane
+
+    @pane(hotkey=Hotkey("b", "", ""))
+    class Second(Pane):
+        pass
+
+    with pytest.raises(UsageError, match="the key b is taken"):
+        keys.bindings(panes() | {"second": Second})
+
+
+def test_help_explains_every_pane_and_every_quantity() -> None:
+    words = dict(definitions(panes(), standard().values()))
+    for made in panes().values():
+        assert words.items() >= made.declared.help.items()
+    texts = " ".join(words.values())
+    assert all(quantity.description in texts for name, quantity in standard().items() if name != "i_xt")
+
+
+@pytest.mark.parametrize("size", [view.FULL, (120, 40), (200, 60)])
+def test_a_pane_of_another_package_is_on_the_screen_when_it_is_asked_for(size: tuple[int, int]) -> None:
+    with with_plugin(*RUN, "--panes", "clock", columns=size[0], rows=size[1]) as terminal:
+        terminal.until("it is epoch 60")
+        terminal.until("information plane|plane")
+        terminal.type("t")
+        terminal.until("Esc back")
+        assert "it is epoch 60" in terminal.text and "accuracy" not in terminal.text
+        terminal.type("t")
+        terminal.until("accuracy")
+        terminal.type("\x1b[Z")  # the last of all panes
+        terminal.until("┏ clock")
+        terminal.type("?")
+        terminal.until("Keys")
+        terminal.type("\x1b[F")
+        terminal.until("in epochs")
+        terminal.type("q")
+        quit_without_saving(terminal)
+
+
+def test_a_quantity_of_another_package_is_on_the_screen() -> None:
+    with with_plugin(*RUN, "--quantities", "spread") as terminal:
+        terminal.until("finished")
+        for label in ("participation", "saturation", "occupancy", "outside", "spread"):
+            terminal.type("d")
+            terminal.until(f"╭ {label}")
+        terminal.until(r"layer 0  spread [\d.]+")
+        terminal.type("d")
+        terminal.until("╭ distance")
+        terminal.type("d")
+        terminal.until("╭ coarse cells")
+        terminal.type("d")
+        terminal.until("╭ dimension")
+        quit_without_saving(terminal)
+
+
+@pytest.mark.parametrize(("name", "said"), [("brokenpane", "loaded from broken:Pane"), ("clok", "clock")])
+def test_a_pane_that_cannot_be_had_is_told_before_the_screen_opens(name: str, said: str) -> None:
+    with with_plugin(*RUN, "--panes", name) as terminal:
+        terminal.until(said)
+        assert terminal.wait() == 2
+        assert b"\x1b[?1049h" not in terminal.raw
