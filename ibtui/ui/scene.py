@@ -39,7 +39,7 @@ class Scene:
 
     @property
     def status(self) -> Status | None:
-        """The worker's; None before the first frame."""
+        """Where the worker stands; None before the first frame."""
         return self.mirror.status
 
     @property
@@ -59,7 +59,7 @@ class Scene:
 
     @property
     def layers(self) -> int:
-        """The number of layers that are measured; 0 while it is not known."""
+        """How many layers are measured; 0 while that is not known."""
         return len(self.mirror.recording.layers) if self.mirror.recording is not None else 0
 
     @property
@@ -108,7 +108,7 @@ class Scene:
 
     @property
     def unrecorded(self) -> Representation | None:
-        """The representation of a run that stands after its last measurement; None: one of a measurement."""
+        """The representation of a run that stands after its last measurement; None at a measurement."""
         look, recording = self.mirror.look, self.mirror.recording
         if self.view.row is not None or look is None or look.row is not None or recording is None:
             return None
