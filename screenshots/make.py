@@ -38,11 +38,11 @@ def picture(name: str, svg: str) -> None:
 async def live(
     name: str, size: tuple[int, int], epoch: int, keys: Sequence[str], marker: str = "braille"
 ) -> None:
-    """A screen of a run of the default experiment, paused at an epoch."""
-    session = WatchOptions(epochs_per_second=0.0, paused=True, marker=marker)
+    """Take a picture of the screen of a run of the default experiment at an epoch."""
+    options = WatchOptions(epochs_per_second=0.0, paused=True, marker=marker)
     config = RunConfig(ctx="cpu", epochs=epoch)
-    client = WorkerClient(new_job(config, session))
-    app = IbtuiApp(client, session)
+    client = WorkerClient(new_job(config, options))
+    app = IbtuiApp(client, options)
     async with app.run_test(size=size) as pilot:
         await until(pilot, app, "paused")
         await pilot.press("space")
@@ -62,7 +62,7 @@ async def until(pilot: object, app: IbtuiApp, state: str) -> None:
 
 
 def report() -> None:
-    """The figure of `ibtui report` for a recording of the default experiment."""
+    """Take the figure of `ibtui report` for a recording of the default experiment."""
     with tempfile.TemporaryDirectory() as folder:
         for arguments in (["--record", "run.npz"], ["report", "run.npz", "--out", "report.png"]):
             subprocess.run([sys.executable, "-m", "ibtui", *arguments], check=True, cwd=folder)
@@ -71,7 +71,7 @@ def report() -> None:
 
 
 async def main() -> None:
-    """All of them."""
+    """Take all pictures of the screen."""
     await live("live-120x40", (120, 40), 2000, ["2"])
     await live("live-80x24", (80, 24), 2000, [])
     await live("density-120x40", (120, 40), 300, ["v", "e", "1"], "block")

@@ -20,3 +20,8 @@ def per_unit(stored: str, shown: Unit) -> float:
     shown : {"nats", "bits"}
     """
     return _NATS_PER_BIT if stored == "nats" and shown == "bits" else 1.0
+
+
+def unit_shown(stored: str, shown: Unit) -> str:
+    """Return the unit that values of a stored unit are shown in."""
+    return shown if stored == "nats" else stored

@@ -79,7 +79,7 @@ def report(
     runs, notes = read_runs(paths, at, binning or {})
     drawn = panels(runs, settings)
     if display is None:
-        _say(notes)
+        print("\n".join(notes), end="\n" if notes else "")
         for path in outs:
             _write(path, runs, drawn, settings, notes, force)
     else:
@@ -174,10 +174,4 @@ def _write(
         raise UsageError(f"{shown}: appeared meanwhile; it was not replaced") from error
     except OSError as error:
         raise IbtuiError(f"{shown}: not written: {error.strerror}") from error
-    _say([f"wrote {shown} ({written})"])
-
-
-def _say(lines: Sequence[str]) -> None:
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    for line in lines:
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+    print(f"wrote {shown} ({written})")

@@ -15,7 +15,7 @@ import numpy as np
 from ibtui.errors import UsageError, printable
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
-from ibtui.plot.units import Unit, per_unit
+from ibtui.plot.units import Unit, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.report.recorded import RecordedRun, common_epochs, shared_quantities
 
@@ -135,7 +135,7 @@ def _of_run(runs: Sequence[RecordedRun], quantities: Sequence[Quantity], setting
         values = [run.columns[quantity.name] / scale for run in runs]
         curves.append(_curve(runs, quantity.brief, inks[min(at, 1)], None, values, dotted=at > 0))
     ceilings = _ceilings(runs, first, scale)
-    unit = settings.unit if first.unit == "nats" else first.unit
+    unit = unit_shown(first.unit, settings.unit)
     return Panel(first.name, _title(first), unit, tuple(curves), *_axis(first, curves, ceilings), ceilings)
 
 
@@ -153,7 +153,7 @@ def layer_panel(runs: Sequence[RecordedRun], quantity: Quantity, settings: Setti
     title, ceilings = _title(quantity), _ceilings(runs, quantity, scale)
     if has_chance and settings.excess:
         title, ceilings = f"{title} over chance", (("chance", 0.0),)
-    unit = settings.unit if quantity.unit == "nats" else quantity.unit
+    unit = unit_shown(quantity.unit, settings.unit)
     return Panel(
         quantity.name, title, unit, tuple(curves), *_axis(quantity, curves, ceilings), ceilings
     )  # fmt: skip

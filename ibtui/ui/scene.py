@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ibtui.core.information import Binning
+from ibtui.plot.units import per_unit, unit_shown
 from ibtui.quantities import FAMILIES, STANDARD, Quantity
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror
@@ -18,8 +19,6 @@ from ibtui.ui.link import LinkState
 from ibtui.ui.view import View
 
 Array = np.ndarray[Any, Any]
-
-NATS_PER_BIT = float(np.log(2))
 
 
 @dataclass(frozen=True)
@@ -201,13 +200,14 @@ def standard() -> Mapping[str, Quantity]:
 
 
 def in_unit(values: Array, quantity: Quantity, view: View) -> Array:
-    """Return a quantity's values in the unit of the view: the only place where nats become bits."""
-    return values / NATS_PER_BIT if quantity.unit == "nats" and view.unit == "bits" else values
+    """Return a quantity's values in the unit of the view."""
+    scale = per_unit(quantity.unit, view.unit)
+    return values if scale == 1 else values / scale
 
 
 def unit_of(quantity: Quantity, view: View) -> str:
     """Return the unit to be shown; empty where there is none."""
-    return view.unit if quantity.unit == "nats" else ""
+    return unit_shown(quantity.unit, view.unit)
 
 
 def in_excess(quantity: Quantity, view: View) -> bool:
