@@ -244,7 +244,7 @@ class Link:
         self._screen.changed()
 
     def _take_in(self, mirror: Mirror, frame: Frame) -> None:
-        for notice in mirror.take(frame):
+        for notice in mirror.apply(frame):
             self._screen.tell(notice.text, notice.severity)
 
     def listen(self) -> None:
