@@ -75,8 +75,10 @@ def doctor(ctx: str) -> int:
 def examine(ctx: str) -> tuple[list[Finding], bool]:
     """Return everything there is to say, and True if a run with this --ctx can train."""
     device = "gpu0" if ctx == "auto" else ctx
+    *together, last = _ABOUT
     with ThreadPoolExecutor(4) as pool:
-        told = dict(zip(_ABOUT, pool.map(lambda about: _asked(about, device, ctx), _ABOUT), strict=True))
+        told = dict(zip(together, pool.map(lambda about: _asked(about, device, ctx), together), strict=True))
+    told[last] = _asked(last, device, ctx)
     cuda_build = bool(told["mxnet"].get("cuda"))
     findings = [
         _python(),
@@ -88,7 +90,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         _driver(told["driver"], cuda_build or ctx.startswith("gpu")),
         *_cards(told["driver"], cuda_build, told["engines"], device),
         _terminal(os.environ, _terminal_size()),
-        _cache(os.environ),
+        _cache(told["cache"]),
         _run(ctx, told["run"]),
     ]
     return findings, "engine" in told["run"]
@@ -164,6 +166,13 @@ def _about_driver() -> Answers:
     yield {"cuda": driver.cuda, "cards": cards}
 
 
+def _about_cache() -> Answers:
+    from ibtui.core.compiling import cache_folder, state_of_cache
+
+    folder, (files, damaged) = cache_folder(), state_of_cache()
+    yield {"folder": str(folder), "files": files, "damaged": damaged, "writeable": _writeable(folder)}
+
+
 def _about_run(ctx: str) -> Answers:
     """Train a little, as a run would."""
     from ibtui.run.trainer import Trainer
@@ -184,6 +193,7 @@ _ABOUT: dict[str, Callable[[str, str], Answers]] = {
     "driver": lambda device, ctx: _about_driver(),
     "numpy": lambda device, ctx: _about_package("numpy"),
     "numba": lambda device, ctx: _about_package("numba"),
+    "cache": lambda device, ctx: _about_cache(),  # after the run, which fills it
 }
 
 
@@ -341,20 +351,21 @@ def _terminal(environment: Mapping[str, str], size: tuple[int, int] | None) -> F
     return Finding("terminal", state, ", ".join(parts), "; ".join(fixes))
 
 
-def _cache(environment: Mapping[str, str]) -> Finding:
-    """Find where Numba keeps what it compiled; it looks at these folders in this order."""
-    home = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    given = environment.get("NUMBA_CACHE_DIR")
-    folders = (
-        [Path(given)] if given else [Path(__file__).parent / "core" / "__pycache__", Path(home, "numba")]
-    )
-    for folder in filter(_writeable, folders):
-        filled = folder.is_dir() and any(folder.rglob("*.nbi"))
-        text = f"{folder} ({'filled' if filled else 'empty: the first run compiles'})"
-        return Finding("compiled cache", OK, text)
-    text = f"none of {', '.join(map(str, folders))} can be written to"
-    fix = "export NUMBA_CACHE_DIR=~/a-folder-of-yours; without one, every start compiles for seconds"
-    return Finding("compiled cache", PROBLEM, text, fix)
+def _cache(told: Told) -> Finding:
+    """Describe the folder that compiled code is kept in."""
+    label = "compiled cache"
+    if "folder" not in told:
+        return Finding(label, NOTE, "not known without Numba")
+    folder = told["folder"]
+    if not told["writeable"]:
+        fix = "export NUMBA_CACHE_DIR=~/a-folder-of-yours; without one, every start compiles for seconds"
+        return Finding(label, PROBLEM, f"{folder} cannot be written to", fix)
+    if told["damaged"]:
+        text = (
+            f"{folder} ({told['damaged']} of {told['files']} files damaged: the next run compiles them anew)"
+        )
+        return Finding(label, NOTE, text)
+    return Finding(label, OK, f"{folder} ({'filled' if told['files'] else 'empty: the first run compiles'})")
 
 
 def _writeable(folder: Path) -> bool:

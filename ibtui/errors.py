@@ -13,7 +13,7 @@ class IbtuiError(Exception):
 
 
 class UsageError(IbtuiError):
-    """What was asked for cannot be: a wrong argument, configuration or file. Nothing was started."""
+    """A wrong argument, configuration or file: nothing was started."""
 
     exit_status = 2
 

@@ -20,11 +20,11 @@ from ibtui.run.saver import Saver
 from ibtui.run.snapshot import Snapshot
 
 _STRETCH_S = 0.1
-"""How long training goes on between two looks at the clock and at the progress bar."""
+"""Seconds of training between two looks at the clock, after which the progress bar moves."""
 DEFAULT_AUTOSAVE_MIN = 1.0
 """Minutes between two autosaves, where --autosave does not say."""
 _BESIDE_NUMBERS = 26
-"""What the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
+"""Columns that the progress bar needs beside its figures: a word, a bar of eight, the time left, blanks."""
 
 
 def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, resume: str | None) -> int:
@@ -36,7 +36,7 @@ def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, 
     options : WatchOptions
         Its autosave and history budget are used; there is no pace.
     path : str
-        The recording. It is absent or whole at any moment, and one run's at a time.
+        The recording. It is absent or whole at any time, and one run writes it at a time.
     force : bool
         Replace an existing file.
     resume : str or None

@@ -93,27 +93,18 @@ def test_asking_imports_nothing_that_could_end_the_process():
     assert not loaded & {"numpy", "numba", "mxnet", "pynvml", "textual"}
 
 
-def test_an_engine_of_another_package_is_listed_and_a_broken_one_is_told(tmp_path):
-    plugin = str(Path(__file__).parent / "plugin")
-    done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=os.pathsep.join([plugin, os.environ["PYTHONPATH"]]))
+def test_engines_of_other_packages_are_listed_and_broken_ones_told(tmp_path):
+    folder = tmp_path / "zz"
+    (folder / "zz-1.dist-info").mkdir(parents=True)
+    (folder / "zz-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: zz\nVersion: 1\n")
+    (folder / "zz-1.dist-info" / "entry_points.txt").write_text("[ibtui.engines]\nzz = zz:ENGINE\n")
+    (folder / "zz.py").write_text("import os; os.abort()")
+    path = [str(Path(__file__).parent / "plugin"), str(folder), os.environ["PYTHONPATH"]]
+    done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=os.pathsep.join(path))
     text = " ".join(done.stdout.decode().split())
     assert done.returncode == 0
     assert " engines ok gluon, fused, quadratic ! brokenengine: this engine cannot be loaded from " in text
-
-
-def test_an_engine_that_ends_the_process_is_told(tmp_path):
-    folder = tmp_path / "ending"
-    (folder / "ending-1.dist-info").mkdir(parents=True)
-    (folder / "ending-1.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: ending\nVersion: 1\n"
-    )
-    (folder / "ending-1.dist-info" / "entry_points.txt").write_text(
-        "[ibtui.engines]\nending = ending:ENDING\n"
-    )
-    (folder / "ending.py").write_text("import os; os.abort()")
-    done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
-    assert done.returncode == 0
-    assert "engines ok gluon, fused ! ending: loading it" in " ".join(done.stdout.decode().split())
+    assert " ! zz: loading it, or one before it, ended the process CUDA" in text
 
 
 # What is made of the answers.
@@ -134,6 +125,7 @@ TOLD = {
          "path": "/usr/lib/libcublas.so.11", "error": ""},
     ]}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
+    "cache": ([{"folder": "/home/me/.cache/ibtui", "files": 3, "damaged": 0, "writeable": True}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
 }  # fmt: skip
 
@@ -156,6 +148,7 @@ def test_a_gpu_box_is_described(monkeypatch):
         "NVIDIA driver ok 535.1, for CUDA up to 12.2", "gpu0 ok NVIDIA H100 (9.0), 80 GiB; runs: fused",
         "gluon does not run: MXNet has machine code",
         "gpu1 - NVIDIA T4 (7.5), 15 GiB; by its capability: gluon, fused",
+        "compiled cache ok /home/me/.cache/ibtui (filled)",
         "--ctx gpu0 ok trains: fused on gpu0; on NVIDIA H100 (9.0)",
     ):  # fmt: skip
         assert part in text, text
@@ -209,21 +202,28 @@ def test_the_terminal_is_described(environment, size, state, says):
     assert says in f"{finding.text} {finding.fix}"
 
 
-def test_the_cache_is_where_numba_keeps_it(tmp_path, monkeypatch):
-    given = tmp_path / "given"
-    assert str(given) in doctor._cache({"NUMBA_CACHE_DIR": str(given)}).text
-    monkeypatch.setattr(doctor, "_writeable", lambda folder: folder == tmp_path / "numba")
-    assert str(tmp_path / "numba") in doctor._cache({"XDG_CACHE_HOME": str(tmp_path)}).text
-    monkeypatch.setattr(doctor, "_writeable", lambda folder: False)
-    assert doctor._cache({}).state == "!" and "NUMBA_CACHE_DIR" in doctor._cache({}).fix
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"files": 3}, "ok /cache (filled)"),
+        ({}, "ok /cache (empty: the first run compiles)"),
+        ({"files": 3, "damaged": 1}, "- /cache (1 of 3 files damaged: the next run compiles them anew)"),
+        ({"writeable": False}, "! /cache cannot be written to fix: export NUMBA_CACHE_DIR="),
+    ],
+)
+def test_the_cache_of_compiled_code_is_described(monkeypatch, told, says):
+    told = {"folder": "/cache", "files": 0, "damaged": 0, "writeable": True} | told
+    text, _ = examined(monkeypatch, cache=([told], ""))
+    assert f"compiled cache {says}" in text.replace("\n", " ")
 
 
-def test_the_cache_is_found_where_this_numba_put_it():
-    from ibtui.core._compiled import fill_batch_order
-
-    path = fill_batch_order._cache.cache_path
-    found = Path(doctor._cache(os.environ).text.partition(" (")[0])
-    assert Path(path) == found or found in Path(path).parents
+def test_the_cache_is_where_compiled_code_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    Path(tmp_path, "no-code.compiled").write_bytes(b"damaged")
+    (told,) = doctor._about_cache()
+    assert told == {"folder": str(tmp_path), "files": 1, "damaged": 1, "writeable": True}
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nothing/here")
+    assert [told["writeable"] for told in doctor._about_cache()] == [False]
 
 
 def test_text_from_outside_cannot_reach_the_terminal_raw():

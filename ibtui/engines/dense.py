@@ -19,7 +19,7 @@ Parameters = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 class Dense:
-    """What kinds of engines for Dense layers declare alike; each adds its name, `refusal` and `create`.
+    """The declarations that kinds of engines for Dense layers share; each adds its name, `refusal`, `create`.
 
     The state is `weight0` (out, in) and `bias0` (out,) of the first layer, and so on, float32; and
     `moving_loss` (), float64: 0.9 old + 0.1 new per batch; the first batch's loss sets it; NaN before that.

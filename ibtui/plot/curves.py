@@ -16,6 +16,7 @@ from ibtui.plot import palette
 from ibtui.plot.axes import FRAME, Area, draw_axes, extent
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
+from ibtui.plot.labels import spread_apart
 from ibtui.plot.raster import Line, draw_lines
 from ibtui.plot.ticks import number
 
@@ -206,11 +207,8 @@ def _spaced(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
     """Return row, text and ink of the labels that there are rows for, each as near to its value as can be."""
     kept = labels[max(len(labels) - area.height, 0) :]
     kept.sort(key=lambda label: (-label[1], label[3][1]))
-    rows: list[int] = []
-    for _, value, _, _ in kept:
-        rows.append(max(area.row(value), rows[-1] + 1 if rows else area.top))
-    lowest = area.top + area.height - 1
-    for place in reversed(range(len(rows))):
-        rows[place] = min(rows[place], lowest)
-        lowest = rows[place] - 1
-    return [(row, text, ink) for row, (text, _, ink, _) in zip(rows, kept, strict=True)]
+    wanted = [area.row(value) for _, value, _, _ in kept]
+    rows = spread_apart(wanted, 1, area.top, area.top + area.height - 1)
+    return [
+        (int(row), text, ink) for row, (text, _, ink, _) in zip(rows, kept, strict=True) if row is not None
+    ]

@@ -129,7 +129,7 @@ class Line:
     """Shape (n,); NaN leaves a gap, an infinity is at the edge."""
     ink: int = palette.TEXT
     glyph: str = "*"
-    """What draws it in ASCII."""
+    """The character that draws it in ASCII."""
     stride: int = 1
     """Only every so many columns of dots are lit: 1 for a line, 2 for a dotted one, more for a fainter."""
 

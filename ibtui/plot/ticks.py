@@ -41,6 +41,15 @@ def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
     return ((low, number(low)),)
 
 
+def ends(low: float, high: float) -> list[tuple[float, str]]:
+    """Return the ends of an axis and its middle, with labels of seven characters at most."""
+    values = (low, low / 2 + high / 2, high)
+    texts = [f"{value:.3g}" for value in values]
+    if max(map(len, texts)) > 7:
+        texts = [number(value) if value else "0" for value in values]
+    return list(zip(values, texts, strict=True))
+
+
 def _multiples(low: float, high: float, factor: int, power: int) -> tuple[int, int]:
     """Return the first and the last multiple of the step in [low, high], with tolerance for rounding."""
     step = float(f"{factor}e{power}")

@@ -1,4 +1,4 @@
-"""What a run has measured, in memory; `ibtui.recording.files` writes and reads it."""
+"""Recordings: all that a run has measured, in memory; `ibtui.recording.files` writes and reads them."""
 
 from ibtui.recording.history import LOADED, Checkpoint, Experiment, Recording, Update
 from ibtui.recording.schema import Change, Declarations

@@ -27,7 +27,7 @@ _HEADER_BYTES = 1024
 TEXT_CHARACTERS = 1 << 20
 """The longest text that is read."""
 _UNPACKED_BYTES = 1 << 30
-"""What compressed arrays may come to: a small file must not fill the memory."""
+"""The most that compressed arrays may come to: a small file must not fill the memory."""
 _PACKING = 1100
 """More than deflate can make of a byte."""
 _CHUNK = 1 << 20
@@ -182,7 +182,9 @@ class Archive:
         """Return a text that was expected, unless it is long."""
         if self._found[key][1].itemsize > 4 * TEXT_CHARACTERS:
             raise RefusedError(f"its {key} is too long")
-        return str(self.array(key))
+        return (
+            self.array(key).tobytes().decode("utf-32-le").rstrip("\0")
+        )  # NumPy accepts what is no character
 
 
 def brief(value: object) -> str:

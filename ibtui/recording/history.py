@@ -320,6 +320,20 @@ class Recording:
             estimated = self._estimated.data[rows]
             return Update(self._tick, rows, columns, estimated, self.ceilings, self.binning)
 
+    def check(self, update: Update) -> None:
+        """Raise `ValueError` if an update that came from another process cannot be one of this recording."""
+        rows, count = update.rows, len(update.rows)
+        ascending = rows.dtype == np.int64 and rows.ndim == 1 and bool((np.diff(rows) > 0).all())
+        if not ascending or (count and not 0 <= rows[0] <= rows[-1] < self._rows + count):
+            raise ValueError("not the rows of an update")
+        columns = {name: column.data for name, column in self._columns.items()}
+        columns["estimated"] = self._estimated.data
+        arrived = {**update.columns, "estimated": update.estimated}
+        for name, data in columns.items():
+            values = arrived.get(name)
+            if values is None or values.shape != (count, *data.shape[1:]) or values.dtype != data.dtype:
+                raise ValueError(f"not the column {name} of an update")
+
     def apply(self, update: Update) -> None:
         """Bring this mirror of a recording up to date (activations do not travel)."""
         with self.lock:

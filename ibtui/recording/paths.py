@@ -1,4 +1,4 @@
-"""The place of a file: whether it can be written there, by whom, and how it gets its name all at once."""
+"""Paths of files that are written: checked and locked before a run, given to finished files at once."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from ibtui.errors import RecordingError, printable
 TEMPORARY = ".ibtui-tmp"
 """Ends the name of a file that is being written."""
 LOCK = ".ibtui-lock"
-"""Ends the name of the file that says that a run records to the one beside it."""
+"""Ends the name of the lock file of a recording that is being made."""
 
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 """This machine, in the names of temporary files: a process number means nothing on another one."""
 _ABANDONED_S = 24 * 3600.0
-"""A temporary file of this age belongs to nobody, whatever process has its number now."""
+"""A temporary file of this age is abandoned, even if some process has its number now."""
 
 
 def real_path(path: str | Path) -> Path:
-    """Where a file really is: links are followed, so that a link is kept and what it points to replaced."""
+    """Follow links, so that a link is kept and the file that it points to is replaced."""
     return Path(os.path.realpath(path))
 
 
 def already_there(path: Path) -> FileExistsError:
-    """The error for a name that is taken."""
+    """Return the error for a name that is taken."""
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def temporary_file(path: Path) -> tuple[Path, int]:
-    """A new file beside `path`, open for writing, with the mode that the user's umask gives."""
+    """Create a file beside `path`, open for writing, with the mode that the user's umask gives."""
     temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{token_hex(4)}{TEMPORARY}")
     return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Give a finished file its name; `FileExistsError` where that is taken and not to be replaced."""
+    """Give a finished file its name; `FileExistsError` if that is taken and not to be replaced."""
     if overwrite:
         os.replace(temporary, path)
         return
     try:
         os.link(temporary, path)  # unlike a rename, never replaces
     except FileExistsError:
-        if not _are_one(temporary, path):  # over a network it is asked for again where no answer came
+        if not _same(temporary, path):  # a network's client repeats what it got no answer to
             raise
     except OSError:  # a file system without links
         _rename_to_new(temporary, path)
@@ -61,7 +61,7 @@ def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
         os.unlink(temporary)
 
 
-def _are_one(one: Path, other: Path) -> bool:
+def _same(one: Path, other: Path) -> bool:
     try:
         return os.path.samestat(one.lstat(), other.lstat())
     except OSError:
@@ -72,7 +72,7 @@ _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 
 def _rename_to_new(temporary: Path, path: Path) -> None:
-    """A rename that never replaces where the system has one; elsewhere, all but in the last moment."""
+    """Rename without replacing: certain if the system can, else checked just before."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is not None:
         names = _AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(path)
@@ -89,9 +89,9 @@ _EXISTS = "{}: exists already; choose another name, or --force to replace it"
 
 
 def check_writable(path: str | Path, *, force: bool = True) -> None:
-    """Find out before hours of training whether a recording can be written there.
+    """Check, before hours of training, that a recording can be written there.
 
-    What runs that were killed have left of this file is removed.
+    Temporary files that killed runs left beside it are removed.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def clean_up(path: str | Path) -> list[Path]:
-    """Remove the temporary files of `path` whose process has gone; returns what was removed.
+    """Remove the temporary files of `path` whose process has gone; return what was removed.
 
     Those of living processes stay, and those of other machines (in a shared folder) for a day.
     """
@@ -163,10 +163,10 @@ def _alive(process: int) -> bool:
 
 @contextlib.contextmanager
 def claim(path: str | Path, *, force: bool = True) -> Iterator[None]:
-    """Be the one run that records to `path`, for as long as the block lasts; includes `check_writable`.
+    """Hold the sole right to record to `path` for as long as the block lasts; includes `check_writable`.
 
-    A lock on a dot-file beside it says so. The system releases it however the process ends, so what a killed
-    run leaves behind holds up nobody.
+    It is a lock on a hidden file beside it. The system releases it however the process ends, so a killed run
+    blocks nobody.
 
     Raises
     ------
@@ -182,18 +182,18 @@ def claim(path: str | Path, *, force: bool = True) -> Iterator[None]:
     except OSError as error:
         raise RecordingError(f"{shown}: cannot be written: {_reason(error)}") from error
     try:
-        if not force and os.path.lexists(place):  # since we looked
+        if not force and os.path.lexists(place):  # it has appeared since the check
             raise RecordingError(_EXISTS.format(shown))
         yield
     finally:
-        # Removed while still locked: whoever has opened it meanwhile finds out, and makes another.
+        # Removed while still locked: a process that has opened it meanwhile notices, and makes another.
         with contextlib.suppress(OSError):
             os.unlink(lock)
         os.close(handle)
 
 
 def _lock(lock: Path, shown: str) -> int:
-    """The lock file, open and locked, our process number in it."""
+    """Open and lock the lock file, and write our process number to it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     while True:
         handle = os.open(lock, flags, 0o666)
@@ -218,7 +218,7 @@ def _lock(lock: Path, shown: str) -> int:
 
 
 def _holder(handle: int) -> int | None:
-    """The process on this machine that a lock file names."""
+    """Return the number of the process on this machine that a lock file names."""
     match = re.fullmatch(rb"([0-9a-f]{8}) (\d{1,9})\n", os.pread(handle, 32, 0))
     return int(match[2]) if match and match[1].decode() == _HOST else None
 

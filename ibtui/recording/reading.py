@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a file's headers and its smallest arrays say."""
+    """The contents of a file's headers and of its smallest arrays."""
 
     config: RunConfig
     rows: int
@@ -90,7 +90,7 @@ def _opened(path: str | Path) -> Iterator[Archive]:
 
 def _check_headers(archive: Archive) -> Summary:
     """Check all headers, and the small arrays that decide about others."""
-    f4, f8, i8 = "<f4", "<f8", "<i8"
+    f4, i8 = "<f4", "<i8"
     archive.expect("schema", (), *INTEGERS)
     if (schema := int(archive.array("schema"))) not in READABLE:
         known = " and ".join(map(str, READABLE))
@@ -98,8 +98,8 @@ def _check_headers(archive: Archive) -> Summary:
     archive.expect("config", (), *TEXT)
     config = RunConfig.from_json(archive.text("config"))
 
-    samples, inputs = _pair(archive.expect("x", (None, None), f4))
-    held_out, _ = _pair(archive.expect("x_test", (None, inputs), f4))
+    samples, inputs = archive.expect("x", (None, None), f4)
+    held_out, _ = archive.expect("x_test", (None, inputs), f4)
     archive.expect("y", (samples,), i8)
     archive.expect("y_test", (held_out,), i8)
     (rows,) = archive.expect("epoch", (None,), i8)
@@ -111,16 +111,8 @@ def _check_headers(archive: Archive) -> Summary:
         raise RefusedError("more samples than a net of its size can be measured with")
     if stored > rows:
         raise RefusedError("it has more activations than measurements")
-    expected: dict[str, tuple[tuple[int, ...], str]] = dict.fromkeys(CEILINGS, ((), f8))
-    for key, spec in declared.columns.items():
-        expected[key] = (rows, *spec.shape), np.dtype(spec.dtype).str
-    for i, layer in enumerate(declared.layers):
-        expected[f"t{i}"] = (stored, samples, layer.width), f4
-    if resumable := "checkpoint_epoch" in archive:
-        expected["checkpoint_epoch"] = (), i8
-        for key, spec in declared.checkpoint.items():
-            expected[f"checkpoint_{key}"] = spec.shape, np.dtype(spec.dtype).str
-    for key, (shape, dtype) in expected.items():
+    resumable = "checkpoint_epoch" in archive
+    for key, (shape, dtype) in _arrays(declared, rows, stored, samples, resumable).items():
         archive.expect(key, shape, dtype)
     reached = int(archive.array("checkpoint_epoch")) if resumable else None
     if reached is not None and not 0 <= reached <= config.epochs:
@@ -128,8 +120,20 @@ def _check_headers(archive: Archive) -> Summary:
     return Summary(config, rows, reached, declared, changes, x_range)
 
 
-def _pair(shape: tuple[int, ...]) -> tuple[int, int]:
-    return shape[0], shape[1]
+def _arrays(
+    declared: Declarations, rows: int, stored: int, samples: int, resumable: bool
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and type of the arrays that must be in a file that declares this."""
+    arrays: dict[str, tuple[tuple[int, ...], str]] = dict.fromkeys(CEILINGS, ((), "<f8"))
+    for key, spec in declared.columns.items():
+        arrays[key] = (rows, *spec.shape), np.dtype(spec.dtype).str
+    for i, layer in enumerate(declared.layers):
+        arrays[f"t{i}"] = (stored, samples, layer.width), "<f4"
+    if resumable:
+        arrays["checkpoint_epoch"] = (), "<i8"
+        for key, spec in declared.checkpoint.items():
+            arrays[f"checkpoint_{key}"] = spec.shape, np.dtype(spec.dtype).str
+    return arrays
 
 
 _Declared = tuple[Declarations, tuple[Change, ...], tuple[float, float]]
@@ -190,7 +194,7 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
         changes=list(summary.changes),
         history_bytes=history_bytes,
     )
-    # The oldest are not even kept for a moment where they pass the budget.
+    # Those beyond the budget, the oldest, are never in memory.
     kept = min(len(index), history_bytes // (4 * len(x) * sum(layer.width for layer in declared.layers)))
     layers = range(len(declared.layers))
     activations = zip(*(archive.last(f"t{layer}", kept) for layer in layers), strict=True)

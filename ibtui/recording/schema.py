@@ -21,7 +21,7 @@ SCHEMA = 2
 READABLE = (1, 2)
 
 CEILINGS = ("h_x", "h_y")
-"""What quantities cannot pass, stored with the recording."""
+"""Values that quantities cannot pass, stored with the recording."""
 _RESERVED = re.compile(
     r"schema|config|quantities|layers|kept|changes|x|y|x_test|y_test|x_range|h_x|h_y|epoch|t_index"
     r"|t\d+|checkpoint(_.*)?"
@@ -38,7 +38,7 @@ _MOST_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Declarations:
-    """What a recording holds: enough to read it without the packages that made it.
+    """Everything that must be known of a recording to read it without the packages that made it.
 
     Raises
     ------
@@ -49,9 +49,9 @@ class Declarations:
     layers: tuple[Layer, ...]
     """The layers whose activations are measured."""
     quantities: tuple[Quantity, ...]
-    """What is measured, in the order of the columns."""
+    """The quantities that are measured, in the order of the columns."""
     kept: Mapping[str, ArraySpec]
-    """What the engine keeps of each measurement, by name; activations may follow from it."""
+    """The arrays that the engine keeps of each measurement; activations may follow from them."""
     checkpoint: Mapping[str, ArraySpec]
     """The engine's whole state."""
 

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, put_in_place, real_path, temporary_file
-from ibtui.recording.schema import SCHEMA, changes_to_json
+from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
 
 Array = np.ndarray[Any, Any]
 
@@ -87,7 +87,7 @@ class _Member(NamedTuple):
 
 
 def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> Iterator[_Member]:
-    """Every key of the file, in its order."""
+    """Yield every key of the file, in its order."""
 
     def whole(key: str, value: Any, dtype: Any = None) -> _Member:
         array = np.asarray(value, dtype)
@@ -102,8 +102,8 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
     yield whole("x_range", dataset.x_range, np.float64)
     for key in ("x", "y", "x_test", "y_test"):
         yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)
-    for key, value in recording.ceilings.items():
-        yield whole(key, value, np.float64)
+    for key in CEILINGS:
+        yield whole(key, recording.ceilings.get(key, np.nan), np.float64)
     for key in recording.names:
         column = recording.column(key)[:rows]
         # Only estimates are ever written anew; what else is in a row that was appended stays as it is.
@@ -131,7 +131,7 @@ def _write(archive: zipfile.ZipFile, member: _Member) -> None:
 
 
 def save_new(recording: Recording, folder: str | Path, stem: str, **options: Any) -> Path:
-    """Write a recording into a folder as `stem`.npz, or with a number added where that name is taken."""
+    """Write a recording as `stem`.npz in a folder, numbered if that name is taken; return its path."""
     for number in range(1, 10_000):
         path = Path(folder) / (f"{stem}.npz" if number == 1 else f"{stem}-{number}.npz")
         with contextlib.suppress(FileExistsError):
@@ -141,7 +141,7 @@ def save_new(recording: Recording, folder: str | Path, stem: str, **options: Any
 
 
 def save_at(recording: Recording, place: str | Path, stem: str, **options: Any) -> Path:
-    """Write a recording to this file or, where the place is a folder, to a new one in it; the file's path."""
+    """Write a recording to this file or, if it is a folder, to a new one in it; return the file's path."""
     if Path(place).is_dir():
         return save_new(recording, place, stem, **options)
     if Path(place).suffix != ".npz":  # such as a folder that is not there, which a file is not to replace

@@ -117,6 +117,7 @@ def read_runs(
         return rows
 
     runs = [read_run(path, binning, choose(path)) for path in paths]
+    notes += [f"{run.name}: its layers cannot be drawn: {run.missing}" for run in runs if run.missing]
     notes += check_comparable(runs)
     return runs, notes
 

@@ -9,19 +9,26 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ibtui.plot import palette
-from ibtui.plot.ticks import number
-from ibtui.report.labels import NOT_FINITE, ends, spread_apart
+from ibtui.plot.labels import spread_apart
+from ibtui.plot.ticks import ends, number
 from ibtui.report.panels import Curve, Panel
+from ibtui.report.recorded import NOT_FINITE
 from ibtui.run.protocol import Representation
 
 Axes: TypeAlias = Any
 """matplotlib's, which is an extra: types must be in order without it."""
 
-GREY, PALE = "#6e6e6e", "#b9b9b9"
-CLASS_MARKS = "o^sDvPX*"
-_LAYER_MARKS = "osD^vPX*"
+GREY = "#6e6e6e"
+DASHED: dict[str, Any] = {"color": "#b9b9b9", "linestyle": (0, (5, 2)), "linewidth": 0.8}
+"""The line of a ceiling."""
+DOTTED: dict[str, Any] = {"linestyle": (0, (1, 1.4)), "linewidth": 1.0}
+"""The line of a chance level."""
+_BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "annotation_clip": False}
+"""A name beside the axes."""
+_LAYER_MARKS, _CLASS_MARKS = "osD^vPX*", "o^sDvPX*"
 _MANY = 500
 """The number of measurements from which lines are thinner."""
+_MATHS = {"I(X;T)": r"$I(X;T)$", "I(T;Y)": r"$I(T;Y)$", "H(X)": r"$H(X)$", "H(Y)": r"$H(Y)$"}
 
 
 @lru_cache(maxsize=1)
@@ -36,19 +43,21 @@ def colour_of(ink: int) -> str:
     return _colours()[ink]
 
 
-def mark_of(curve: Curve) -> str:
+def layer_mark(curve: Curve) -> str:
     """Return the mark of a curve's layer."""
     return _LAYER_MARKS[(curve.layer or 0) % len(_LAYER_MARKS)]
 
 
-def write_letter(axes: Axes, letter: str, title: str, left: float = -0.44) -> None:
-    """Write a panel's letter and title above its upper left corner."""
+def class_style(label: int) -> dict[str, Any]:
+    """Return the colour and the mark of a class."""
+    return {"color": colour_of(palette.of_class(label)), "marker": _CLASS_MARKS[label % len(_CLASS_MARKS)]}
+
+
+def write_letter(axes: Axes, letter: str) -> None:
+    """Write a panel's letter above its upper left corner."""
     width, height = _inches(axes)
-    axes.text(
-        left / width, 1 + 0.03 / height, letter, transform=axes.transAxes, weight="bold", size=8, va="bottom"
-    )
-    if title:
-        axes.set_title(title, loc="left", pad=2.5)
+    style: dict[str, Any] = {"transform": axes.transAxes, "weight": "bold", "size": 8, "va": "bottom"}
+    axes.text(-0.44 / width, 1 + 0.03 / height, letter, **style)
 
 
 def _inches(axes: Axes) -> tuple[float, float]:
@@ -57,12 +66,9 @@ def _inches(axes: Axes) -> tuple[float, float]:
     return box.width * width, box.height * height
 
 
-_MATHS = {"I(X;T)": r"$I(X;T)$", "I(T;Y)": r"$I(T;Y)$", "H(X)": r"$H(X)$", "H(Y)": r"$H(Y)$"}
-
-
 def _maths(text: str) -> str:
-    for plain, set_ in _MATHS.items():
-        text = text.replace(plain, set_)
+    for plain, formula in _MATHS.items():
+        text = text.replace(plain, formula)
     return text
 
 
@@ -73,47 +79,39 @@ def _axis_label(panel: Panel) -> str:
 def draw_curves(axes: Axes, panel: Panel, x: tuple[float, float], letter: str, bottom: bool) -> None:
     """Draw one panel over epochs, its curves named at their ends."""
     for _, level in panel.ceilings:
-        axes.axhline(level, color=PALE, linestyle=(0, (5, 2)), linewidth=0.8, zorder=1)
+        axes.axhline(level, **DASHED, zorder=1)
     for curve in reversed(panel.curves):
-        colour = colour_of(curve.ink)
-        if curve.chance is not None:
-            axes.plot(
-                curve.epochs, curve.chance, color=colour, linestyle=(0, (1, 1.4)), linewidth=1.0, alpha=0.75
-            )
-        for epochs, values in curve.runs:
-            axes.plot(epochs, values, color=colour, linewidth=0.4, alpha=0.4)
-        if curve.spread is not None:
-            low, high = curve.values - curve.spread, curve.values + curve.spread
-            axes.fill_between(curve.epochs, low, high, color=colour, alpha=0.16, linewidth=0)
-        marks: dict[str, Any] = {}
-        if curve.layer is not None:
-            marks = {"marker": mark_of(curve), "markersize": 2.6}
-            marks["markevery"] = _places(curve, len(panel.curves))
-        dashes = (0, (2.5, 1.2)) if curve.dotted else "-"
-        axes.plot(
-            curve.epochs,
-            curve.values,
-            color=colour,
-            linestyle=dashes,
-            zorder=3,
-            linewidth=1.0 if len(curve.epochs) <= _MANY else 0.6,
-            **marks,
-        )
+        _draw_curve(axes, curve, len(panel.curves))
     axes.set_xlim(*x)
     room = 0.04 * (panel.high - panel.low)
-    axes.set_ylim(
-        panel.low - (room if panel.low > 0 else 0), panel.high + (room if not panel.ceilings else 0)
-    )
+    low, high = panel.low - (room if panel.low > 0 else 0), panel.high + (0 if panel.ceilings else room)
+    axes.set_ylim(low, high)
     axes.set_ylabel(_axis_label(panel))
     if bottom:
         axes.set_xlabel("epoch")
     else:
         axes.tick_params(labelbottom=False)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.locator_params(axis="y", nbins=5)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(nbins=5)
     _name_ends(axes, panel)
-    write_letter(axes, letter, "")
+    write_letter(axes, letter)
+
+
+def _draw_curve(axes: Axes, curve: Curve, count: int) -> None:
+    """Draw one of so many curves, with its chance level, each run and the spread over runs."""
+    colour = colour_of(curve.ink)
+    if curve.chance is not None:
+        axes.plot(curve.epochs, curve.chance, color=colour, alpha=0.75, **DOTTED)
+    for epochs, values in curve.runs:
+        axes.plot(epochs, values, color=colour, linewidth=0.4, alpha=0.4)
+    if curve.spread is not None:
+        low, high = curve.values - curve.spread, curve.values + curve.spread
+        axes.fill_between(curve.epochs, low, high, color=colour, alpha=0.16, linewidth=0)
+    style: dict[str, Any] = {"linestyle": (0, (2.5, 1.2)) if curve.dotted else "-"}
+    style["linewidth"] = 1.0 if len(curve.epochs) <= _MANY else 0.6
+    if curve.layer is not None:
+        style |= {"marker": layer_mark(curve), "markersize": 2.6, "markevery": _places(curve, count)}
+    axes.plot(curve.epochs, curve.values, color=colour, zorder=3, **style)
 
 
 def _places(curve: Curve, count: int) -> list[int]:
@@ -128,32 +126,27 @@ def _places(curve: Curve, count: int) -> list[int]:
 def _name_ends(axes: Axes, panel: Panel) -> None:
     """Write the names of curves and ceilings beside their right ends, none on another."""
     low, high = axes.get_ylim()
-    _, height = _inches(axes)
     names = [(_maths(name), level, GREY) for name, level in dict(reversed(panel.ceilings)).items()]
     names += [(c.label, c.newest, colour_of(c.ink)) for c in panel.curves]
-    gap = 0.095 * (high - low) / height
+    gap = 0.095 * (high - low) / _inches(axes)[1]
     places = spread_apart([round(-v, 6) for _, v, _ in names], gap, -high, -low)
     for place, (name, _, colour) in zip(places, names, strict=True):
         if place is not None:
-            axes.annotate(
-                name,
-                (1, -place),
-                xycoords=("axes fraction", "data"),
-                xytext=(3, 0),
-                va="center",
-                textcoords="offset points",
-                color=colour,
-                fontsize=6.5,
-                annotation_clip=False,
-            )
+            _write_right(axes, name, -place, colour)
+
+
+def _write_right(axes: Axes, name: str, level: float, colour: str) -> None:
+    """Write a name to the right of the axes, at a value."""
+    at = {"xycoords": ("axes fraction", "data"), "xytext": (3, 0), "va": "center"}
+    axes.annotate(name, (1, level), color=colour, **at, **_BESIDE)
 
 
 def draw_plane(axes: Axes, across: Panel, up: Panel, letter: str) -> None:
     """Draw the information plane: trajectories, pale at the beginning, and a mark at their ends."""
     for _, level in across.ceilings:
-        axes.axvline(level, color=PALE, linestyle=(0, (5, 2)), linewidth=0.8, zorder=1)
+        axes.axvline(level, **DASHED, zorder=1)
     for _, level in up.ceilings:
-        axes.axhline(level, color=PALE, linestyle=(0, (5, 2)), linewidth=0.8, zorder=1)
+        axes.axhline(level, **DASHED, zorder=1)
     for a, b in zip(across.curves, up.curves, strict=True):
         for (_, x), (_, y) in zip(a.runs, b.runs, strict=True):
             axes.plot(x, y, color=colour_of(a.ink), linewidth=0.3, alpha=0.25)
@@ -164,30 +157,12 @@ def draw_plane(axes: Axes, across: Panel, up: Panel, letter: str) -> None:
     axes.set_ylabel(_axis_label(up))
     axes.locator_params(nbins=6)
     for name, level in _named(up).items():
-        axes.annotate(
-            _maths(name),
-            (1, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(3, 0),
-            color=GREY,
-            textcoords="offset points",
-            fontsize=6.5,
-            va="center",
-            annotation_clip=False,
-        )
+        _write_right(axes, _maths(name), level, GREY)
+    at = {"xycoords": ("data", "axes fraction"), "xytext": (0, 2), "ha": "center"}
     for name, level in _named(across).items():
-        axes.annotate(
-            _maths(name),
-            (level, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 2),
-            color=GREY,
-            textcoords="offset points",
-            fontsize=6.5,
-            ha="center",
-            annotation_clip=False,
-        )
-    write_letter(axes, letter, "information plane")
+        axes.annotate(_maths(name), (level, 1), color=GREY, **at, **_BESIDE)
+    write_letter(axes, letter)
+    axes.set_title("information plane", loc="left", pad=2.5)
 
 
 def _named(panel: Panel) -> dict[str, float]:
@@ -210,29 +185,13 @@ def _draw_trajectory(axes: Axes, across: Curve, up: Curve) -> None:
         return
     if across.chance is not None and up.chance is not None:
         axes.plot(across.chance[-1:], up.chance[-1:], marker="x", markersize=3.5, color=colour, zorder=4)
+    newest = [across.newest], [up.newest]
     if across.newest_spread is not None:
-        axes.errorbar(
-            [across.newest],
-            [up.newest],
-            xerr=[across.newest_spread],
-            yerr=[up.newest_spread],
-            color=colour,
-            elinewidth=0.7,
-            capsize=1.5,
-            capthick=0.7,
-            zorder=4,
-        )
-    axes.plot(
-        [across.newest],
-        [up.newest],
-        marker=mark_of(across),
-        markersize=5.5,
-        color=colour,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
-        zorder=6,
-        clip_on=False,
-    )
+        bars = {"xerr": [across.newest_spread], "yerr": [up.newest_spread]}
+        caps: dict[str, Any] = {"elinewidth": 0.7, "capsize": 1.5, "capthick": 0.7}
+        axes.errorbar(*newest, color=colour, zorder=4, **bars, **caps)
+    mark: dict[str, Any] = {"marker": layer_mark(across), "markersize": 5.5, "color": colour}
+    axes.plot(*newest, **mark, markeredgecolor="white", markeredgewidth=0.7, zorder=6, clip_on=False)
 
 
 def draw_scatter(axes: Axes, shown: Representation, layer: int) -> None:
@@ -240,27 +199,16 @@ def draw_scatter(axes: Axes, shown: Representation, layer: int) -> None:
     left, right, low, high = shown.ranges[layer]
     points = shown.points[layer]
     kept = np.isfinite(points).all(axis=1)
+    small: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 5.2, "color": GREY}
     if not kept.any():
-        axes.text(
-            0.5, 0.5, NOT_FINITE[0], transform=axes.transAxes, ha="center", va="center",
-            fontsize=5.2, color=GREY,
-        )  # fmt: skip
+        axes.text(0.5, 0.5, NOT_FINITE[0], ha="center", va="center", **small)
+    dots: dict[str, Any] = {"s": 2.4, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > 1000}
     for label in np.unique(shown.labels).tolist():
-        some = kept & (shown.labels == label)
-        axes.scatter(
-            points[some, 0],
-            points[some, 1],
-            s=2.4,
-            c=colour_of(palette.of_class(label)),
-            alpha=0.75,
-            marker=CLASS_MARKS[label % len(CLASS_MARKS)],
-            linewidths=0,
-            rasterized=len(points) > 1000,
-            clip_on=False,
-        )
+        some = points[kept & (shown.labels == label)]
+        axes.scatter(some[:, 0], some[:, 1], **class_style(label), **dots, clip_on=False)
     for spine in axes.spines.values():
         spine.set_visible(True)
-        spine.set_color(PALE)
+        spine.set_color(DASHED["color"])
     for set_limits, set_ticks, (a, b) in (
         (axes.set_xlim, axes.set_xticks, (left, right)),
         (axes.set_ylim, axes.set_yticks, (low, high)),
@@ -269,14 +217,6 @@ def draw_scatter(axes: Axes, shown: Representation, layer: int) -> None:
         set_limits(a - margin, b + margin)
         ticks = ends(a, b) if kept.any() else []
         set_ticks([value for value, _ in ticks], [text for _, text in ticks])
-    axes.tick_params(length=1.5, pad=1.5, labelsize=5, color=PALE, labelcolor=GREY)
-    axes.text(
-        1,
-        1 + 0.02 / _inches(axes)[1],
-        f"dim {number(float(shown.values['dimension'][layer]))}",
-        ha="right",
-        va="bottom",
-        transform=axes.transAxes,
-        fontsize=5.2,
-        color=GREY,
-    )
+    axes.tick_params(length=1.5, pad=1.5, labelsize=5, color=DASHED["color"], labelcolor=GREY)
+    size = f"dim {number(float(shown.values['dimension'][layer]))}"
+    axes.text(1, 1 + 0.02 / _inches(axes)[1], size, ha="right", va="bottom", **small)

@@ -17,7 +17,7 @@ from ibtui.plot.canvas import Cells
 from ibtui.plot.raster import scatter
 from ibtui.quantities import Array
 from ibtui.report.display import Display
-from ibtui.report.labels import NOT_FINITE, finite_stretches, reduced
+from ibtui.report.recorded import NOT_FINITE
 
 _THEME = "ibtui"
 
@@ -171,3 +171,26 @@ def _colour(style: Any) -> Any:
     if colour is None:
         return None
     return colour.number if colour.triplet is None else tuple(colour.triplet)
+
+
+def finite_stretches(x: Array, y: Array) -> list[tuple[Array, Array]]:
+    """Return the stretches of a curve between its gaps."""
+    at = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if not len(at):
+        return []
+    return [(x[part], y[part]) for part in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)]
+
+
+def reduced(x: Array, y: Array, columns: int) -> tuple[Array, Array]:
+    """Reduce a long curve to the first, least, greatest and last value of each of so many columns.
+
+    No spike is lost, and no point moves.
+    """
+    if len(x) <= 4 * columns:
+        return x, y
+    column = ((x - x[0]) / (x[-1] - x[0]) * columns).astype(int)
+    keep: set[int] = set()
+    for part in np.split(np.arange(len(x)), np.flatnonzero(np.diff(column)) + 1):
+        keep |= {int(part[0]), int(part[-1]), int(part[y[part].argmin()]), int(part[y[part].argmax()])}
+    at = sorted(keep)
+    return x[at], y[at]

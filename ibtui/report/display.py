@@ -1,4 +1,4 @@
-"""What a terminal can show of a report: its size, its colours, and the characters of its encoding."""
+"""The terminal that a report is written for: its size, its colours, and the characters of its encoding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ASCII = str.maketrans("┌┐└┘├┤┬┴┼─│·╌╎×±−", "++++
 
 @dataclass(frozen=True)
 class Display:
-    """What can be shown, and how wide and high."""
+    """The size, the colours and the characters of a terminal."""
 
     width: int = PIPED_WIDTH
     height: int = 40

@@ -9,22 +9,21 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
-import numpy as np
-
 from ibtui.errors import UsageError
 from ibtui.plot import palette
 from ibtui.report.axes import (
-    CLASS_MARKS,
+    DASHED,
+    DOTTED,
     GREY,
-    PALE,
     Axes,
+    class_style,
     colour_of,
     draw_curves,
     draw_plane,
     draw_scatter,
-    mark_of,
+    layer_mark,
     write_letter,
-)
+)  # fmt: skip
 from ibtui.report.panels import Panel, Settings, epoch_range
 from ibtui.report.recorded import RecordedRun, binning_in_words, differing
 from ibtui.run.protocol import Representation
@@ -47,28 +46,14 @@ _NOTE = 0.115
 """A line of the footnote."""
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7.0,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 7.0,
-    "axes.labelsize": 7.0,
-    "axes.labelpad": 2.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.pad": 2.0,
-    "ytick.major.pad": 2.0,
+    "font.family": "DejaVu Sans", "font.size": 7.0, "mathtext.fontset": "dejavusans",
+    "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.titlesize": 7.0, "axes.labelsize": 7.0, "axes.labelpad": 2.5,
+    "xtick.labelsize": 6.5, "xtick.major.size": 2.5, "xtick.major.width": 0.6, "xtick.major.pad": 2.0,
+    "ytick.labelsize": 6.5, "ytick.major.size": 2.5, "ytick.major.width": 0.6, "ytick.major.pad": 2.0,
     "lines.linewidth": 1.0,
-    "mathtext.fontset": "dejavusans",
-    "svg.hashsalt": "ibtui",
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,
-}
+    "svg.hashsalt": "ibtui", "svg.fonttype": "path", "pdf.fonttype": 42,
+}  # fmt: skip
 _UNDATED: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "ibtui"},
@@ -118,8 +103,8 @@ def _bands(runs: Sequence[RecordedRun]) -> list[list[tuple[RecordedRun, Represen
         if bands and len(bands[-1]) + len(columns) <= _ACROSS:
             bands[-1] += columns
             continue
-        across = math.ceil(len(columns) / math.ceil(len(columns) / _ACROSS))
-        bands += [columns[start : start + across] for start in range(0, len(columns), across)]
+        across = math.ceil(len(columns) / max(1, math.ceil(len(columns) / _ACROSS)))
+        bands += [columns[start : start + across] for start in range(0, len(columns), across or 1)]
     return bands
 
 
@@ -167,6 +152,12 @@ class _Page:
         """Write words that begin here."""
         self.figure.text(left / self.width, 1 - top / self.height, text, **style)
 
+    def key(self, handles: Sequence[Any], corner: str, place: tuple[float, float], **style: Any) -> None:
+        """Draw a key in one row, one of its corners at this place."""
+        anchor = place[0] / self.width, 1 - place[1] / self.height
+        style |= {"ncols": len(handles), "frameon": False, "fontsize": 6.5}
+        self.figure.legend(handles=handles, loc=corner, bbox_to_anchor=anchor, **style)
+
 
 def _figure(
     runs: Sequence[RecordedRun], panels: Sequence[Panel], settings: Settings, notes: Sequence[str]
@@ -178,7 +169,12 @@ def _figure(
     column = (_WIDTH - _LEFT - _BETWEEN - _RIGHT) / 2
     sizes = panels[3:]
     beside = 3 if len(sizes) > 1 else 2  # rows beside the plane
-    rows = 3 if len(sizes) == 1 else 3 + math.ceil(len(sizes) / 2)
+    places, used = [], [3, beside]
+    for panel in sizes:  # names of curves that are not of layers have room between the columns alone
+        side = int(used[0] > used[1] and panel.curves[0].layer is not None)
+        places.append((side, used[side]))
+        used[side] += 1
+    rows = max(used)
     curves_end = _TOP + rows * _PANEL + (rows - 1) * _GAP
     bands, grid = _bands(runs), _Grid.of(runs)
     band = len(runs[0].layers) * grid.down + _BAND_GAP
@@ -195,19 +191,20 @@ def _figure(
     right = _LEFT + column + _BETWEEN
     x = epoch_range(panels)
     for row, panel in enumerate(panels[:3]):
-        draw_curves(page.axes(_LEFT, top(row), column, _PANEL), panel, x, next(letters), row == rows - 1)
+        draw_curves(page.axes(_LEFT, top(row), column, _PANEL), panel, x, next(letters), row + 1 == used[0])
     plane = page.axes(right, _TOP, column, beside * _PANEL + (beside - 1) * _GAP - 0.26)
     draw_plane(plane, panels[1], panels[2], next(letters))
-    for at, panel in enumerate(sizes, start=int(len(sizes) == 1)):
-        left, row = (_LEFT, right)[at % 2], beside + at // 2
-        draw_curves(page.axes(left, top(row), column, _PANEL), panel, x, next(letters), at + 2 >= len(sizes))
+    for panel, (side, row) in zip(sizes, places, strict=True):
+        axes = page.axes((_LEFT, right)[side], top(row), column, _PANEL)
+        draw_curves(axes, panel, x, next(letters), row + 1 == used[side])
 
     letter = next(letters)
     for at, columns in enumerate(bands):
         first = _draw_band(page, columns, scatters + at * band, grid, len(runs) > 1)
         if at == 0:
-            write_letter(first, letter, "")
-    _draw_class_key(page, runs, scatters_end)
+            write_letter(first, letter)
+    if bands:
+        _draw_class_key(page, runs, scatters_end)
     for line, text in enumerate(footnote):
         page.text(_LEFT, scatters_end + 0.20 + line * _NOTE, text, fontsize=5.8, color=GREY, va="top")
     return page.figure
@@ -248,61 +245,33 @@ def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    shown = panel.curves[: palette.CYCLE]
+    has_chance = panel.curves[0].chance is not None
     handles: list[Any] = [
-        Line2D([], [], color=colour_of(c.ink), marker=mark_of(c), markersize=3, label=f"layer {c.label}")
-        for c in shown
+        Line2D([], [], color=colour_of(c.ink), marker=layer_mark(c), markersize=3, label=f"layer {c.label}")
+        for c in panel.curves[: palette.CYCLE]
     ]
     if runs > 1:
         handles.append(Patch(color=GREY, alpha=0.25, linewidth=0, label="mean ± s.d."))
-    if panel.curves[0].chance is not None:
-        handles.append(Line2D([], [], color=GREY, linestyle=(0, (1, 1.4)), linewidth=1.0, label="chance"))
-    dashed = "chance" if panel.curves[0].chance is None else "ceiling"
-    handles.append(Line2D([], [], color=PALE, linestyle=(0, (5, 2)), linewidth=0.8, label=dashed))
-    page.figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=((_LEFT - 0.08) / page.width, 1 - 0.04 / page.height),
-        ncols=len(handles),
-        frameon=False,
-        fontsize=6.5,
-        handletextpad=0.5,
-        borderpad=0.2,
-        handlelength=1.8 if len(handles) < 9 else 1.2,
-        columnspacing=1.2 if len(handles) < 9 else 0.6,
-    )
+    if has_chance:
+        handles.append(Line2D([], [], color=GREY, label="chance", **DOTTED))
+    handles.append(Line2D([], [], label="ceiling" if has_chance else "chance", **DASHED))
+    page.key(
+        handles, "upper left", (_LEFT - 0.08, 0.04), handletextpad=0.5, borderpad=0.2,
+        handlelength=1.8 if len(handles) < 9 else 1.2, columnspacing=1.2 if len(handles) < 9 else 0.6,
+    )  # fmt: skip
 
 
 def _draw_class_key(page: _Page, runs: Sequence[RecordedRun], top: float) -> None:
     from matplotlib.lines import Line2D
 
-    classes = np.unique(
-        np.concatenate([shown.labels for run in runs for shown in run.representations])
-    ).tolist()
+    classes = {label for run in runs for shown in run.representations for label in shown.labels.tolist()}
+    mark: dict[str, Any] = {"linestyle": "", "markersize": 3, "markeredgewidth": 0}
     handles = [
-        Line2D(
-            [],
-            [],
-            color=colour_of(palette.of_class(c)),
-            marker=CLASS_MARKS[c % len(CLASS_MARKS)],
-            linestyle="",
-            markersize=3,
-            markeredgewidth=0,
-            label=f"class {c}",
-        )
-        for c in classes[: palette.CYCLE]
+        Line2D([], [], label=f"class {label}", **class_style(label), **mark)
+        for label in sorted(classes)[: palette.CYCLE]
     ]
-    page.figure.legend(
-        handles=handles,
-        loc="upper right",
-        bbox_to_anchor=(1, 1 - (top - 0.02) / page.height),
-        frameon=False,
-        ncols=len(handles),
-        fontsize=6.5,
-        handletextpad=0.1,
-        columnspacing=0.8,
-        borderpad=0.1,
-    )
+    place = _WIDTH, top - 0.02
+    page.key(handles, "upper right", place, handletextpad=0.1, borderpad=0.1, columnspacing=0.8)
 
 
 def _draw_band(

@@ -10,10 +10,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ibtui.plot import palette
-from ibtui.plot.ticks import number, ticks
+from ibtui.plot.labels import spread_apart
+from ibtui.plot.ticks import ends, number, ticks
 from ibtui.report.chart import Axis, Chart, charting
 from ibtui.report.display import Display
-from ibtui.report.labels import ends, spread_apart
 from ibtui.report.panels import Curve, Panel, epoch_range
 from ibtui.report.recorded import RecordedRun
 from ibtui.run.protocol import Representation
@@ -210,6 +210,7 @@ def _plane(across: Panel, up: Panel, width: int, rows: int, display: Display) ->
 
 def _scatters(runs: Sequence[RecordedRun], display: Display) -> Iterator[list[Text]]:
     """Draw the layers at each epoch chosen: a row of scatters, or more where they don't fit."""
+    drawn = 0
     for run in runs:
         layers = len(run.layers)
         across = max(1, min(layers, display.width // _SCATTER_WIDTH[0]))
@@ -219,9 +220,9 @@ def _scatters(runs: Sequence[RecordedRun], display: Display) -> Iterator[list[Te
             first = display.line((f"epoch {shown.epoch:,}", palette.TEXT))
             if len(runs) > 1:
                 first.append_text(display.line(("  " + cut(run.name, display.width - 20), palette.DIM)))
-            if shown is runs[0].representations[0]:
+            if not drawn:
                 first.append_text(_class_key(shown, display, display.width - first.cell_len))
-            block = [first]
+            block, drawn = [first], drawn + 1
             for start in range(0, layers, across):
                 some = [
                     _scatter(shown, layer, width, rows, display)
@@ -234,7 +235,7 @@ def _scatters(runs: Sequence[RecordedRun], display: Display) -> Iterator[list[Te
 def _class_key(shown: Representation, display: Display, room: int) -> Text:
     """Say which character or colour is which class, as far as there is room."""
     key = [
-        (f"  {_CLASSES[c] if display.lettered else 'class'} {c}", palette.of_class(c))
+        (f"  {_CLASSES[c % len(_CLASSES)] if display.lettered else 'class'} {c}", palette.of_class(c))
         for c in np.unique(shown.labels).tolist()[: palette.CYCLE]
     ]
     key.append((f"  {_SEVERAL} several" if display.lettered else "  several", palette.MIXED))

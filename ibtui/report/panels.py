@@ -25,7 +25,7 @@ STANDARD = ("train_accuracy", "i_xt", "i_ty", "dimension")
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked of the figures."""
+    """The choices that figures follow."""
 
     bits: bool = False
     excess: bool = False
@@ -173,18 +173,23 @@ def _axis(
     """Return the ends of the vertical axis."""
     drawn = [end for curve in curves for end in curve.extremes]
     start = [] if quantity.low is None else [quantity.low]
+    top = _number(quantity.ceiling)
     if quantity.ceiling == "width":
         return min(start or drawn, default=0.0), max([*drawn, 2.0])
-    try:
-        top = float(quantity.ceiling)
-    except ValueError:
-        pass
-    else:
+    if not quantity.per_layer and math.isfinite(top):
         return max([*start, math.floor(min([*drawn, top]) * 10) / 10]), top
     ends = [*start, *drawn, *(level for _, level in ceilings)] or [0.0]
     low, high = min(ends), max(ends)
     margin = 0.06 * (high - low or 1.0)
-    return low - (0.0 if low == quantity.low else margin), high + margin
+    return low - (0.0 if low == quantity.low else margin), min(high + margin, top)
+
+
+def _number(ceiling: str) -> float:
+    """Return a ceiling that is a number; infinity where there is none."""
+    try:
+        return float(ceiling)
+    except ValueError:
+        return math.inf
 
 
 def _curve(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.layer import Layer
-from ibtui.errors import RecordingError, UsageError, printable
+from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities as standard_quantities
 from ibtui.recording import Recording
@@ -22,12 +22,14 @@ from ibtui.run.representation import of_row
 
 Choose = Callable[[Array], list[int]]
 
+NOT_FINITE = ("no finite activations", "not finite", "n/a")
+"""Texts in the place of samples that cannot be drawn, each shorter than the one before."""
 BINNING = ("binning", "t_bins", "x_bins")
 """The settings of the estimates, as fields of `RunConfig`."""
 DEFAULT_EPOCHS = 6
 MOST_EPOCHS = 24
 
-_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every"}
+_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities"}
 """Settings in which runs of one experiment may differ."""
 
 
@@ -43,7 +45,7 @@ class RecordedRun:
     """The file's own configuration."""
     layers: tuple[Layer, ...]
     quantities: Mapping[str, Quantity]
-    """What was measured, by name."""
+    """The quantities measured, by name."""
     samples: int
     """The number of samples measured."""
     columns: Mapping[str, Array]
@@ -51,7 +53,9 @@ class RecordedRun:
     ceilings: Mapping[str, float]
     """Values that quantities cannot pass, by the names in their declarations; in nats."""
     representations: tuple[Representation, ...]
-    """The layers at the epochs chosen."""
+    """The layers at the epochs chosen; none where their activations cannot be had here."""
+    missing: str = ""
+    """Why they cannot be had: they are not stored, and the engine that could derive them is not here."""
 
     @property
     def epochs(self) -> Array:
@@ -92,7 +96,11 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
     re_estimate(recording, replace(recorded, **asked))
-    rows, meter = choose(recording.column("epoch")), meter_of(recording)
+    rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
+    try:
+        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
+    except EngineError as error:
+        representations, missing = (), str(error)
     return RecordedRun(
         name=printable(path),
         config=recording.config,
@@ -102,7 +110,8 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
         samples=len(recording.dataset.x),
         columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
         ceilings=recording.ceilings,
-        representations=tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows),
+        representations=representations,
+        missing=missing,
     )
 
 

@@ -65,7 +65,8 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
     common = {
         "layers": f"layers {','.join(run.widths)}", "activation": run.activations, "lr": f"lr {c.lr:g}",
         "batch_size": f"batch {c.batch_size}", "seed": f"seed {c.seed}",
-        "data_seed": f"data seed {c.data_seed}", "grid": f"grid {c.grid}",
+        "data_seed": f"data seed {c.data_seed}",
+        "data" if "data" in changing else "grid": f"grid {c.grid}" if c.data == "grid" else f"data {c.data}",
         "samples": f"{run.samples} samples measured",
     }  # fmt: skip
     binning = binning_in_words(c)

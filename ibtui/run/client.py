@@ -117,6 +117,8 @@ class WorkerClient:
         self._connected_at = 0.0
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._mirror: Mirror | None = None
+        """What the next frame must fit."""
         self._fate = _Fate.GOES_ON if job is None or job.options.detach else _Fate.ENDS
         self._save_sent = False
         self._doubtful: list[Command | Pull] = []
@@ -193,6 +195,7 @@ class WorkerClient:
 
     def pull(self, mirror: Mirror, row: int | None) -> None:
         """Ask for the next frame, looking at a measurement (None: the present)."""
+        self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
         key = mirror.look.key if mirror.look is not None else None
         reached = mirror.checkpoint.epoch if mirror.checkpoint is not None else -1
@@ -262,7 +265,7 @@ class WorkerClient:
         while True:
             assert self._connection is not None
             try:
-                return self._connection.ask(request)
+                return self._checked(self._connection.ask(request))
             except Exception:
                 self._connection.close()
                 broken_soon = time.monotonic() - self._connected_at < BROKEN_S
@@ -273,6 +276,11 @@ class WorkerClient:
                 if type(request) in _DONE:
                     self._doubtful.append(request)
                     return None
+
+    def _checked(self, answer: Answer) -> Answer:
+        if isinstance(answer, Frame) and self._mirror is not None:
+            self._mirror.check(answer)
+        return answer
 
     def _doubted(self, frame: Frame) -> Frame:
         """The frame, which says of each command in doubt that it may have been carried out or not."""

@@ -1,4 +1,4 @@
-"""How a run ended: a small file that its worker writes as its last act, read by every front end."""
+"""The end of a run as a small file: its worker writes it as its last act, and every front end reads it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Ended:
     saved: tuple[str, ...] = ()
     """The files that hold the run or a part of it, oldest first."""
     unsaved: str = ""
-    """Why history is in no file; empty where nothing is unsaved."""
+    """Why history is in no file; empty if nothing is unsaved."""
     error: str = ""
-    """Why the run failed; empty where it ended in order."""
+    """Why the run failed; empty if it ended in order."""
     exit_status: int = 0
 
 
@@ -50,7 +50,7 @@ def write(name: str, ended: Ended) -> None:
 
 
 def read(name: str) -> Ended | None:
-    """Read how the run of this name ended; None where it has not, or where its worker could not say so."""
+    """Read how the run of this name ended; None if it has not, or if its worker could not say so."""
     try:
         with open(places.end_path(name), "rb", opener=_open) as file:
             text = file.read(_MOST_BYTES + 1)

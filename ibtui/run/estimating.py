@@ -135,7 +135,7 @@ class HistoryThread(threading.Thread):
             work()
 
     def _next(self) -> Callable[[], None] | None:
-        # What is worked on is bound here, under the lock: `work_on` may be called at any moment.
+        # What is worked on is bound here, under the lock: `work_on` may be called at any time.
         recording, meter, wanted = self._recording, self._meter, self._wanted
         if recording is None or meter is None or wanted is None:
             return None

@@ -1,4 +1,4 @@
-"""The order with which a worker is started."""
+"""The orders with which workers are started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibtui.config import RunConfig, WatchOptions
 
 @dataclass(frozen=True)
 class DeadRun:
-    """What a screen knows of a run whose worker has died, besides its recording."""
+    """A run whose worker has died, as far as its screen knows it besides the recording."""
 
     epoch: int
     """The epoch it had reached when last heard of."""
@@ -22,7 +22,7 @@ class DeadRun:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is started for; it crosses as one line of JSON on the standard input."""
+    """The order with which a worker is started: one line of JSON on its standard input."""
 
     name: str
     config: RunConfig | None

@@ -18,7 +18,7 @@ MOST_BYTES = 4 << 20
 _LINE = 2000
 """Characters of a line that are shown."""
 _writing = threading.RLock()
-"""Held while a line is written, and while a log is cut: what came between would be lost."""
+"""Held while a line is written and while a log is cut, or the line could be lost."""
 
 
 class LogFile:
@@ -42,7 +42,7 @@ class LogFile:
         return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
     def lines(self, since: int) -> tuple[tuple[str, ...], int]:
-        """Whole lines from the place `since` on, and where they end."""
+        """Return whole lines from the place `since` on, and the place where they end."""
         with self._lock:
             try:
                 size = self._size()
@@ -78,7 +78,7 @@ class LogFile:
 
 
 def tail(name: str, lines: int = 20) -> tuple[str, ...]:
-    """The end of a worker's output, for one that has died."""
+    """Return the end of a worker's output, for one that has died."""
     try:
         with open(places.log_path(name), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - CHUNK_BYTES))
@@ -92,7 +92,7 @@ def _split(text: bytes) -> tuple[str, ...]:
 
 
 class Output(io.TextIOBase):
-    """A standard output that never fails: no full disk and no closed terminal ends a run that has news."""
+    """A standard output that never fails: no full disk and no closed terminal ends a run."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
@@ -104,13 +104,13 @@ class Output(io.TextIOBase):
         return len(text)
 
     def fileno(self) -> int:
-        """The file's number."""
+        """Return the file's number."""
         return self._handle
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         return os.isatty(self._handle)
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ibtui.recording import Checkpoint, Recording
 from ibtui.run.protocol import Frame, Notice, Representation, Status
 
@@ -50,6 +52,19 @@ class Mirror:
     log_end: int = 0
     notices: int = 0
     heard: float = field(default_factory=time.monotonic)
+
+    def check(self, frame: Frame) -> None:
+        """Raise `ValueError` if a frame is none that can be taken, whoever sent it."""
+        recording = self.recording
+        if frame.welcome is not None:
+            columns = frame.welcome.experiment.columns
+            if any(np.dtype(spec.dtype).hasobject for spec in columns.values()):
+                raise ValueError("not the columns of a recording")
+            recording = Recording(frame.welcome.experiment)
+        if frame.update is not None and recording is None:
+            raise ValueError("an update of no recording")
+        if frame.update is not None and recording is not None:
+            recording.check(frame.update)
 
     def take(self, frame: Frame) -> tuple[Notice, ...]:
         """Bring the mirror up to date; what the user is to be told is returned."""

@@ -66,8 +66,8 @@ class Rebin(Message, frozen=True):
 class Save(Message, frozen=True, eq=False):
     """Write a snapshot: to this file, to a new one in this folder or, with None, in the snapshot folder.
 
-    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`. Saves to one place
-    are equal, whatever their tickets.
+    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`. Saves to one
+    place are equal, whatever their tickets.
     """
 
     path: str | None = None

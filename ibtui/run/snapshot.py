@@ -63,7 +63,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt to write a file came out."""
+    """The outcome of an attempt to write a file."""
 
     path: Path | None
     """The file; None if none could be written."""

@@ -1,4 +1,4 @@
-"""Where a worker's measurements come from: training, or playback of a recording."""
+"""The protocol of a source, which a worker's measurements come from: training, or playback of a recording."""
 
 from __future__ import annotations
 

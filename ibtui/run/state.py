@@ -1,4 +1,4 @@
-"""What a worker's threads share: where the run stands, and the answers to a screen that asks."""
+"""The state that a worker's threads share, and the answers to screens that are made from it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Notices:
     def __init__(self) -> None:
         self._kept: deque[Notice] = deque(maxlen=NOTICES)
         self.count = 0
-        """How many there have been."""
+        """The number of all there have been."""
 
     def add(self, notice: Notice) -> None:
         """Add one."""
@@ -226,7 +226,7 @@ class RunState:
         self.commands.put(command)
 
     def where(self) -> Status:
-        """Return where the run stands at this moment."""
+        """Return where the run stands now."""
         with self._lock:
             status, saver = self.status, self.saver
             running = status.state == "running"

@@ -17,12 +17,12 @@ from ibtui.run.state import Rebinned, RunState
 from ibtui.run.worker_saver import WorkerSaver
 
 _LONGEST_S = 0.03
-"""A stretch of epochs is meant to take no longer, so that commands never wait."""
+"""Seconds that a stretch of epochs takes at most, so that commands never wait."""
 _TICKS_PER_SECOND = 50
 _SLOWEST_S = 1e6
 """A slower pace than an epoch in this time stands still for anyone who looks."""
 _CHECKPOINT_S = 0.25
-"""How old the state may be from which a worker that is ended at once is resumed."""
+"""The greatest age of the state from which a worker that is ended at once is resumed."""
 
 
 class Training(Source):

@@ -21,7 +21,7 @@ from ibtui.run.state import RunState
 from ibtui.run.worker_saver import WorkerSaver
 
 END_S = 0.7
-"""How long the source may take to end by itself; then the worker is ended from outside of it."""
+"""Seconds that the source may take to end by itself; then the worker is ended from outside of it."""
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ class WorkerSaver:
         self._busy = False
 
     def save(self, asked: Save, checkpoint: Checkpoint | None = None) -> None:
-        """Write a snapshot of this moment, soon; the outcome becomes a notice."""
+        """Have the run written as it is now; the outcome becomes a notice."""
         snapshot = self._state.snapshot(checkpoint)
         if snapshot is None:
             self._state.answer(asked.ticket, "not saved: nothing has been measured yet")
@@ -60,7 +60,7 @@ class WorkerSaver:
         Returns
         -------
         str
-            Why history is in no file; empty where all of it is.
+            Why history is in no file; empty if nothing is unsaved.
         """
         state = self._state
         save = state.saves_waiting > 0 or save

@@ -1,4 +1,4 @@
-"""What the kinds of engines declare is what engines give and take; activations follow from what is kept."""
+"""Engines give and accept what their kinds declare; activations follow from what is kept."""
 
 import json
 import subprocess

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ibtui.core.compiling import cache_folder
 from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, trials
 from tests.faults.boxes import Lost
 
@@ -45,6 +46,7 @@ def main() -> int:
         parser.error("name a fault, or --all")
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())  # every trial has another home
     holds = True
     print("| fault | tried | lost |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="ib") as runtime:

@@ -74,8 +74,9 @@ class CountingApp(IbtuiApp):
 def main(path: str, config: str, history_mb: str) -> None:
     session = WatchOptions(epochs_per_second=PACE, history_mb=int(history_mb))
     client = WorkerClient(new_job(RunConfig.from_json(config), session))
-    CountingApp(path, client, session).run()
-    client.close()
+    app = CountingApp(path, client, session)
+    app.run()
+    app.link.close()
     client.wait()
 
 

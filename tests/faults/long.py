@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.recording import column_types
+from ibtui.data.samples import make_dataset
+from ibtui.run.measuring import experiment_of
 from tests.faults.boxes import Lost, folder
 from tests.faults.counted import Mark
 from tests.faults.line import Line
@@ -82,5 +83,5 @@ def _frame_ms(marks: Sequence[Mark]) -> float:
 
 
 def _row_bytes(config: RunConfig) -> int:
-    types = column_types(config, inputs=2).values()
-    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in types)
+    columns = experiment_of(config, make_dataset(config)).columns.values()
+    return sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in columns)

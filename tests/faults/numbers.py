@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.recording import ESTIMATES, Recording, files
+from ibtui.recording import Recording, files
 from tests.faults.boxes import Lost, equal, example, folder, gone_on_with, resumes_exactly, run_of, sockets
 from tests.terminal import Terminal
 
@@ -89,18 +89,19 @@ def _measured_where_defined(recording: Recording) -> bool:
     if recording.config.activation == "relu":
         return True
     rows = len(recording)
-    weights = [recording.column(n).reshape(rows, -1) for n in recording.names if n[:4] in ("weig", "bias")]
+    weights = [recording.column(name).reshape(rows, -1) for name in recording.experiment.kept]
     tame = np.all([(np.nan_to_num(np.abs(w), nan=np.inf) < _TAME).all(axis=1) for w in weights], axis=0)
-    known = np.all([np.isfinite(recording.column(name)).all(axis=1) for name in ESTIMATES], axis=0)
+    known = np.all([np.isfinite(recording.column(name)).all(axis=1) for name in recording.rebinned], axis=0)
     return bool(known[tame].all())
 
 
 def _overflowing(recording: Recording) -> Recording:
     """A copy whose checkpoint has weights of 1e38."""
     assert recording.checkpoint is not None
-    huge = [(np.full_like(weight, 1e38), bias) for weight, bias in recording.checkpoint.parameters]
+    state = recording.checkpoint.state
+    huge = {n: np.full_like(values, 1e38) for n, values in state.items() if n.startswith("weight")}
     other = copy.copy(recording)
-    other.checkpoint = replace(recording.checkpoint, parameters=huge)
+    other.checkpoint = replace(recording.checkpoint, state={**state, **huge})
     return other
 
 

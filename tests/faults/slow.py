@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibtui.recording import files
 from ibtui.run import wire
 from tests.faults.boxes import (
     ENDLESS,
@@ -107,5 +108,5 @@ def _end(terminal: Line, worker: int) -> float:
 
 
 def _saved(place: Path) -> bool:
-    files = list(place.glob("*.npz"))
-    return len(files) == 1 and len(files.load(files[0])) > 0
+    written = list(place.glob("*.npz"))
+    return len(written) == 1 and len(files.load(written[0])) > 0

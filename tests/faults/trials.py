@@ -361,7 +361,7 @@ def two_runs(tries: int) -> list[Lost]:
 
 
 def races(tries: int) -> list[Lost]:
-    """Random commands at random moments; see tests/worker/races.py."""
+    """Random commands at random moments; see tests/run/races.py."""
     from tests.run.races import Game
 
     commands = checked = saves = 0

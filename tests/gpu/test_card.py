@@ -30,7 +30,7 @@ pytestmark = pytest.mark.gpu
 
 @functools.cache
 def no_gpu():
-    """Why there is no GPU to test with; empty: there is one."""
+    """Say why there is no GPU to test with; empty: there is one."""
     build = library.installed()
     if build is None:
         return "MXNet is not installed: pip install '.[cu112]' in ibtui's folder"
@@ -204,7 +204,7 @@ def test_a_gpu_that_is_not_there_is_refused():
 
 
 def provoked(code):
-    """What becomes of an engine on the GPU, in a process of its own: a fault ends all CUDA in it."""
+    """Train on the GPU in a process of its own, since a fault ends all CUDA in it; return what it says."""
     head = (
         "import numpy as np\n"
         "from ibtui.errors import EngineError\n"

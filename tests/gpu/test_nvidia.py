@@ -1,4 +1,4 @@
-"""What is told of libraries, driver and failures, where there is no GPU to ask."""
+"""Libraries, driver, compiler, monitor and failures, where there is no GPU."""
 
 import os
 import re

@@ -13,9 +13,10 @@ from rich.style import Style
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Marker, line_runs, scaled
+from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
 from ibtui.plot.raster import Line, density, draw_lines, scatter, sparkline
-from ibtui.plot.ticks import number, ticks
+from ibtui.plot.ticks import ends, number, ticks
 from ibtui.ui.segments import strips
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -361,6 +362,34 @@ def test_ticks_at_the_limits_of_floats(low: float, high: float) -> None:
 )  # fmt: skip
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (-1.0, 1.0, ["-1", "0", "1"]),
+        (0.0, 12.5, ["0", "6.25", "12.5"]),
+        (-3.54e6, 3.54e6, ["-3.5e6", "0", "3.5e6"]),
+        (-2.1e13, 2.1e13, ["-2.1e13", "0", "2.1e13"]),
+        (-1.23e-4, 4e-4, ["-1.2e-4", "1.4e-4", "4e-4"]),
+    ],
+)
+def test_the_ends_of_an_axis_are_short_and_alike(low: float, high: float, texts: list[str]) -> None:
+    assert [text for _, text in ends(low, high)] == texts
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([5.0, 1.0], [5.0, 1.0]),
+        ([5.0, 5.0, 5.0], [5.0, 6.0, 7.0]),
+        ([9.0, 9.0], [8.0, 9.0]),
+        ([float("nan"), 3.0], [None, 3.0]),
+        ([12.0, -3.0], [9.0, 0.0]),
+    ],
+)
+def test_labels_are_spread_apart(wanted: list[float], expected: list[float | None]) -> None:
+    assert spread_apart(wanted, 1.0, 0.0, 9.0) == expected
 
 
 # Any size

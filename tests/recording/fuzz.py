@@ -30,7 +30,7 @@ from numpy.lib import format as npy
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
-from ibtui.data import Dataset
+from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import RecordingError

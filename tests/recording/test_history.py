@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
-from ibtui.quantities.meter import Meter, make_dataset, new_recording
-from ibtui.recording import ESTIMATES, GEOMETRY, PER_LAYER, PERFORMANCE, Recording, column_types
+from ibtui.data import make_dataset
+from ibtui.engines.dense import packed
+from ibtui.recording import Change, Checkpoint, Recording
+from ibtui.run.measuring import activations_of, measure, meter_of, new_recording
 from ibtui.run.trainer import Trainer
-from tests.recording.fuzz import dataset, example, measurement
+from tests.recording.fuzz import example, measurement
 
 COARSE, CLOSED = Binning("notebook", 4, 10), Binning("closed", 3, 10)
+CEILINGS = {"h_x": 1.0, "h_y": 0.5}
 
 
 def empty(**settings) -> Recording:
@@ -33,12 +36,14 @@ def test_a_row_holds_what_was_measured():
     m = taken(recording, 0)
     recording.append(m)
     assert len(recording) == 1
-    for name in (*PER_LAYER, *PERFORMANCE, "epoch"):
-        assert np.array_equal(recording.column(name)[0], getattr(m, name)), name
-    for ours, theirs in zip(recording.parameters(0), m.parameters, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert recording.column("epoch").tolist() == [0]
+    for found, wanted in ((recording.values(0), m.values), (recording.kept(0), m.kept)):
+        assert found.keys() == wanted.keys()
+        for name in found:
+            assert np.array_equal(found[name], wanted[name]), name
+            assert np.array_equal(recording.column(name)[0], wanted[name]), name
     assert recording.activations(0) is m.activations
-    assert recording.names == tuple(column_types(recording.config, 2))
+    assert recording.names == ("epoch", *m.values, *m.kept)
 
 
 def test_growing_keeps_every_row():
@@ -49,8 +54,8 @@ def test_growing_keeps_every_row():
     assert recording.column("epoch").tolist() == list(range(0, 10_000, 10))
     for row in (0, 63, 64, 65, 500, 999):
         m = taken(recording, 10 * row)
-        assert np.array_equal(recording.column("i_xt")[row], m.i_xt)
-        assert np.array_equal(recording.column("weight1")[row], m.parameters[1][0])
+        assert np.array_equal(recording.column("i_xt")[row], m.values["i_xt"])
+        assert np.array_equal(recording.column("weight1")[row], m.kept["weight1"])
 
 
 def test_a_row_is_a_copy_of_the_engines_weights():
@@ -58,9 +63,9 @@ def test_a_row_is_a_copy_of_the_engines_weights():
     m = taken(recording, 0)
     recording.append(m)
     before = recording.column("weight0")[0].copy()
-    m.parameters[0][0][:] = 7
+    m.kept["weight0"][:] = 7
     assert np.array_equal(recording.column("weight0")[0], before)
-    recording.parameters(0)[0][0][:] = 9
+    recording.kept(0)["weight0"][:] = 9
     assert np.array_equal(recording.column("weight0")[0], before)
 
 
@@ -91,16 +96,19 @@ def test_a_reader_can_trust_every_row_below_the_length_that_it_saw():
 def test_a_change_of_binning_forgets_the_estimates_and_nothing_else():
     recording = example(3)
     before = {name: recording.column(name).copy() for name in recording.names}
-    recording.rebin(CLOSED, 2.5)
+    recording.rebin(CLOSED, {"h_x": 2.5, "h_y": 0.5})
     assert recording.binning == CLOSED
     assert (recording.config.binning, recording.config.x_bins, recording.config.t_bins) == ("closed", 3, 10)
-    assert recording.h_x == 2.5
+    assert recording.ceilings == {"h_x": 2.5, "h_y": 0.5}
+    assert recording.changes == [
+        Change(20, "binning", "closed"), Change(20, "x_bins", 3), Change(20, "t_bins", 10)
+    ]  # fmt: skip
     assert recording.pending().tolist() == [0, 1, 2]
     for name in recording.names:
         column = recording.column(name)
         if name == "outside":
             assert not column.any()
-        elif name in ESTIMATES:
+        elif name in recording.rebinned:
             assert np.isnan(column).all()
         else:
             assert np.array_equal(column, before[name])
@@ -108,14 +116,14 @@ def test_a_change_of_binning_forgets_the_estimates_and_nothing_else():
 
 def test_estimates_fill_the_rows_in_and_the_newest_binning_wins():
     recording = example(3)
-    recording.rebin(COARSE, 1.0)
-    fresh = taken(recording, 77)
+    recording.rebin(COARSE, CEILINGS)
+    fresh = taken(recording, 77).values
     assert recording.estimate(1, COARSE, fresh)
     assert recording.pending().tolist() == [0, 2]
-    assert np.array_equal(recording.column("i_ty")[1], fresh.i_ty)
-    assert np.array_equal(recording.column("outside")[1], fresh.outside)
-    assert not np.array_equal(recording.column("dimension")[1], fresh.dimension)
-    recording.rebin(CLOSED, 1.0)
+    assert np.array_equal(recording.column("i_ty")[1], fresh["i_ty"])
+    assert np.array_equal(recording.column("outside")[1], fresh["outside"])
+    assert not np.array_equal(recording.column("dimension")[1], fresh["dimension"])
+    recording.rebin(CLOSED, CEILINGS)
     assert not recording.estimate(0, COARSE, fresh)
     assert np.isnan(recording.column("i_ty")).all()
     assert recording.pending().tolist() == [0, 1, 2]
@@ -123,7 +131,7 @@ def test_estimates_fill_the_rows_in_and_the_newest_binning_wins():
 
 def test_a_row_measured_with_an_old_binning_waits_for_the_new_one():
     recording = example(1, epochs=100)
-    recording.rebin(CLOSED, 1.0)
+    recording.rebin(CLOSED, CEILINGS)
     recording.append(taken(recording, 10, COARSE))
     recording.append(taken(recording, 20, CLOSED))
     assert recording.pending().tolist() == [0, 1]
@@ -166,22 +174,21 @@ def test_activations_never_pass_the_budget_and_are_always_the_newest(actions, ke
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
 @pytest.mark.parametrize("layers", [(2, 2, 2, 2), (5, 1, 3)])
 def test_derived_activations_equal_the_stored_ones_to_the_same_bits(activation, layers):
-    config = RunConfig(samples=60, layers=layers, activation=activation)
+    config = RunConfig(engine="fused", samples=60, layers=layers, activation=activation)
     data = make_dataset(config)
     whole, frugal = (new_recording(config, data, budget) for budget in (1 << 30, 0))
-    meter = Meter(data, activation, whole.binning)
+    meter = meter_of(whole)
     for epoch in range(0, 40, 10):
         weights = initial_parameters(layers, inputs=2, sigma=1.0, seed=epoch)
         # As an engine may hand them over: another layout, the same numbers.
-        weights = [(np.asfortranarray(w), b + np.float32(0.1)) for w, b in weights]
+        state = packed([(np.asfortranarray(w), b + np.float32(0.1)) for w, b in weights], 0.5)
         for recording in (whole, frugal):
-            recording.append(meter.measure(epoch, weights, 0.5))
+            recording.append(measure(recording, Checkpoint(epoch, state), meter))
     assert whole.stored == [0, 1, 2, 3]
     assert frugal.stored == []
     for row in range(4):
-        for stored, derived in zip(
-            meter.activations(whole, row), meter.activations(frugal, row), strict=True
-        ):
+        both = (activations_of(recording, row, meter) for recording in (whole, frugal))
+        for stored, derived in zip(*both, strict=True):
             assert stored.dtype == derived.dtype == np.float32
             assert stored.tobytes() == derived.tobytes()
 
@@ -193,7 +200,7 @@ def same(mirror: Recording, source: Recording) -> None:
     assert len(mirror) == len(source)
     assert mirror.config == source.config
     assert mirror.tick == source.tick
-    assert np.array_equal(mirror.h_x, source.h_x, equal_nan=True)
+    assert mirror.ceilings == source.ceilings
     for name in source.names:
         ours, theirs = mirror.column(name), source.column(name)
         assert (ours.dtype, ours.tobytes()) == (theirs.dtype, theirs.tobytes()), name
@@ -226,36 +233,36 @@ def test_a_mirror_equals_its_source_after_any_sequence(sequence):
                 source.append(taken(source, epoch))
                 epoch += 10
         elif action == "rebin":
-            source.rebin(value, float(value.x_bins))
+            source.rebin(value, {"h_x": float(value.x_bins), "h_y": 0.5})
         elif action == "estimate" and value < len(source):
-            source.estimate(value, source.binning, taken(source, value))
+            source.estimate(value, source.binning, taken(source, value).values)
         elif action == "mirror":
-            changes = source.changes(mirror.tick)
-            if changes is not None:
-                mirror.mirror(changes)
+            update = source.update_since(mirror.tick)
+            if update is not None:
+                mirror.apply(update)
             same(mirror, source)
-            assert source.changes(mirror.tick) is None
+            assert source.update_since(mirror.tick) is None
 
 
 def test_a_mirror_gets_what_is_new_and_no_more():
     source = example(50, resumable=False)
     tick = source.tick
     source.append(taken(source, 500))
-    source.rebin(COARSE, 1.0)
-    assert source.changes(tick).rows.tolist() == list(range(51))
+    source.rebin(COARSE, CEILINGS)
+    assert source.update_since(tick).rows.tolist() == list(range(51))
     tick = source.tick
-    source.estimate(7, COARSE, taken(source, 3))
-    changes = source.changes(tick)
-    assert changes.rows.tolist() == [7]
+    source.estimate(7, COARSE, taken(source, 3).values)
+    update = source.update_since(tick)
+    assert update.rows.tolist() == [7]
     source.column("i_xt")[7] = 0
-    assert not (changes.columns["i_xt"] == 0).any(), "a change is a copy"
+    assert not (update.columns["i_xt"] == 0).any(), "an update is a copy"
 
 
 def test_a_mirror_of_a_loaded_recording_begins_at_its_beginning():
-    source, mirror = example(5), Recording(example(5).config, dataset(16))
-    loaded = Recording(source.config, source.dataset, source.h_x, source.h_y)
+    source, mirror = example(5), Recording(example(5).experiment)
+    loaded = Recording(source.experiment, dict(source.ceilings))
     loaded.fill({name: source.column(name).copy() for name in source.names}, {})
-    mirror.mirror(loaded.changes(0))
+    mirror.apply(loaded.update_since(0))
     same(mirror, loaded)
 
 
@@ -263,15 +270,19 @@ def test_the_stamp_of_a_row_changes_with_the_row():
     recording = example(3)
     before = [recording.stamp(row) for row in range(3)]
     assert before == sorted(set(before))
-    recording.rebin(COARSE, 1.0)
-    recording.estimate(1, COARSE, taken(recording, 5))
+    recording.rebin(COARSE, CEILINGS)
+    recording.estimate(1, COARSE, taken(recording, 5).values)
     after = [recording.stamp(row) for row in range(3)]
     assert all(new > old for new, old in zip(after, before, strict=True))
     assert after[1] == recording.tick > after[0]
 
 
-def test_geometry_and_estimates_are_all_there_is_per_layer():
-    assert set(PER_LAYER) == set(ESTIMATES) | set(GEOMETRY)
+def test_a_recording_without_a_row_is_filled_and_grows():
+    recording = empty()
+    recording.fill({name: recording.column(name) for name in recording.names}, {})
+    assert len(recording) == 0 and not recording.pending().size
+    recording.append(taken(recording, 0))
+    assert recording.column("epoch").tolist() == [0]
 
 
 @pytest.mark.parametrize(("epochs", "every"), [(20, 5), (23, 5), (3, 5), (7, 1)])

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.core.information import Binning
-from ibtui.quantities.meter import Meter
-from ibtui.recording import ESTIMATES, Recording, files
+from ibtui.recording import Recording, files
 from ibtui.run import places
 from ibtui.run.client import WorkerClient
+from ibtui.run.measuring import activations_of, meter_of
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, SetPace, Step
 from tests.run.driver import SMALL, Driver
 
@@ -217,12 +217,11 @@ class Game:
 
 def _assert_estimates(recording: Recording) -> None:
     """Every estimate is what the recording's binning gives."""
-    meter = Meter(recording.dataset, recording.config.activation, recording.binning)
-    rows = range(0, len(recording), max(1, len(recording) // 20))
-    for row in rows:
-        estimates = meter.estimator.estimate(meter.forward(recording.parameters(row)))
-        for name in ESTIMATES:
-            np.testing.assert_array_equal(recording.column(name)[row], getattr(estimates, name), err_msg=name)
+    meter = meter_of(recording)
+    for row in range(0, len(recording), max(1, len(recording) // 20)):
+        estimates = meter.estimates(activations_of(recording, row, meter), recording.rebinned)
+        for name, values in estimates.items():
+            np.testing.assert_array_equal(recording.column(name)[row], values, err_msg=name)
 
 
 def children() -> int:

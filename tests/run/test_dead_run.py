@@ -98,7 +98,7 @@ def test_all_of_it_is_rebinned_the_present_included():
 
 def test_what_waited_for_its_estimates_as_the_worker_died_gets_them():
     recording, closed = mirrored(trained()), trained(CLOSED)
-    recording.rebin(closed.recording.binning, recording.ceilings)
+    recording.rebin(closed.recording.binning, closed.recording.ceilings)
     assert len(recording.pending())
     with held(recording) as driver:
         driver.until(lambda d: d.recording is not None and not d.status.pending).pull()

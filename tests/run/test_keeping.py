@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -497,7 +498,8 @@ def test_a_worker_that_ended_in_order_is_known_to_by_its_end_and_not_by_its_log(
 SAVED = Ended(60, ("/a.npz",))
 ENDS = [
     (None, False), (SAVED, True), (replace(SAVED, saved=()), True),
-    (replace(SAVED, unsaved="/there: full"), False), (replace(SAVED, error="EngineError: boom", exit_status=1), True),
+    (replace(SAVED, unsaved="/there: full"), False),
+    (replace(SAVED, error="EngineError: boom", exit_status=1), True),
 ]  # fmt: skip
 
 

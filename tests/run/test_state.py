@@ -159,4 +159,3 @@ def test_going_on_and_off_loses_nothing_of_a_pause():
         driver.send(Pause())
         driver.send(Detach())
         driver.until(lambda d: d.status.state == "paused" and d.status.detached)
-        driver.client.detached = False

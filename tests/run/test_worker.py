@@ -302,7 +302,7 @@ def test_a_run_that_is_gone_on_with_is_unsaved_only_where_its_file_does_not_hold
                 driver.send(Step())
                 driver.until(lambda d, done=driver.status.epoch: d.status.epoch > done)
                 assert driver.status.unsaved
-    job = replace(new_job(SMALL, WatchOptions(), resume=str(tmp_path / "copy.npz")), forget=True)
+    job = replace(new_job(SMALL, WatchOptions(), resume=str(tmp_path / "copy.npz")), temporary=True)
     handed = Driver(WorkerClient(job, handed=files.load(tmp_path / "run.npz")))
     handed.until_state("finished")  # that file is removed
     assert handed.status.unsaved

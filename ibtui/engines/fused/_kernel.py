@@ -58,7 +58,7 @@ def _inputs(x: Floats, order: Order, first: int, count: int, values: Floats) -> 
 
 @inlined
 def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats) -> None:
-    """Activations of every layer for the sixteen samples at the head of `values`."""
+    """Compute the activations of every layer for the sixteen samples at the head of `values`."""
     weight, source = 0, 0
     for layer in range(1, widths.size):
         before, after = widths[layer - 1], widths[layer]
@@ -90,7 +90,7 @@ def _loss(
     share: np.float32,
     deltas: Floats,
 ) -> float:
-    """Summed cross-entropy of the softmax; `deltas` gets its gradient by the outputs, times `share`."""
+    """Sum the softmax's cross-entropy; write its gradient by the outputs, times `share`, to `deltas`."""
     label = gather(y, 0, 1, order, first, count)
     weight = first_lanes(count)
     largest = load(values, outputs)
@@ -179,7 +179,7 @@ def _backward(
 
 
 def _sources() -> int:
-    """A checksum of the other files whose code is compiled into `train_epochs`."""
+    """Return a checksum of the other files whose code is compiled into `train_epochs`."""
     return zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in (_lanes, _compiled)))
 
 

@@ -67,7 +67,7 @@ class _LanesModel(models.PrimitiveModel):
 
 
 def _intrinsic(function: Callable[..., Any]) -> Any:
-    """`numba.extending.intrinsic`, whose result calls itself with arguments of its own."""
+    """Apply `numba.extending.intrinsic`, whose result calls itself with arguments of its own."""
     return intrinsic(function)
 
 
@@ -76,20 +76,20 @@ def _constant(value: float) -> ir.Constant:
 
 
 def _spread(builder: Any, number: Any, vector: ir.VectorType) -> Any:
-    """The number in every lane of a vector of this type."""
+    """Put the number in every lane of a vector of this type."""
     undefined = ir.Constant(vector, ir.Undefined)
     one = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, undefined, ir.Constant(_integers, [0] * LANES))
 
 
 def _inside(builder: Any, count: Any) -> Any:
-    """True in the lanes below `count`."""
+    """Return True in the lanes below `count`."""
     lane = ir.Constant(_integers, list(range(LANES)))
     return builder.icmp_signed("<", lane, _spread(builder, builder.trunc(count, ir.IntType(32)), _integers))
 
 
 def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """`a * b + c`, fused where the machine can: `llvm.fma` would call a slow function where it cannot."""
+    """Compute `a * b + c`, fused where the machine can; where not, `llvm.fma` would call a slow function."""
     fused = ir.FunctionType(_vector, [_vector] * 3)
     name = f"llvm.fmuladd.v{LANES}f32"
     function = cgutils.get_or_insert_function(builder.module, fused, name)  # type: ignore[no-untyped-call]
@@ -97,7 +97,7 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _polynomial(builder: Any, x: Any, coefficients: Sequence[float]) -> Any:
-    """Horner's rule; coefficients from the constant term upwards."""
+    """Evaluate by Horner's rule; coefficients from the constant term upwards."""
     total = _constant(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         total = _fma(builder, total, x, _constant(coefficient))
@@ -109,7 +109,7 @@ def _select(builder: Any, comparison: str, a: Any, b: Any, yes: Any, no: Any) ->
 
 
 def _clamp(builder: Any, x: Any, end: float) -> Any:
-    """`x` between `-end` and `end`; NaN passes, since it compares with nothing."""
+    """Limit `x` to `-end` … `end`; NaN passes, since it compares with nothing."""
     x = _select(builder, ">", x, _constant(end), _constant(end), x)
     return _select(builder, "<", x, _constant(-end), _constant(-end), x)
 
@@ -123,7 +123,7 @@ def _tanh(builder: Any, x: Any) -> Any:
 
 
 def _power_of_two(builder: Any, n: Any) -> Any:
-    """2^n for whole n from -127 (which gives 0) to 128 (infinity): n + 127 shifted into a float's exponent.
+    """Compute 2^n for whole n from -127 (which gives 0) to 128 (infinity): n + 127 as a float's exponent.
 
     Adding 1.5 · 2^23 puts the whole number into the low bits; unlike a conversion to integers, that is
     defined for NaN too (it gives some number, and NaN times it is NaN).
@@ -134,7 +134,7 @@ def _power_of_two(builder: Any, n: Any) -> Any:
 
 
 def _round(builder: Any, x: Any) -> Any:
-    """The nearest whole number, for |x| < 2^22."""
+    """Round to the nearest whole number, for |x| < 2^22."""
     return builder.fsub(builder.fadd(x, _constant(1.5 * 2**23)), _constant(1.5 * 2**23))
 
 
@@ -164,7 +164,7 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _exported(operation: Callable[..., Any], arguments: int) -> Any:
-    """The operation on lanes as a function that compiled code can call."""
+    """Return the operation on lanes as a function that compiled code can call."""
     signature = lanes(*(lanes,) * arguments)
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
@@ -210,7 +210,7 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 @_intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """The lanes at `array[index : index + LANES]` of a contiguous float32 array; bounds are not checked."""
+    """Read `array[index : index + LANES]` of a contiguous float32 array; bounds are not checked."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return builder.load(_address(context, builder, signature.args[0], *values), align=4)
@@ -232,7 +232,7 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 @_intrinsic
 def splat(typing: Any, number: Any) -> Any:
-    """One number in every lane."""
+    """Put one number in every lane."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return _spread(builder, values[0], _vector)
@@ -242,7 +242,7 @@ def splat(typing: Any, number: Any) -> Any:
 
 @_intrinsic
 def first_lanes(typing: Any, count: Any) -> Any:
-    """1 in the lanes below `count`, 0 in the rest."""
+    """Put 1 in the lanes below `count`, 0 in the rest."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return builder.select(_inside(builder, values[0]), _constant(1.0), _constant(0.0))
@@ -252,7 +252,7 @@ def first_lanes(typing: Any, count: Any) -> Any:
 
 @_intrinsic
 def gather(typing: Any, array: Any, offset: Any, stride: Any, order: Any, first: Any, count: Any) -> Any:
-    """`array[offset + stride * order[first + lane]]` in the lanes below `count`, lane 0's in the rest.
+    """Read `array[offset + stride * order[first + lane]]` in the lanes below `count`, lane 0's in the rest.
 
     `array` is a contiguous one of float32, `order` one of int32; bounds are not checked.
     """
@@ -277,7 +277,7 @@ def gather(typing: Any, array: Any, offset: Any, stride: Any, order: Any, first:
 
 
 def _masked(builder: Any, what: str, kind: str, place: Any, mask: Any, otherwise: Any) -> Any:
-    """What lies at a place in the lanes of the mask, else `otherwise`; LLVM knows what is fastest here."""
+    """Read a place in the lanes of the mask, else `otherwise`; LLVM knows what is fastest here."""
     aligned = ir.Constant(ir.IntType(32), 4)
     arguments = [place, aligned, mask, otherwise]
     signature = ir.FunctionType(otherwise.type, [argument.type for argument in arguments])
@@ -288,7 +288,7 @@ def _masked(builder: Any, what: str, kind: str, place: Any, mask: Any, otherwise
 
 @_intrinsic
 def where_equal(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
-    """`yes` in the lanes in which a equals b, else `no`."""
+    """Choose `yes` in the lanes in which a equals b, else `no`."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return _select(builder, "==", *values)
@@ -298,7 +298,7 @@ def where_equal(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
 
 @_intrinsic
 def where_positive(typing: Any, a: Any, yes: Any) -> Any:
-    """`yes` in the lanes in which a is above 0, or is NaN; else 0."""
+    """Choose `yes` in the lanes in which a is above 0, or is NaN; else 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return _select(builder, "<=", values[0], _constant(0.0), _constant(0.0), values[1])
@@ -307,7 +307,7 @@ def where_positive(typing: Any, a: Any, yes: Any) -> Any:
 
 
 def _fold(builder: Any, vector: Any, width: int, combine: Callable[[Any, Any], Any]) -> Any:
-    """The lanes combined pairwise, half against half, down to one number."""
+    """Combine the lanes pairwise, half against half, down to one number."""
     while width > 1:
         width //= 2
         low, high = (
@@ -324,7 +324,7 @@ def _fold(builder: Any, vector: Any, width: int, combine: Callable[[Any, Any], A
 
 @_intrinsic
 def total(typing: Any, a: Any) -> Any:
-    """The sum of the lanes, a float32."""
+    """Sum the lanes, in float32."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return _fold(builder, values[0], LANES, builder.fadd)
@@ -334,7 +334,7 @@ def total(typing: Any, a: Any) -> Any:
 
 @_intrinsic
 def totals(typing: Any, a: Any, array: Any, index: Any) -> Any:
-    """In lane k `total(a * load(array, index + k * LANES))`, to the bit."""
+    """Put in lane k `total(a * load(array, index + k * LANES))`, to the bit."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         a, array, index = values
@@ -349,7 +349,7 @@ def totals(typing: Any, a: Any, array: Any, index: Any) -> Any:
 
 
 def _transposed_sum(builder: Any, vectors: list[Any]) -> Any:
-    """The sums of sixteen vectors, one in each lane: two become one vector, of sums half as wide."""
+    """Sum sixteen vectors, one in each lane: two become one vector, of sums half as wide."""
     width = LANES
     while len(vectors) > 1:
         width //= 2
@@ -372,7 +372,7 @@ def _transposed_sum(builder: Any, vectors: list[Any]) -> Any:
 
 @_intrinsic
 def product(typing: Any, a: Any) -> Any:
-    """The product of the lanes, in float64."""
+    """Multiply the lanes, in float64."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         wide = builder.fpext(values[0], ir.VectorType(ir.DoubleType(), LANES))

@@ -52,7 +52,7 @@ def source() -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a net and its batches are laid out in a block."""
+    """The layout of a net and its batches in a block."""
 
     chunk: int
     """Samples at a time; a larger batch takes several chunks."""

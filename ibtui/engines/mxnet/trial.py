@@ -27,7 +27,7 @@ class Trial:
     failures: dict[str, str]
     """Device to the reason why MXNet cannot compute on it, for the one tried."""
     error: str
-    """Why nothing could be found out; empty: it could."""
+    """The reason why nothing could be found out; empty: there is none."""
     cards: dict[str, str] = field(default_factory=dict)
     """Device to name and compute capability, such as "NVIDIA A100 (8.0)", as far as the driver says."""
 

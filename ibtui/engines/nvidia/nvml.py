@@ -1,7 +1,7 @@
 """A GPU's memory and utilisation, for the status line: by NVML, NVIDIA's monitoring library.
 
-nvidia-ml-py is optional, and nothing here raises: where NVML does not answer there is less to show. NVML
-counts GPUs differently from CUDA, so a GPU is found by its PCI address.
+nvidia-ml-py is optional, and nothing here raises: where NVML does not answer, the status line says less.
+NVML counts GPUs differently from CUDA, so a GPU is found by its PCI address.
 """
 
 from __future__ import annotations

@@ -11,9 +11,11 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
+from ibtui.data import make_dataset
+from ibtui.engines.dense import packed
 from ibtui.errors import RecordingError, UsageError
-from ibtui.quantities.meter import Meter, make_dataset, new_recording
 from ibtui.recording import Checkpoint, Recording, files
+from ibtui.run.measuring import measure, meter_of, new_recording
 from ibtui.run.resuming import resume, resumed_config
 
 CONFIG = RunConfig(ctx="gpu0", engine="fused", epochs=23, every=10, layers=(3, 2), samples=40, t_bins=20)
@@ -22,18 +24,17 @@ CONFIG = RunConfig(ctx="gpu0", engine="fused", epochs=23, every=10, layers=(3, 2
 def recorded(measured: tuple[int, ...] = (0, 10, 20, 23), reached: int | None = 23, **settings) -> Recording:
     """A run whose nets nobody trained; each epoch has one of its own."""
     config = dataclasses.replace(CONFIG, **settings)
-    data = make_dataset(config)
-    recording = new_recording(config, data, 1 << 30)
-    meter = Meter(data, config.activation, recording.binning)
+    recording = new_recording(config, make_dataset(config), 1 << 30)
+    meter = meter_of(recording)
     for epoch in measured:
-        recording.append(meter.measure(epoch, net(config, epoch), 0.5))
+        recording.append(measure(recording, state(config, epoch, 0.5), meter))
     if reached is not None:
-        recording.checkpoint = Checkpoint(reached, net(config, reached), 0.25)
+        recording.checkpoint = state(config, reached, 0.25)
     return recording
 
 
-def net(config: RunConfig, epoch: int):
-    return initial_parameters(config.layers, inputs=2, sigma=1.0, seed=epoch)
+def state(config: RunConfig, epoch: int, moving_loss: float) -> Checkpoint:
+    return Checkpoint(epoch, packed(initial_parameters(config.layers, seed=epoch), moving_loss))
 
 
 def file(recording: Recording) -> str:
@@ -95,7 +96,7 @@ def test_every_setting_is_compared():
     others = {
         "ctx": "cpu", "engine": "gluon", "every": 1, "layers": (4, 2), "activation": "relu", "lr": 1.0,
         "batch_size": 1, "init_sigma": 3.0, "grid": 5, "samples": 4, "data_seed": 0, "seed": 0, "x_bins": 1,
-        "t_bins": 1, "binning": "adaptive",
+        "t_bins": 1, "binning": "adaptive", "data": "rings", "quantities": ("spread",),
     }  # fmt: skip
     assert others.keys() == {f.name for f in dataclasses.fields(RunConfig)} - {"epochs"}
     for name, value in others.items():
@@ -147,9 +148,10 @@ def test_the_history_is_what_one_run_of_so_many_epochs_would_have_by_now(measure
     for name in source.names:
         assert recording.column(name).tobytes() == source.column(name)[: len(kept)].tobytes()
     ours, theirs = recording.checkpoint, source.checkpoint
-    assert (ours.epoch, ours.moving_loss) == (theirs.epoch, theirs.moving_loss)
-    for a, b in zip(ours.parameters, theirs.parameters, strict=True):
-        assert [v.tobytes() for v in a] == [v.tobytes() for v in b]
+    assert ours.epoch == theirs.epoch
+    assert {k: v.tobytes() for k, v in ours.state.items()} == {
+        k: v.tobytes() for k, v in theirs.state.items()
+    }
     # What it has become can be saved, and gone on with again.
     files.save(recording, "again.npz", overwrite=True)
     assert files.peek("again.npz").rows == len(kept)
@@ -163,7 +165,8 @@ def test_a_budget_holds_for_the_history_that_is_taken_over():
 
 def test_estimates_that_were_not_made_in_time_are_made():
     source = recorded()
-    source.rebin(Binning("closed", 3, 7), 1.5)
+    binning = Binning("closed", 3, 7)
+    source.rebin(binning, meter_of(source, binning).ceilings)
     recording = resume(file(source), 23, 1 << 20)
     whole = recorded(binning="closed", x_bins=3, t_bins=7)
     assert not len(recording.pending())
@@ -173,6 +176,6 @@ def test_estimates_that_were_not_made_in_time_are_made():
 
 def test_a_net_that_diverged_is_gone_on_with_as_it_is():
     source = recorded((0,), 5)
-    source.checkpoint.parameters[0][0][:] = np.nan
+    source.checkpoint.state["weight0"][:] = np.nan
     recording = resume(file(source), 40, 1 << 20)
-    assert np.isnan(recording.checkpoint.parameters[0][0]).all()
+    assert np.isnan(recording.checkpoint.state["weight0"]).all()

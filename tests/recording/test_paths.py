@@ -1,0 +1,229 @@
+"""The place of a file: checked before the run, one run's at a time, and nothing left behind in it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import socket
+import subprocess
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+
+from ibtui.errors import RecordingError
+from ibtui.recording import files, paths
+from ibtui.recording.files import check_writable, claim, clean_up, load, save
+from tests.recording.fuzz import (
+    example,
+)
+from tests.recording.tampered import RUN, child, temporaries
+
+
+def test_a_place_is_checked_before_the_run(monkeypatch):
+    check_writable(RUN)
+    check_writable(RUN, force=False)
+    RUN.write_text("precious")
+    check_writable(RUN)
+    os.mkdir("folder")
+    os.mkfifo("pipe")
+    os.symlink("loop", "loop")
+    for path, force, why in [
+        (RUN, False, "exists already; choose another name, or --force"),
+        ("folder", True, "a folder; name a file in it, such as folder/run.npz"),
+        ("folder/", True, "a folder; name a file in it, such as folder/run.npz"),
+        ("", True, "a folder; "),
+        ("missing/run.npz", True, "there is no folder .*missing"),
+        ("run.npz/run.npz", True, "there is no folder .*run.npz"),
+        ("pipe", True, "not a regular file"),
+        ("/dev/null", True, "not a regular file"),
+        ("loop", True, ""),
+        ("a\0b.npz", True, "cannot be written: "),
+        ("x" * 255, True, "cannot be written: File name too long"),
+        ("\x1b[2J\n/run.npz", True, "there is no folder"),
+    ]:
+        with pytest.raises(RecordingError) as error:
+            check_writable(path, force=force)
+        line = str(error.value)
+        assert line.isprintable()
+        assert re.search(why, line), line
+    assert RUN.read_text() == "precious"
+
+    def fail(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", fail)
+        with pytest.raises(RecordingError, match=r"^new\.npz: cannot be written: Permission denied$"):
+            check_writable("new.npz")
+    assert sorted(os.listdir()) == ["folder", "loop", "pipe", "run.npz"]
+
+
+WRITING_FOR_EVER = """
+import os, sys, time
+from tests.recording.fuzz import example
+from ibtui.recording.files import save
+def stall(handle):
+    print("writing", flush=True)
+    time.sleep(60)
+os.fsync = stall
+save(example(9), "run.npz", overwrite=True)
+"""
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one_and_what_a_living_one_writes_is_not():
+    save(example(1), RUN)
+    with child(WRITING_FOR_EVER) as process:
+        (temporary,) = temporaries()
+        assert f"-{process.pid}-" in temporary
+        assert clean_up(RUN) == []
+        check_writable(RUN)
+        assert temporaries() == [temporary]
+    assert temporaries() == [temporary]
+    assert len(load(RUN)) == 1
+    check_writable("other.npz")
+    assert temporaries() == [temporary]
+    check_writable(RUN)
+    assert temporaries() == []
+    assert os.listdir() == ["run.npz"]
+
+
+def test_only_temporaries_of_this_file_are_removed(monkeypatch):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    here = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    there = f"{zlib.crc32(b'another machine'):08x}"
+    own = f".run.npz.{here}-{dead.pid}-0123abcd.ibtui-tmp"
+    others = [
+        f".run.npz.{there}-{dead.pid}-0123abcd.ibtui-tmp",
+        f".run.npz.{here}-{os.getpid()}-0123abcd.ibtui-tmp",
+        f".run_npz.{here}-{dead.pid}-0123abcd.ibtui-tmp",
+        f".run.npz.{here}-{dead.pid}-0123abcd.ibtui-tmp.npz",
+        f".run.npz.{here}-x-0123abcd.ibtui-tmp",
+        f"run.npz.{here}-{dead.pid}-0123abcd.ibtui-tmp",
+    ]
+    for name in (own, *others):
+        Path(name).write_text("")
+    assert [path.name for path in clean_up(RUN)] == [own]
+    assert sorted(os.listdir()) == sorted(others)
+    for name in others:
+        os.utime(name, (0, 0))
+    assert sorted(path.name for path in clean_up(RUN)) == sorted(others[:2])
+    assert clean_up("missing/run.npz") == []
+
+
+CLAIMING = """
+import sys, time
+from ibtui.recording.files import claim
+with claim("run.npz"):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_runs_cannot_record_to_one_path():
+    with child(CLAIMING) as process:
+        wanted = rf"^run\.npz: another run \(process {process.pid}\) is recording to it; choose another name$"
+        with pytest.raises(RecordingError, match=wanted), claim(RUN):
+            pytest.fail("two claims")
+        os.symlink("run.npz", "link.npz")
+        with pytest.raises(RecordingError, match="is recording to it"), claim("link.npz"):
+            pytest.fail("two claims, one by another name")
+        with claim("other.npz"):
+            pass
+    assert temporaries() == [".run.npz.ibtui-lock"]
+    with claim(RUN):  # a killed run holds up nobody
+        assert temporaries() == [".run.npz.ibtui-lock"]
+        with pytest.raises(RecordingError, match=rf"process {os.getpid()}"), claim(RUN):
+            pytest.fail("two claims")
+    assert temporaries() == []
+    with pytest.raises(ZeroDivisionError), claim(RUN):
+        raise ZeroDivisionError
+    assert os.listdir() == ["link.npz"]
+
+
+def test_a_claim_checks_the_place(monkeypatch):
+    with pytest.raises(RecordingError, match="there is no folder"), claim("missing/run.npz"):
+        pytest.fail("no folder")
+    save(example(1), RUN)
+    with pytest.raises(RecordingError, match="exists already"), claim(RUN, force=False):
+        pytest.fail("exists")
+    with claim(RUN):
+        pass
+    # It may appear between the first look and the lock.
+    monkeypatch.setattr(paths, "check_writable", lambda *_, **__: None)
+    with pytest.raises(RecordingError, match="exists already"), claim(RUN, force=False):
+        pytest.fail("exists")
+    assert os.listdir() == ["run.npz"]
+
+
+def test_where_there_are_no_locks_the_process_number_decides(monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with child(CLAIMING) as process:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with pytest.raises(RecordingError, match=f"process {process.pid}"), claim(RUN):
+            pytest.fail("two claims")
+    with claim(RUN):
+        pass
+    assert temporaries() == []
+    # What a container that was killed has left: the next one has the same name, and process 1 again.
+    Path(f".{RUN.name}{files.LOCK}").write_text(f"{paths._HOST} {os.getpid()}\n")
+    with claim(RUN):
+        pass
+    assert temporaries() == []
+
+
+def test_of_many_that_claim_at_once_one_has_it_at_any_time():
+    holders, most, turns = 0, 0, 0
+    guard = threading.Lock()
+
+    def compete() -> None:
+        nonlocal holders, most, turns
+        for _ in range(60):
+            with contextlib.suppress(RecordingError), claim(RUN):
+                with guard:
+                    holders += 1
+                    turns += 1
+                    most = max(most, holders)
+                with guard:
+                    holders -= 1
+
+    threads = [threading.Thread(target=compete) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert turns >= 6
+    assert os.listdir() == []
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_counts_for_nothing(monkeypatch):
+    original, removed = fcntl.flock, []
+
+    def flock(handle, operation):
+        if not removed:  # its holder ends between our opening the file and our locking it
+            os.unlink(".run.npz.ibtui-lock")
+            removed.append(handle)
+        original(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with claim(RUN):
+        assert removed
+        assert temporaries() == [".run.npz.ibtui-lock"]
+        with pytest.raises(RecordingError, match="is recording to it"), claim(RUN):
+            pytest.fail("two claims")
+
+
+def test_a_trap_in_the_place_of_the_lock_is_not_stepped_into():
+    Path("victim").write_text("precious")
+    os.symlink("victim", ".run.npz.ibtui-lock")
+    with pytest.raises(RecordingError, match="cannot be written"), claim(RUN):
+        pytest.fail("the lock is a link")
+    assert Path("victim").read_text() == "precious"

@@ -1,0 +1,101 @@
+"""The report as a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from ibtui.plot import palette
+from ibtui.report.display import Display
+from tests.report.making import (
+    drawn,
+    needs_matplotlib,
+    refused,
+    run,
+)
+
+
+@needs_matplotlib
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"], ["huge"]], ids="-".join
+)
+def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path, capsys, names):
+    paths = [folder / f"{name}.npz" for name in names]
+    at = () if names == ["one"] else ("--at", "0,60")
+    assert run(capsys, *paths, "--out", tmp_path / "1.png", "--out", tmp_path / "2.png", *at)[0] == 0
+    first, second = ((tmp_path / out).read_bytes() for out in ("1.png", "2.png"))
+    assert first == second
+    from matplotlib.image import imread
+
+    pixels = imread(io.BytesIO(first))
+    height, width, _ = pixels.shape
+    assert width == 1440
+    assert 1000 < height < 5000
+    ink = (pixels[..., :3] < 0.9).any(axis=2)
+    assert 0.01 < ink.mean() < 0.4
+    assert not ink[:, :3].any()  # nothing is cut off at the edges
+    assert not ink[:, -3:].any()
+    assert not ink[:3].any()
+    assert not ink[-3:].any()
+
+
+def words_of(svg: Path) -> list[str]:
+    return re.findall("<!-- (.*) -->", svg.read_text())
+
+
+@needs_matplotlib
+def test_where_the_chance_level_is_0_the_key_and_the_curves_name_it_and_not_the_plane(
+    folder, tmp_path, capsys
+):
+    for out, flags in (("x.svg", ("--excess",)), ("y.svg", ("--excess", "--bits"))):
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, *flags)[0] == 0
+        assert words_of(tmp_path / out).count("chance") == 3
+
+
+@needs_matplotlib
+def test_what_is_not_finite_is_said_in_its_place(folder, tmp_path, capsys):
+    assert run(capsys, folder / "huge.npz", "--out", tmp_path / "x.svg", "--at", 0)[0] == 0
+    words = words_of(tmp_path / "x.svg")
+    assert words.count("no finite activations") == words.count("dim n/a") == 2
+    for display in (Display(), Display(width=250)):
+        text = "\n".join(drawn([folder / "huge.npz"], display, "0"))
+        said = "no finite activations" if display.width > 100 else "not finite"
+        assert text.count(said) == 2
+        assert not re.search("[\\w./]─", text)  # no number in a title is cut
+
+
+@needs_matplotlib
+def test_svg_and_pdf_are_whole_and_undated(folder, tmp_path, capsys):
+    from xml.etree import ElementTree
+
+    for out in ("x.svg", "x.pdf"):
+        flags = ("--participation-ratio", "--at", 60)
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, *flags)[0] == 0
+    svg = (tmp_path / "x.svg").read_text()
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    for word in ("accuracy", "dimension", "participation ratio", "information plane", "layer 3", "epoch 60"):
+        assert f"<!-- {word}" in svg, word
+    assert "<dc:date>" not in svg
+    pdf = (tmp_path / "x.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert pdf.rstrip().endswith(b"%%EOF")
+    assert b"CreationDate" not in pdf
+
+
+@needs_matplotlib
+def test_a_picture_has_the_colours_of_the_screen(folder, tmp_path, capsys):
+    run(capsys, folder / "a.npz", "--out", tmp_path / "x.svg", "--at", 60)
+    svg = (tmp_path / "x.svg").read_text()
+    inks = palette.styles("truecolor")
+    for ink in (*map(palette.of_layer, range(4)), *map(palette.of_class, range(2))):
+        assert inks[ink].color.get_truecolor().hex in svg
+
+
+def test_without_matplotlib_the_extra_is_named(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert ".[report]" in refused(capsys, folder / "a.npz", "--out", tmp_path / "x.png")
+    assert run(capsys, folder / "a.npz", "--out", tmp_path / "x.csv")[0] == 0
