@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.recording.files import save
 from ibtui.run.measuring import new_recording
 from tests.report.making import CONFIG, record

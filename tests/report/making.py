@@ -14,7 +14,7 @@ import pytest
 from ibtui import cli
 from ibtui.config import RunConfig
 from ibtui.core.seeding import initial_parameters
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.quantities.meter import quantities
 from ibtui.recording import Checkpoint, Recording
 from ibtui.report import read_runs
