@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ibtui.ui.panes.glyphs import auto_marker
-from ibtui.ui.panes.status import status_pieces
 from rich.cells import cell_len
 from textual import events
 from textual.pilot import Pilot
