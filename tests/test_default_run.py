@@ -55,8 +55,9 @@ def tolerances(made: dict[str, np.ndarray], name: str, run: dict[str, np.ndarray
     """Return how far the numbers of a run may be from its table on another processor: (rows, numbers).
 
     The two engines differ by rounding alone, as processors do. Training amplifies that, in some runs until
-    nothing is left in common. Allowed is 30 times what the engines have come to differ by at the next row, a hundred-thousandth (of weights a ten-thousandth of the largest one, for rounding is all that
-    moves a saturated unit), and in what counts samples as much as two of them make.
+    nothing is left in common. Allowed is 30 times what the engines have come to differ by at the next row;
+    beyond that a hundred-thousandth, a ten-thousandth of the largest weight (rounding is all that moves a
+    saturated unit), and where samples are counted as much as two of them make.
     """
     apart = np.nan_to_num(np.abs(made[f"fused {name}"] - made[f"gluon {name}"])).max(1)
     apart = np.maximum.accumulate(np.append(apart[1:], apart[-1]))

@@ -55,7 +55,7 @@ from ibtui.run.protocol import (
 from ibtui.run.snapshot import fallback_folders
 
 PULL_S = 1 / 20
-"""How often a worker that gets ready is asked for its history."""
+"""Seconds between two questions to a worker that gets ready."""
 SILENT_S = 2.0
 """From here on a worker that owes an answer is said to be silent."""
 NOTHING = "nothing is there that could be saved"

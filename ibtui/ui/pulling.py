@@ -20,7 +20,7 @@ IDLE_S = 1 / 10
 PROMPT_S = 1 / 100
 """The same after a command, until its effect can be seen."""
 EFFECT_S = 0.15
-"""How long a command is given for that."""
+"""The time that a command is given for that."""
 
 
 class Puller:

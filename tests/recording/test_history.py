@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines.dense import packed
 from ibtui.recording import Change, Checkpoint, Recording
 from ibtui.run.measuring import activations_of, measure, meter_of, new_recording

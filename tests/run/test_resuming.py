@@ -11,7 +11,7 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.seeding import initial_parameters
-from ibtui.data import make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines.dense import packed
 from ibtui.errors import RecordingError, UsageError
 from ibtui.recording import Checkpoint, Recording, files

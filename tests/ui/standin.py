@@ -101,7 +101,7 @@ class FakeWorkers:
 
 
 class StandIn:
-    """See the module.
+    """A client without a worker.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class StandIn:
         self.between: int | None = None
         """The epoch at which it stands, where that is no measurement's: `values` are then of that epoch."""
         self.unready: dict[str, Any] = {}
-        """What its status is while it has no recording yet; empty: it has one."""
+        """Its status while it has no recording yet; empty: it has one."""
         self.answering, self.closed, self.started = answering, False, False
         self._log_sent = 0
         self._lock = threading.RLock()
