@@ -348,9 +348,11 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 def differences(path: Path, recording: Recording) -> list[str]:
     """Keys whose arrays, as loaded, are not those that NumPy finds in the file; texts apart."""
-    again = path.with_name("again.npz")
-    save(recording, again, overwrite=True)
-    ours, theirs = arrays(again), arrays(path)
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder, "again.npz")
+        save(recording, again)
+        ours = arrays(again)
+    theirs = arrays(path)
     new = {"schema", *TEXTS, *(("x_range",) if theirs["schema"] == 1 else ())}
     return [
         key
