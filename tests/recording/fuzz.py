@@ -352,7 +352,8 @@ def differences(path: Path, recording: Recording) -> list[str]:
         again = Path(folder, "again.npz")
         save(recording, again)
         ours = arrays(again)
-    theirs = arrays(path)
+    with np.load(path, allow_pickle=False) as file:  # only these: what else is there may be damaged
+        theirs = {key: file[key] for key in ours if key in file}
     new = {"schema", *TEXTS, *(("x_range",) if theirs["schema"] == 1 else ())}
     return [
         key
