@@ -73,7 +73,8 @@ class _Parser(argparse.ArgumentParser):
         """Add the names that are registered, which nothing but the help needs to know."""
         for action in self._named:
             names = (*_NAMED[action.dest], *_registry(action.dest).names)
-            action.help = f"{', '.join(names) or 'none here'}: {action.help}"
+            shown = printable(", ".join(names)).replace("%", "%%")
+            action.help = f"{shown or 'none here'}: {action.help}"
         return super().format_help() + self.commands
 
     def heading(self, name: str) -> argparse._ArgumentGroup:
@@ -174,10 +175,11 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
     _check_snapshot_dir(options.snapshot_dir)
     from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
+    from ibtui.recording.files import peek
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    choose(config, make_dataset(config).inputs)
+    choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
     job = new_job(config, options, resume=resume)
     if _has_terminal():
         return _watch(WorkerClient(job), options)
@@ -328,7 +330,7 @@ class Command:
     """A subcommand."""
 
     summary: str
-    """What it does, in a line."""
+    """A line that says what it does."""
     run: Callable[[_Parser, list[str]], int]
     """From a parser to add its arguments to, and the arguments, to an exit status."""
 

@@ -176,7 +176,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """How a run is watched and kept: nothing in here changes a number."""
+    """The settings of watching and keeping a run: none of them changes a number."""
 
     epochs_per_second: float = setting(
         60.0, real(1e9, zero=True), "pace of the live screen; 0: as fast as it can", group=WATCHING,

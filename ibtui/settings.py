@@ -27,18 +27,18 @@ class Domain:
     """The values that a setting may have."""
 
     right: str
-    """What a value must be: "a whole number from 1 to 100"."""
+    """The requirement in words: "a whole number from 1 to 100"."""
     clean: Callable[[Any], Any]
     """From a value to the form in which it is kept; raises `UnfitError`."""
     metavar: str
-    """What stands for the value in `--help`."""
+    """The placeholder of the value in `--help`."""
     parse: Callable[[str], Any] = str
     """From the text after a flag to a value; text that is none is left for `clean` to refuse."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of a setting beside its name, type and default."""
+    """A setting's declaration, besides its name, type and default."""
 
     domain: Domain
     help: str

@@ -222,9 +222,8 @@ def test_help_names_every_command_with_what_it_does(capsys):
 
 
 @pytest.mark.parametrize("name", ["", "replay", "report", "attach", "ls", "stop", "bench", "doctor"])
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_help_prints_in_any_encoding(name, encoding):
-    done = command(*filter(None, [name]), "--help", PYTHONIOENCODING=encoding)
+def test_help_prints_where_there_is_only_ascii(name):
+    done = command(*filter(None, [name]), "--help", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: ibtui" in done.stdout
 

@@ -31,7 +31,7 @@ def panes(text: list[str]) -> list[str]:
 
 def arrived(app: IbtuiApp) -> bool:
     """Whether training is over, and all that was asked for has come."""
-    status, look, recording = app.mirror.status, app.mirror.look, app.mirror.recording
+    status, look, recording = app.mirror.status, app.mirror.representation, app.mirror.recording
     if status is None or look is None or recording is None or status.state != "finished":
         return False
     row = len(recording) - 1 if app.view.row is None else app.view.row

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ibtui.bench.running import Group
 
 GROUPS = ("training", "measurement", "scaling")
-"""What is measured, in this order."""
+"""The groups of rows, in this order."""
 
 
 def bench(*, as_json: bool = False, quick: bool = False, only: tuple[str, ...] = ()) -> int:

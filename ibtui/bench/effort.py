@@ -1,4 +1,4 @@
-"""How thorough a run of the bench is, the machine that it runs on, and its progress."""
+"""Thoroughness of a run of the bench, the machine that it runs on, and its progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("numpy", "numba", "textual", "mxnet", "torch", "jax", "scikit-learn
 
 @dataclass(frozen=True)
 class Effort:
-    """How thoroughly to measure."""
+    """The thoroughness of a run of the bench."""
 
     rounds: int
     """The number of times that everything is repeated, in turns."""

@@ -35,6 +35,8 @@ class Summary:
     declared: Declarations
     changes: tuple[Change, ...]
     x_range: tuple[float, float]
+    inputs: int
+    """Inputs of each sample."""
 
 
 def peek(path: str | Path) -> Summary:
@@ -117,7 +119,7 @@ def _check_headers(archive: Archive) -> Summary:
     reached = int(archive.array("checkpoint_epoch")) if resumable else None
     if reached is not None and not 0 <= reached <= config.epochs:
         raise RefusedError("its checkpoint lies outside the run")
-    return Summary(config, rows, reached, declared, changes, x_range)
+    return Summary(config, rows, reached, declared, changes, x_range, inputs)
 
 
 def _arrays(

@@ -197,7 +197,7 @@ class WorkerClient:
         """Ask for the next frame, looking at a measurement (None: the present)."""
         self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
-        key = mirror.look.key if mirror.look is not None else None
+        key = mirror.representation.key if mirror.representation is not None else None
         reached = mirror.checkpoint.epoch if mirror.checkpoint is not None else -1
         self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
 

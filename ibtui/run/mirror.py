@@ -36,7 +36,7 @@ class Mirror:
         The history: scalars and weights of every measurement.
     before : Recording or None
         The history of the run before the last restart.
-    look : Representation or None
+    representation : Representation or None
         What is to be drawn of one epoch.
     died : Lost or None
         How the worker ended whose history this is, where it has.
@@ -45,7 +45,7 @@ class Mirror:
     status: Status | None = None
     recording: Recording | None = None
     before: Recording | None = None
-    look: Representation | None = None
+    representation: Representation | None = None
     died: Lost | None = None
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     run: int = -1
@@ -54,31 +54,31 @@ class Mirror:
     heard: float = field(default_factory=time.monotonic)
 
     def check(self, frame: Frame) -> None:
-        """Raise `ValueError` if a frame is none that can be taken, whoever sent it."""
+        """Raise `ValueError` if a frame is none that can be applied, whoever sent it."""
         recording = self.recording
-        if frame.welcome is not None:
-            columns = frame.welcome.experiment.columns
+        if frame.new_run is not None:
+            columns = frame.new_run.experiment.columns
             if any(np.dtype(spec.dtype).hasobject for spec in columns.values()):
                 raise ValueError("not the columns of a recording")
-            recording = Recording(frame.welcome.experiment)
+            recording = Recording(frame.new_run.experiment)
         if frame.update is not None and recording is None:
             raise ValueError("an update of no recording")
         if frame.update is not None and recording is not None:
             recording.check(frame.update)
 
-    def take(self, frame: Frame) -> tuple[Notice, ...]:
+    def apply(self, frame: Frame) -> tuple[Notice, ...]:
         """Bring the mirror up to date; what the user is to be told is returned."""
-        if frame.welcome is not None:
+        if frame.new_run is not None:
             self.before = self.recording
-            self.run = frame.welcome.run
-            self.recording = Recording(frame.welcome.experiment, dict(frame.welcome.ceilings))
+            self.run = frame.new_run.run
+            self.recording = Recording(frame.new_run.experiment, dict(frame.new_run.ceilings))
         if self.recording is not None:
             if frame.update is not None:
                 self.recording.apply(frame.update)
             if frame.checkpoint is not None:
                 self.recording.checkpoint = frame.checkpoint
-        if frame.look is not None:
-            self.look = frame.look
+        if frame.representation is not None:
+            self.representation = frame.representation
         self.status = frame.status
         self.log.extend(frame.log)
         self.log_end = frame.log_end

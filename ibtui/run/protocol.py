@@ -113,14 +113,14 @@ class Pull(Message, frozen=True):
     """Ask for what is new.
 
     `run` and `tick` say up to where the screen's mirror of the history is; `row` is the measurement it looks
-    at (None: the present), `look` the key of the representation that it has drawn; `checkpoint` is the epoch
+    at (None: the present), `drawn` the key of the representation that it has drawn; `checkpoint` is the epoch
     of the checkpoint that it has, `log` and `notice` say how much of the worker's output and of its notices.
     """
 
     run: int = -1
     tick: int = 0
     row: int | None = None
-    look: Key | None = None
+    drawn: Key | None = None
     checkpoint: int = -1
     log: int = 0
     notice: int = 0
@@ -188,7 +188,7 @@ class Representation:
     """One epoch's representation, ready to draw, and its numbers."""
 
     key: Key
-    """Identifies the look; equal keys, equal looks."""
+    """Identifies it; equal keys, equal representations."""
     epoch: int
     row: int | None
     """The measurement of the recording; None: weights between two scheduled measurements."""
@@ -216,7 +216,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Welcome:
+class NewRun:
     """A run, as a screen needs to know it: sent in the first frame, and after each restart."""
 
     run: int
@@ -228,10 +228,10 @@ class Frame(Message, frozen=True):
     """What is new since the frame before."""
 
     status: Status
-    welcome: Welcome | None = None
+    new_run: NewRun | None = None
     update: Update | None = None
-    look: Representation | None = None
-    """None: the look is the one already drawn."""
+    representation: Representation | None = None
+    """None: it is the one already drawn."""
     checkpoint: Checkpoint | None = None
     log: tuple[str, ...] = ()
     """New lines of the worker's own output and of its engine's."""

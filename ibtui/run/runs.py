@@ -185,7 +185,7 @@ def stop_run(name: str | None) -> int:
     end = _wait_for_the_end(name)
     if end is None:
         _no_word(name, before, other_version)
-        print(f"stopped {name}")
+        print(f"stopped {name}" + ("; its version does not say what it saved" if other_version else ""))
         return 0
     known = set(before.saved) if before is not None else set()  # what was written before is no news
     told = f"stopped {name} at epoch {end.epoch:,}"

@@ -21,6 +21,7 @@ from ibtui.run.protocol import (
     Command,
     Detach,
     Frame,
+    NewRun,
     Notice,
     Pause,
     Pull,
@@ -28,7 +29,6 @@ from ibtui.run.protocol import (
     Representation,
     Save,
     Status,
-    Welcome,
 )
 from ibtui.run.saver import Saver
 from ibtui.run.snapshot import Snapshot
@@ -275,9 +275,9 @@ class RunState:
         reached = checkpoint.epoch if checkpoint else -1
         return Frame(
             status,
-            Welcome(status.run, recording.experiment, recording.ceilings) if fresh else None,
+            NewRun(status.run, recording.experiment, recording.ceilings) if fresh else None,
             update,
-            None if drawn is not None and drawn.key == pull.look else drawn,
+            None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,
             **told,  # type: ignore[arg-type]
         )

@@ -87,7 +87,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
         if os.environ.get("TERM") == "dumb":  # the only sign by which Textual knows; it takes it away itself
             os.environ["NO_COLOR"] = "1"
-        self._panes = panes(getattr(options, "panes", ()))
+        self._panes = panes(options.panes)
         self._keys = keys.bindings(self._panes)
         super().__init__(TerminalDriver, ansi_color=True if "NO_COLOR" in os.environ else None)
         for binding in self._keys[len(self.BINDINGS) :]:

@@ -24,7 +24,7 @@ from ibtui.ui.table import Table
 from ibtui.ui.too_small import TooSmall
 
 LAG_S = 0.3
-"""How old a picture of the history may be while training goes on."""
+"""The age that a picture of the history may have while training goes on."""
 LEAST_WIDTH = 18
 """The least that a pane of one layer makes sense in; layers that do not fit are on further pages."""
 ROWS = (0, 1, 2, None)

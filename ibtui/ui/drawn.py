@@ -41,7 +41,7 @@ class Drawn(Widget):
         self._told: Hashable = None
         self._fresh = False
         self.drawn_at = 0.0
-        """When a redrawing was asked for last, on the monotonic clock."""
+        """The time of the last `redraw`, on the monotonic clock."""
         self._size_drawn: Size | None = None
         self._strips: list[Strip] = []
 

@@ -14,7 +14,7 @@ from types import FrameType
 
 SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 PATIENCE_S = 1.5
-"""How long the screen may take to end in order; then the process ends without it."""
+"""Time for the screen to end in order; then the process ends without it."""
 
 
 class Ending:

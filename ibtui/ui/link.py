@@ -55,7 +55,7 @@ from ibtui.run.protocol import (
 from ibtui.run.snapshot import fallback_folders
 
 PULL_S = 1 / 20
-"""How often a worker that gets ready is asked for its history."""
+"""Seconds between two questions to a worker that gets ready."""
 SILENT_S = 2.0
 """From here on a worker that owes an answer is said to be silent."""
 NOTHING = "nothing is there that could be saved"
@@ -244,7 +244,7 @@ class Link:
         self._screen.changed()
 
     def _take_in(self, mirror: Mirror, frame: Frame) -> None:
-        for notice in mirror.take(frame):
+        for notice in mirror.apply(frame):
             self._screen.tell(notice.text, notice.severity)
 
     def listen(self) -> None:

@@ -18,7 +18,7 @@ from ibtui.ui.app import run
 from ibtui.ui.summary import Outcome
 
 _TELL_S = 0.5
-"""How long a terminal may take for the last line."""
+"""Time for a terminal to take the last line."""
 
 
 class LiveWorkers:

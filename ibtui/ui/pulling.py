@@ -20,7 +20,7 @@ IDLE_S = 1 / 10
 PROMPT_S = 1 / 100
 """The same after a command, until its effect can be seen."""
 EFFECT_S = 0.15
-"""How long a command is given for that."""
+"""The time that a command is given for that."""
 
 
 class Puller:
@@ -38,7 +38,8 @@ class Puller:
 
     def heard(self, frame: Frame) -> None:
         """Pull the next frame in time, now that this one has come."""
-        self._moving = frame.update is not None or frame.look is not None or frame.status.state == "running"
+        news = frame.update is not None or frame.representation is not None
+        self._moving = news or frame.status.state == "running"
         # A key does what is right by what is known, however late that is shown.
         if self._period == PROMPT_S or behind(self._app):
             self._pull_later()

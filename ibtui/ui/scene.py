@@ -44,7 +44,7 @@ class Scene:
     @property
     def representation(self) -> Representation | None:
         """One epoch, ready to be drawn."""
-        return self.mirror.look
+        return self.mirror.representation
 
     @property
     def run_state(self) -> str:
@@ -85,7 +85,7 @@ class Scene:
     @property
     def cursor_row(self) -> int | None:
         """The measurement that curves mark: the one walked to or, unless it is the last, the one played."""
-        recording, look = self.mirror.recording, self.mirror.look
+        recording, look = self.mirror.recording, self.mirror.representation
         if recording is None or not len(recording):
             return None
         if self.view.row is not None:
@@ -99,7 +99,7 @@ class Scene:
         """A past measurement, the last one of a run that has gone on, or the run as it stands."""
         if self.cursor_row is not None:
             return "then"
-        status, look = self.mirror.status, self.mirror.look
+        status, look = self.mirror.status, self.mirror.representation
         stands = status is None or status.state not in ("running", "pausing")
         return (
             "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
@@ -108,7 +108,7 @@ class Scene:
     @property
     def unrecorded(self) -> Representation | None:
         """The representation of a run that stands after its last measurement; None at a measurement."""
-        look, recording = self.mirror.look, self.mirror.recording
+        look, recording = self.mirror.representation, self.mirror.recording
         if self.view.row is not None or look is None or look.row is not None or recording is None:
             return None
         measured = recording.column("epoch")
@@ -121,7 +121,7 @@ class Scene:
 
     def row_after(self, by: int) -> int | None:
         """Return the row so many measurements on, or back where negative; None: the present."""
-        count, here, look = self.measurements, self.view.row, self.mirror.look
+        count, here, look = self.measurements, self.view.row, self.mirror.representation
         if not count or (here is None and by > 0):
             return None
         if here is None:  # the present, which may be the last measurement itself

@@ -15,7 +15,7 @@ from ibtui.ui.scene import Scene
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far the run came, where it is kept, and what went wrong."""
+    """The end of a run, as the screen tells it."""
 
     epoch: int = 0
     epochs: int = 0

@@ -69,7 +69,7 @@ class TerminalDriver(LinuxDriver):
 
 
 class _Output:
-    """Where a driver's thread writes to; what it is given is on its way when `write` returns."""
+    """The file of a driver's thread; what it is given is on its way when `write` returns."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file

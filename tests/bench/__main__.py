@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from ibtui.bench.running import run
 from tests.bench.groups import GROUPS
@@ -15,6 +17,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
     flags = parser.parse_args()
     wanted = flags.only or GROUPS
+    root = str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return run({name: GROUPS[name] for name in GROUPS if name in wanted}, flags.json, flags.quick)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from ibtui.bench.effort import Effort
@@ -21,4 +23,7 @@ def test_every_row_is_there(group: str) -> None:
     assert not report.failed
     assert len(report.rows) >= LEAST_ROWS[group]
     assert len({row.name for row in report.rows}) == len(report.rows)
-    assert all(row.group == group for row in report.rows)
+    for row in report.to_json()["rows"]:
+        assert row["group"] == group
+        for spread in filter(None, (row, row["ratio"])):
+            assert all(0 < spread[key] < math.inf for key in ("median", "low", "high", "repeats"))

@@ -37,7 +37,7 @@ class Watcher:
         frame = self._arrivals.get(timeout=_PATIENCE_S)
         if isinstance(frame, Lost):
             raise RuntimeError(frame.reason)
-        self.mirror.take(frame)
+        self.mirror.apply(frame)
         return frame.status
 
     def until(self, wanted: Callable[[Status], bool]) -> None:

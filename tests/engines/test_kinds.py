@@ -1,6 +1,7 @@
 """Engines give and accept what their kinds declare; activations follow from what is kept."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,7 @@ from ibtui.config import RunConfig
 from ibtui.core.forward import forward
 from ibtui.core.seeding import initial_parameters
 from ibtui.engines import ENGINES, kind_of
-from ibtui.engines.choose import choose, create_engine
 from ibtui.engines.mxnet import library
-from ibtui.errors import UsageError
 
 MXNET = pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
 OWN = ["fused", pytest.param("gluon", marks=MXNET)]
@@ -88,33 +87,30 @@ def test_importing_the_registry_imports_not_even_numpy():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-# Engines of other packages.
+# Engines of other packages, found on PYTHONPATH when a process begins.
+
+CHOOSE = """
+import sys
+from ibtui.config import RunConfig
+from ibtui.engines import ENGINES
+from ibtui.engines.choose import choose
+from ibtui.errors import UsageError
+print(*ENGINES.names)
+for engine, ctx in (each.split(":") for each in sys.argv[1:]):
+    try: print(choose(RunConfig(engine=engine, ctx=ctx), 4))
+    except UsageError as error: print(error)
+"""
 
 
-@pytest.fixture
-def plugin(monkeypatch):
-    """The package of the tests, with an engine that works and one that cannot be imported."""
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "plugin")
-    vars(ENGINES).pop("_places", None)
-    yield
-    vars(ENGINES).pop("_places", None)
-
-
-def test_an_engine_of_another_package_is_chosen_by_its_name(plugin, problem):
-    config = RunConfig(engine="quadratic")
-    choice = choose(config, 4)
-    assert (choice.engine, choice.ctx, choice.why) == ("quadratic", "cpu", "as asked")
-    start = kind_of(config).initial(config, 4)
-    trained = create_engine(choice, config, *problem, start)
-    trained.train(0, 5)
-    assert trained.state()["batches"] > start["batches"] == 0
-    with pytest.raises(UsageError, match=r"^--ctx gpu0: the quadratic engine trains on the CPU: --ctx cpu$"):
-        choose(RunConfig(engine="quadratic", ctx="gpu0"), 4)
-
-
-def test_an_engine_that_cannot_be_imported_or_found_is_refused_in_a_line(plugin):
-    assert ENGINES.names == ("gluon", "fused", "brokenengine", "quadratic")
-    with pytest.raises(UsageError, match=r"^brokenengine: this engine cannot be loaded from broken:engine: "):
-        choose(RunConfig(engine="brokenengine"), 2)
-    with pytest.raises(UsageError, match=r"^quadratik: no engine of that name; did you mean quadratic\?$"):
-        choose(RunConfig(engine="quadratik"), 2)
+def test_an_engine_of_another_package_is_chosen_by_its_name_or_refused_in_a_line(monkeypatch):
+    plugin = str(Path(__file__).parent.parent / "plugin")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([plugin, os.environ["PYTHONPATH"]]))
+    asked = ["quadratic:auto", "quadratic:gpu0", "brokenengine:cpu", "quadratik:cpu"]
+    said = subprocess.check_output([sys.executable, "-c", CHOOSE, *asked], text=True).splitlines()
+    assert said[:3] == [
+        "gluon fused brokenengine quadratic",
+        "Choice(engine='quadratic', ctx='cpu', why='as asked')",
+        "--ctx gpu0: the quadratic engine trains on the CPU: --ctx cpu",
+    ]
+    assert said[3].startswith("brokenengine: this engine cannot be loaded from broken:engine: ")
+    assert said[4:] == ["quadratik: no engine of that name; did you mean quadratic?"]

@@ -1,1 +1,1 @@
-"""What goes wrong on a shared box, brought about on purpose, and what was lost by it."""
+"""Faults of a shared machine, brought about on purpose, and what was lost by each."""

@@ -32,7 +32,7 @@ TRIALS: dict[str, tuple[int, Callable[[int], list[Lost]]]] = {
     "races": (200, trials.races),
     "long-run": (200_000, long.watched),
 }
-"""How often each is tried in the long form; of the long run, its epochs."""
+"""The number of tries of each in the long form; of the long run, its epochs."""
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What the trials share: a run in a process of its own, an uninterrupted run to compare with, a full disk."""
+"""Shared by the trials: a run in a process of its own, an uninterrupted run to compare with, a full disk."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200", "--every", "50
 
 @dataclass
 class Lost:
-    """What a trial tells: how often a fault was brought about, and what it cost."""
+    """The outcome of a trial: the number of faults brought about, and what they cost."""
 
     fault: str
     tried: int
     lost: str
     holds: bool
-    """Whether that is no more than was promised."""
+    """True if that is no more than was promised."""
     prompt: bool = True
-    """Whether it was as fast as was promised: of this machine, at this moment, so no test asks for it."""
+    """True if it was as fast as was promised. That depends on the machine, so no test asserts it."""
 
 
 def ibtui(*arguments: str, **options) -> subprocess.Popen[str]:
-    """The command, its output piped; it heeds signals that we, in the background or under nohup, do not."""
+    """The command, its output piped; it obeys signals that this process, under nohup, may ignore."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     options = {"preexec_fn": _heed} | options
     return subprocess.Popen([sys.executable, "-m", "ibtui", *arguments], text=True, **options)
@@ -54,7 +54,7 @@ def _heed() -> None:
 
 
 def wait_for(what, seconds: float = LONG_S) -> None:
-    """Until it is true."""
+    """Wait until it is true."""
     end = time.monotonic() + seconds
     while not what():
         if time.monotonic() > end:
@@ -83,12 +83,12 @@ def gone_on_with(path: Path, epochs: int) -> Recording:
 
 
 def equal(a: Recording, b: Recording) -> bool:
-    """Whether two recordings say the same, to the bit."""
+    """Return whether two recordings say the same, to the bit."""
     return len(a) == len(b) > 0 and all(a.column(n).tobytes() == b.column(n).tobytes() for n in a.names)
 
 
 def resumes_exactly(path: Path, more: int = 700) -> bool:
-    """Whether a file, gone on with, becomes what a run without an interruption is."""
+    """Return whether a file, gone on with, becomes what a run without an interruption is."""
     recording = files.load(path)
     assert recording.checkpoint is not None
     total = max(recording.checkpoint.epoch, int(recording.column("epoch")[-1])) + more
@@ -119,7 +119,7 @@ def folder() -> Iterator[Path]:
 
 
 def small_disk_command(place: Path, kilobytes: int) -> list[str]:
-    """What runs a shell's line with a small file system of its own at `place`; empty: not allowed here."""
+    """Return a command to run a shell's line with a small file system at `place`; empty: not allowed."""
     mount = f'mount -t tmpfs -o size={kilobytes}k none "{place}" && exec sh -c "$0"'
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
     try:
@@ -139,7 +139,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended."""
+    """Return whether a process has ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -154,7 +154,7 @@ def rss_mb(pid: int) -> float:
 
 
 def sockets() -> list[Path]:
-    """Where workers listen, or listened."""
+    """Return the sockets on which workers listen, or listened."""
     return list(places.folder().glob("*.sock"))
 
 

@@ -28,7 +28,7 @@ PACE = 4000.0
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a screen and its worker stand."""
+    """The state and the cost of a screen and its worker at one time."""
 
     epoch: int
     rows: int

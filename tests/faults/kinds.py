@@ -54,7 +54,7 @@ def kinds(tries: int) -> list[Lost]:
 
 
 def _in_environment(columns: int, rows: int, environment: dict[str, str], depth: str, characters: str) -> str:
-    """What went wrong with a terminal of this kind."""
+    """Say what went wrong with a terminal of this kind."""
     with Terminal(*_RUN, columns=columns, rows=rows, **{"COLORTERM": ""} | environment) as terminal:
         trouble = _session(terminal)
     if _depth(terminal.raw) > _DEPTHS.index(depth):
@@ -65,7 +65,7 @@ def _in_environment(columns: int, rows: int, environment: dict[str, str], depth:
 
 
 def _inside(name: str, columns: int, rows: int) -> str:
-    """What went wrong in a terminal multiplexer."""
+    """Say what went wrong in a terminal multiplexer."""
     through = (*_THROUGH[name], f"ibtui-{os.getpid()}", *_NEW[name])
     with Terminal(*_RUN, columns=columns, rows=rows, through=through) as terminal:
         trouble = _session(terminal)

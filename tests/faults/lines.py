@@ -43,7 +43,7 @@ _ENTERED, _LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 
 @dataclass
 class _Ends:
-    """What was found after lines had dropped."""
+    """Counts of what was found after lines had dropped."""
 
     missing: int = 0
     unrestored: int = 0

@@ -85,7 +85,7 @@ def _recorded(config: RunConfig, path: Path, wrong: list[str]) -> Recording:
 
 
 def _measured_where_defined(recording: Recording) -> bool:
-    """Whether each estimate is a number wherever the weights let the activations be numbers."""
+    """Return whether each estimate is a number wherever the weights let the activations be numbers."""
     if recording.config.activation == "relu":
         return True
     rows = len(recording)
@@ -106,7 +106,7 @@ def _overflowing(recording: Recording) -> Recording:
 
 
 def _shown(recording: Recording, at: Path) -> list[str]:
-    """What is wrong with such a run on the real screen."""
+    """Say what is wrong with such a run on the real screen."""
     at.mkdir()
     config = recording.config
     options = {

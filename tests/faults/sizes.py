@@ -82,7 +82,7 @@ def _size(count: int, chance: random.Random) -> tuple[int, int]:
 
 
 def _leaves(written: bytes, columns: int, rows: int) -> bool:
-    """Whether what was written goes beyond a terminal of this size."""
+    """Return whether what was written goes beyond a terminal of this size."""
     canvas = pyte.Screen(columns + 1, rows + 1)
     canvas.reset_mode(7, private=True)  # lines do not wrap
     stream = pyte.ByteStream(canvas)

@@ -33,7 +33,7 @@ _PRESSES = 6
 
 @dataclass
 class _Shown:
-    """What it was like on one line."""
+    """Measured on one line."""
 
     speed: float
     """Epochs per second."""

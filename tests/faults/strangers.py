@@ -75,7 +75,7 @@ def hostile_files(mutants: int) -> list[Lost]:
 
 
 def _configurations(mutants: int) -> tuple[int, list[str]]:
-    """How many mutants of a TOML file are refused, and what went wrong with others."""
+    """Count the mutants of a TOML file that are refused, and say what went wrong with others."""
     refused, wrong = 0, []
     with folder() as place:
         path = place / "mutant.toml"
@@ -149,7 +149,7 @@ def _commands(tries: int) -> tuple[int, list[str]]:
 
 
 def _command(number: int, at: Path, path: Path, toml: Path) -> str:
-    """What is wrong with one of four commands."""
+    """Say what is wrong with one of four commands."""
     match number % 4:
         case 0:
             return _piped("report", str(path))
@@ -194,7 +194,7 @@ def _hostile(content: bytes, chance: random.Random) -> bytes:
 
 
 def _piped(*command: str) -> str:
-    """What is wrong with what a command says on a pipe."""
+    """Say what is wrong with what a command says on a pipe."""
     process = ibtui(*command, stderr=subprocess.STDOUT)
     said, _ = process.communicate(timeout=LONG_S)
     strange = [c for c in said if not (c.isprintable() or c in "\n\t")]
@@ -204,7 +204,7 @@ def _piped(*command: str) -> str:
 
 
 def _on_a_terminal(*command: str) -> str:
-    """What is wrong with a command on a terminal; one that shows a screen is left again."""
+    """Say what is wrong with a command on a terminal; one that shows a screen is left again."""
     with Terminal(*command, columns=100, rows=30) as terminal:
         end = time.monotonic() + SOON_S
         while terminal.read(0.05) and not re.search(r"epoch [\d,]+ of|the run failed", terminal.text):

@@ -173,7 +173,7 @@ def worker_killed(tries: int) -> list[Lost]:
 
 
 def _rebinned(dead: Driver, path: Path) -> Path:
-    """What the screen knows of a run whose worker has died, in another binning, saved by a new worker."""
+    """Have a new worker rebin and save what the screen knows of a run whose worker has died."""
     dead_run = DeadRun(dead.status.epoch, saved=False)
     with Driver(LiveWorkers(dead.client, WatchOptions()).hold(dead.recording, dead_run)) as held:
         held.until_state("dead")
@@ -252,7 +252,7 @@ _TO_SMALL = (
 
 
 def _several(path: Path) -> bool:
-    """Whether a file is a recording of several measurements."""
+    """Return whether a file is a recording of several measurements."""
     try:
         return len(files.load(path)) > 1
     except RecordingError:
@@ -279,7 +279,7 @@ def _fill_disk(command: list[str], place: Path, old: Path, home: Path) -> tuple[
 
 
 def _limit_files(_: list[str], place: Path, old: Path, home: Path) -> tuple[int, str]:
-    """Where no disk may be mounted: the size of its files is limited, and so is that of the fallback."""
+    """Limit the size of its files, and of those of the fallback, where no disk may be mounted."""
     small = place / "small" / "run.npz"
     with open(place / "said", "w+") as said:
         run = ibtui(*_TO_SMALL, cwd=place, env=os.environ | {"HOME": str(home)}, stderr=said)

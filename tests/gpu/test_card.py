@@ -187,7 +187,7 @@ def test_the_doctor_is_content():
 
 
 def test_the_status_line_names_the_card(capability):
-    assert driver.dotted(capability) in nvml.Poller().describe("gpu0")
+    assert driver.dotted(capability) in str(nvml.Description("gpu0"))
 
 
 # Failures that can be provoked.

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -317,6 +318,9 @@ class Nvml:
         assert pci == b"0000:0b:00.0"
         return 7
 
+    def nvmlDeviceGetHandleByIndex(self, index):
+        raise LookupError(f"no GPU {index}")
+
     def nvmlDeviceGetMemoryInfo(self, handle):
         assert handle == 7
         self.asked += 1
@@ -341,40 +345,32 @@ def machine(monkeypatch):
     return make
 
 
-def test_the_status_line_says_what_the_card_does_once_a_second(machine):
+def test_the_status_line_says_what_the_card_does(machine):
     library = machine(Nvml())
-    now = 100.0
-    poller = nvml.Poller(lambda: now)
-    expected = "NVIDIA Card (8.6) · 1.5 of 80 GiB · 37 %"
-    assert [poller.describe("gpu0") for _ in range(5)] == [expected] * 5
-    assert library.asked == 1
-    now += 0.99
-    poller.describe("gpu0")
-    assert library.asked == 1
-    now += 0.02
-    poller.describe("gpu0")
+    description = nvml.Description("gpu0")
+    assert [str(description) for _ in range(2)] == ["NVIDIA Card (8.6) · 1.5 of 80 GiB · 37 %"] * 2
     assert library.asked == 2
-    assert poller.describe("cpu") == ""
 
 
 def test_where_nvml_knows_less_less_is_shown(machine):
     machine(None)  # importing it fails
-    assert nvml.Poller().describe("gpu0") == "NVIDIA Card (8.6)"
-    assert nvml.Poller().describe("gpu3") == ""
+    assert str(nvml.Description("gpu0")) == "NVIDIA Card (8.6)"
+    assert str(nvml.Description("gpu3")) == ""
     slice_of_it = machine(Nvml())
     slice_of_it.nvmlDeviceGetUtilizationRates = None
-    assert nvml.Poller().describe("gpu0") == "NVIDIA Card (8.6) · 1.5 of 80 GiB"
+    assert str(nvml.Description("gpu0")) == "NVIDIA Card (8.6) · 1.5 of 80 GiB"
     machine(object(), None)
-    assert nvml.Poller().describe("gpu0") == ""
+    assert str(nvml.Description("gpu0")) == ""
 
 
-def test_the_description_is_published_when_it_changes(machine, monkeypatch):
-    import threading
-
+def test_the_description_is_published_when_it_changes(monkeypatch):
     texts, published, done = iter(["a", "a", "b"]), [], threading.Event()
 
-    class Poller:
-        def describe(self, device):
+    class Description:
+        def __init__(self, device):
+            assert device == "gpu0"
+
+        def __str__(self):
             try:
                 return next(texts)
             except StopIteration:
@@ -382,7 +378,7 @@ def test_the_description_is_published_when_it_changes(machine, monkeypatch):
                 return "b"
 
     monkeypatch.setattr(nvml, "PERIOD_S", 0.001)
-    nvml.monitor("gpu0", published.append, Poller())
+    nvml.monitor("gpu0", published.append, Description)
     assert done.wait(10)
     assert published == ["a", "b"]
     before = threading.active_count()

@@ -65,7 +65,7 @@ class Driver:
         if isinstance(arrived, Lost):
             self.lost = arrived
             return None
-        self.notices += self.mirror.take(arrived)
+        self.notices += self.mirror.apply(arrived)
         self.log += arrived.log
         self.states.append(arrived.status.state)
         return arrived

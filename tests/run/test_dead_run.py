@@ -75,13 +75,15 @@ def test_the_file_that_was_handed_over_is_removed_once_read_and_nothing_else_is_
 def test_the_present_is_the_newest_known_and_the_past_as_it_was_from_the_first_frame_on():
     trainer = trained()
     with held(mirrored(trainer)) as driver:
-        driver.until(lambda d: d.mirror.look is not None, row=2)
-        assert (driver.mirror.look.row, driver.mirror.look.epoch) == (2, 10)
-        for points, t in zip(driver.mirror.look.points, trainer.recording.activations(2), strict=True):
+        driver.until(lambda d: d.mirror.representation is not None, row=2)
+        assert (driver.mirror.representation.row, driver.mirror.representation.epoch) == (2, 10)
+        for points, t in zip(
+            driver.mirror.representation.points, trainer.recording.activations(2), strict=True
+        ):
             np.testing.assert_array_equal(points, t)
-        driver.until(lambda d: d.mirror.look.row is None)
-        assert driver.mirror.look.epoch == 23
-        for points, t in zip(driver.mirror.look.points, trainer.measure().activations, strict=True):
+        driver.until(lambda d: d.mirror.representation.row is None)
+        assert driver.mirror.representation.epoch == 23
+        for points, t in zip(driver.mirror.representation.points, trainer.measure().activations, strict=True):
             np.testing.assert_array_equal(points, t)
 
 
@@ -93,7 +95,7 @@ def test_all_of_it_is_rebinned_the_present_included():
         driver.until(lambda d: d.recording.binning == closed.recording.binning and not d.status.pending)
         assert equal(driver.until(lambda d: not d.status.pending).recording, closed.recording)
         wanted = closed.measure().values["i_ty"]
-        driver.until(lambda d: np.array_equal(d.mirror.look.values["i_ty"], wanted))
+        driver.until(lambda d: np.array_equal(d.mirror.representation.values["i_ty"], wanted))
 
 
 def test_what_waited_for_its_estimates_as_the_worker_died_gets_them():

@@ -558,6 +558,7 @@ def test_a_run_that_could_not_be_told_to_go_on_is_not_said_to_and_is_saved(tmp_p
     driver.until(lambda d: d.status.epoch > 3)
     client = driver.client
     os.kill(client._process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, client._process.pid, os.WSTOPPED)
     client.send(Detach())
     client.close()
     assert not client.goes_on

@@ -370,7 +370,9 @@ def test_numbers_that_go_wrong_are_measured_rebinned_saved_and_gone_on_with(tmp_
         driver.until_state("finished")
         driver.send(Rebin(Binning("adaptive", 4, 10)))
         driver.until(lambda d: d.recording.binning.kind == "adaptive" and not d.status.pending)
-        driver.until(lambda d: d.mirror.look is not None and d.mirror.look.row == 1, row=1)
+        driver.until(
+            lambda d: d.mirror.representation is not None and d.mirror.representation.row == 1, row=1
+        )
         driver.send(Save())
         driver.until(lambda d: d.status.saved)
         assert driver.status.state == "finished"

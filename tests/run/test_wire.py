@@ -79,8 +79,8 @@ def test_a_request_arrives_as_it_was_sent(request_):
 @pytest.mark.parametrize("piece", [1 << 30, 7])
 def test_an_array_arrives_as_it_was_sent_and_cannot_be_written_to(array, piece, monkeypatch):
     monkeypatch.setattr(wire, "_PIECE_BYTES", piece)
-    sent = Frame(Status(), look=representation_of(array))
-    came = wire.decode_answer(wire.encode(sent)).look.labels
+    sent = Frame(Status(), representation=representation_of(array))
+    came = wire.decode_answer(wire.encode(sent)).representation.labels
     assert (came.dtype, came.shape) == (array.dtype.newbyteorder("="), array.shape)
     assert came.tobytes() == np.ascontiguousarray(array, array.dtype.newbyteorder("=")).tobytes()
     with pytest.raises(ValueError, match="read-only"):
@@ -98,7 +98,7 @@ def test_an_array_arrives_as_it_was_sent_and_cannot_be_written_to(array, piece, 
 )  # fmt: skip
 def test_an_array_whose_sizes_do_not_agree_is_refused(array):
     frame = msgspec.to_builtins(
-        Frame(Status(), look=representation_of(np.zeros(1))), enc_hook=lambda _: array
+        Frame(Status(), representation=representation_of(np.zeros(1))), enc_hook=lambda _: array
     )
     with pytest.raises(WireError):
         wire.decode_answer(msgspec.msgpack.encode(frame))
@@ -115,7 +115,7 @@ def test_the_status_of_a_later_version_can_be_read_and_so_can_an_earlier_ones():
 
 def test_objects_are_never_sent():
     with pytest.raises(NotImplementedError):
-        wire.encode(Frame(Status(), look=representation_of(np.array([object()]))))
+        wire.encode(Frame(Status(), representation=representation_of(np.array([object()]))))
 
 
 # Frames of bytes.
@@ -147,19 +147,20 @@ def test_a_frame_is_the_length_and_the_bytes_as_multiprocessing_has_it(pair, siz
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "said"),
     [
-        struct.pack("!i", 65), struct.pack("!i", 2**31 - 1), struct.pack("!i", -2),
-        struct.pack("!iQ", -1, 2**64 - 1), struct.pack("!iQ", -1, 65), struct.pack("!i", 5) + b"four",
-        b"\0\0", struct.pack("!i", -1) + b"\0",
+        (struct.pack("!i", 65), "64 are the most"), (struct.pack("!i", 2**31 - 1), "64 are the most"),
+        (struct.pack("!i", -2), "64 are the most"), (struct.pack("!iQ", -1, 2**64 - 1), "64 are the most"),
+        (struct.pack("!iQ", -1, 65), "64 are the most"), (struct.pack("!i", 5) + b"four", "breaks off"),
+        (b"\0\0", "breaks off"), (struct.pack("!i", -1) + b"\0", "breaks off"),
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_frame_that_is_too_long_or_breaks_off_is_refused_before_memory_is_taken(pair, sent):
+def test_a_frame_that_is_too_long_or_breaks_off_is_refused_before_memory_is_taken(pair, sent, said):
     far, near = pair
     far.sendall(sent)
     far.shutdown(socket.SHUT_WR)
-    with pytest.raises(WireError):
+    with pytest.raises(WireError, match=said):
         near.receive_bytes(64)
 
 
@@ -208,7 +209,7 @@ def wrong(chance: random.Random) -> bytes:
         [array, None, True, -1, 2**63, 1.5, "text", b"bytes", [], {}, [[]] * 3, {"a": array}]
     )
     key = chance.choice(
-        ["binning", "epochs", "path", "ticket", "seed", "save", "row", "look", "log", "status"]
+        ["binning", "epochs", "path", "ticket", "seed", "save", "row", "drawn", "log", "status"]
     )
     return msgspec.msgpack.encode({"type": name, key: value})
 
@@ -288,7 +289,7 @@ def test_a_screen_refuses_what_no_worker_sends_and_takes_the_rest():
             driver.send(Rebin(Binning("closed", 3, 9)))
         whole = driver.until(lambda d: not d.status.pending).recording
     mirror.check(frames[0])
-    mirror.take(frames[0])
+    mirror.apply(frames[0])
     encoded, taken = [wire.encode(frame) for frame in frames if frame.update], 0
     for _ in range(MUTANTS // 3):
         try:
@@ -300,7 +301,7 @@ def test_a_screen_refuses_what_no_worker_sends_and_takes_the_rest():
         taken += 1
         if isinstance(frame, Frame):
             copy = Mirror(recording=mirror.recording and copied(mirror.recording))
-            copy.take(frame)
+            copy.apply(frame)
     assert 0 < taken < MUTANTS / 6
     assert len(whole) == len(mirror.recording)
 
@@ -375,7 +376,7 @@ def test_a_worker_of_another_version_is_listed_and_not_attached_to(of_version, c
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (None, "stopped run-1-x\n"),
+        (None, "stopped run-1-x; its version does not say what it saved\n"),
         (Ended(60, ("/a.npz",)), "stopped run-1-x at epoch 60; saved /a.npz\n"),
         (Ended(60, (), "/there: full"), None),
     ],

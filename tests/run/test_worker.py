@@ -68,8 +68,8 @@ def test_steps_between_scheduled_measurements_are_shown_and_not_recorded():
         driver.until_state("paused")
         driver.send(Step(13))
         driver.until(lambda d: d.status.epoch == 13 and d.status.state == "paused").pull()
-        assert driver.mirror.look.epoch == 13
-        assert driver.mirror.look.row is None
+        assert driver.mirror.representation.epoch == 13
+        assert driver.mirror.representation.row is None
         assert driver.recording.column("epoch").tolist() == [0, 10]
         driver.send(Resume())
         driver.until_state("finished").pull()
@@ -105,8 +105,10 @@ def test_rebinning_while_training_leaves_no_row_behind():
 def test_a_past_epoch_looks_as_it_did_when_it_was_the_present(tmp_path):
     with Driver.train(history_mb=1) as driver:
         driver.until_state("finished")
-        driver.until(lambda d: d.mirror.look is not None and d.mirror.look.row == 3, row=3)
-        look = driver.mirror.look
+        driver.until(
+            lambda d: d.mirror.representation is not None and d.mirror.representation.row == 3, row=3
+        )
+        look = driver.mirror.representation
         t = headless(SMALL).activations(3)
         assert look.epoch == 15
         for points, activations in zip(look.points, t, strict=True):
@@ -129,8 +131,10 @@ def test_the_estimates_at_other_bins_are_those_of_a_binning_with_so_many():
                 driver.send(Rebin(wanted))
                 driver.until(lambda d, b=wanted: d.recording.binning == b and not d.status.pending)
                 rows = len(driver.recording)
-                driver.until(lambda d, r=rows: d.mirror.look.key[1:] == (r - 1, d.recording.stamp(r - 1)))
-                look = driver.mirror.look
+                driver.until(
+                    lambda d, r=rows: d.mirror.representation.key[1:] == (r - 1, d.recording.stamp(r - 1))
+                )
+                look = driver.mirror.representation
                 np.testing.assert_array_equal(look.sensitivity[0, :, place], look.values["i_ty"])
                 np.testing.assert_array_equal(look.sensitivity[1, :, place], look.values["chance_i_ty"])
 
@@ -267,9 +271,9 @@ def test_replay_shows_a_file_walks_plays_and_rebins_it(tmp_path):
     with Driver.replay(tmp_path / "run.npz", epochs_per_second=200.0) as driver:
         driver.until_state("paused").pull()
         assert_same(driver.recording, recording)
-        assert driver.mirror.look.epoch == 60
-        driver.until(lambda d: d.mirror.look.row == 2, row=2)
-        assert driver.mirror.look.epoch == 10
+        assert driver.mirror.representation.epoch == 60
+        driver.until(lambda d: d.mirror.representation.row == 2, row=2)
+        assert driver.mirror.representation.epoch == 10
         driver.send(Resume())
         driver.until(lambda d: d.states[-1] == "running")
         driver.until(lambda d: d.status.state == "paused" and d.status.epoch == 60)

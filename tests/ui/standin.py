@@ -29,6 +29,7 @@ from ibtui.run.protocol import (
     Command,
     Detach,
     Frame,
+    NewRun,
     Notice,
     Pause,
     Rebin,
@@ -40,7 +41,6 @@ from ibtui.run.protocol import (
     Status,
     Step,
     Stop,
-    Welcome,
 )
 
 CEILINGS = {"h_x": 2.7636, "h_y": 0.69308}
@@ -101,7 +101,7 @@ class FakeWorkers:
 
 
 class StandIn:
-    """See the module.
+    """A client without a worker.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class StandIn:
         self.between: int | None = None
         """The epoch at which it stands, where that is no measurement's: `values` are then of that epoch."""
         self.unready: dict[str, Any] = {}
-        """What its status is while it has no recording yet; empty: it has one."""
+        """Its status while it has no recording yet; empty: it has one."""
         self.answering, self.closed, self.started = answering, False, False
         self._log_sent = 0
         self._lock = threading.RLock()
@@ -158,7 +158,7 @@ class StandIn:
             self.pulls.append((mirror.run, row))
             self.most_waiting = max(self.most_waiting, 1 + (self.waiting is not None))
             tick = mirror.recording.tick if mirror.recording is not None else 0
-            key = mirror.look.key if mirror.look is not None else ()
+            key = mirror.representation.key if mirror.representation is not None else ()
             self.waiting = (mirror.run, tick, row, key)
         if self.answering:
             self.answer()
@@ -234,14 +234,14 @@ class StandIn:
             assert self.waiting is not None
             (run, tick, row, key), self.waiting = self.waiting, None
             fresh = run != self.status.run
-            welcome = self._welcome() if fresh else None
+            new_run = self._new_run() if fresh else None
             update = self.recording.update_since(0 if fresh else tick)
             look = self.look(row) if len(self.recording) else None
             log, self._log_sent = tuple(self.log[self._log_sent :]), len(self.log)
             notices, self.notices = tuple(self.notices), []
             frame = Frame(
                 self.status,
-                welcome,
+                new_run,
                 update,
                 look if look and look.key != key else None,
                 log=log,
@@ -251,8 +251,8 @@ class StandIn:
                 frame = Frame(replace(self.status, run=-1, **self.unready), log=log)
         self.arrived(frame)
 
-    def _welcome(self) -> Welcome:
-        return Welcome(self.status.run, self.recording.experiment, dict(CEILINGS))
+    def _new_run(self) -> NewRun:
+        return NewRun(self.status.run, self.recording.experiment, dict(CEILINGS))
 
     def look(self, row: int | None) -> Representation:
         """One epoch as the worker would show it."""

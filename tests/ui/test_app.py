@@ -459,11 +459,15 @@ def test_between_two_measurements_all_panes_show_the_run_as_it_stands(size: tupl
     play(script, size)
 
 
+def epoch_drawn(app: IbtuiApp) -> int | None:
+    return app.mirror.representation.epoch if app.mirror.representation is not None else None
+
+
 def test_walking_through_the_past_while_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press("left")  # the present is the measurement of epoch 500 itself
         await shows(app, pilot, "view: epoch 490 of 500")
-        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 490)
+        await until(pilot, lambda: epoch_drawn(app) == 490)
         assert client.pulls[-1][1] == 49
         client.train_to(600)
         await shows(app, pilot, "view: epoch 490 of 600", "epoch 600 of 2,000")
@@ -648,7 +652,7 @@ def test_what_is_left_to_say_is_of_the_newest_that_was_measured() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.train_to(506)
         await pilot.press("home")
-        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 0)
+        await until(pilot, lambda: epoch_drawn(app) == 0)
         await shows(app, pilot, "epoch 506")
         assert "epoch 506 of 2,000; accuracy 0.803, held out 0.793 at epoch 500" in app.outcome().summary
 
@@ -1084,13 +1088,13 @@ def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> N
             "w save what the screen holds",
         )
         assert list(app.mirror.log).count("2000 epochs, a measurement every 10") == 1
-        pulls, commands, look = len(client.pulls), list(client.commands), app.mirror.look
+        pulls, commands, look = len(client.pulls), list(client.commands), app.mirror.representation
         for key in ("left", "home", "end", "space", "s", "S", "plus", "D", "r", "right_square_bracket", "b"):
             await pilot.press(key)
             await shows(app, pilot, "no worker is left: c continues")
             app.clear_notifications()
         await pilot.press("u", "c")
-        assert (app.view.row, app.mirror.look) == (None, look)  # scatters and curves show one epoch
+        assert (app.view.row, app.mirror.representation) == (None, look)  # scatters and curves show one epoch
         assert (len(client.pulls), client.commands) == (pulls, commands)
         await pilot.press("w")
         await shows(app, pilot, "saved rescued.npz")
@@ -1131,7 +1135,7 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         client.train_to(500)
         await shows(app, pilot, "epoch 500 of 2,000")
         await pilot.press("left", "left", "2", "i", "escape")
-        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 480)
+        await until(pilot, lambda: epoch_drawn(app) == 480)
         before, recording = app.mirror.before, app.mirror.recording
         client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
         await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory", "what the screen")
@@ -1170,7 +1174,7 @@ def test_what_is_left_of_a_run_is_walked_rebinned_and_saved_by_the_worker_that_h
         await shows(app, pilot, "† dead", HELD)
         await pilot.press("left", "left")
         await shows(app, pilot, "view: epoch 480 of 500")
-        await until(pilot, lambda: app.mirror.look is not None and app.mirror.look.epoch == 480)
+        await until(pilot, lambda: epoch_drawn(app) == 480)
         await pilot.press("left_square_bracket")
         await shows(app, pilot, "T 70")
         for key in ("space", "s", "S", "plus", "D", "r", "R"):
@@ -1545,7 +1549,7 @@ def test_a_status_line_is_never_cut_in_a_word(width: int) -> None:
     frames: list[Any] = []
     client.start(frames.append)
     client.pull(mirror, None)
-    mirror.take(frames[0])
+    mirror.apply(frames[0])
     pieces = status_pieces(Scene(view.View(row=30), mirror))
     runs = fit(pieces, width, 2, "braille")
     assert sum(len(text) for text, _ in spaced(runs, 2)) <= width

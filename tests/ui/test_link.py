@@ -413,9 +413,12 @@ def test_leaving_drops_what_the_user_has_seen_and_nothing_else(seen: bool, detac
 
 def test_two_ends_at_once_write_the_history_once() -> None:
     written: list[Recording] = []
+    second = threading.Event()
 
     def write(recording: Recording, place: str | None) -> str:
         written.append(recording)
+        second.wait(0.5 if len(written) == 1 else 0)  # room for another one to come in between
+        second.set()
         return "rescued.npz"
 
     _screen, link, client = started(write=write)

@@ -10,93 +10,73 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ibtui.engines.nvidia import driver
 
 PERIOD_S = 1.0
-"""The least time between two questions to NVML."""
+"""The time between two questions to NVML."""
 
 
-class Poller:
-    """Describes GPUs; in any thread, one at a time.
+class Description:
+    """Describes a GPU, again and again.
 
     Parameters
     ----------
-    clock : callable
-        Seconds, from any start.
+    device : str
+        gpu0, gpu1, …
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._cards: tuple[driver.Card, ...] | None = None
+    def __init__(self, device: str) -> None:
+        index = int(device.removeprefix("gpu"))
+        self._card: driver.Card | None = None
         self._nvml: Any = None
-        self._last: dict[str, tuple[float, str]] = {}
+        self._handle: Any = None
+        with suppress(Exception):  # there may be no driver, or no such GPU
+            self._card = driver.start_driver().cards[index]
+        with suppress(Exception):
+            nvml = importlib.import_module("pynvml")
+            nvml.nvmlInit()
+            pci = self._card and self._card.pci
+            by_address, by_index = nvml.nvmlDeviceGetHandleByPciBusId, nvml.nvmlDeviceGetHandleByIndex
+            self._handle = by_address(pci.encode()) if pci else by_index(index)
+            self._nvml = nvml
 
-    def describe(self, device: str) -> str:
-        """Return name, compute capability, memory and utilisation, as far as known; empty for the CPU."""
-        if not device.startswith("gpu"):
-            return ""
-        asked, text = self._last.get(device, (-PERIOD_S, ""))
-        if (now := self._clock()) - asked >= PERIOD_S:
-            text = self._describe(int(device.removeprefix("gpu")))
-            self._last[device] = now, text
-        return text
-
-    def _describe(self, index: int) -> str:
-        if self._cards is None:
-            self._start()
-        assert self._cards is not None
-        card = self._cards[index] if index < len(self._cards) else None
-        parts = [str(card)] if card else []
+    def __str__(self) -> str:
+        """Name, compute capability, memory and utilisation, as far as known."""
+        parts = [str(self._card)] if self._card else []
         if self._nvml is not None:
             # Each by itself: a MIG slice has memory and no utilisation.
             for ask in (self._memory, self._utilisation):
                 try:
-                    parts.append(ask(self._handle(index, card)))
+                    parts.append(ask())
                 except Exception:
                     continue
         return " · ".join(parts)
 
-    def _start(self) -> None:
-        try:
-            self._cards = driver.start_driver().cards
-        except Exception:
-            self._cards = ()
-        try:
-            nvml = importlib.import_module("pynvml")
-            nvml.nvmlInit()
-            self._nvml = nvml
-        except Exception:
-            self._nvml = None
-
-    def _handle(self, index: int, card: driver.Card | None) -> Any:
-        if card is not None and card.pci:
-            return self._nvml.nvmlDeviceGetHandleByPciBusId(card.pci.encode())
-        return self._nvml.nvmlDeviceGetHandleByIndex(index)
-
-    def _memory(self, handle: Any) -> str:
-        memory = self._nvml.nvmlDeviceGetMemoryInfo(handle)
+    def _memory(self) -> str:
+        memory = self._nvml.nvmlDeviceGetMemoryInfo(self._handle)
         return f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.0f} GiB"
 
-    def _utilisation(self, handle: Any) -> str:
-        return f"{self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu} %"
+    def _utilisation(self) -> str:
+        return f"{self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu} %"
 
 
-def monitor(device: str, publish: Callable[[str], None], poller: Poller | None = None) -> None:
+def monitor(
+    device: str, publish: Callable[[str], None], describe: Callable[[str], object] = Description
+) -> None:
     """Publish a GPU's description whenever it changes, from a thread of its own; nothing for the CPU.
 
     In a thread, because a GPU that has failed may keep NVML waiting for ever.
     """
     if not device.startswith("gpu"):
         return
-    polled = poller or Poller()
 
     def poll() -> None:
-        published = ""
+        published, description = "", describe(device)
         while True:
-            text = polled.describe(device)
-            if text != published:
+            if (text := str(description)) != published:
                 published = text
                 publish(text)
             time.sleep(PERIOD_S)
