@@ -1,4 +1,4 @@
-"""What a run has measured, in memory: one row per scheduled epoch, in columns that any thread may read."""
+"""A run's measurements in memory: one row per scheduled epoch, in columns that any thread may read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ibtui.recording.schema import Change, Declarations
 
 @dataclass(frozen=True)
 class Experiment(Declarations):
-    """What a recording is of: fixed before its first row, and known without the packages that made it."""
+    """The subject of a recording: fixed before its first row, and known without the packages that made it."""
 
     config: RunConfig
     dataset: Dataset
@@ -47,7 +47,7 @@ class Update:
     columns: Mapping[str, Array]
     """Every column of the recording, restricted to `rows`."""
     estimated: Array
-    """Whether the estimates of each row are made, bool."""
+    """True for each row whose estimates are made, bool."""
     ceilings: Mapping[str, float]
     binning: Binning
 
