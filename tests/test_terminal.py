@@ -112,11 +112,11 @@ def width(terminal: Terminal) -> int:
     return max(len(line.rstrip()) for line in terminal.screen.display)
 
 
-EXPORTED = [("60", "20"), ("200", "60"), ("0", "0"), ("-3", "many"), ("", "")]
+EXPORTED = [("60", "20"), ("200", "60"), ("0", "many")]
 
 
 @pytest.mark.parametrize(("columns", "lines"), EXPORTED)
-@pytest.mark.parametrize("streams", ["", ">out", "2>err"])
+@pytest.mark.parametrize("streams", ["", ">out 2>err"])
 def test_the_screen_is_of_the_size_that_the_terminal_says(columns, lines, streams):
     with Terminal(*LONG, through=shell(f'"$@" {streams}'), COLUMNS=columns, LINES=lines) as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -143,10 +143,12 @@ def test_all_that_is_printed_is_of_the_width_that_the_terminal_says(columns, lin
         with Terminal(*arguments, columns=90, rows=200, COLUMNS=columns, LINES=lines) as terminal:
             assert terminal.wait() == 0
             assert 80 < width(terminal) <= 90, terminal.text
-    with Terminal("--help", columns=90, rows=200, COLUMNS=columns, LINES=lines) as terminal:
-        assert terminal.wait() == 0
-        assert 80 < width(terminal) < 90
-        assert not re.search(r"\n\S{,3} [a-z]", terminal.text), "lines are broken by the terminal"
+    helps = []
+    for environment in ({}, {"COLUMNS": columns, "LINES": lines}):
+        with Terminal("--help", columns=90, rows=200, **environment) as terminal:
+            assert terminal.wait() == 0
+            helps.append(terminal.text)
+    assert helps[0] == helps[1]
 
 
 # Its characters and colours.
@@ -168,14 +170,14 @@ def test_without_unicode_the_screen_is_ascii(environment):
 @pytest.mark.parametrize("environment", [*ASCII, {}], ids=str)
 def test_help_and_the_bar_print_everywhere(environment):
     for arguments in ((), *((name,) for name in COMMANDS)):
-        with Terminal(*arguments, "--help", **environment) as terminal:
-            assert terminal.wait() == 0
-            assert "Traceback" not in terminal.text
         text = subprocess.run(
             [sys.executable, "-m", "ibtui", *arguments, "--help"],
             env=os.environ | environment, capture_output=True, check=True, timeout=60,
         ).stdout  # fmt: skip
         assert b"usage:" in text or "utf-16" in environment.values()
+    with Terminal("--help", **environment) as terminal:
+        assert terminal.wait() == 0
+        assert "Traceback" not in terminal.text
     if environment:
         with Terminal(*NUMBERS, "--record", "run.npz", **environment) as terminal:
             assert terminal.wait() == 0
