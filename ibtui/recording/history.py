@@ -50,6 +50,8 @@ class Update:
     """True for each row whose estimates are made, bool."""
     ceilings: Mapping[str, float]
     binning: Binning
+    changes: tuple[Change, ...] | None = None
+    """All changes of settings, if there is a new one."""
 
 
 LOADED = 1
@@ -117,6 +119,8 @@ class Recording:
         self._activations: dict[int, Sequence[Array]] = {}
         self._activation_bytes = 0
         self._rows = self._tick = 0
+        self._changed_at = LOADED
+        """The tick of the last change of a setting."""
 
     def __len__(self) -> int:
         return self._rows
@@ -285,6 +289,7 @@ class Recording:
             for name in ("binning", "x_bins", "t_bins"):
                 if (value := getattr(self.config, name)) != getattr(before, name):
                     self.changes.append(Change(epoch, name, value))
+                    self._changed_at = self._tick + 1
             rows = slice(0, self._rows)
             self._forget_estimates(rows)
             self._estimated.data[rows] = False
@@ -327,7 +332,8 @@ class Recording:
             rows = np.flatnonzero(self._stamp.data[: self._rows] > tick)
             columns = {name: column.data[rows] for name, column in self._columns.items()}
             estimated = self._estimated.data[rows]
-            return Update(self._tick, rows, columns, estimated, self.ceilings, self.binning)
+            changes = tuple(self.changes) if self._changed_at > tick else None
+            return Update(self._tick, rows, columns, estimated, self.ceilings, self.binning, changes)
 
     def check(self, update: Update) -> None:
         """Raise `ValueError` if an update that came from another process cannot be one of this recording."""
@@ -347,6 +353,8 @@ class Recording:
         """Bring this mirror of a recording up to date (activations do not travel)."""
         with self.lock:
             self._set_binning(update.binning, update.ceilings)
+            if update.changes is not None:
+                self.changes, self._changed_at = list(update.changes), update.tick
             rows = update.rows
             count = max(self._rows, int(rows[-1]) + 1) if len(rows) else self._rows
             for name, column in self._columns.items():
