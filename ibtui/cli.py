@@ -290,15 +290,18 @@ def _ls(parser: _Parser, arguments: list[str]) -> int:
 
 def _stop(parser: _Parser, arguments: list[str]) -> int:
     _add_name(parser)
+    parser.add_argument(
+        "--yes", action="store_true", default=False, help="do not ask, although a screen shows the run"
+    )
     flags = parser.parse_args(arguments)
     from ibtui.run.runs import stop_run
 
-    return stop_run(getattr(flags, "name", None))
+    return stop_run(getattr(flags, "name", None), yes=flags.yes)
 
 
 def _add_name(parser: _Parser) -> None:
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several"
+        "name", nargs="?", metavar="NAME", help="from ibtui ls; without it, the one detached run"
     )
 
 

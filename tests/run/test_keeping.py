@@ -221,8 +221,10 @@ def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypat
             assert run.status is None
         runs.list_runs()
         assert "does not answer" in capsys.readouterr().out
-        with pytest.raises(IbtuiError, match="does not answer"):
+        with pytest.raises(UsageError, match=f"no detached run .* {driver.client.name} .*does not answer"):
             runs.stop_run(None)
+        with pytest.raises(IbtuiError, match="does not answer"):
+            runs.stop_run(driver.client.name)
     finally:
         os.kill(pid, signal.SIGCONT)
     driver.client.close()
@@ -294,7 +296,7 @@ def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_awa
         assert runs.running() == []  # `ibtui ls` in another terminal
         return wait(name)
 
-    monkeypatch.setattr(runs, "Stop", lambda save: Peek())
+    monkeypatch.setattr(runs, "Stop", lambda save, by: Peek())
     monkeypatch.setattr(runs, "_wait_for_the_end", killed)
     with pytest.raises(IbtuiError, match="died while it was told to stop"):
         runs.stop_run(None)
@@ -343,7 +345,7 @@ def test_a_run_that_could_not_be_saved_is_no_success_to_stop(monkeypatch):
 
 
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
-    monkeypatch.setattr(clients, "_MAIN", "import sys; sys.exit('no such device: {}')")
+    monkeypatch.setattr(clients, "_MAIN", "sys.exit('no such device: {}')")
     client = WorkerClient(new_job(SMALL, WatchOptions(detach=True)))
     with Signals() as signals, pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
         client.spawn(signals)
@@ -443,14 +445,18 @@ def test_a_users_own_file_is_not_taken_for_a_library(name):
 
 
 def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
-    for end in (lambda d: os.kill(d.client._process.pid, signal.SIGTERM), lambda d: runs.stop_run(None)):
+    stop = f"stopped by `ibtui stop` \\(pid {os.getpid()}, .*\\)"
+    for end, reason in (
+        (lambda d: os.kill(d.client._process.pid, signal.SIGTERM), "the worker was told to end"),
+        (lambda d: runs.stop_run(d.client.name, yes=True), stop),
+    ):
         driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
         driver.until_state("running")
         end(driver)
         while driver.lost is None:
             driver.pull()
         (path,) = tmp_path.glob("*.npz")
-        assert driver.lost.reason == "the worker was told to end"
+        assert re.fullmatch(reason, driver.lost.reason) and driver.lost.stopped == (reason == stop)
         assert driver.lost.saved == (str(path),)
         driver.client.close()
         driver.client.wait()
