@@ -54,7 +54,7 @@ def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatc
         try:
             yield
         finally:
-            _end(_processes() - before, f"{places.OWN}={runtime}/ibtui".encode())
+            _end(_processes() - before, runtime.encode())
 
 
 def _processes() -> set[int]:
@@ -64,9 +64,9 @@ def _processes() -> set[int]:
     return set()
 
 
-def _end(processes: set[int], mark: bytes) -> None:
-    """End those in whose environment a test's mark is: it may have failed before it ended them itself."""
+def _end(processes: set[int], folder: bytes) -> None:
+    """End those whose environment names a test's folder: it may have failed before it ended them itself."""
     for pid in processes:
         with contextlib.suppress(OSError):
-            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if folder in Path(f"/proc/{pid}/environ").read_bytes():
                 os.kill(pid, signal.SIGKILL)

@@ -129,6 +129,8 @@ def find_detached(name: str | None) -> str:
         There is no such run, or another version's, or it belongs to the screen that started it, and ends with
         that one's q or ours.
     """
+    if name is None and len(known := running()) == 1:
+        name = known[0].name  # also one that is refused: it has its own reason
     name = find(name)
     with contextlib.suppress(OSError, EOFError, WireError), wire.connect(name) as connection:
         if not _peek(connection, name).detached:
