@@ -446,12 +446,12 @@ def test_a_run_with_a_screen_is_stopped_only_by_who_means_it_and_its_screen_says
             assert other.wait() == 0
         (snapshot,) = Path().glob("*.npz")
         terminal.until(rf"■ stopped by `ibtui stop` \(pid {other.process.pid}, /dev/")
-        terminal.until(rf"{snapshot.stem[-12:]}")
+        assert f";saved{snapshot.absolute()}" in "".join(terminal.text.split())
         assert "dead" not in terminal.text
         terminal.until("■ stopped +epoch")
         terminal.type("q")
-        terminal.until(f"saved .*{snapshot.name}; stopped by `ibtui stop`")
         assert terminal.wait() == 0
+        assert f"saved{snapshot.absolute()};stoppedby`ibtuistop`" in "".join(terminal.text.split())
     assert no_worker_is_left()
 
 

@@ -47,7 +47,8 @@ def folder() -> Path:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise _refused(path, f"cannot be made: {error.strerror}") from error
+        there = os.path.lexists(path)
+        raise _refused(path, _fault(path) if there else f"cannot be made: {error.strerror}") from error
     if not _is_private(path):
         raise _refused(path, _fault(path))
     return path
