@@ -295,15 +295,20 @@ def _ls(flags: dict[str, Any]) -> int:
     return list_runs()
 
 
+def _add_stop(parser: _Parser) -> None:
+    _add_name(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask, although a screen shows the run")
+
+
 def _stop(flags: dict[str, Any]) -> int:
     from ibtui.run.runs import stop_run
 
-    return stop_run(flags.get("name"))
+    return stop_run(flags.get("name"), yes=flags.get("yes", False))
 
 
 def _add_name(parser: _Parser) -> None:
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several"
+        "name", nargs="?", metavar="NAME", help="from ibtui ls; without it, the one detached run"
     )
 
 
@@ -380,7 +385,7 @@ COMMANDS = {
     ),
     "attach": Command("bring the screen of a run back", _add_attach, _attach),
     "ls": Command("list the runs that are there", lambda parser: None, _ls),
-    "stop": Command("end a run; it is saved first", _add_name, _stop),
+    "stop": Command("end a run; it is saved first", _add_stop, _stop),
     "bench": Command("measure the speed of training and estimates, on this machine", _add_bench, _bench),
     "doctor": Command(
         "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor

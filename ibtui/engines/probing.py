@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from contextlib import suppress
 from typing import Any
+
+from ibtui import children
 
 TIMEOUT_S = 120.0  # the first use of a GPU loads some hundred megabytes of its code
 _TELLS = "ibtui: "
@@ -23,11 +23,9 @@ def ask(statement: str, *arguments: str, timeout: float = TIMEOUT_S) -> tuple[li
     error : str
         Its last words, or its exit status, on one line; empty: it ended well.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", f"import sys; {statement}", *arguments],
-            env=environment,
+            children.python(statement, *arguments),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

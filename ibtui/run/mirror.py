@@ -22,6 +22,8 @@ class Lost:
     log: tuple[str, ...] = ()
     saved: tuple[str, ...] | None = None
     """The files that a worker wrote which was told to end, and did so in order; None: it died."""
+    stopped: bool = False
+    """True where `ibtui stop` has ended it; `reason` says from where."""
 
 
 @dataclass

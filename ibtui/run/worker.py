@@ -129,4 +129,4 @@ class Worker:
     def _ended(self, unsaved: str, status: int) -> Ended:
         now = self._state.reached()
         error = now.message if now.state == "failed" else ""
-        return Ended(now.epoch, now.saved, unsaved, error, status)
+        return Ended(now.epoch, now.saved, unsaved, error, status, self._state.stopped_by)
