@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
 from ibtui.engines import ENGINES
-from ibtui.engines.mxnet import library, trial
+from ibtui.engines.mxnet import library, trial, variables
 from ibtui.engines.protocol import Engine, Labels, State
 from ibtui.errors import UsageError
 
@@ -27,6 +27,8 @@ class Choice:
     """cpu, gpu0, …"""
     why: str
     """A short phrase for the status line."""
+    warning: str = ""
+    """What the user should put right, though a run goes on without it; empty: nothing."""
 
 
 def choose(config: RunConfig, inputs: int) -> Choice:
@@ -69,7 +71,10 @@ def _on(device: str, config: RunConfig, inputs: int) -> Choice:
     if refusal := ENGINES[name].refusal(config, inputs, device):
         asked = f"--engine {name}" if device == "cpu" else f"--ctx {device}"
         raise UsageError(f"{asked}: {refusal}")
-    return Choice(name, device, no_gluon or _why(name, device))
+    # A variable that is set wrongly is the only obstacle that nobody can have meant to be there.
+    unmeant = no_gluon if device == "cpu" and no_gluon and no_gluon == variables.wrong() else ""
+    warning = f"{unmeant}; the fused engine trains instead" if unmeant else ""
+    return Choice(name, device, no_gluon or _why(name, device), warning)
 
 
 def _why(name: str, device: str) -> str:
