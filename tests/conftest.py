@@ -20,7 +20,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compiled code is kept from one run of the tests to the next, and not with the user's."""
-    os.environ["NUMBA_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+    cache = getattr(config, "cache", None)
+    os.environ["NUMBA_CACHE_DIR"] = str(cache.mkdir("compiled") if cache else tempfile.mkdtemp("ibtui"))
 
 
 @pytest.fixture(scope="session")

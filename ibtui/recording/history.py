@@ -16,6 +16,7 @@ from ibtui.core.layer import Layer
 from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
 from ibtui.quantities import Array, Measurement, Quantity
+from ibtui.recording import tables
 from ibtui.recording.schema import Change, Declarations
 
 
@@ -179,6 +180,14 @@ class Recording:
     def activations(self, row: int) -> Sequence[Array] | None:
         """Return the stored activations of a measurement; None where the budget was passed."""
         return self._activations.get(row)
+
+    def to_dataframe(self) -> Any:
+        """Return a `pandas.DataFrame` with a row for each measurement and layer; see `tables`."""
+        return tables.to_dataframe(self)
+
+    def to_xarray(self) -> Any:
+        """Return an `xarray.Dataset` over epochs and layers; see `tables`."""
+        return tables.to_xarray(self)
 
     @property
     def stored(self) -> list[int]:

@@ -25,7 +25,7 @@ from ibtui.run import ended, log, places, wire
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Answer, Command, Detach, Frame, Notice, Pull, Restart, Save, Step, Stop
-from ibtui.run.wire import Connection
+from ibtui.run.wire import Connection, WireError
 
 
 class Client(Protocol):
@@ -336,6 +336,8 @@ class WorkerClient:
 
     def _reason(self, error: Exception) -> str:
         """Say how the worker ended, as far as can be known."""
+        if isinstance(error, WireError):  # it is alive, and ends with this connection
+            return f"the worker's answer cannot be read: {error}"
         if isinstance(error, UsageError):
             return str(error)
         if self.detached and self._connection is not None and self._answers():
