@@ -62,6 +62,11 @@ def _njit(function: Any) -> Any:
         config.DISABLE_JIT = disabled
 
 
+def compiler() -> str:
+    """Return Numba's version."""
+    return str(numba.__version__)
+
+
 def target() -> str:
     """Return the processor that code is compiled for, by LLVM's name: it decides the last bits of numbers."""
     return str(config.CPU_NAME or _llvm.get_host_cpu_name())

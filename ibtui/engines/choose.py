@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
 from ibtui.engines import ENGINES
-from ibtui.engines.mxnet import library, trial, variables
+from ibtui.engines.mxnet import library, trial
 from ibtui.engines.protocol import Engine, Labels, State
 from ibtui.errors import UsageError
 
@@ -71,9 +71,9 @@ def _on(device: str, config: RunConfig, inputs: int) -> Choice:
     if refusal := ENGINES[name].refusal(config, inputs, device):
         asked = f"--engine {name}" if device == "cpu" else f"--ctx {device}"
         raise UsageError(f"{asked}: {refusal}")
-    # A variable that is set wrongly is the only obstacle that nobody can have meant to be there.
-    unmeant = no_gluon if device == "cpu" and no_gluon and no_gluon == variables.wrong() else ""
-    warning = f"{unmeant}; the fused engine trains instead" if unmeant else ""
+    warning = ""
+    if device == "cpu" and no_gluon and (build := library.installed()) and not build.obstacle:
+        warning = f"{no_gluon}; the fused engine trains instead"  # nobody can have meant this
     return Choice(name, device, no_gluon or _why(name, device), warning)
 
 
