@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
-from ibtui.console import ClosedError, Interrupted, Signals, standard_output
+from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, printable
 from ibtui.settings import flag, setting_of, wrong
 
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Every foreseeable failure is one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     status = 0
+    tell_warnings()
     try:
         with standard_output():
             status = _run(arguments)

@@ -88,8 +88,8 @@ class _Run:
         self._saver = Saver(60 * minutes)
         self.trainer = Trainer(config, options.history_mb << 20, resume_from)
         self.trainer.measure_if_due()
-        if much := self.trainer.recording.forewarning():
-            _say(f"ibtui: {much}", sys.stderr)
+        for text in self.trainer.warnings:
+            _say(f"ibtui: {text}", sys.stderr)
 
     def train(self, signals: Signals) -> None:
         """Train to the end or to a signal, showing progress and saving now and then."""

@@ -20,7 +20,7 @@ def completed(script: str, *words: str) -> list[str]:
     """What bash offers for the last of these words."""
     (function,) = re.findall(r"complete .*-F (\w+) ibtui", script)
     typed = " ".join(f"'{word}'" for word in words)
-    ask = f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; {function}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ask = f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; {function}; echo ${{COMPREPLY[@]}}"
     done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True)
     return done.stdout.split()
 

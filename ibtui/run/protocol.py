@@ -228,6 +228,8 @@ class NewRun:
     run: int
     experiment: Experiment
     ceilings: dict[str, float]
+    machine: dict[str, str] = field(default_factory=dict)
+    """The machine that computes it; empty: it is not known."""
 
 
 class Frame(Message, frozen=True):

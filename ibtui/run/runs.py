@@ -108,9 +108,9 @@ def find(name: str | None) -> str:
             return detached[0]
         if detached:
             raise UsageError(f"which one? {', '.join(detached)}")
-        there = [f"{run.name} ({run.trouble or 'attached'})" for run in known]
-        others = f"; name it where you mean {' or '.join(there)}" if there else ""
-        raise UsageError(f"no detached run is there to choose{others}")
+        others = [f"{run.name} ({run.trouble or 'attached'})" for run in known]
+        hint = f"; name it where you mean {' or '.join(others)}" if others else ""
+        raise UsageError(f"no detached run is there to choose{hint}")
     places.socket_path(name)
     if name not in names:
         if (end := ended.read(name)) is not None:

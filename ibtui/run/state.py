@@ -279,12 +279,16 @@ class RunState:
         reached = checkpoint.epoch if checkpoint else -1
         return Frame(
             status,
-            NewRun(status.run, recording.experiment, recording.ceilings) if fresh else None,
+            _new_run(status.run, recording) if fresh else None,
             update,
             None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,
             **told,  # type: ignore[arg-type]
         )
+
+
+def _new_run(run: int, recording: Recording) -> NewRun:
+    return NewRun(run, recording.experiment, recording.ceilings, dict(recording.machine))
 
 
 def _draw(
