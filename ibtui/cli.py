@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ibtui import __version__
+from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, printable
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Every foreseeable failure is one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    tty.open_closed_streams()
+    tty.follow(1)
     status = 0
     tell_warnings()
     try:
@@ -173,7 +175,7 @@ def _train(arguments: list[str]) -> int:
 
 
 def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) -> int:
-    if not options.detach:
+    if not (in_background := options.detach and not (sys.stdin.isatty() and sys.stdout.isatty())):
         _need_terminal()
     _check_snapshot_dir(options.snapshot_dir)
     from ibtui.data.samples import make_dataset
@@ -184,7 +186,7 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
 
     choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
     job = new_job(config, options, resume=resume)
-    if _has_terminal():
+    if not in_background:
         return _watch(WorkerClient(job), options)
     with Signals() as signals:
         try:
@@ -428,13 +430,14 @@ def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
             _ = registry[name]
 
 
-def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-
-
 def _need_terminal() -> None:
-    if not _has_terminal():
-        raise UsageError("the live screen needs a terminal; without one, use --record FILE.npz")
+    """Refuse to go on without a terminal that a screen can be drawn on; have it say its size itself."""
+    tty.follow(tty.screen())
+    if not tty.in_foreground():
+        print(
+            "ibtui: another command has the terminal: fg brings ibtui back (timeout needs --foreground)",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def _watch(client: WorkerClient, options: WatchOptions) -> int:
