@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import sys
@@ -11,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.recording.files import check_writable
-from ibtui.recording.paths import put_in_place, temporary_file
+from ibtui.errors import IbtuiError, UsageError, explain, printable
+from ibtui.recording.files import check_writable, written_whole
 from ibtui.report.display import display_of
 from ibtui.report.panels import Panel, Settings, panels
 from ibtui.report.recorded import (
@@ -159,19 +157,10 @@ def _write(
         content = draw_figure(runs, drawn, settings, notes, kind)
         written = "figure"
     try:
-        temporary, handle = temporary_file(Path(path))
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            put_in_place(temporary, Path(path), force)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with written_whole(path, overwrite=force) as file:
+            file.write(content)
     except FileExistsError as error:
         raise UsageError(f"{shown}: appeared meanwhile; it was not replaced") from error
     except OSError as error:
-        raise IbtuiError(f"{shown}: not written: {error.strerror}") from error
+        raise IbtuiError(f"{shown}: not written: {explain(error)}") from error
     print(f"wrote {shown} ({written})")

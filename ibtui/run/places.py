@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ibtui.errors import UsageError, printable
+from ibtui.errors import UsageError, explain, printable
+from ibtui.recording.files import TEMPORARY
 
 _SOCKET_PATH_BYTES = 100
 """Unix limits the path of a socket to 108 bytes, macOS to 104."""
@@ -35,7 +36,7 @@ def folder() -> Path:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{printable(str(path))}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{printable(str(path))}: cannot be made: {explain(error)}") from error
     if not _is_private(path):
         raise UsageError(
             f"{printable(str(path))}: must be a folder of yours that nobody else can enter (0700)"
@@ -84,7 +85,7 @@ def sweep() -> None:
     """Remove what workers that have gone left in the folder: logs and half-made files, after a day."""
     place = folder()
     for path in place.iterdir():
-        if path.suffix not in (".log", ".npz", ".end", UNREADY) or path.with_suffix(".sock").exists():
+        if path.suffix not in (".log", ".npz", ".end", UNREADY, TEMPORARY) or path.with_suffix(".sock").exists():
             continue
         with contextlib.suppress(OSError):
             if time.time() - path.lstat().st_mtime > _ABANDONED_S:
