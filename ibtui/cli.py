@@ -138,10 +138,10 @@ def _training_parser() -> _Parser:
     )  # fmt: skip
     parser.add_path("--resume", RUN, metavar="FILE.npz", help="go on with a recorded run, exactly")
     parser.add_settings(WatchOptions)
-    parser.add_path(
-        "--record", KEEPING, metavar="FILE.npz", help="no screen: train and write this recording"
+    parser.add_path("--record", KEEPING, metavar="FILE.npz", help="no screen: train and write this recording")
+    parser.heading(KEEPING).add_argument(
+        "--force", action="store_true", help="with --record: replace an existing file"
     )
-    parser.heading(KEEPING).add_argument("--force", action="store_true", help="with --record: replace an existing file")
     parser.commands = "\ncommands, each with its own --help:\n" + "".join(
         f"  {name:<21} {command.summary}\n" for name, command in COMMANDS.items()
     )
@@ -231,7 +231,9 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
         "Tables have a row for each measurement and layer (JSON: the recording's own arrays),\n"
-        "information in nats, and nan (JSON: null) where there is no number."
+        "information in nats, and nan (JSON: null) where there is no number. Of several recordings,\n"
+        "rows whose file is 'mean' and 'standard deviation' (JSON: two objects of these names) follow,\n"
+        "over the epochs that all have measured; the latter has n - 1 in the denominator."
     )
     add = parser.add_argument
     parser.add_path("files", nargs="+", metavar="FILE.npz")
@@ -258,6 +260,7 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
         help="the same as --quantity participation_ratio",
     )  # fmt: skip
     parser.add_settings(WatchOptions, marker=None)
+    add("--no-pager", action="store_true", help="not through $PAGER, or less, where the terminal is too low")
     flags = vars(parser.parse_args(arguments))
     from ibtui.report import BINNING, Settings, report
 
@@ -267,6 +270,7 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
         flags.pop("out", []),
         at=flags.pop("at", None),
         force=flags.pop("force", False),
+        paged=not flags.pop("no_pager", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
         quantities=flags.pop("quantities", []),

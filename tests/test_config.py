@@ -282,7 +282,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
         ('"\\u001b[2J" = 3', "unknown key \\x1b[2J"),
         ("[training]\nlr = 0.1", "[training]: keys stand at the top of the file, in no section"),
         ("samples = 40\n[data]\ngrid = 3", "[data]: keys stand at the top"),
-        ("engine = {a = 1}", "[engine]: keys stand at the top"), ("lr.a.b = 1", "[lr]: keys stand at the top"),
+        ("engine = {a = 1}", "[engine]: keys stand at the top"),
+        ("lr.a.b = 1", "[lr]: keys stand at the top"),
         ("lr" + ".a" * 900 + " = 1", "[lr]: keys stand at the top"),
         ("t-bins = 3\nt_bins = 4", "is there twice"),
     ],
@@ -303,9 +304,7 @@ def test_a_bad_file_is_refused_in_one_line(text, why):
     ],
 )  # fmt: skip
 def test_a_bad_value_in_a_file_is_refused_by_name(text):
-    with pytest.raises(
-        UsageError, match=r"^--config run.toml: (lr|t-bins|layers|quantities) .*: must be "
-    ):
+    with pytest.raises(UsageError, match=r"^--config run.toml: (lr|t-bins|layers|quantities) .*: must be "):
         read_toml(toml(text))
 
 

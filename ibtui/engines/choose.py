@@ -28,6 +28,11 @@ class Choice:
     why: str
     """A short phrase for the status line."""
 
+    @property
+    def preparing(self) -> str:
+        """What to tell a user who waits for the engine to be made."""
+        return f"preparing {self.engine} on {self.ctx}; the first time, it is compiled"
+
 
 def choose(config: RunConfig, inputs: int) -> Choice:
     """Decide what `auto` is, and refuse what this machine cannot do; MXNet is not imported into this process.

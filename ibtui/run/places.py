@@ -85,7 +85,10 @@ def sweep() -> None:
     """Remove what workers that have gone left in the folder: logs and half-made files, after a day."""
     place = folder()
     for path in place.iterdir():
-        if path.suffix not in (".log", ".npz", ".end", UNREADY, TEMPORARY) or path.with_suffix(".sock").exists():
+        if (
+            path.suffix not in (".log", ".npz", ".end", UNREADY, TEMPORARY)
+            or path.with_suffix(".sock").exists()
+        ):
             continue
         with contextlib.suppress(OSError):
             if time.time() - path.lstat().st_mtime > _ABANDONED_S:
