@@ -14,7 +14,7 @@ from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.settings import flag, setting_of, wrong
+from ibtui.settings import checked, flag, path, setting_of, wrong
 
 if TYPE_CHECKING:
     from ibtui.registry import Registry
@@ -88,6 +88,12 @@ class _Parser(argparse.ArgumentParser):
             self._headings[name] = self.add_argument_group(name)
         return self._headings[name]
 
+    def add_path(self, name: str, heading: str = "", **options: Any) -> None:
+        """Add a flag or, where the name is no flag, an argument that is a path."""
+        label = name if name[0] == "-" else options["metavar"]
+        place: Any = self.heading(heading) if heading else self
+        place.add_argument(name, type=lambda text: checked(label, text, path()), **options)
+
     def add_settings(self, cls: Any, **helps: str | None) -> None:
         """Add the flags of the fields of a configuration, under their headings.
 
@@ -131,15 +137,16 @@ def _training_parser() -> _Parser:
     for name in HEADINGS:
         parser.heading(name)
     parser.add_settings(RunConfig)
-    run = parser.heading(RUN)
-    run.add_argument(
-        "--config", metavar="FILE.toml", help="settings, under the names of these flags; flags go first"
-    )
-    run.add_argument("--resume", metavar="FILE.npz", help="go on with a recorded run, exactly")
+    parser.add_path(
+        "--config", RUN, metavar="FILE.toml",
+        help="settings, under the names of these flags; flags go first",
+    )  # fmt: skip
+    parser.add_path("--resume", RUN, metavar="FILE.npz", help="go on with a recorded run, exactly")
     parser.add_settings(WatchOptions)
-    keep = parser.heading(KEEPING)
-    keep.add_argument("--record", metavar="FILE.npz", help="no screen: train and write this recording")
-    keep.add_argument("--force", action="store_true", help="with --record: replace an existing file")
+    parser.add_path("--record", KEEPING, metavar="FILE.npz", help="no screen: train and write this recording")
+    parser.heading(KEEPING).add_argument(
+        "--force", action="store_true", help="with --record: replace an existing file"
+    )
     parser.commands = "\ncommands, each with its own --help:\n" + "".join(
         f"  {name:<21} {command.summary}\n" for name, command in COMMANDS.items()
     )
@@ -204,7 +211,7 @@ def _check_snapshot_dir(folder: str) -> None:
 
 
 def _add_replay(parser: _Parser) -> None:
-    parser.add_argument("file", metavar="FILE.npz")
+    parser.add_path("file", metavar="FILE.npz")
     parser.add_settings(
         WatchOptions,
         epochs_per_second="measurements per second (10)", history_mb=None, snapshot_dir=None, marker=None,
@@ -213,29 +220,31 @@ def _add_replay(parser: _Parser) -> None:
 
 
 def _replay(flags: dict[str, Any]) -> int:
-    path = flags.pop("file")
+    file = flags.pop("file")
     _, options = build({"epochs_per_second": 10.0} | flags)
     _check_names(None, options)
     from ibtui.recording.files import peek
 
-    if not peek(path).rows:
-        raise UsageError(f"{printable(path)}: holds no measurements")
+    if not peek(file).rows:
+        raise UsageError(f"{printable(file)}: holds no measurements")
     _need_terminal()
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(path))), options)
+    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(file))), options)
 
 
 def _add_report(parser: _Parser) -> None:
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
         "Tables have a row for each measurement and layer (JSON: the recording's own arrays),\n"
-        "information in nats, and nan (JSON: null) where there is no number."
+        "information in nats, and nan (JSON: null) where there is no number. Of several recordings,\n"
+        "rows whose file is 'mean' and 'standard deviation' (JSON: two objects of these names) follow,\n"
+        "over the epochs that all have measured; the latter has n - 1 in the denominator."
     )
     add = parser.add_argument
-    add("files", nargs="+", metavar="FILE.npz")
-    add(
+    parser.add_path("files", nargs="+", metavar="FILE.npz")
+    parser.add_path(
         "--out", action="append", metavar="FILE",
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
     )  # fmt: skip
@@ -258,6 +267,7 @@ def _add_report(parser: _Parser) -> None:
         help="the same as --quantity participation_ratio",
     )  # fmt: skip
     parser.add_settings(WatchOptions, marker=None)
+    add("--no-pager", action="store_true", help="not through $PAGER, or less, where the terminal is too low")
 
 
 def _report(flags: dict[str, Any]) -> int:
@@ -269,6 +279,7 @@ def _report(flags: dict[str, Any]) -> int:
         flags.pop("out", []),
         at=flags.pop("at", None),
         force=flags.pop("force", False),
+        paged=not flags.pop("no_pager", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
         quantities=flags.pop("quantities", []),

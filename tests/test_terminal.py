@@ -84,7 +84,9 @@ def test_where_no_keys_can_be_read_a_line_says_so(streams, arguments):
         record()
     with Terminal(*arguments, through=shell(f'set -o pipefail; "$@" {streams}')) as terminal:
         assert terminal.wait() == 2
-        assert re.fullmatch(r"ibtui: the live screen needs a terminal; [^\n]*--record\s+FILE.npz\s*", terminal.text)
+        assert re.fullmatch(
+            r"ibtui: the live screen needs a terminal; [^\n]*--record\s+FILE.npz\s*", terminal.text
+        )
 
 
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])

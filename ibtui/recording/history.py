@@ -140,6 +140,12 @@ class Recording:
         return self.experiment.layers
 
     @property
+    def diverged_at(self) -> int | None:
+        """The first measured epoch whose training loss is not finite; None where it always is."""
+        wrong = np.flatnonzero(~np.isfinite(self.column("train_loss")))
+        return int(self.column("epoch")[wrong[0]]) if len(wrong) else None
+
+    @property
     def rebinned(self) -> tuple[str, ...]:
         """The names of the quantities that a change of binning estimates anew."""
         return tuple(q.name for q in self.experiment.quantities if q.rebinned)

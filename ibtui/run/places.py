@@ -16,7 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ibtui.errors import UsageError, printable
+from ibtui.errors import UsageError, explain, printable
+from ibtui.recording.files import TEMPORARY
 
 OWN = "IBTUI_RUNTIME_DIR"
 """The variable that names the one folder for runs; then no other is looked into."""
@@ -48,7 +49,7 @@ def folder() -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         there = os.path.lexists(path)
-        raise _refused(path, _fault(path) if there else f"cannot be made: {error.strerror}") from error
+        raise _refused(path, _fault(path) if there else f"cannot be made: {explain(error)}") from error
     if not _is_private(path):
         raise _refused(path, _fault(path))
     return path
@@ -226,7 +227,7 @@ def sweep() -> None:
                 if path.suffix == _ELSEWHERE:
                     abandoned = not path.exists()
                 else:
-                    abandoned = path.suffix in (".log", ".npz", ".end", UNREADY)
+                    abandoned = path.suffix in (".log", ".npz", ".end", UNREADY, TEMPORARY)
                     abandoned = abandoned and not path.with_suffix(".sock").exists()
                     abandoned = abandoned and time.time() - path.lstat().st_mtime > _ABANDONED_S
                 if abandoned:
