@@ -19,6 +19,7 @@ STATES: Mapping[str, str] = {
     "finished": "■",
     "failed": "✗",
     "dead": "†",
+    "stopped": "■",
 }
 
 # A console's font has some 256 glyphs, those of code page 437 for the most part.
