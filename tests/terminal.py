@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import pyte
 
-WAIT_S = 25.0
+WAIT_S = 60.0
 
 
 class Terminal:
