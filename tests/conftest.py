@@ -29,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # that; it does not inherit a handler.
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    os.environ["NUMBA_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+    cache = getattr(config, "cache", None)
+    os.environ["NUMBA_CACHE_DIR"] = str(cache.mkdir("compiled") if cache else tempfile.mkdtemp("ibtui"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from ibtui.run.wire import Connection, OtherVersionError, WireError
 
 _ANSWER_S = 5.0
 _STOP_S = 60.0
-"""How long a run may take to save itself."""
+"""Seconds that a run may take to save itself."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def find(name: str | None) -> str:
             return detached[0]
         if detached:
             raise UsageError(f"which one? {', '.join(detached)}")
-        there = [f"{run.name} ({run.trouble or 'attached'})" for run in known]
-        others = f"; name it where you mean {' or '.join(there)}" if there else ""
+        shown = [f"{run.name} ({run.trouble or 'attached'})" for run in known]
+        others = f"; name it where you mean {' or '.join(shown)}" if shown else ""
         raise UsageError(f"no detached run is there to choose{others}")
     places.socket_path(name)
     if name not in names:
