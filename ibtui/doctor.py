@@ -31,7 +31,8 @@ from ibtui.engines.nvidia.compiler import LEAST_CAPABILITY
 from ibtui.engines.nvidia.driver import dotted, start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
 from ibtui.engines.probing import ask, tell
-from ibtui.errors import IbtuiError, printable
+from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.run import places
 
 WIDTH = 80
 _MARGIN = 19
@@ -91,6 +92,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         *_cards(told["driver"], cuda_build, told["engines"], device),
         _terminal(os.environ, _terminal_size()),
         _cache(told["cache"]),
+        _runs(),
         _run(ctx, told["run"]),
     ]
     return findings, "engine" in told["run"]
@@ -376,6 +378,14 @@ def _writeable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def _runs() -> Finding:
+    """Describe the folder that new runs' sockets and logs are kept in."""
+    try:
+        return Finding("runs", OK, str(places.folder()))
+    except UsageError as error:
+        return Finding("runs", PROBLEM, str(error))
 
 
 def _run(ctx: str, told: Told) -> Finding:
