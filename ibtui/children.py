@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_ROOT = str(Path(__file__).resolve().parents[1])
-_FIRST = (
-    "import sys; sys.path = [{root!r}] + [p for p in sys.path if p]; import ibtui; "
-    "del sys.path[0]; sys.path += [p for p in {path!r} if p not in sys.path]; "
-)
+_PACKAGE = Path(__file__).resolve().parent
+_FIRST = """\
+import sys
+sys.path = [p for p in sys.path if p]
+sys.path += [p for p in {path!r} if p not in sys.path]
+from importlib import util
+spec = util.spec_from_file_location("ibtui", {package!r})
+sys.modules["ibtui"] = util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["ibtui"])
+"""
+"""Nothing but `sys`, which is built in, is imported before the current folder is off the path."""
 
 
 def python(statement: str, *arguments: str) -> list[str]:
@@ -25,5 +31,6 @@ def python(statement: str, *arguments: str) -> list[str]:
     *arguments : str
         `sys.argv` from 1 on.
     """
-    path = [*filter(None, sys.path), _ROOT]
-    return [sys.executable, "-c", _FIRST.format(root=_ROOT, path=path) + statement, *arguments]
+    path = [*filter(None, sys.path), str(_PACKAGE.parent)]
+    first = _FIRST.format(path=path, package=str(_PACKAGE / "__init__.py"))
+    return [sys.executable, "-c", first + statement, *arguments]

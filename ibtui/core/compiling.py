@@ -6,29 +6,35 @@ import contextlib
 import hashlib
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ibtui import __version__
 from ibtui.core.cache import Store, cache_folder, say_once
+from ibtui.core.variables import ignored
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
-_threads = os.environ.get("NUMBA_NUM_THREADS")
-if _threads is not None and not (_threads.isdecimal() and int(_threads) > 0):
-    # Numba would refuse to be imported, though nothing here runs in its threads.
-    say_once(f"NUMBA_NUM_THREADS={ascii(_threads)[1:-1]} is ignored: it must be a whole number above 0")
-    os.environ["NUMBA_NUM_THREADS"] = "1"
+for _name, _sentence in ignored(os.environ):
+    say_once(_sentence)
+    if _name != "NUMBA_DISABLE_JIT":  # which Numba is imported with all the same; see `_njit`
+        del os.environ[_name]
 
-import llvmlite.binding as _llvm  # noqa: E402
-import numba  # noqa: E402
-from numba.core import caching as _caching  # noqa: E402
-from numba.core import config as _config  # noqa: E402
-from numba.core import serialize as _serialize  # noqa: E402
+with warnings.catch_warnings(record=True) as _caught:
+    warnings.filterwarnings("always", "Environment variable ")
+    import llvmlite.binding as _llvm  # type: ignore[import-untyped]
+    import numba
+    from numba.core import caching as _caching
+    from numba.core import config as _config
+    from numba.core import serialize as _serialize
+for _warning in _caught:
+    if (_text := str(_warning.message)).startswith("Environment variable "):  # and a traceback
+        say_once(_text.partition("\n")[0])
 
 # Numba has no types; what is used of it here is what its own documentation has extensions use.
 caching: Any = _caching
@@ -54,8 +60,6 @@ def inlined(function: Function) -> Function:
 
 def _njit(function: Any) -> Any:
     disabled, config.DISABLE_JIT = config.DISABLE_JIT, 0
-    if disabled:
-        say_once("NUMBA_DISABLE_JIT is ignored: the estimates and the fused engine are compiled code")
     try:
         return numba.njit(**_OPTIONS)(function)
     finally:
@@ -118,6 +122,10 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
 class _Reductions(caching.CompileResultCacheImpl):  # type: ignore[misc]
     _locator_classes: Any = (_Locator,)
 
+    def check_cachable(self, cres: Any) -> bool:
+        """Return True where code does not hold what is true of this process alone; Numba's own warns."""
+        return not cres.lifted and not cres.library.has_dynamic_globals
+
 
 class _Cache(caching.FunctionCache):  # type: ignore[misc]
     """Numba's cache of a function over a `_Code`. Its keys hold types, target processor and bytecode."""
@@ -128,6 +136,13 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
         super().__init__(function)
         stamp = repr((__version__, numba.__version__, self._impl.locator.get_source_stamp()))
         self._cache_file = _Code(f"{function.__module__}.{function.__qualname__}", stamp)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the code for these argument types; go on without where that does not work."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # such as code that cannot be taken apart
+            say_once(f"compiled code is not kept ({type(error).__name__})")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load the code for these argument types; None where that does not work, for whatever reason."""

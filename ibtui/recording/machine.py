@@ -1,4 +1,4 @@
-"""The machine that a run was computed on, as a recording keeps it: what the last bits of numbers depend on."""
+"""The machine that a run was computed on, as a recording keeps it: the last bits depend on it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ibtui.engines.nvidia.messages import plain
@@ -54,7 +54,7 @@ _RULES = {
 }
 
 
-def misset(environment: Mapping[str, str]) -> Iterable[str]:
+def misset(environment: Mapping[str, str]) -> Iterator[str]:
     """Say of each variable that the table knows to be wrong what it must be."""
     for name, rule in _RULES.items():
         value = environment.get(name)
