@@ -30,7 +30,7 @@ _CONSOLE = str.maketrans(
 _ASCII = str.maketrans(
     dict(zip("╭╮╰╯─│┏┓┗┛━┃", "++++-|####=#", strict=True))
     | {"●": "*", "◌": "~", "◍": "~", "‖": "=", "■": "#", "✗": "x", "†": "x", "·": "-", "…": "...", "—": "-"}
-    | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2"}
+    | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2", "λ": "lambda"}
 )
 _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE, "ascii": _ASCII}
 
@@ -38,7 +38,10 @@ _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE,
 def spelled(text: str, marker: Marker) -> str:
     """Spell a text in characters that a terminal with this marker has. It may grow: spell, then measure."""
     table = _SPELLINGS[marker]
-    return text.translate(table) if table else text
+    text = text.translate(table) if table else text
+    if marker == "ascii" and not text.isascii():  # names of files, and what other packages declare
+        text = text.encode("ascii", "replace").decode()
+    return text
 
 
 def auto_marker(environ: Mapping[str, str], encoding: str, *, coloured: bool) -> Marker:
