@@ -379,9 +379,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write a snapshot."""
         self.link.save()
 
-    def action_save_before(self) -> None:
+    def action_save_reference(self) -> None:
         """Write the history of the run before the last restart, which is drawn as the background."""
-        self.link.save_before()
+        self.link.save_reference()
 
     def action_detach(self) -> None:
         """Let the run outlive this screen."""
