@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from ibtui import tty
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, explain, printable
@@ -166,7 +167,8 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 def _unbroken(stream: TextIO) -> TextIO:
     """Return the stream, free of errors where nobody can read it any more: training goes on."""
     try:
-        return Output(stream.fileno(), stream.encoding)  # type: ignore[return-value]
+        ascii_only = stream.isatty() and not tty.shows_unicode(os.environ, stream.encoding)
+        return Output(stream.fileno(), "ascii" if ascii_only else stream.encoding)  # type: ignore[return-value]
     except OSError:
         return stream  # one that is no file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -152,8 +153,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write to a standard error that leads elsewhere, such as a warning of Python's."""
         super()._print(text, stderr)
         if stderr and isinstance(self._driver, TerminalDriver) and not os.isatty(2):
-            with contextlib.suppress(OSError, ValueError):
-                self._original_stderr.write(text)
+            with contextlib.suppress(OSError):
+                print(text, end="", file=sys.__stderr__)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List every key's action by its name, for the command palette."""

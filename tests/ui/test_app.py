@@ -1536,7 +1536,9 @@ def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_marker_follows_locale_and_term(environ: dict[str, str], marker: str) -> None:
-    assert auto_marker(environ) == marker
+    assert auto_marker(environ, "UTF-8", coloured=True) == marker
+    for encoding, coloured in (("iso-8859-1", True), ("ascii", True), ("utf-8", False)):
+        assert auto_marker(environ, encoding, coloured=coloured) == "ascii"
 
 
 # The parts.
