@@ -41,7 +41,9 @@ def compiled(option, source=None):
     return ptx, log
 
 
-@pytest.mark.parametrize("arch", [52, 61, 70, 75, 80, 86, 90])
+@pytest.mark.parametrize(
+    "arch", [52, *(pytest.param(arch, marks=pytest.mark.slow) for arch in (61, 70, 75, 80, 86)), 90]
+)
 def test_every_generation_gets_its_code(arch):
     option = architecture((arch // 10, arch % 10))
     assert option == f"--gpu-architecture=compute_{arch}"
