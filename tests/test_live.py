@@ -20,6 +20,7 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Peek
 from tests.faults.boxes import resumes_exactly, wait_for
+from tests.marks import slow
 from tests.terminal import Terminal
 
 FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
@@ -111,7 +112,7 @@ def test_a_run_that_ends_stays_on_the_screen_and_says_so():
     "number",
     [
         signal.SIGTERM,
-        *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGHUP, signal.SIGINT)),
+        *slow(signal.SIGHUP, signal.SIGINT),
     ],
 )
 def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number):
@@ -218,7 +219,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("size", [(120, 40), pytest.param((80, 24), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [(120, 40), *slow((80, 24))])
 def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_and_gone_on_with(size):
     with Terminal(*LONG, columns=size[0], rows=size[1]) as terminal:
         epoch = paused_and_killed(terminal)
