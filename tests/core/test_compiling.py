@@ -13,7 +13,6 @@ from tests.marks import slow
 
 CODE = """
 from ibtui.core.compiling import compiled
-from tests.marks import slow
 
 @compiled
 def twice(x):
