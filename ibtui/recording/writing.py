@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from ibtui.recording import machine
 from ibtui.recording.history import Checkpoint, Recording
-from ibtui.recording.paths import already_there, put_in_place, real_path, temporary_file
+from ibtui.recording.paths import already_there, written_whole
 from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
 
 Array = np.ndarray[Any, Any]
@@ -54,27 +54,14 @@ def save(
     OSError
         The disk is full, the folder has gone, … Nothing is left behind, and what was there is untouched.
     """
-    path = real_path(path)
-    if os.path.lexists(path) and not (overwrite and path.is_file()):
-        raise already_there(path)
-    with recording.lock:
-        rows = len(recording) if rows is None else min(rows, len(recording))
-        members = list(_members(recording, rows, checkpoint or recording.checkpoint))
-    temporary, handle = temporary_file(path)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for member in members:
-                    _write(archive, member)
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-        put_in_place(temporary, path, overwrite)
-        return size
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with written_whole(path, overwrite=overwrite) as file:
+        with recording.lock:
+            rows = len(recording) if rows is None else min(rows, len(recording))
+            members = list(_members(recording, rows, checkpoint or recording.checkpoint))
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for member in members:
+                _write(archive, member)
+        return file.tell()
 
 
 class _Member(NamedTuple):
@@ -99,6 +86,8 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
     for key, text in experiment.to_json().items():
         yield whole(key, text)
     yield whole("changes", changes_to_json(recording.changes))
+    if recording.machine:
+        yield whole("machine", machine.to_json(recording.machine))
     yield whole("x_range", dataset.x_range, np.float64)
     for key in ("x", "y", "x_test", "y_test"):
         yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)

@@ -16,7 +16,7 @@ from ibtui.core.information import Binning
 from ibtui.errors import EngineError, UsageError
 from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
-from ibtui.recording import Change, archive, writing
+from ibtui.recording import Change, archive
 from ibtui.recording.files import load, peek, save
 from ibtui.run.measuring import activations_of, estimate_pending, meter_of
 from tests.recording.fuzz import (
@@ -92,6 +92,7 @@ def test_what_is_read_is_what_was_written(recording):
     assert again.quantities == recording.quantities and again.layers == recording.layers
     assert again.experiment.kept == recording.experiment.kept
     assert again.changes == recording.changes
+    assert again.machine == recording.machine != {}
     assert (again.checkpoint is None) == (recording.checkpoint is None)
     if recording.checkpoint:
         assert again.checkpoint.epoch == recording.checkpoint.epoch
@@ -119,13 +120,13 @@ def test_the_same_recording_gives_the_same_bytes_whatever_its_arrays_look_like_i
 
 
 def test_a_change_of_binning_while_a_file_is_written_does_not_reach_it(monkeypatch):
-    recording, original = example(3), writing.temporary_file
+    recording, original = example(3), zipfile.ZipFile
 
-    def rebin_first(path):
+    def rebin_first(*arguments):
         recording.rebin(Binning("closed", 2, 2), {"h_x": 0.0, "h_y": 0.0})
-        return original(path)
+        return original(*arguments)
 
-    monkeypatch.setattr(writing, "temporary_file", rebin_first)
+    monkeypatch.setattr(zipfile, "ZipFile", rebin_first)
     save(recording, "a.npz")
     save(example(3), "b.npz")
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
@@ -283,12 +284,14 @@ def test_words_of_a_stranger_are_made_printable():
             "quantities": lambda m: quantities_with(m, label="\x1b[2J\u202e", description="a\nb"),
             "far": np.zeros(3),
             "changes": np.array('[[0, "binning", "\\u001b[2J"]]'),
+            "machine": np.array('{"processor": "\\u001b[2J"}'),
         }
     )
     recording = load(path)
     far = recording.quantities["far"]
     assert far.label == r"\x1b[2J\u202e" and far.description == r"a\nb"
     assert recording.changes == [Change(0, "binning", r"\x1b[2J")]
+    assert recording.machine == {"processor": r"\x1b[2J"}
 
 
 def test_a_change_of_binning_is_told_by_the_file():
