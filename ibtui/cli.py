@@ -47,7 +47,9 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
         raise UsageError(f"{printable(name[:60])}: no such command; {hint}")
     command = COMMANDS[name]
-    return command.run(_Parser(f"ibtui {name}", f"{command.summary[0].upper()}{command.summary[1:]}."), rest)
+    parser = _Parser(f"ibtui {name}", command.description)
+    command.add(parser)
+    return command.run(vars(parser.parse_args(rest)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -205,14 +207,16 @@ def _check_snapshot_dir(folder: str) -> None:
         raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
 
 
-def _replay(parser: _Parser, arguments: list[str]) -> int:
+def _add_replay(parser: _Parser) -> None:
     parser.add_path("file", metavar="FILE.npz")
     parser.add_settings(
         WatchOptions,
         epochs_per_second="measurements per second (10)", history_mb=None, snapshot_dir=None, marker=None,
         panes=None,
     )  # fmt: skip
-    flags = vars(parser.parse_args(arguments))
+
+
+def _replay(flags: dict[str, Any]) -> int:
     file = flags.pop("file")
     _, options = build({"epochs_per_second": 10.0} | flags)
     _check_names(None, options)
@@ -227,7 +231,7 @@ def _replay(parser: _Parser, arguments: list[str]) -> int:
     return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(file))), options)
 
 
-def _report(parser: _Parser, arguments: list[str]) -> int:
+def _add_report(parser: _Parser) -> None:
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
         "Tables have a row for each measurement and layer (JSON: the recording's own arrays),\n"
@@ -261,7 +265,9 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
     )  # fmt: skip
     parser.add_settings(WatchOptions, marker=None)
     add("--no-pager", action="store_true", help="not through $PAGER, or less, where the terminal is too low")
-    flags = vars(parser.parse_args(arguments))
+
+
+def _report(flags: dict[str, Any]) -> int:
     from ibtui.report import BINNING, Settings, report
 
     marker = WatchOptions(marker=flags.pop("marker", "auto")).marker
@@ -278,10 +284,12 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
     )
 
 
-def _attach(parser: _Parser, arguments: list[str]) -> int:
+def _add_attach(parser: _Parser) -> None:
     _add_name(parser)
     parser.add_settings(WatchOptions, marker=None, panes=None)
-    flags = vars(parser.parse_args(arguments))
+
+
+def _attach(flags: dict[str, Any]) -> int:
     from ibtui.run.client import WorkerClient
     from ibtui.run.runs import find_detached
 
@@ -292,19 +300,16 @@ def _attach(parser: _Parser, arguments: list[str]) -> int:
     return _watch(WorkerClient(name=name), options)
 
 
-def _ls(parser: _Parser, arguments: list[str]) -> int:
-    parser.parse_args(arguments)
+def _ls(flags: dict[str, Any]) -> int:
     from ibtui.run.runs import list_runs
 
     return list_runs()
 
 
-def _stop(parser: _Parser, arguments: list[str]) -> int:
-    _add_name(parser)
-    flags = parser.parse_args(arguments)
+def _stop(flags: dict[str, Any]) -> int:
     from ibtui.run.runs import stop_run
 
-    return stop_run(getattr(flags, "name", None))
+    return stop_run(flags.get("name"))
 
 
 def _add_name(parser: _Parser) -> None:
@@ -313,8 +318,8 @@ def _add_name(parser: _Parser) -> None:
     )
 
 
-def _bench(parser: _Parser, arguments: list[str]) -> int:
-    from ibtui.bench import GROUPS, bench
+def _add_bench(parser: _Parser) -> None:
+    from ibtui.bench import GROUPS
 
     parser.add_argument("--json", action="store_true", default=False, help="for machines")
     parser.add_argument(
@@ -323,17 +328,41 @@ def _bench(parser: _Parser, arguments: list[str]) -> int:
     parser.add_argument(
         "--only", action="append", default=[], choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS)
     )
-    flags = parser.parse_args(arguments)
-    return bench(as_json=flags.json, quick=flags.quick, only=tuple(flags.only))
 
 
-def _doctor(parser: _Parser, arguments: list[str]) -> int:
+def _bench(flags: dict[str, Any]) -> int:
+    from ibtui.bench import bench
+
+    return bench(as_json=flags["json"], quick=flags["quick"], only=tuple(flags["only"]))
+
+
+def _add_doctor(parser: _Parser) -> None:
     parser.description = f"{parser.description} Exit status 0: a run with this --ctx can train."
     parser.add_settings(RunConfig, ctx="device to train on (auto)")
-    flags = parser.parse_args(arguments)
+
+
+def _doctor(flags: dict[str, Any]) -> int:
     from ibtui.doctor import doctor
 
-    return doctor(getattr(flags, "ctx", "auto"))
+    return doctor(flags.get("ctx", "auto"))
+
+
+def _add_completion(parser: _Parser) -> None:
+    parser.epilog = "such as: ibtui completion bash > ~/.local/share/bash-completion/completions/ibtui"
+    parser.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS))
+
+
+def _completion(flags: dict[str, Any]) -> int:
+    from ibtui.completion import script
+
+    parser = _training_parser()
+    commands = parser.add_subparsers(title="commands")
+    for name, command in COMMANDS.items():
+        command.add(commands.add_parser(name, help=command.summary, description=command.description))
+    print(
+        script(parser, flags["shell"], {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED})
+    )
+    return 0
 
 
 @dataclass(frozen=True)
@@ -342,20 +371,32 @@ class Command:
 
     summary: str
     """A line that says what it does."""
-    run: Callable[[_Parser, list[str]], int]
-    """From a parser to add its arguments to, and the arguments, to an exit status."""
+    add: Callable[[_Parser], None]
+    """Adds its arguments to a parser."""
+    run: Callable[[dict[str, Any]], int]
+    """Carries it out, from the arguments that were given, by name; returns the exit status."""
 
+    @property
+    def description(self) -> str:
+        """The summary as a sentence."""
+        return f"{self.summary[0].upper()}{self.summary[1:]}."
+
+
+SHELLS = ("bash", "zsh", "fish")
 
 COMMANDS = {
-    "replay": Command("show the live screen over a recording or a snapshot", _replay),
+    "replay": Command("show the live screen over a recording or a snapshot", _add_replay, _replay),
     "report": Command(
-        "draw the figures of recordings in the terminal, or write pictures and tables", _report
+        "draw the figures of recordings in the terminal, or write pictures and tables", _add_report, _report
     ),
-    "attach": Command("bring the screen of a run back", _attach),
-    "ls": Command("list the runs that are there", _ls),
-    "stop": Command("end a run; it is saved first", _stop),
-    "bench": Command("measure the speed of everything, on this machine", _bench),
-    "doctor": Command("say what this machine can run, and what to do about what it cannot", _doctor),
+    "attach": Command("bring the screen of a run back", _add_attach, _attach),
+    "ls": Command("list the runs that are there", lambda parser: None, _ls),
+    "stop": Command("end a run; it is saved first", _add_name, _stop),
+    "bench": Command("measure the speed of training and estimates, on this machine", _add_bench, _bench),
+    "doctor": Command(
+        "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor
+    ),
+    "completion": Command("print what makes a shell complete these words", _add_completion, _completion),
 }
 
 

@@ -31,7 +31,7 @@ from ibtui.engines.nvidia.compiler import LEAST_CAPABILITY
 from ibtui.engines.nvidia.driver import dotted, start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
 from ibtui.engines.probing import ask, tell
-from ibtui.errors import IbtuiError, printable
+from ibtui.errors import IbtuiError, explain, printable
 
 WIDTH = 80
 _MARGIN = 19
@@ -137,7 +137,7 @@ def _about_engines(device: str) -> Answers:
         try:
             kind = ENGINES[name]
         except Exception as error:
-            yield {name: {"failure": str(error) or type(error).__name__}}
+            yield {name: {"failure": explain(error)}}
             continue
         yield {name: {}}
         if device != "cpu":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from ibtui.errors import UsageError, printable
+from ibtui.errors import UsageError, explain, printable
 
 Thing = TypeVar("Thing")
 
@@ -79,8 +79,7 @@ class Registry(Generic[Thing]):
         except Exception as error:
             if name in self._own:
                 raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UsageError(
                 f"{printable(name)}: this {self.kind} cannot be loaded from {printable(place)}: "
-                f"{printable(reason)}"
+                f"{explain(error)}"
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,27 @@ def test_an_unknown_one_is_refused_with_the_nearest(flag):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert {"ring": "rings", "spreed": "spread", "quadratik": "quadratic"}[near] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("del state['offset']", "gives nothing for offset"),
+        ("state['plane'] = np.zeros(3)", r"gives \(3,\) for plane, not \(3, 2\)"),
+    ],
+)
+def test_an_engine_whose_state_is_not_as_declared_is_told_in_a_line(tmp_path, change, told):
+    """In the place of the first: another quadratic engine, found earlier."""
+    source = (PLUGIN / "quadratic.py").read_text()
+    returned = "return {name: value.copy() for name, value in self._state.items()}"
+    assert returned in source
+    changed = f"state = {returned.removeprefix('return ')}\n        {change}\n        return state"
+    (tmp_path / "quadratic.py").write_text(source.replace(returned, changed))
+    path = os.pathsep.join([str(tmp_path), str(PLUGIN), os.environ["PYTHONPATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", "ibtui", "--record", "run.npz", *EPOCHS, "--engine", "quadratic"],
+        env=os.environ | {"PYTHONPATH": path}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert re.search(told, done.stderr), done.stderr

@@ -1,4 +1,4 @@
-"""How many directions a layer's activations really use: two measures that are never to be confused."""
+"""Two measures of the number of directions that a layer's activations use; they must not be confused."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def participation_ratio(t: ArrayLike) -> float:
 
     References
     ----------
-    Gao et al., "A theory of multineuronal dimensionality, dynamics and measurement" (2017), equation 1.
+    Abbott, Rajan and Sompolinsky, "Interactions between intrinsic and stimulus-evoked activity in recurrent
+    neural networks" (2011): their effective dimensionality, 1 / Σλ² of eigenvalues that sum to 1.
     """
     return _of_covariance(centred(t))
 

@@ -1,4 +1,4 @@
-"""What the information plane shows: estimates of I(X;T) and I(T;Y), and the level that chance alone reaches.
+"""Estimates of I(X;T) and I(T;Y), the axes of the information plane, and the level that chance reaches.
 
 Everything is in nats. X is the input, T a layer's activations, Y the label; X and T are binned, unit by unit,
 and a cell is one combination of bins. Three binnings:
@@ -47,7 +47,7 @@ class OutsideWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Binning:
-    """How X and T are divided into cells; ValueError if it cannot be done."""
+    """The division of X and T into cells; ValueError if it cannot be done."""
 
     kind: str = "notebook"
     """One of `BINNINGS`."""
@@ -71,7 +71,7 @@ class Estimates(NamedTuple):
     i_ty: NDArray[np.float64]
     """I(T;Y), nats."""
     chance_i_xt: NDArray[np.float64]
-    """What I(X;T) is expected to be if samples are paired at random, nats."""
+    """The expected I(X;T) if samples are paired at random, nats."""
     chance_i_ty: NDArray[np.float64]
     """The same for I(T;Y)."""
     occupancy: NDArray[np.float64]
@@ -283,7 +283,7 @@ def chance_i_xt(
     t_range: tuple[float, float] = (-1, 1),
     binning: str = "notebook",
 ) -> float:
-    """What `i_xt` is expected to give if samples of X and T are paired at random: exact, in nats.
+    """Return the expected `i_xt` if samples of X and T are paired at random: exact, in nats.
 
     The mean over all N! pairings, from the cells' sample counts alone (hypergeometric model). With few
     samples per cell it comes close to the estimate's ceiling, so an estimate without it misleads.
@@ -312,7 +312,7 @@ def chance_i_ty(
     t_range: tuple[float, float] = (-1, 1),
     binning: str = "notebook",
 ) -> float:
-    """What `i_ty` is expected to give if samples of T and Y are paired at random: exact, in nats.
+    """Return the expected `i_ty` if samples of T and Y are paired at random: exact, in nats.
 
     Parameters, Raises, Warns
         As for `i_ty`.
@@ -365,7 +365,7 @@ def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
-    """What `mutual_information_of_labels` is expected to give for a random pairing: exact, in nats.
+    """Return the expected `mutual_information_of_labels` for a random pairing: exact, in nats.
 
     Parameters and errors as there; the formula is `chance_i_xt`'s.
     """

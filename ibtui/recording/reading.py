@@ -14,7 +14,7 @@ from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
-from ibtui.errors import RecordingError, UsageError, printable
+from ibtui.errors import RecordingError, UsageError, explain, printable
 from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording.archive import INTEGERS, TEXT, Archive, File, RefusedError
@@ -83,7 +83,7 @@ def _opened(path: str | Path) -> Iterator[Archive]:
     except (RefusedError, UsageError) as error:
         raise RecordingError(f"{shown}: {error}") from error
     except OSError as error:
-        raise RecordingError(f"{shown}: {error.strerror or 'cannot be read'}") from error
+        raise RecordingError(f"{shown}: {explain(error)}") from error
     except MemoryError as error:
         raise RecordingError(f"{shown}: more than this machine's memory holds") from error
     except Exception as error:  # zipfile and zlib raise many kinds on bytes that are no recording

@@ -25,11 +25,11 @@ from ibtui.run import ended, log, places, wire
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import Answer, Command, Detach, Frame, Notice, Pull, Restart, Save, Step, Stop
-from ibtui.run.wire import Connection
+from ibtui.run.wire import Connection, WireError
 
 
 class Client(Protocol):
-    """What the screen needs of a worker. Nothing in here blocks."""
+    """The part of a worker that the screen needs. Nothing in here blocks."""
 
     lost: Lost | None
     """Why the worker ended, or None while it runs. Set before `arrived` is called."""
@@ -52,13 +52,13 @@ class Client(Protocol):
 
 
 START_S = 120.0
-"""How long a new worker may take to open its socket."""
+"""Seconds that a new worker may take to open its socket."""
 END_S = 2.0
-"""How long a worker may take to end."""
+"""Seconds that a worker may take to end."""
 SAVE_S = 60.0
-"""How long one may take that has a history to save first."""
+"""Seconds that one may take that has a history to save first."""
 TELL_S = 30.0
-"""How long a screen that is closed may wait to tell a worker that it is to go on."""
+"""Seconds that a closed screen may wait to tell a worker that it is to go on."""
 BROKEN_S = 5.0
 """A connection that breaks sooner is not made anew once more."""
 
@@ -72,7 +72,7 @@ _DONE = {
 
 
 class _Fate(enum.Enum):
-    """What becomes of the worker when its screen closes, as far as it was told."""
+    """The worker's future when its screen closes, as far as it was told."""
 
     ENDS = enum.auto()
     """It ends with the screen, as it does by itself when the connection ends."""
@@ -118,7 +118,7 @@ class WorkerClient:
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._mirror: Mirror | None = None
-        """What the next frame must fit."""
+        """The mirror that the next frame must fit."""
         self._fate = _Fate.GOES_ON if job is None or job.options.detach else _Fate.ENDS
         self._save_sent = False
         self._doubtful: list[Command | Pull] = []
@@ -336,6 +336,8 @@ class WorkerClient:
 
     def _reason(self, error: Exception) -> str:
         """Say how the worker ended, as far as can be known."""
+        if isinstance(error, WireError):  # it is alive, and ends with this connection
+            return f"the worker's answer cannot be read: {error}"
         if isinstance(error, UsageError):
             return str(error)
         if self.detached and self._connection is not None and self._answers():
@@ -345,7 +347,7 @@ class WorkerClient:
         try:
             status = self._process.wait(0.5)
         except subprocess.TimeoutExpired:
-            return f"the worker (pid {self._process.pid}) does not answer: {error or type(error).__name__}"
+            return f"the worker (pid {self._process.pid}) does not answer: {explain(error)}"
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"the worker was killed by {signal.Signals(-status).name}"

@@ -142,7 +142,7 @@ class Done(Message, frozen=True):
 
 @dataclass(frozen=True)
 class Status:
-    """Where the worker stands. Names and meanings are the same in all versions; each has a default."""
+    """The worker's state. Names and meanings are the same in all versions; each has a default."""
 
     run: int = -1
     """Counts the restarts: history belongs to one run."""
@@ -167,9 +167,9 @@ class Status:
     saved: tuple[str, ...] = ()
     """Snapshots written, oldest first; of very many, the newest."""
     saves: int = 0
-    """How often a file was written."""
+    """The number of times that a file was written."""
     save_results: tuple[tuple[int, str], ...] = ()
-    """Of the last saves with a ticket: the ticket, and why nothing was written; empty: it was."""
+    """The last saves with a ticket: the ticket, and why nothing was written; empty: it was."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
     trains: bool = False
@@ -177,7 +177,7 @@ class Status:
     plays: bool = False
     """A position moves through the measurements of a file, which is what is shown as the present."""
     message: str = ""
-    """What a worker that is starting does, or why one failed."""
+    """The step at which a starting worker is, or the reason why one failed."""
     detached: bool = False
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
@@ -197,7 +197,7 @@ class Representation:
     labels: Array
     """Classes of the samples shown, shape (shown,)."""
     samples: int
-    """How many samples there are; more than are shown where there are very many."""
+    """The number of samples; more than are shown where there are very many."""
     ranges: tuple[tuple[float, float, float, float], ...]
     """Per layer, the axes: low and high of the first coordinate, low and high of the second."""
     values: dict[str, Array] = field(default_factory=dict)
@@ -225,7 +225,7 @@ class NewRun:
 
 
 class Frame(Message, frozen=True):
-    """What is new since the frame before."""
+    """The news since the frame before."""
 
     status: Status
     new_run: NewRun | None = None
@@ -236,10 +236,10 @@ class Frame(Message, frozen=True):
     log: tuple[str, ...] = ()
     """New lines of the worker's own output and of its engine's."""
     log_end: int = 0
-    """What the next `Pull.log` is to say: how much of the output has been sent."""
+    """The value for the next `Pull.log`: how much of the output has been sent."""
     notices: tuple[Notice, ...] = ()
     notice_end: int = 0
-    """What the next `Pull.notice` is to say."""
+    """The value for the next `Pull.notice`."""
 
 
 Answer = Done | Frame

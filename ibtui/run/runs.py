@@ -18,7 +18,7 @@ from ibtui.run.wire import Connection, OtherVersionError, WireError
 
 _ANSWER_S = 5.0
 _STOP_S = 60.0
-"""How long a run may take to save itself."""
+"""Seconds that a run may take to save itself."""
 
 
 @dataclass(frozen=True)

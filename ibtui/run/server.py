@@ -22,12 +22,12 @@ from ibtui.run.wire import Connection, WireError
 FIRST_SCREEN_S = 60.0
 """A worker to which no screen connects in this time ends."""
 _ROUND_S = 1.0
-"""How long the listening thread waits for a connection before it does what is due once a second."""
+"""Seconds that the listening thread waits for a connection before it does what is due once a second."""
 
 
 @dataclass
 class _Screen:
-    """What is known of whoever is at the other end of a connection."""
+    """The other end of a connection, as far as it is known."""
 
     counted: bool = False
     """True once it has pulled a frame."""

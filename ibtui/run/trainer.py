@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from ibtui.config import RunConfig
 from ibtui.data.samples import make_dataset
 from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
+from ibtui.errors import EngineError
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint
 from ibtui.run.measuring import measure, meter_of, new_recording
@@ -97,8 +100,22 @@ class Trainer:
         return measure(self.recording, self.checkpoint(), self.meter)
 
     def checkpoint(self) -> Checkpoint:
-        """Return the present state, from which a run goes on exactly."""
-        return Checkpoint(self.epoch, self.engine.state())
+        """Return the present state, from which a run goes on exactly.
+
+        Raises
+        ------
+        EngineError
+            The engine's state is not as it was declared.
+        """
+        state, declared = self.engine.state(), self.recording.experiment.checkpoint
+        arrays = {
+            name: np.asarray(state[name], spec.dtype) for name, spec in declared.items() if name in state
+        }
+        for name, spec in declared.items():
+            if name not in arrays or arrays[name].shape != spec.shape:
+                found = arrays[name].shape if name in arrays else "nothing"
+                raise EngineError(f"the engine {self.engine.name} gives {found} for {name}, not {spec.shape}")
+        return Checkpoint(self.epoch, arrays)
 
     def restart(self, seed: int) -> None:
         """Begin again from scratch with this seed, in a new recording; nothing is compiled again."""

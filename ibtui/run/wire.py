@@ -25,9 +25,9 @@ from ibtui.run import places
 from ibtui.run.protocol import GREETING_BYTES, PROTOCOL, Answer, Request
 
 CONNECT_S = 5.0
-"""How long a worker may take to accept a connection."""
+"""Seconds that a worker may take to accept a connection."""
 GREETING_S = 5.0
-"""How long it may then take to send its greeting."""
+"""Seconds that it may then take to send its greeting."""
 REQUEST_BYTES = 1 << 20
 """Most bytes of a request."""
 ANSWER_BYTES = 1 << 36
@@ -45,7 +45,7 @@ Dtype = Literal["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "
 
 
 class WireError(IbtuiError):
-    """What has arrived is no message."""
+    """The bytes that arrived are no message."""
 
 
 class PackedArray(msgspec.Struct, array_like=True, frozen=True):
