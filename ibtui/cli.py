@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ibtui import __version__
+from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
-from ibtui.console import ClosedError, Interrupted, Signals, standard_output
+from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, printable
 from ibtui.settings import checked, flag, path, setting_of, wrong
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Every foreseeable failure is one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    tty.open_closed_streams()
+    tty.follow(1)
     status = 0
+    tell_warnings()
     try:
         with standard_output():
             status = _run(arguments)
@@ -179,7 +182,7 @@ def _train(arguments: list[str]) -> int:
 
 
 def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) -> int:
-    if not options.detach:
+    if not (in_background := options.detach and not (sys.stdin.isatty() and sys.stdout.isatty())):
         _need_terminal()
     _check_snapshot_dir(options.snapshot_dir)
     from ibtui.data.samples import make_dataset
@@ -190,7 +193,7 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
 
     choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
     job = new_job(config, options, resume=resume)
-    if _has_terminal():
+    if not in_background:
         return _watch(WorkerClient(job), options)
     with Signals() as signals:
         try:
@@ -306,15 +309,20 @@ def _ls(flags: dict[str, Any]) -> int:
     return list_runs()
 
 
+def _add_stop(parser: _Parser) -> None:
+    _add_name(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask, although a screen shows the run")
+
+
 def _stop(flags: dict[str, Any]) -> int:
     from ibtui.run.runs import stop_run
 
-    return stop_run(flags.get("name"))
+    return stop_run(flags.get("name"), yes=flags.get("yes", False))
 
 
 def _add_name(parser: _Parser) -> None:
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several"
+        "name", nargs="?", metavar="NAME", help="from ibtui ls; without it, the one detached run"
     )
 
 
@@ -391,7 +399,7 @@ COMMANDS = {
     ),
     "attach": Command("bring the screen of a run back", _add_attach, _attach),
     "ls": Command("list the runs that are there", lambda parser: None, _ls),
-    "stop": Command("end a run; it is saved first", _add_name, _stop),
+    "stop": Command("end a run; it is saved first", _add_stop, _stop),
     "bench": Command("measure the speed of training and estimates, on this machine", _add_bench, _bench),
     "doctor": Command(
         "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor
@@ -433,13 +441,14 @@ def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
             _ = registry[name]
 
 
-def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-
-
 def _need_terminal() -> None:
-    if not _has_terminal():
-        raise UsageError("the live screen needs a terminal; without one, use --record FILE.npz")
+    """Refuse to go on without a terminal that a screen can be drawn on; have it say its size itself."""
+    tty.follow(tty.screen())
+    if not tty.in_foreground():
+        print(
+            "ibtui: another command has the terminal: fg brings ibtui back (timeout needs --foreground)",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def _watch(client: WorkerClient, options: WatchOptions) -> int:

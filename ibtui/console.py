@@ -1,17 +1,18 @@
-"""Standard output whose failures are told from all others, and the signals that end a command."""
+"""The standard streams of a command, and the signals that end it."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from ibtui.errors import IbtuiError, explain
+from ibtui.errors import IbtuiError, explain, printable
 
 _TOGETHER_S = 0.5
 """A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
@@ -72,6 +73,23 @@ class _Output:
             if isinstance(error, BrokenPipeError):
                 raise ClosedError from error
             raise OutputError(f"the output could not be written: {explain(error)}") from error
+
+
+def tell_warnings() -> None:
+    """Have what any part of ibtui warns of go to the standard error, a line each, as errors do."""
+    logger = logging.getLogger("ibtui")
+    if not logger.handlers:
+        logger.addHandler(_Lines())
+        logger.propagate = False
+
+
+class _Lines(logging.Handler):
+    """Prints each record as a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it, if there is anywhere to."""
+        with suppress(OSError):
+            print(f"ibtui: {printable(record.getMessage())}", file=sys.stderr)
 
 
 class Interrupted(BaseException):

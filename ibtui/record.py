@@ -90,8 +90,8 @@ class _Run:
             config, options.history_mb << 20, resume_from, lambda choice: _say(choice.preparing)
         )
         self.trainer.measure_if_due()
-        if much := self.trainer.recording.forewarning():
-            _say(f"ibtui: {much}", sys.stderr)
+        for text in self.trainer.warnings:
+            _say(f"ibtui: {text}", sys.stderr)
 
     def train(self, signals: Signals) -> None:
         """Train to the end or to a signal, showing progress and saving now and then."""
@@ -160,12 +160,11 @@ def _say(text: str, stream: TextIO | None = None) -> None:
     print(text, file=_unbroken(stream or sys.stdout), flush=True)
 
 
-def _unbroken(stream: TextIO | None) -> TextIO:
+def _unbroken(stream: TextIO) -> TextIO:
     """Return the stream, free of errors where nobody can read it any more: training goes on."""
     try:
-        return Output(stream.fileno() if stream is not None else -1)  # type: ignore[return-value]
+        return Output(stream.fileno(), stream.encoding)  # type: ignore[return-value]
     except OSError:
-        assert stream is not None
         return stream  # one that is no file
 
 
@@ -174,7 +173,7 @@ Show = Callable[[int, Recording], None]
 
 @contextmanager
 def _progress(config: RunConfig, start: int) -> Iterator[Show]:
-    if sys.stdout is not None and sys.stdout.isatty():
+    if sys.stdout.isatty():
         with _bar(config, start) as show:
             yield show
     else:

@@ -27,6 +27,8 @@ class Choice:
     """cpu, gpu0, …"""
     why: str
     """A short phrase for the status line."""
+    warning: str = ""
+    """What the user should put right, though a run goes on without it; empty: nothing."""
 
     @property
     def preparing(self) -> str:
@@ -74,7 +76,10 @@ def _on(device: str, config: RunConfig, inputs: int) -> Choice:
     if refusal := ENGINES[name].refusal(config, inputs, device):
         asked = f"--engine {name}" if device == "cpu" else f"--ctx {device}"
         raise UsageError(f"{asked}: {refusal}")
-    return Choice(name, device, no_gluon or _why(name, device))
+    warning = ""
+    if device == "cpu" and no_gluon and (build := library.installed()) and not build.obstacle:
+        warning = f"{no_gluon}; the fused engine trains instead"  # nobody can have meant this
+    return Choice(name, device, no_gluon or _why(name, device), warning)
 
 
 def _why(name: str, device: str) -> str:

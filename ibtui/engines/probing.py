@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
+
+from ibtui import children
 
 TIMEOUT_S = 120.0  # the first use of a GPU loads some hundred megabytes of its code
 _TELLS = "ibtui: "
 
 
-def ask(statement: str, *arguments: str, timeout: float = TIMEOUT_S) -> tuple[list[dict[str, Any]], str]:
+def ask(
+    statement: str, *arguments: str, timeout: float = TIMEOUT_S, without: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], str]:
     """Have a process of its own run a statement, with `arguments` in `sys.argv` from 1 on.
+
+    Its environment is this process's, but for the variables `without`.
 
     Returns
     -------
@@ -23,10 +29,10 @@ def ask(statement: str, *arguments: str, timeout: float = TIMEOUT_S) -> tuple[li
     error : str
         Its last words, or its exit status, on one line; empty: it ended well.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {name: value for name, value in os.environ.items() if name not in without}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", f"import sys; {statement}", *arguments],
+            children.python(statement, *arguments),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -17,6 +17,7 @@ from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
 from ibtui.quantities import Array, Measurement, Quantity
 from ibtui.recording import tables
+from ibtui.recording.machine import Machine
 from ibtui.recording.schema import Change, Declarations
 
 
@@ -96,6 +97,8 @@ class Recording:
         Where training stands, for an exact resume.
     changes : list of Change
         Settings that were changed while the run went on, oldest first.
+    machine : dict of str to str
+        The machine that computes the run, or computed it last; empty: it is not known.
     history_bytes : int
         Budget for activations; the oldest are dropped beyond it, for most engines can derive them again.
     """
@@ -104,6 +107,7 @@ class Recording:
     ceilings: dict[str, float] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     changes: list[Change] = field(default_factory=list)
+    machine: Machine = field(default_factory=dict)
     history_bytes: int = 256 << 20
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 

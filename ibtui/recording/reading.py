@@ -17,8 +17,10 @@ from ibtui.engines.protocol import EngineKind
 from ibtui.errors import RecordingError, UsageError, explain, printable
 from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
+from ibtui.recording import machine
 from ibtui.recording.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.recording.history import Checkpoint, Experiment, Recording
+from ibtui.recording.machine import Machine
 from ibtui.recording.schema import CEILINGS, READABLE, Change, Declarations, changes_from_json
 
 Array = np.ndarray[Any, Any]
@@ -34,6 +36,8 @@ class Summary:
     """The epoch that it can be gone on from; None: it cannot."""
     declared: Declarations
     changes: tuple[Change, ...]
+    machine: Machine
+    """The machine that computed it last; empty: the file does not say."""
     x_range: tuple[float, float]
     inputs: int
     """Inputs of each sample."""
@@ -119,7 +123,14 @@ def _check_headers(archive: Archive) -> Summary:
     reached = int(archive.array("checkpoint_epoch")) if resumable else None
     if reached is not None and not 0 <= reached <= config.epochs:
         raise RefusedError("its checkpoint lies outside the run")
-    return Summary(config, rows, reached, declared, changes, x_range, inputs)
+    return Summary(config, rows, reached, declared, changes, _machine(archive), x_range, inputs)
+
+
+def _machine(archive: Archive) -> Machine:
+    if "machine" not in archive:
+        return {}
+    archive.expect("machine", (), *TEXT)
+    return machine.from_json(archive.text("machine"))
 
 
 def _arrays(
@@ -194,6 +205,7 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
         Experiment(**vars(declared), config=summary.config, dataset=dataset),
         {key: float(archive.array(key)) for key in CEILINGS},
         changes=list(summary.changes),
+        machine=summary.machine,
         history_bytes=history_bytes,
     )
     # Those beyond the budget, the oldest, are never in memory.

@@ -23,7 +23,7 @@ READABLE = (1, 2)
 CEILINGS = ("h_x", "h_y")
 """Values that quantities cannot pass, stored with the recording."""
 _RESERVED = re.compile(
-    r"schema|config|quantities|layers|kept|changes|x|y|x_test|y_test|x_range|h_x|h_y|epoch|t_index"
+    r"schema|config|machine|quantities|layers|kept|changes|x|y|x_test|y_test|x_range|h_x|h_y|epoch|t_index"
     r"|t\d+|checkpoint(_.*)?"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)

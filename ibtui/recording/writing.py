@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from ibtui.recording import machine
 from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, written_whole
 from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
@@ -85,6 +86,8 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
     for key, text in experiment.to_json().items():
         yield whole(key, text)
     yield whole("changes", changes_to_json(recording.changes))
+    if recording.machine:
+        yield whole("machine", machine.to_json(recording.machine))
     yield whole("x_range", dataset.x_range, np.float64)
     for key in ("x", "y", "x_test", "y_test"):
         yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)

@@ -8,16 +8,15 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from ibtui import children
 from ibtui.console import Signals
 from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording import Recording, files
@@ -332,7 +331,11 @@ class WorkerClient:
     def _lost(self, error: Exception) -> Lost:
         """Return how the worker ended."""
         why, end = self._reason(error), ended.read(self.name)
-        return Lost(why, log.tail(self.name), end.saved if end is not None and not end.unsaved else None)
+        saved = end.saved if end is not None and not end.unsaved else None
+        stopped = end is not None and bool(end.stopped_by) and not end.error
+        if end is not None and stopped:
+            why = f"stopped by {end.stopped_by}"
+        return Lost(why, log.tail(self.name), saved, stopped)
 
     def _reason(self, error: Exception) -> str:
         """Say how the worker ended, as far as can be known."""
@@ -361,16 +364,15 @@ class WorkerClient:
         return True
 
 
-_ROOT = str(Path(__file__).resolve().parents[2])
-_MAIN = "import sys; sys.path = [p for p in sys.path if p] + [{!r}]; from ibtui.run import __main__"
-"""Runs the worker. With -m, a file of the user's named queue.py or token.py would be taken for a library."""
+_MAIN = "from ibtui.run import __main__"
+"""Runs the worker."""
 
 
 def _spawn(job: Job) -> subprocess.Popen[bytes]:
     """A worker, in a session of its own: no signal of the terminal reaches it, nor its output the screen."""
     with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
         process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN.format(_ROOT)],
+            children.python(_MAIN),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

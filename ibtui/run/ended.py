@@ -28,6 +28,8 @@ class Ended:
     error: str = ""
     """Why the run failed; empty if it ended in order."""
     exit_status: int = 0
+    stopped_by: str = ""
+    """Who had it ended from elsewhere than its own screen; empty if nobody did."""
 
 
 def write(name: str, ended: Ended) -> None:
@@ -65,5 +67,6 @@ def _checked(values: Any) -> Ended | None:
             "error": str(error),
             "exit_status": int(exit_status),
         } if all(isinstance(path, str) for path in saved):
-            return Ended(epoch, tuple(saved), unsaved, error, exit_status)
+            by = values.get("stopped_by", "")  # not in the files of version 0.1
+            return Ended(epoch, tuple(saved), unsaved, error, exit_status, by if isinstance(by, str) else "")
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ibtui.recording import Checkpoint, Recording
+from ibtui.recording.machine import is_machine
 from ibtui.run.protocol import Frame, Notice, Representation, Status
 
 LOG_LINES = 1000
@@ -22,6 +23,8 @@ class Lost:
     log: tuple[str, ...] = ()
     saved: tuple[str, ...] | None = None
     """The files that a worker wrote which was told to end, and did so in order; None: it died."""
+    stopped: bool = False
+    """True where `ibtui stop` has ended it; `reason` says from where."""
 
 
 @dataclass
@@ -60,6 +63,8 @@ class Mirror:
             columns = frame.new_run.experiment.columns
             if any(np.dtype(spec.dtype).hasobject for spec in columns.values()):
                 raise ValueError("not the columns of a recording")
+            if not is_machine(frame.new_run.machine):
+                raise ValueError("not a machine")
             recording = Recording(frame.new_run.experiment)
         if frame.update is not None and recording is None:
             raise ValueError("an update of no recording")
@@ -71,7 +76,8 @@ class Mirror:
         if frame.new_run is not None:
             self.before = self.recording
             self.run = frame.new_run.run
-            self.recording = Recording(frame.new_run.experiment, dict(frame.new_run.ceilings))
+            new = frame.new_run
+            self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)
         if self.recording is not None:
             if frame.update is not None:
                 self.recording.apply(frame.update)

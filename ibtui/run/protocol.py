@@ -28,9 +28,9 @@ GREETING_BYTES = 64
 GREETING = f"ibtui {PROTOCOL} {__version__}".encode()[:GREETING_BYTES]
 """A worker's first bytes, of the same form in all versions; version 0.1 said `ibtui 2`."""
 
-STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead")
+STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead", "stopped")
 """A run's states. It is dead where its worker has gone; so says the screen, and the worker that holds what is
-left of it."""
+left of it. Where `ibtui stop` has ended that worker, the screen says that it was stopped."""
 
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Epochs = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
@@ -104,6 +104,8 @@ class Stop(Message, frozen=True):
     """End the worker; `save` writes a snapshot first where there is something unsaved."""
 
     save: bool = False
+    by: str = ""
+    """Who ends it, where that is not the screen it belongs to."""
 
 
 Command = Pause | Resume | Step | Rebin | Save | Restart | SetPace | Detach | Stop
@@ -181,6 +183,10 @@ class Status:
     detached: bool = False
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
+    screens: int = 0
+    """Screens that show the run."""
+    seconds: float = 0.0
+    """The time since the worker began, by a clock that nobody sets."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +228,8 @@ class NewRun:
     run: int
     experiment: Experiment
     ceilings: dict[str, float]
+    machine: dict[str, str] = field(default_factory=dict)
+    """The machine that computes it; empty: it is not known."""
 
 
 class Frame(Message, frozen=True):

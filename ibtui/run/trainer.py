@@ -13,7 +13,9 @@ from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.errors import EngineError
 from ibtui.quantities import Measurement
-from ibtui.recording import Checkpoint
+from ibtui.recording import Change, Checkpoint
+from ibtui.recording.machine import difference
+from ibtui.run.machine import this_machine
 from ibtui.run.measuring import measure, meter_of, new_recording
 from ibtui.run.resuming import resume
 
@@ -36,6 +38,8 @@ class Trainer:
     ----------
     choice : Choice
         Which engine, on which device, and why.
+    warnings : tuple of str
+        What the user should know to begin with, a line each.
 
     Raises
     ------
@@ -66,6 +70,17 @@ class Trainer:
         self.epoch = start.epoch
         self.engine = create_engine(choice, self.config, dataset.x, dataset.y, start.state)
         self.recording.checkpoint = start
+        self.machine = this_machine(choice)
+        self.warnings = tuple(filter(None, (choice.warning, self._moved(), self.recording.forewarning())))
+
+    def _moved(self) -> str:
+        """Note the machine in the recording; say how it differs from the one that the run was begun on."""
+        recording = self.recording
+        before, recording.machine = recording.machine, self.machine
+        if not (differs := difference(before, self.machine)):
+            return ""
+        recording.changes.append(Change(self.epoch, "machine", differs))
+        return f"resumed where the last bits may come out otherwise than where it was recorded: {differs}"
 
     def _beginning(self) -> Checkpoint:
         return Checkpoint(0, kind_of(self.config).initial(self.config, self.recording.dataset.inputs))
@@ -122,6 +137,7 @@ class Trainer:
         old = self.recording
         self.config = replace(old.config, seed=seed)
         self.recording = new_recording(self.config, old.dataset, old.history_bytes)
+        self.recording.machine = self.machine
         self.recording.checkpoint = start = self._beginning()
         self.epoch = 0
         self.engine.load(start.state, seed)

@@ -69,8 +69,8 @@ class Training(Source):
             # Not estimated or measured anew, and nothing taken back: the file holds it, and will.
             if not job.temporary and len(trainer.recording) == rows and trainer.recording.tick == LOADED:
                 state.saver.hold(state.status.run, trainer.epoch)
-        if much := trainer.recording.forewarning():
-            state.note(much, "warning")
+        for text in trainer.warnings:
+            state.note(text, "warning")
         nvml.monitor(choice.ctx, lambda text: state.update(gpu=text))
 
     def _preparing(self, choice: Choice) -> None:

@@ -202,7 +202,7 @@ def _performance(name: str, scene: Scene, recording: Recording, width: int, styl
 def _log(scene: Scene, width: int, styles: Sequence[Style]) -> Strip:
     title, mirror = "[log]" if scene.view.pane == "log" else "log", scene.mirror
     if mirror.died is not None:
-        said = printable(mirror.died.reason), palette.WARN
+        said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN
     else:
         said = last_line(mirror.log), palette.DIM
     return strip([(f" {title.ljust(11)}", palette.TEXT), said], width, styles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -120,8 +121,38 @@ def test_nothing_is_loaded_from_a_temporary_folder_that_others_can_write_to(call
     assert "not a folder of yours alone" in done.stderr
 
 
+def test_code_of_another_processor_is_never_loaded(call, tmp_path):
+    call()
+    (ours,) = kept(tmp_path / "cache")
+    assert call(NUMBA_CPU_NAME="generic").stdout == "42 0\n"  # another key, another file
+    (other,) = set(kept(tmp_path / "cache")) - {ours}
+    other.replace(ours)  # as where two keys come to one name
+    assert call().stdout == "42 0\n"
+    assert call().stdout == "42 1\n"
+
+
+def test_code_that_is_whole_and_cannot_be_used_is_compiled_anew_with_one_line(call, tmp_path):
+    call()
+    (path,) = kept(tmp_path / "cache")
+    seal, body = path.read_bytes()[32:64], b"no pickle"
+    path.write_bytes(hashlib.sha256(seal + body).digest() + seal + body)
+    done = call()
+    assert done.stdout == "42 0\n"
+    assert done.stderr.count("\n") == 1
+    assert "cannot be used" in done.stderr
+    assert call().stdout == "42 1\n"
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("NUMBA_DISABLE_JIT", "1"), ("NUMBA_NUM_THREADS", "0"), ("NUMBA_NUM_THREADS", "x")]
+    ("name", "value"),
+    [
+        ("NUMBA_DISABLE_JIT", "1"),
+        ("NUMBA_NUM_THREADS", "0"),
+        ("NUMBA_NUM_THREADS", "x"),
+        ("NUMBA_CPU_FEATURES", "avx"),
+        ("NUMBA_OPT", "x"),
+        ("NUMBA_DEBUG", "x"),
+    ],
 )
 def test_variables_that_would_stop_numba_are_named_and_ignored(call, name, value):
     done = call(**{name: value})

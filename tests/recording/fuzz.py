@@ -88,7 +88,8 @@ def example(rows: int = 5, kept: int | None = None, *, resumable: bool = True, *
     a_row = 4 * samples * sum(config.layers)
     budget = 1 << 30 if kept is None else kept * a_row
     experiment = experiment_of(config, dataset(config.samples))
-    recording = Recording(experiment, {"h_x": 1.25, "h_y": 0.69}, history_bytes=budget)
+    ceilings, machine = {"h_x": 1.25, "h_y": 0.69}, {"processor": "a fast one", "threads": "2"}
+    recording = Recording(experiment, ceilings, machine=machine, history_bytes=budget)
     for row in range(rows):
         recording.append(measurement(config, row * config.every, samples))
     if resumable:
@@ -155,7 +156,7 @@ FIELDS = {
     b"PK\x05\x06": {2: (4, 8, 10, 20), 4: (12, 16)},
 }
 """Where numbers of two and of four bytes stand in an archive's directory, its local headers, and its end."""
-TEXTS = ("config", "quantities", "layers", "kept", "checkpoint", "changes")
+TEXTS = ("config", "quantities", "layers", "kept", "checkpoint", "changes", "machine")
 
 
 def flip_bytes(content: bytes, chance: random.Random) -> bytes:

@@ -92,6 +92,7 @@ def test_what_is_read_is_what_was_written(recording):
     assert again.quantities == recording.quantities and again.layers == recording.layers
     assert again.experiment.kept == recording.experiment.kept
     assert again.changes == recording.changes
+    assert again.machine == recording.machine != {}
     assert (again.checkpoint is None) == (recording.checkpoint is None)
     if recording.checkpoint:
         assert again.checkpoint.epoch == recording.checkpoint.epoch
@@ -283,12 +284,14 @@ def test_words_of_a_stranger_are_made_printable():
             "quantities": lambda m: quantities_with(m, label="\x1b[2J\u202e", description="a\nb"),
             "far": np.zeros(3),
             "changes": np.array('[[0, "binning", "\\u001b[2J"]]'),
+            "machine": np.array('{"processor": "\\u001b[2J"}'),
         }
     )
     recording = load(path)
     far = recording.quantities["far"]
     assert far.label == r"\x1b[2J\u202e" and far.description == r"a\nb"
     assert recording.changes == [Change(0, "binning", r"\x1b[2J")]
+    assert recording.machine == {"processor": r"\x1b[2J"}
 
 
 def test_a_change_of_binning_is_told_by_the_file():

@@ -1,7 +1,9 @@
 """The engine on MXNet, which only this folder imports; this file has what is known without importing it."""
 
-EXTRA = "pip install '.[cpu]' in ibtui's folder"
-"""Brings MXNet for the CPU."""
+from ibtui.engines.wheels import advice
+
+EXTRA = advice("cpu")
+"""Brings MXNet for the CPU; or says that nothing does."""
 
 MACHINE_CODE = ((5, 0), (8, 9))
 """Compute capabilities that MXNet 1.9.1 for CUDA has machine code for: sm_50, 60, 70, 80 and 86, no PTX."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ class Gluon(Dense):
         """Say why MXNet cannot compute on this device."""
         if device == "cpu":
             if library.installed() is None:
-                return f"MXNet is not installed: {EXTRA} (CUDA: {CUDA_EXTRA})"
+                return f"{library.not_installed()}: {_advice()}; --engine fused needs no MXNet"
             obstacle = trial.no_mxnet()
             return f"{obstacle}; --engine fused needs no MXNet" if obstacle else ""
         if refusal := trial.no_gpu(device):
@@ -41,6 +43,22 @@ class Gluon(Dense):
         if device == "cpu":
             return GluonEngine(config, device, x, y, state)
         return Guarded(self.name, device, lambda: GluonEngine(config, device, x, y, state))
+
+    def train_a_little(self) -> None:
+        """Train two layers for an epoch on the CPU, and end the process: a trial, in a process of its own.
+
+        All that MXNet reads of the environment, it has read then.
+        """
+        config = RunConfig(layers=(2, 2), every=1)
+        x = np.linspace(0, 1, 40, dtype=np.float32).reshape(20, 2)
+        engine = self.create(config, "cpu", x, np.arange(20) % 2, self.initial(config, 2))
+        engine.train(0, 1)
+        engine.state()
+        os._exit(0)  # as it winds up, MXNet may wait for threads that are not there
+
+
+def _advice() -> str:
+    return f"{EXTRA} (CUDA: {CUDA_EXTRA})" if CUDA_EXTRA != EXTRA else EXTRA
 
 
 GLUON = Gluon()

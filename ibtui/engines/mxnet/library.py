@@ -20,13 +20,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy
 
 from ibtui.engines.mxnet import EXTRA
 from ibtui.engines.nvidia import driver, libraries
-from ibtui.errors import EngineError
+from ibtui.errors import EngineError, printable
 
 _ENVIRONMENT = {
     "CUDA_MODULE_LOADING": "LAZY",  # a kernel's code goes to the GPU when it is first used
@@ -55,7 +56,7 @@ class Build:
 
 def installed() -> Build | None:
     """Find the MXNet that could be imported, by what its package says of itself; None where there is none."""
-    if "mxnet" not in sys.modules and importlib.util.find_spec("mxnet") is None:
+    if "mxnet" not in sys.modules and (_origin() is None or impostor()):
         return None
     name, version, cuda = "mxnet", "", None
     for suffix in _VARIANTS:
@@ -68,6 +69,32 @@ def installed() -> Build | None:
         if cuda:
             break
     return Build(name, version, cuda, _obstacle(name, cuda))
+
+
+def _origin() -> str | None:
+    """Return the file or folder that `import mxnet` would take; None where there is none."""
+    try:
+        spec = importlib.util.find_spec("mxnet")
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    return spec.origin or next(iter(spec.submodule_search_locations or ()), "mxnet")
+
+
+def impostor() -> str:
+    """Return the file or folder that is named mxnet and is not MXNet; empty where there is none.
+
+    Such as a folder of the user's own, or what an uninstall left: Python takes any folder for a package.
+    """
+    origin = _origin()
+    return "" if origin is None or Path(origin).with_name("libinfo.py").exists() else origin
+
+
+def not_installed() -> str:
+    """Say that MXNet is not installed, for a sentence that goes on."""
+    there = impostor()
+    return "MXNet is not installed" + (f" ({printable(there)} is something else)" if there else "")
 
 
 def _obstacle(name: str, cuda: bool | None) -> str:
@@ -91,7 +118,7 @@ def import_mxnet() -> Any:
     """
     build = installed()
     if build is None:
-        raise EngineError(f"MXNet is not installed: {EXTRA}, or '.[cu112]' for a CUDA GPU")
+        raise EngineError(f"{not_installed()}: {EXTRA}")
     try:
         if build.cuda is not False:
             _load_cuda(build)

@@ -9,7 +9,7 @@ import functools
 import os
 from dataclasses import asdict, dataclass, field
 
-from ibtui.engines.mxnet import MACHINE_CODE, has_machine_code, library
+from ibtui.engines.mxnet import MACHINE_CODE, has_machine_code, library, variables
 from ibtui.engines.nvidia import EXTRA, driver
 from ibtui.engines.nvidia.messages import plain
 from ibtui.engines.probing import ask, tell
@@ -89,7 +89,7 @@ def _failure(device: str, cards: tuple[driver.Card, ...]) -> str:
 def no_mxnet() -> str:
     """Say in a phrase why MXNet cannot be imported here; empty: nothing is known to keep it from that."""
     build = library.installed()
-    return "MXNet is not installed" if build is None else build.obstacle
+    return library.not_installed() if build is None else build.obstacle or variables.wrong()
 
 
 def no_gpu(device: str, wanted: str = "a GPU") -> str:
@@ -106,14 +106,14 @@ def no_gpu(device: str, wanted: str = "a GPU") -> str:
     if not driver.has_driver():
         return "no NVIDIA driver on this machine (libcuda.so.1): install it, or --ctx cpu with --engine fused"
     if build is None:
-        return f"{wanted} needs MXNet with CUDA here, and MXNet is not installed: {EXTRA}"
+        return f"{wanted} needs MXNet with CUDA here, and {library.not_installed()}: {EXTRA}"
     if build.cuda is False:
         return (
             f"{wanted} needs MXNet with CUDA here, and {build} is the CPU build: "
             f"pip uninstall mxnet, then {EXTRA}, or --ctx cpu"
         )
-    if build.obstacle:
-        return build.obstacle
+    if obstacle := build.obstacle or variables.wrong():
+        return obstacle
     found = tried(device)
     if found.error:
         return f"{found.error}; --ctx cpu needs no GPU"

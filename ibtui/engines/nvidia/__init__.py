@@ -3,5 +3,7 @@
 NVIDIA's code may end the process that runs it: where that matters, `ibtui.engines.probing` starts another.
 """
 
-EXTRA = "pip install '.[cu112]' in ibtui's folder"
-"""Brings MXNet for CUDA 11.2 and the libraries that it links."""
+from ibtui.engines.wheels import advice
+
+EXTRA = advice("cu112")
+"""Brings MXNet for CUDA 11.2 and the libraries that it links; or says that nothing does."""
