@@ -14,7 +14,7 @@ from ibtui.engines import ENGINES
 from ibtui.engines.nvidia.driver import start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
 from ibtui.engines.probing import ask, tell
-from ibtui.errors import IbtuiError
+from ibtui.errors import IbtuiError, explain
 
 Told = dict[str, Any]
 """The answers of a process of its own, merged; and `error`, its last words if it ended early."""
@@ -64,7 +64,7 @@ def _about_engines(device: str) -> Answers:
         try:
             kind = ENGINES[name]
         except Exception as error:
-            yield {name: {"failure": str(error) or type(error).__name__}}
+            yield {name: {"failure": explain(error)}}
             continue
         yield {name: {}}
         if device != "cpu":

@@ -18,7 +18,7 @@ from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
-from ibtui.errors import RecordingError, UsageError, printable
+from ibtui.errors import RecordingError, UsageError, explain, printable
 from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
@@ -98,7 +98,7 @@ def _opened(path: str | Path) -> Iterator[Archive]:
     except (RefusedError, UsageError) as error:
         raise RecordingError(f"{shown}: {error}") from error
     except OSError as error:
-        raise RecordingError(f"{shown}: {error.strerror or 'cannot be read'}") from error
+        raise RecordingError(f"{shown}: {explain(error)}") from error
     except MemoryError as error:
         raise RecordingError(f"{shown}: more than this machine's memory holds") from error
     except _DAMAGES as error:
