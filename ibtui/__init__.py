@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # not from typing: with -m, a file in the current folder may have its name
 if TYPE_CHECKING:
     from ibtui.recording import Recording
     from ibtui.recording.files import load

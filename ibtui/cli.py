@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ibtui import __version__
+from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.settings import flag, setting_of, wrong
+from ibtui.settings import checked, flag, path, setting_of, wrong
 
 if TYPE_CHECKING:
     from ibtui.registry import Registry
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Every foreseeable failure is one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    tty.open_closed_streams()
+    tty.follow(1)
     status = 0
     tell_warnings()
     try:
@@ -48,7 +50,9 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
         raise UsageError(f"{printable(name[:60])}: no such command; {hint}")
     command = COMMANDS[name]
-    return command.run(_Parser(f"ibtui {name}", f"{command.summary[0].upper()}{command.summary[1:]}."), rest)
+    parser = _Parser(f"ibtui {name}", command.description)
+    command.add(parser)
+    return command.run(vars(parser.parse_args(rest)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +87,12 @@ class _Parser(argparse.ArgumentParser):
         if name not in self._headings:
             self._headings[name] = self.add_argument_group(name)
         return self._headings[name]
+
+    def add_path(self, name: str, heading: str = "", **options: Any) -> None:
+        """Add a flag or, where the name is no flag, an argument that is a path."""
+        label = name if name[0] == "-" else options["metavar"]
+        place: Any = self.heading(heading) if heading else self
+        place.add_argument(name, type=lambda text: checked(label, text, path()), **options)
 
     def add_settings(self, cls: Any, **helps: str | None) -> None:
         """Add the flags of the fields of a configuration, under their headings.
@@ -127,15 +137,16 @@ def _training_parser() -> _Parser:
     for name in HEADINGS:
         parser.heading(name)
     parser.add_settings(RunConfig)
-    run = parser.heading(RUN)
-    run.add_argument(
-        "--config", metavar="FILE.toml", help="settings, under the names of these flags; flags go first"
-    )
-    run.add_argument("--resume", metavar="FILE.npz", help="go on with a recorded run, exactly")
+    parser.add_path(
+        "--config", RUN, metavar="FILE.toml",
+        help="settings, under the names of these flags; flags go first",
+    )  # fmt: skip
+    parser.add_path("--resume", RUN, metavar="FILE.npz", help="go on with a recorded run, exactly")
     parser.add_settings(WatchOptions)
-    keep = parser.heading(KEEPING)
-    keep.add_argument("--record", metavar="FILE.npz", help="no screen: train and write this recording")
-    keep.add_argument("--force", action="store_true", help="with --record: replace an existing file")
+    parser.add_path("--record", KEEPING, metavar="FILE.npz", help="no screen: train and write this recording")
+    parser.heading(KEEPING).add_argument(
+        "--force", action="store_true", help="with --record: replace an existing file"
+    )
     parser.commands = "\ncommands, each with its own --help:\n" + "".join(
         f"  {name:<21} {command.summary}\n" for name, command in COMMANDS.items()
     )
@@ -171,7 +182,7 @@ def _train(arguments: list[str]) -> int:
 
 
 def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) -> int:
-    if not options.detach:
+    if not (in_background := options.detach and not (sys.stdin.isatty() and sys.stdout.isatty())):
         _need_terminal()
     _check_snapshot_dir(options.snapshot_dir)
     from ibtui.data.samples import make_dataset
@@ -182,7 +193,7 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
 
     choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
     job = new_job(config, options, resume=resume)
-    if _has_terminal():
+    if not in_background:
         return _watch(WorkerClient(job), options)
     with Signals() as signals:
         try:
@@ -199,37 +210,41 @@ def _check_snapshot_dir(folder: str) -> None:
         raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
 
 
-def _replay(parser: _Parser, arguments: list[str]) -> int:
-    parser.add_argument("file", metavar="FILE.npz")
+def _add_replay(parser: _Parser) -> None:
+    parser.add_path("file", metavar="FILE.npz")
     parser.add_settings(
         WatchOptions,
         epochs_per_second="measurements per second (10)", history_mb=None, snapshot_dir=None, marker=None,
         panes=None,
     )  # fmt: skip
-    flags = vars(parser.parse_args(arguments))
-    path = flags.pop("file")
+
+
+def _replay(flags: dict[str, Any]) -> int:
+    file = flags.pop("file")
     _, options = build({"epochs_per_second": 10.0} | flags)
     _check_names(None, options)
     from ibtui.recording.files import peek
 
-    if not peek(path).rows:
-        raise UsageError(f"{printable(path)}: holds no measurements")
+    if not peek(file).rows:
+        raise UsageError(f"{printable(file)}: holds no measurements")
     _need_terminal()
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(path))), options)
+    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(file))), options)
 
 
-def _report(parser: _Parser, arguments: list[str]) -> int:
+def _add_report(parser: _Parser) -> None:
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
         "Tables have a row for each measurement and layer (JSON: the recording's own arrays),\n"
-        "information in nats, and nan (JSON: null) where there is no number."
+        "information in nats, and nan (JSON: null) where there is no number. Of several recordings,\n"
+        "rows whose file is 'mean' and 'standard deviation' (JSON: two objects of these names) follow,\n"
+        "over the epochs that all have measured; the latter has n - 1 in the denominator."
     )
     add = parser.add_argument
-    add("files", nargs="+", metavar="FILE.npz")
-    add(
+    parser.add_path("files", nargs="+", metavar="FILE.npz")
+    parser.add_path(
         "--out", action="append", metavar="FILE",
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
     )  # fmt: skip
@@ -252,7 +267,10 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
         help="the same as --quantity participation_ratio",
     )  # fmt: skip
     parser.add_settings(WatchOptions, marker=None)
-    flags = vars(parser.parse_args(arguments))
+    add("--no-pager", action="store_true", help="not through $PAGER, or less, where the terminal is too low")
+
+
+def _report(flags: dict[str, Any]) -> int:
     from ibtui.report import BINNING, Settings, report
 
     marker = WatchOptions(marker=flags.pop("marker", "auto")).marker
@@ -261,6 +279,7 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
         flags.pop("out", []),
         at=flags.pop("at", None),
         force=flags.pop("force", False),
+        paged=not flags.pop("no_pager", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
         quantities=flags.pop("quantities", []),
@@ -268,10 +287,12 @@ def _report(parser: _Parser, arguments: list[str]) -> int:
     )
 
 
-def _attach(parser: _Parser, arguments: list[str]) -> int:
+def _add_attach(parser: _Parser) -> None:
     _add_name(parser)
     parser.add_settings(WatchOptions, marker=None, panes=None)
-    flags = vars(parser.parse_args(arguments))
+
+
+def _attach(flags: dict[str, Any]) -> int:
     from ibtui.run.client import WorkerClient
     from ibtui.run.runs import find_detached
 
@@ -282,29 +303,31 @@ def _attach(parser: _Parser, arguments: list[str]) -> int:
     return _watch(WorkerClient(name=name), options)
 
 
-def _ls(parser: _Parser, arguments: list[str]) -> int:
-    parser.parse_args(arguments)
+def _ls(flags: dict[str, Any]) -> int:
     from ibtui.run.runs import list_runs
 
     return list_runs()
 
 
-def _stop(parser: _Parser, arguments: list[str]) -> int:
+def _add_stop(parser: _Parser) -> None:
     _add_name(parser)
-    flags = parser.parse_args(arguments)
+    parser.add_argument("--yes", action="store_true", help="do not ask, although a screen shows the run")
+
+
+def _stop(flags: dict[str, Any]) -> int:
     from ibtui.run.runs import stop_run
 
-    return stop_run(getattr(flags, "name", None))
+    return stop_run(flags.get("name"), yes=flags.get("yes", False))
 
 
 def _add_name(parser: _Parser) -> None:
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; needed where there are several"
+        "name", nargs="?", metavar="NAME", help="from ibtui ls; without it, the one detached run"
     )
 
 
-def _bench(parser: _Parser, arguments: list[str]) -> int:
-    from ibtui.bench import GROUPS, bench
+def _add_bench(parser: _Parser) -> None:
+    from ibtui.bench import GROUPS
 
     parser.add_argument("--json", action="store_true", default=False, help="for machines")
     parser.add_argument(
@@ -313,17 +336,41 @@ def _bench(parser: _Parser, arguments: list[str]) -> int:
     parser.add_argument(
         "--only", action="append", default=[], choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS)
     )
-    flags = parser.parse_args(arguments)
-    return bench(as_json=flags.json, quick=flags.quick, only=tuple(flags.only))
 
 
-def _doctor(parser: _Parser, arguments: list[str]) -> int:
+def _bench(flags: dict[str, Any]) -> int:
+    from ibtui.bench import bench
+
+    return bench(as_json=flags["json"], quick=flags["quick"], only=tuple(flags["only"]))
+
+
+def _add_doctor(parser: _Parser) -> None:
     parser.description = f"{parser.description} Exit status 0: a run with this --ctx can train."
     parser.add_settings(RunConfig, ctx="device to train on (auto)")
-    flags = parser.parse_args(arguments)
+
+
+def _doctor(flags: dict[str, Any]) -> int:
     from ibtui.doctor import doctor
 
-    return doctor(getattr(flags, "ctx", "auto"))
+    return doctor(flags.get("ctx", "auto"))
+
+
+def _add_completion(parser: _Parser) -> None:
+    parser.epilog = "such as: ibtui completion bash > ~/.local/share/bash-completion/completions/ibtui"
+    parser.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS))
+
+
+def _completion(flags: dict[str, Any]) -> int:
+    from ibtui.completion import script
+
+    parser = _training_parser()
+    commands = parser.add_subparsers(title="commands")
+    for name, command in COMMANDS.items():
+        command.add(commands.add_parser(name, help=command.summary, description=command.description))
+    print(
+        script(parser, flags["shell"], {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED})
+    )
+    return 0
 
 
 @dataclass(frozen=True)
@@ -332,20 +379,32 @@ class Command:
 
     summary: str
     """A line that says what it does."""
-    run: Callable[[_Parser, list[str]], int]
-    """From a parser to add its arguments to, and the arguments, to an exit status."""
+    add: Callable[[_Parser], None]
+    """Adds its arguments to a parser."""
+    run: Callable[[dict[str, Any]], int]
+    """Carries it out, from the arguments that were given, by name; returns the exit status."""
 
+    @property
+    def description(self) -> str:
+        """The summary as a sentence."""
+        return f"{self.summary[0].upper()}{self.summary[1:]}."
+
+
+SHELLS = ("bash", "zsh", "fish")
 
 COMMANDS = {
-    "replay": Command("show the live screen over a recording or a snapshot", _replay),
+    "replay": Command("show the live screen over a recording or a snapshot", _add_replay, _replay),
     "report": Command(
-        "draw the figures of recordings in the terminal, or write pictures and tables", _report
+        "draw the figures of recordings in the terminal, or write pictures and tables", _add_report, _report
     ),
-    "attach": Command("bring the screen of a run back", _attach),
-    "ls": Command("list the runs that are there", _ls),
-    "stop": Command("end a run; it is saved first", _stop),
-    "bench": Command("measure the speed of everything, on this machine", _bench),
-    "doctor": Command("say what this machine can run, and what to do about what it cannot", _doctor),
+    "attach": Command("bring the screen of a run back", _add_attach, _attach),
+    "ls": Command("list the runs that are there", lambda parser: None, _ls),
+    "stop": Command("end a run; it is saved first", _add_stop, _stop),
+    "bench": Command("measure the speed of training and estimates, on this machine", _add_bench, _bench),
+    "doctor": Command(
+        "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor
+    ),
+    "completion": Command("print what makes a shell complete these words", _add_completion, _completion),
 }
 
 
@@ -382,13 +441,14 @@ def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
             _ = registry[name]
 
 
-def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-
-
 def _need_terminal() -> None:
-    if not _has_terminal():
-        raise UsageError("the live screen needs a terminal; without one, use --record FILE.npz")
+    """Refuse to go on without a terminal that a screen can be drawn on; have it say its size itself."""
+    tty.follow(tty.screen())
+    if not tty.in_foreground():
+        print(
+            "ibtui: another command has the terminal: fg brings ibtui back (timeout needs --foreground)",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def _watch(client: WorkerClient, options: WatchOptions) -> int:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from ibtui.core.names import ACTIVATIONS, BINNINGS
-from ibtui.errors import UsageError, printable
+from ibtui.errors import UsageError, explain, printable
 from ibtui.settings import (
     Domain,
     UnfitError,
@@ -27,6 +27,7 @@ from ibtui.settings import (
     names,
     one_of,
     optional,
+    path,
     real,
     setting,
     setting_of,
@@ -186,7 +187,7 @@ class WatchOptions:
         256, whole(1, 1_000_000), "memory for past activations; beyond it they are computed again",
         group=KEEPING,
     )  # fmt: skip
-    snapshot_dir: str = setting(".", text(), "where the key w saves", group=WATCHING, metavar="DIR")
+    snapshot_dir: str = setting(".", path(), "where the key w saves", group=WATCHING, metavar="DIR")
     autosave: float | None = setting(
         None, optional(real(1e6, zero=True)),
         "time between two writes of the recording; 0: none (1 with --record, else 0)",
@@ -221,6 +222,8 @@ def read_toml(
     where = f"--config {printable(path)}"
     values: dict[str, Any] = {}
     for key, value in _table(path, where).items():
+        if isinstance(value, dict):
+            raise UsageError(f"{where}: [{brief(key)}]: keys stand at the top of the file, in no section")
         name = key.replace("-", "_")
         if name in values:
             raise UsageError(f"{where}: {brief(key)} is there twice, with a hyphen and with an underscore")
@@ -246,7 +249,7 @@ def _table(path: str, where: str) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        text = _read(path).decode()
+        text = _read(path).decode("utf-8-sig")  # some editors begin a file with a byte-order mark
     except _UnreadableError as error:
         raise UsageError(f"{where}: {error}; it takes a TOML file") from error
     except ValueError as error:
@@ -273,7 +276,7 @@ def _read(path: str) -> bytes:
                 raise _UnreadableError("not a regular file")
             content = file.read(_TOML_BYTES + 1)
     except OSError as error:
-        raise _UnreadableError(error.strerror or "cannot be read") from error
+        raise _UnreadableError(explain(error)) from error
     except ValueError as error:
         raise _UnreadableError("not a file name") from error
     if len(content) > _TOML_BYTES:

@@ -86,7 +86,9 @@ class _Run:
         self._path, self._shown, self._overwrite = Path(os.path.abspath(path)), printable(path), force
         minutes = DEFAULT_AUTOSAVE_MIN if options.autosave is None else options.autosave
         self._saver = Saver(60 * minutes)
-        self.trainer = Trainer(config, options.history_mb << 20, resume_from)
+        self.trainer = Trainer(
+            config, options.history_mb << 20, resume_from, lambda choice: _say(choice.preparing)
+        )
         self.trainer.measure_if_due()
         for text in self.trainer.warnings:
             _say(f"ibtui: {text}", sys.stderr)
@@ -146,6 +148,8 @@ class _Run:
         text = f"{word} {snapshot.rows} measurements of {snapshot.epoch:,} epochs in {where}"
         if snapshot.rows:
             text += f", train accuracy {snapshot.recording.column('train_accuracy')[snapshot.rows - 1]:.3f}"
+        if (epoch := snapshot.recording.diverged_at) is not None:
+            text += f"; it diverged: the loss is not finite from epoch {epoch:,} on"
         if trouble:
             raise IbtuiError("; ".join([*trouble, text])) from failure
         _say(text)
@@ -156,12 +160,11 @@ def _say(text: str, stream: TextIO | None = None) -> None:
     print(text, file=_unbroken(stream or sys.stdout), flush=True)
 
 
-def _unbroken(stream: TextIO | None) -> TextIO:
+def _unbroken(stream: TextIO) -> TextIO:
     """Return the stream, free of errors where nobody can read it any more: training goes on."""
     try:
-        return Output(stream.fileno() if stream is not None else -1)  # type: ignore[return-value]
+        return Output(stream.fileno(), stream.encoding)  # type: ignore[return-value]
     except OSError:
-        assert stream is not None
         return stream  # one that is no file
 
 
@@ -170,7 +173,7 @@ Show = Callable[[int, Recording], None]
 
 @contextmanager
 def _progress(config: RunConfig, start: int) -> Iterator[Show]:
-    if sys.stdout is not None and sys.stdout.isatty():
+    if sys.stdout.isatty():
         with _bar(config, start) as show:
             yield show
     else:

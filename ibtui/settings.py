@@ -5,6 +5,7 @@ Validation, flags, `--help`, the keys of a file of settings and the words of eve
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
@@ -71,12 +72,16 @@ def clean(config: Any) -> None:
         A value is outside its domain.
     """
     for each in fields(config):
-        domain, value = setting_of(each).domain, getattr(config, each.name)
-        try:
-            cleaned = domain.clean(value)
-        except UnfitError as error:
-            raise wrong(each.name, value, str(error) or domain.right) from None
+        cleaned = checked(flag(each.name), getattr(config, each.name), setting_of(each).domain)
         object.__setattr__(config, each.name, cleaned)
+
+
+def checked(name: str, value: Any, domain: Domain) -> Any:
+    """Return the value of an argument in its normal form; `UsageError` if it is outside its domain."""
+    try:
+        return domain.clean(value)
+    except UnfitError as error:
+        raise _outside(name, value, str(error) or domain.right) from None
 
 
 def flag(name: str) -> str:
@@ -86,7 +91,11 @@ def flag(name: str) -> str:
 
 def wrong(name: str, value: object, right: str) -> UsageError:
     """Return the error for a value that is outside the domain of the field `name`."""
-    return UsageError(f"{flag(name)} {brief(value)}: must be {right}")
+    return _outside(flag(name), value, right)
+
+
+def _outside(name: str, value: object, right: str) -> UsageError:
+    return UsageError(f"{name} {brief(value)}: must be {right}")
 
 
 def brief(value: object, most: int = 60) -> str:
@@ -95,7 +104,7 @@ def brief(value: object, most: int = 60) -> str:
         text = str(value).lower() if isinstance(value, bool) else str(value)
     except (ValueError, RecursionError):  # thousands of digits; lists in lists in lists …
         text = f"({type(value).__name__})"
-    shown = printable(text[:most])
+    shown = printable(text[:most]) or '""'
     return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"
 
 
@@ -145,14 +154,30 @@ def switch() -> Domain:
 def text(right: str = "text", allowed: Callable[[str], bool] = lambda text: True) -> Domain:
     """Text that the system can be given and that is `allowed`; `right` says what that is."""
 
-    def checked(value: Any) -> Any:
+    def fitting(value: Any) -> Any:
         if not isinstance(value, str) or "\0" in value:
             raise UnfitError("text")
         if not allowed(value):
             raise UnfitError
         return value
 
-    return Domain(right, checked, "TEXT")
+    return Domain(right, fitting, "TEXT")
+
+
+def path() -> Domain:
+    """The path of a file or a folder; kept with the home folder in the place of a leading ~."""
+
+    def to_path(value: Any) -> str:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise UnfitError
+        if value in _STREAMS:
+            raise UnfitError("a path, and no stream: files are read and written whole")
+        return os.path.expanduser(value)
+
+    return Domain("a path", to_path, "PATH")
+
+
+_STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 
 def name() -> Domain:
@@ -183,12 +208,12 @@ def items(value: Any) -> list[Any]:
 
 
 def _kept_if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
-    def checked(value: Any) -> Any:
+    def fitting(value: Any) -> Any:
         if not fits(value):
             raise UnfitError
         return value
 
-    return checked
+    return fitting
 
 
 def _is_number(value: object, types: Any) -> bool:

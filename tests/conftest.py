@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ibtui.run import places
 
 SUMMARY = pytest.StashKey[list[str]]()
 """Lines that tests want told at the end, such as by how much the machine let them compare."""
@@ -20,6 +24,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compiled code is kept from one run of the tests to the next, and not with the user's."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        # Under nohup, or in the background of a script, they are ignored. What the tests start would inherit
+        # that; it does not inherit a handler.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     cache = getattr(config, "cache", None)
     os.environ["NUMBA_CACHE_DIR"] = str(cache.mkdir("compiled") if cache else tempfile.mkdtemp("ibtui"))
 
@@ -32,9 +41,9 @@ def font_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with tempfile.TemporaryDirectory(prefix="ib") as runtime:  # short: a socket's path has a limit
-        os.chmod(runtime, 0o700)
+    with tempfile.TemporaryDirectory(prefix="ib") as runtime:
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        monkeypatch.setenv(places.OWN, str(Path(runtime, "ibtui")))  # no run of the machine's user is seen
         home = Path(runtime, "home")  # where what cannot be saved elsewhere goes
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))
@@ -42,4 +51,23 @@ def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.chdir(tmp_path)
         root = str(Path(__file__).parent.parent)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])))
-        yield
+        before = _processes()
+        try:
+            yield
+        finally:
+            _end(_processes() - before, runtime.encode())
+
+
+def _processes() -> set[int]:
+    """The processes there are; none where the system does not list them as Linux does."""
+    with contextlib.suppress(OSError):
+        return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    return set()
+
+
+def _end(processes: set[int], folder: bytes) -> None:
+    """End those whose environment names a test's folder: it may have failed before it ended them itself."""
+    for pid in processes:
+        with contextlib.suppress(OSError):
+            if folder in Path(f"/proc/{pid}/environ").read_bytes():
+                os.kill(pid, signal.SIGKILL)

@@ -24,17 +24,18 @@ WAIT_S = 60.0
 class Terminal:
     """Runs `ibtui`, or another module, with these arguments on a terminal of this size.
 
-    `through` is what runs the command there, tmux for one.
+    `through` is what runs the command there, tmux for one. A mute terminal does not say its size.
     """
 
     def __init__(
         self, *arguments: str, columns: int = 120, rows: int = 40, module: str = "ibtui",
-        through: Sequence[str] = (), **environment: str,
+        through: Sequence[str] = (), mute: bool = False, **environment: str,
     ) -> None:  # fmt: skip
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._fd, child = pty.openpty()
-        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        size = (0, 0) if mute else (rows, columns)
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         clean = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR", "LC_ALL")}
         self.process = subprocess.Popen(
             [*through, sys.executable, "-m", module, *arguments],
@@ -92,8 +93,8 @@ class Terminal:
     def epoch(self) -> int:
         return int(self.until(r"epoch ([\d,]+) of")[1].replace(",", ""))
 
-    def type(self, keys: str) -> None:
-        os.write(self._fd, keys.encode())
+    def type(self, keys: str | bytes) -> None:
+        os.write(self._fd, keys.encode() if isinstance(keys, str) else keys)
 
     def resize(self, columns: int, rows: int) -> None:
         self.screen.resize(rows, columns)

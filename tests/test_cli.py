@@ -99,7 +99,7 @@ def test_a_config_file_sets_what_flags_do_not(capsys):
         ("epochs = ", ["not TOML"]),
         ("layers = 2", ["c.toml: layers 2: must be"]),
         ("engine = 'jax'", ["c.toml: engine jax: must be auto or gluon or fused"]),
-        ("[run]\nepochs = 3", ["unknown key run"]),
+        ("[run]\nepochs = 3", ["c.toml: [run]: keys stand at the top of the file"]),
     ],
 )
 def test_a_config_file_that_is_wrong(text, needles, capsys):
@@ -116,6 +116,42 @@ def test_a_place_that_cannot_be_written_is_found_before_training(where, capsys):
     Path("file").write_text("")
     assert main(["--epochs", "100000000", "--engine", "fused", "--record", where]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+PATHS = {
+    "--record": ["--record", "{}"],
+    "--resume": ["--resume", "{}", *REC],
+    "--config": ["--config", "{}", *REC],
+    "--snapshot-dir": ["--snapshot-dir", "{}"],
+    "FILE.npz": ["report", "{}"],
+    "--out": ["report", "run.npz", "--out", "{}"],
+}
+
+
+@pytest.mark.parametrize("value", ["", "-", "/dev/stdin", "/dev/stdout", "/dev/stderr"])
+@pytest.mark.parametrize("name", PATHS)
+def test_what_is_no_path_is_refused_by_name(name, value, capsys):
+    assert main([part.format(value) for part in PATHS[name]]) == 2
+    shown = value or '""'
+    assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
+    if name == "FILE.npz":
+        assert main(["replay", value]) == 2
+        assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
+
+
+def test_the_home_folder_may_stand_at_the_beginning_of_every_path(tmp_path, monkeypatch, capsys):
+    home = Path.home()
+    (home / "c.toml").write_text("snapshot-dir = '~'")
+    small = ["--engine", "fused", "--epochs=5", "--samples=40", "--config=~/c.toml"]
+    assert main([*small, "--record=~/run.npz"]) == 0
+    assert main([*small, "--resume=~/run.npz", "--epochs=6", "--record=~/more.npz"]) == 0
+    assert main(["report", "~/run.npz", "--out=~/x.csv"]) == 0
+    assert {"run.npz", "more.npz", "x.csv"} <= set(os.listdir(home))
+    assert os.listdir(tmp_path) == []
+    assert WatchOptions(snapshot_dir="~/snapshots").snapshot_dir == f"{home}/snapshots"
+    capsys.readouterr()
+    assert main(["replay", "~/run.npz"]) == 2
+    assert "needs a terminal" in capsys.readouterr().err
 
 
 def test_without_a_terminal_the_screen_says_so():
@@ -215,7 +251,7 @@ def test_help_has_every_setting_under_a_heading_with_its_default(capsys, monkeyp
 
 def test_help_names_every_command_with_what_it_does(capsys):
     commands = helped(capsys).partition("commands, each with its own --help:\n")[2].splitlines()
-    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor"]
+    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor", "completion"]
     assert [line.split()[0] for line in commands] == names
     for line, name in zip(commands, names, strict=True):
         assert " ".join(line.lower().split()[1:]) in " ".join(helped(capsys, name).lower().split())

@@ -7,6 +7,8 @@ import importlib.util
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -419,6 +421,57 @@ def test_a_detached_run_goes_on_without_its_terminal_and_comes_back():
     assert no_worker_is_left()
     (snapshot,) = Path().glob("*.npz")
     assert files.load(snapshot).column("epoch")[0] == 0
+
+
+def test_a_run_with_a_screen_is_stopped_only_by_who_means_it_and_its_screen_says_by_whom():
+    with Terminal(*LONG) as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        ((name, *_),) = [line.split() for line in said("ls")[1].splitlines()]
+        status, _, err = said("stop")
+        assert (status, err) == (
+            2,
+            f"ibtui: no detached run is there to choose; name it where you mean {name} (attached)\n",
+        )
+        status, _, err = said("stop", name)
+        assert status == 2 and f"ibtui stop {name} --yes" in err and err.count("\n") == 1
+        with Terminal("stop", name) as other:
+            other.until("a screen is attached to it; end the run")
+            other.type("n\n")
+            other.until(f"{name} goes on")
+            assert other.wait() == 1
+        with Terminal("stop", name) as other:
+            other.until("end the run")
+            other.type("y\n")
+            other.until(f"stopped {name} at epoch")
+            assert other.wait() == 0
+        (snapshot,) = Path().glob("*.npz")
+        terminal.until(rf"■ stopped by `ibtui stop` \(pid {other.process.pid}, /dev/")
+        assert f";saved{snapshot.absolute()}" in "".join(terminal.text.split())
+        assert "dead" not in terminal.text
+        terminal.until("■ stopped +epoch")
+        terminal.type("q")
+        assert terminal.wait() == 0
+        assert f"saved{snapshot.absolute()};stoppedby`ibtuistop`" in "".join(terminal.text.split())
+    assert no_worker_is_left()
+
+
+def test_the_screen_of_a_detached_run_that_is_stopped_says_so_too():
+    with Terminal(*LONG, "--detach") as terminal:
+        terminal.until(r"running +epoch [1-9]")
+        assert said("stop")[0] == 2
+        status, out, _ = said("stop", "--yes")
+        assert status == 0 and out.startswith("stopped run-")
+        terminal.until("■ stopped by `ibtui stop`")
+        terminal.type("q")
+        terminal.until("stopped by `ibtui stop`")
+        assert terminal.wait() == 0
+
+
+def said(*arguments):
+    """What the command says where there is no terminal."""
+    line = [sys.executable, "-m", "ibtui", *arguments]
+    done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(

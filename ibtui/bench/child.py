@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any
 
+from ibtui import children
 from ibtui.bench.contenders import CONTENDERS, Train
 
 ENOUGH_S = 0.1
@@ -36,12 +37,11 @@ class Child:
     def __init__(self, package: str) -> None:
         self.package = package
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ibtui.bench.child"],
+            children.python("from ibtui.bench.child import main; main()"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
     def ask(self, contender: str, epochs: int) -> float:
@@ -87,7 +87,3 @@ def main() -> None:
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
         print(json.dumps(answer), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main()

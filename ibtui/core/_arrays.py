@@ -56,9 +56,15 @@ def bounds(name: str, value: Any) -> tuple[float, float]:
     return low, high
 
 
+def _unmasked(name: str, values: ArrayLike) -> NDArray[Any]:
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must have no masked values: leave their samples out, everywhere alike")
+    return np.asarray(values)
+
+
 def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     """Real numbers of shape (N, width), any real dtype; shape (N,) is one unit."""
-    array = np.asarray(values)
+    array = _unmasked(name, values)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, not {array.dtype}")
     if array.ndim == 1:
@@ -77,7 +83,7 @@ def float_matrix(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 def labels(name: str, values: ArrayLike) -> NDArray[np.int64]:
     """Integers of shape (N,) as plain int64, ready for compiled code; any values, of either sign."""
-    array = np.asarray(values)
+    array = _unmasked(name, values)
     if array.dtype.kind not in "iub":
         raise ValueError(f"{name} must hold integers, not {array.dtype}")
     if array.ndim != 1 or not array.size:

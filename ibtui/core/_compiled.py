@@ -1,4 +1,4 @@
-"""What Numba compiles for `ibtui.core`; imported inside functions only, for Numba takes a while to load.
+"""The compiled functions of `ibtui.core`; imported inside functions only, for Numba takes a while to load.
 
 Each function here costs seconds of compile time on a user's machine, once: they are few, and callers pass one
 set of argument types (C-contiguous, writeable int64 and float64; see `_arrays`). All of them release the GIL
@@ -64,7 +64,7 @@ def fill_batch_order(seed: np.uint64, epoch: np.uint64, out: NDArray[np.int32]) 
 
 @compiled
 def _dense_limit(n: int) -> int:
-    """How long a table indexed by key may be before a hash table is the better choice."""
+    """Return the length up to which a table indexed by key is a better choice than a hash table."""
     return max(4 * n, 1 << 15)
 
 

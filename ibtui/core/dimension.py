@@ -1,4 +1,4 @@
-"""How many directions a layer's activations really use: two measures that are never to be confused."""
+"""Two measures of the number of directions that a layer's activations use; they must not be confused."""
 
 from __future__ import annotations
 

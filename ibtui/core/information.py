@@ -1,4 +1,4 @@
-"""What the information plane shows: estimates of I(X;T) and I(T;Y), and the level that chance alone reaches.
+"""Estimates of I(X;T) and I(T;Y), the axes of the information plane, and the level that chance reaches.
 
 Everything is in nats. X is the input, T a layer's activations, Y the label; X and T are binned, unit by unit,
 and a cell is one combination of bins. Three binnings:
@@ -13,7 +13,8 @@ and a cell is one combination of bins. Three binnings:
     interpolation, in float64), and a value's index is the number of edges that are not above it, so that ties
     share a bin. The range plays no part, and no value is outside. X stays on its grid, by the notebook rule.
 
-A value outside the range joins the nearest bin and is counted. A range that is a single point (a ReLU layer
+A value outside the range joins the nearest bin and is counted; the functions warn of such values
+(`OutsideWarning`), `Estimator` returns their number. A range that is a single point (a ReLU layer
 that has died) is one bin. Every result is NaN where activations hold NaN, and where the range is infinite or,
 if the binning is adaptive, a unit's activations span no finite range.
 """
@@ -21,6 +22,7 @@ if the binning is adaptive, a unit's activations span no finite range.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,9 +38,16 @@ _TABLED_LOGS = 4096
 _EMPTY = np.empty((0, 0))
 
 
+class OutsideWarning(UserWarning):
+    """Values lie outside the range that is divided into bins, and join the nearest bin.
+
+    Most often the range is not that of the activation: give `t_range(activation, t)`.
+    """
+
+
 @dataclass(frozen=True)
 class Binning:
-    """How X and T are divided into cells; ValueError if it cannot be done."""
+    """The division of X and T into cells; ValueError if it cannot be done."""
 
     kind: str = "notebook"
     """One of `BINNINGS`."""
@@ -62,7 +71,7 @@ class Estimates(NamedTuple):
     i_ty: NDArray[np.float64]
     """I(T;Y), nats."""
     chance_i_xt: NDArray[np.float64]
-    """What I(X;T) is expected to be if samples are paired at random, nats."""
+    """The expected I(X;T) if samples are paired at random, nats."""
     chance_i_ty: NDArray[np.float64]
     """The same for I(T;Y)."""
     occupancy: NDArray[np.float64]
@@ -133,6 +142,18 @@ def _entropy(cells: _Cells) -> float:
     return float((counts * np.log(len(cells.labels) / counts)).sum()) / len(cells.labels)
 
 
+def _warn(name: str, values: ArrayLike, cells: _Cells, bounds: tuple[float, float]) -> None:
+    """Warn the caller's caller's caller of values outside the range, if there are any."""
+    if cells.outside and cells.valid:
+        low, high = bounds
+        warnings.warn(
+            f"{cells.outside:,} of {np.size(values):,} values of {name} are outside {name}_range "
+            f"({low:g}, {high:g}), and were put into the nearest bin; give their range as {name}_range",
+            OutsideWarning,
+            stacklevel=4,
+        )
+
+
 def _relate_x_and_t(
     x: ArrayLike,
     t: ArrayLike,
@@ -146,16 +167,26 @@ def _relate_x_and_t(
     of_x = _x_cells(x, x_bins, x_range, binning)
     of_t = _t_cells(t, t_bins, t_range, binning)
     check.same_length("x", of_x.labels, "t", of_t.labels)
+    _warn("x", x, of_x, x_range)
+    _warn("t", t, of_t, t_range)
     return _relate(of_x, of_t, with_chance)
 
 
 def _relate_t_and_y(
     t: ArrayLike, y: ArrayLike, t_bins: int, t_range: tuple[float, float], binning: str, with_chance: bool
 ) -> tuple[float, float]:
+    of_t, of_y = _t_and_y_cells(t, y, t_bins, t_range, binning)
+    _warn("t", t, of_t, t_range)
+    return _relate(of_t, of_y, with_chance)
+
+
+def _t_and_y_cells(
+    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: tuple[float, float], binning: str
+) -> tuple[_Cells, _Cells]:
     of_t = _t_cells(t, t_bins, t_range, binning)
     of_y = _label_cells("y", y)
     check.same_length("t", of_t.labels, "y", of_y.labels)
-    return _relate(of_t, of_y, with_chance)
+    return of_t, of_y
 
 
 def i_xt(
@@ -195,7 +226,12 @@ def i_xt(
     Raises
     ------
     ValueError
-        If shapes, bins, ranges or the binning make no sense.
+        If shapes, bins, ranges or the binning make no sense, or values are masked.
+
+    Warns
+    -----
+    OutsideWarning
+        Values lie outside their range.
     """
     return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, False)[0]
 
@@ -227,7 +263,12 @@ def i_ty(
     Raises
     ------
     ValueError
-        If shapes, bins, the range or the binning make no sense.
+        If shapes, bins, the range or the binning make no sense, or values are masked.
+
+    Warns
+    -----
+    OutsideWarning
+        Values lie outside their range.
     """
     return _relate_t_and_y(t, y, t_bins, t_range, binning, False)[0]
 
@@ -242,12 +283,12 @@ def chance_i_xt(
     t_range: tuple[float, float] = (-1, 1),
     binning: str = "notebook",
 ) -> float:
-    """What `i_xt` is expected to give if samples of X and T are paired at random: exact, in nats.
+    """Return the expected `i_xt` if samples of X and T are paired at random: exact, in nats.
 
     The mean over all N! pairings, from the cells' sample counts alone (hypergeometric model). With few
     samples per cell it comes close to the estimate's ceiling, so an estimate without it misleads.
 
-    Parameters, Raises
+    Parameters, Raises, Warns
         As for `i_xt`.
 
     Returns
@@ -271,9 +312,9 @@ def chance_i_ty(
     t_range: tuple[float, float] = (-1, 1),
     binning: str = "notebook",
 ) -> float:
-    """What `i_ty` is expected to give if samples of T and Y are paired at random: exact, in nats.
+    """Return the expected `i_ty` if samples of T and Y are paired at random: exact, in nats.
 
-    Parameters, Raises
+    Parameters, Raises, Warns
         As for `i_ty`.
 
     Returns
@@ -286,6 +327,18 @@ def chance_i_ty(
     As for `chance_i_xt`.
     """
     return _relate_t_and_y(t, y, t_bins, t_range, binning, True)[1]
+
+
+def i_ty_and_chance(
+    t: ArrayLike,
+    y: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: tuple[float, float] = (-1, 1),
+    binning: str = "notebook",
+) -> tuple[float, float]:
+    """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`."""
+    return _relate(*_t_and_y_cells(t, y, t_bins, t_range, binning), True)
 
 
 def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
@@ -312,7 +365,7 @@ def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
-    """What `mutual_information_of_labels` is expected to give for a random pairing: exact, in nats.
+    """Return the expected `mutual_information_of_labels` for a random pairing: exact, in nats.
 
     Parameters and errors as there; the formula is `chance_i_xt`'s.
     """
@@ -321,18 +374,23 @@ def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
     return _relate(of_a, of_b, True)[1]
 
 
+def _entropy_warned(name: str, values: ArrayLike, cells: _Cells, bounds: tuple[float, float]) -> float:
+    _warn(name, values, cells, bounds)
+    return _entropy(cells)
+
+
 def entropy_x(
     x: ArrayLike, *, x_bins: int = 4, x_range: tuple[float, float] = (0, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned X, in nats: the ceiling of I(X;T). Arguments and errors as for `i_xt`."""
-    return _entropy(_x_cells(x, x_bins, x_range, binning))
+    return _entropy_warned("x", x, _x_cells(x, x_bins, x_range, binning), x_range)
 
 
 def entropy_t(
     t: ArrayLike, *, t_bins: int = 100, t_range: tuple[float, float] = (-1, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned T, in nats. Arguments and errors as for `i_ty`."""
-    return _entropy(_t_cells(t, t_bins, t_range, binning))
+    return _entropy_warned("t", t, _t_cells(t, t_bins, t_range, binning), t_range)
 
 
 def entropy_y(y: ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""What is known of a measured layer besides its activations."""
+"""A measured layer, as far as it is known without its activations."""
 
 from __future__ import annotations
 

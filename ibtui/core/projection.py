@@ -1,4 +1,4 @@
-"""Where a layer's activations are drawn: a point on the plane for each sample."""
+"""The projection of a layer's activations: a point on the plane for each sample."""
 
 from __future__ import annotations
 

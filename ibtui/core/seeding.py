@@ -1,4 +1,4 @@
-"""What a seed fixes: the initial weights, and the order of the batches in every epoch."""
+"""Everything that a seed fixes: the initial weights, and the order of the batches in every epoch."""
 
 from __future__ import annotations
 

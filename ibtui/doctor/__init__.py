@@ -56,6 +56,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         findings.terminal(os.environ, findings.terminal_size()),
         *environment(os.environ),
         compiled_code(damaged),
+        findings.runs(),
         findings.run(ctx, told["run"]),
     ]
     return found, "engine" in told["run"]

@@ -30,6 +30,11 @@ class Choice:
     warning: str = ""
     """What the user should put right, though a run goes on without it; empty: nothing."""
 
+    @property
+    def preparing(self) -> str:
+        """What to tell a user who waits for the engine to be made."""
+        return f"preparing {self.engine} on {self.ctx}; the first time, it is compiled"
+
 
 def choose(config: RunConfig, inputs: int) -> Choice:
     """Decide what `auto` is, and refuse what this machine cannot do; MXNet is not imported into this process.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
+
+from ibtui import children
 
 TIMEOUT_S = 120.0  # the first use of a GPU loads some hundred megabytes of its code
 _TELLS = "ibtui: "
@@ -29,10 +30,9 @@ def ask(
         Its last words, or its exit status, on one line; empty: it ended well.
     """
     environment = {name: value for name, value in os.environ.items() if name not in without}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
         done = subprocess.run(
-            [sys.executable, "-c", f"import sys; {statement}", *arguments],
+            children.python(statement, *arguments),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

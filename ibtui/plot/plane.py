@@ -16,7 +16,7 @@ from ibtui.plot.ticks import number
 from ibtui.plot.trails import Trails
 
 _PATH_GLYPHS = "+xo*%&=~"
-"""What draws a layer's trajectory in ASCII; its number stands at the end."""
+"""The characters of the layers' trajectories in ASCII; a layer's number stands at the end."""
 
 
 class Sketch:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 _LONG = 100_000
 """The first value with a k for thousands; from a hundred times this on there is an exponent."""
@@ -95,6 +98,11 @@ def number(value: float) -> str:
     if size < 99.95:
         return f"{value:.1f}"
     return f"{value:.0f}" if size < 9999.5 else _exponent(value)
+
+
+def value_text(value: Any) -> str:
+    """Write a quantity's value as `number` does, but counts, which NumPy has as integers, in full."""
+    return f"{int(value):,}" if np.issubdtype(np.asarray(value).dtype, np.integer) else number(float(value))
 
 
 def _exponent(value: float, places: int = 1) -> str:

@@ -40,7 +40,7 @@ class Quantity:
     per_layer: bool = True
     """One value per layer, or one per measurement."""
     low: float | None = 0.0
-    """Where its axis begins; None: at its least value."""
+    """The start of its axis; None: its least value."""
     ceiling: str = ""
     """The value that it cannot pass: "width" (the layer's units), a number ("1"), or the name of a value that
     is stored with the recording ("h_x"); empty: there is none."""
@@ -52,7 +52,7 @@ class Quantity:
     """True where a change of the binning estimates it anew."""
     dtype: Literal["float64", "int64"] = "float64"
     description: str = ""
-    """What it is, in a sentence, for the help."""
+    """A sentence that says what it is, for the help."""
 
     @property
     def brief(self) -> str:
@@ -66,11 +66,11 @@ class Sample:
 
     epoch: int
     activations: Sequence[Array]
-    """Of the measured samples, per layer float32 of shape (N, width)."""
+    """The layers' activations of the measured samples, each float32 of shape (N, width)."""
     held_out: Array
     """The last layer's activations of the samples held out, float32 of shape (M, width)."""
     scalars: Mapping[str, float]
-    """What training itself reports: `moving_loss`."""
+    """Numbers that training itself reports: `moving_loss`."""
     dataset: Dataset
     layers: Sequence[Layer]
     estimator: Estimator
@@ -113,6 +113,6 @@ class Measurement:
     values: Mapping[str, Array]
     """Each quantity by its name: shape (layers,), or ()."""
     kept: Mapping[str, Array]
-    """What the engine keeps of each measurement, such as its weights, by name."""
+    """The arrays that the engine keeps of each measurement, such as its weights, by name."""
     activations: Sequence[Array] = field(repr=False)
     """Per layer, float32 of shape (N, width)."""

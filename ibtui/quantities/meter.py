@@ -96,7 +96,7 @@ class Meter:
 
     @property
     def ceilings(self) -> dict[str, float]:
-        """What quantities cannot pass with this binning, in nats, by the names in their declarations."""
+        """The values that quantities cannot pass with this binning, in nats, by their declared names."""
         return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
     def measure(

@@ -1,4 +1,4 @@
-"""What a run has measured, in memory: one row per scheduled epoch, in columns that any thread may read."""
+"""A run's measurements in memory: one row per scheduled epoch, in columns that any thread may read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ibtui.recording.schema import Change, Declarations
 
 @dataclass(frozen=True)
 class Experiment(Declarations):
-    """What a recording is of: fixed before its first row, and known without the packages that made it."""
+    """The subject of a recording: fixed before its first row, and known without the packages that made it."""
 
     config: RunConfig
     dataset: Dataset
@@ -48,9 +48,11 @@ class Update:
     columns: Mapping[str, Array]
     """Every column of the recording, restricted to `rows`."""
     estimated: Array
-    """Whether the estimates of each row are made, bool."""
+    """True for each row whose estimates are made, bool."""
     ceilings: Mapping[str, float]
     binning: Binning
+    changes: tuple[Change, ...] | None = None
+    """All changes of settings, if there is a new one."""
 
 
 LOADED = 1
@@ -121,6 +123,8 @@ class Recording:
         self._activations: dict[int, Sequence[Array]] = {}
         self._activation_bytes = 0
         self._rows = self._tick = 0
+        self._changed_at = LOADED
+        """The tick of the last change of a setting."""
 
     def __len__(self) -> int:
         return self._rows
@@ -134,6 +138,12 @@ class Recording:
     def layers(self) -> tuple[Layer, ...]:
         """The layers that are measured."""
         return self.experiment.layers
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The first measured epoch whose training loss is not finite; None where it always is."""
+        wrong = np.flatnonzero(~np.isfinite(self.column("train_loss")))
+        return int(self.column("epoch")[wrong[0]]) if len(wrong) else None
 
     @property
     def rebinned(self) -> tuple[str, ...]:
@@ -289,6 +299,7 @@ class Recording:
             for name in ("binning", "x_bins", "t_bins"):
                 if (value := getattr(self.config, name)) != getattr(before, name):
                     self.changes.append(Change(epoch, name, value))
+                    self._changed_at = self._tick + 1
             rows = slice(0, self._rows)
             self._forget_estimates(rows)
             self._estimated.data[rows] = False
@@ -331,7 +342,8 @@ class Recording:
             rows = np.flatnonzero(self._stamp.data[: self._rows] > tick)
             columns = {name: column.data[rows] for name, column in self._columns.items()}
             estimated = self._estimated.data[rows]
-            return Update(self._tick, rows, columns, estimated, self.ceilings, self.binning)
+            changes = tuple(self.changes) if self._changed_at > tick else None
+            return Update(self._tick, rows, columns, estimated, self.ceilings, self.binning, changes)
 
     def check(self, update: Update) -> None:
         """Raise `ValueError` if an update that came from another process cannot be one of this recording."""
@@ -351,6 +363,8 @@ class Recording:
         """Bring this mirror of a recording up to date (activations do not travel)."""
         with self.lock:
             self._set_binning(update.binning, update.ceilings)
+            if update.changes is not None:
+                self.changes, self._changed_at = list(update.changes), update.tick
             rows = update.rows
             count = max(self._rows, int(rows[-1]) + 1) if len(rows) else self._rows
             for name, column in self._columns.items():

@@ -1,4 +1,4 @@
-"""Paths of files that are written: checked and locked before a run, given to finished files at once."""
+"""Files that are written whole or not at all: their paths are checked and locked before a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import socket
 import time
 import zlib
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
+from typing import IO
 
-from ibtui.errors import RecordingError, printable
+from ibtui.errors import RecordingError, explain, printable
 
 TEMPORARY = ".ibtui-tmp"
 """Ends the name of a file that is being written."""
@@ -26,6 +28,8 @@ _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 """This machine, in the names of temporary files: a process number means nothing on another one."""
 _ABANDONED_S = 24 * 3600.0
 """A temporary file of this age is abandoned, even if some process has its number now."""
+_LONG = 64
+"""Bytes from which a name is too long to be a part of another: systems allow 255, some of them 143."""
 
 
 def real_path(path: str | Path) -> Path:
@@ -38,9 +42,45 @@ def already_there(path: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
-def temporary_file(path: Path) -> tuple[Path, int]:
+def _hidden(path: Path) -> str:
+    """Return how the names of the hidden files beside `path` begin."""
+    name = os.fsencode(path.name)
+    return f".{path.name if len(name) < _LONG else blake2b(name, digest_size=16).hexdigest()}"
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Open a file to write that has its name, flushed to the disk, only once the block has ended.
+
+    A symbolic link is followed. Where the block or the disk fails, nothing is left behind, and what was there
+    is untouched.
+
+    Raises
+    ------
+    FileExistsError
+        The name is taken by what is not to be replaced: by anything, or with `overwrite` by what is no file.
+    OSError
+        The disk is full, the folder has gone, …
+    """
+    path = real_path(path)
+    if os.path.lexists(path) and not (overwrite and path.is_file()):
+        raise already_there(path)
+    temporary, handle = _temporary_file(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        put_in_place(temporary, path, overwrite)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _temporary_file(path: Path) -> tuple[Path, int]:
     """Create a file beside `path`, open for writing, with the mode that the user's umask gives."""
-    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{token_hex(4)}{TEMPORARY}")
+    temporary = path.with_name(f"{_hidden(path)}.{_HOST}-{os.getpid()}-{token_hex(4)}{TEMPORARY}")
     return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
@@ -102,7 +142,8 @@ def check_writable(path: str | Path, *, force: bool = True) -> None:
     try:
         path = real_path(path)
         if path.is_dir():
-            raise RecordingError(f"{shown}: a folder; name a file in it, such as {shown.rstrip('/')}/run.npz")
+            inside = os.path.join(shown, "run.npz")
+            raise RecordingError(f"{shown}: a folder; name a file in it, such as {inside}")
         if os.path.lexists(path):
             if not path.is_file():
                 raise RecordingError(f"{shown}: not a regular file, and not to be replaced by one")
@@ -110,16 +151,16 @@ def check_writable(path: str | Path, *, force: bool = True) -> None:
                 raise RecordingError(_EXISTS.format(shown))
         if not path.parent.is_dir():
             raise RecordingError(f"{shown}: there is no folder {printable(str(path.parent))}")
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # fails where the name itself is too long, which that of the temporary file is not
         clean_up(path)
-        temporary, handle = temporary_file(path)
+        temporary, handle = _temporary_file(path)
         os.close(handle)
         os.unlink(temporary)
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"{shown}: cannot be written: {_reason(error)}") from error
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or "not a file name"
+    except OSError as error:
+        raise RecordingError(f"{shown}: cannot be written: {explain(error)}") from error
+    except ValueError as error:
+        raise RecordingError(f"{shown}: cannot be written: not a file name") from error
 
 
 def clean_up(path: str | Path) -> list[Path]:
@@ -128,7 +169,7 @@ def clean_up(path: str | Path) -> list[Path]:
     Those of living processes stay, and those of other machines (in a shared folder) for a day.
     """
     path = real_path(path)
-    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})-(\d{{1,9}})-[0-9a-f]{{8}}\{TEMPORARY}")
+    name = re.compile(rf"{re.escape(_hidden(path))}\.([0-9a-f]{{8}})-(\d{{1,9}})-[0-9a-f]{{8}}\{TEMPORARY}")
     removed = []
     with contextlib.suppress(OSError):
         for found in os.listdir(path.parent):
@@ -177,10 +218,10 @@ def claim(path: str | Path, *, force: bool = True) -> Iterator[None]:
     check_writable(path, force=force)
     try:
         place = real_path(path)
-        lock = place.with_name(f".{place.name}{LOCK}")
+        lock = place.with_name(_hidden(place) + LOCK)
         handle = _lock(lock, shown)
     except OSError as error:
-        raise RecordingError(f"{shown}: cannot be written: {_reason(error)}") from error
+        raise RecordingError(f"{shown}: cannot be written: {explain(error)}") from error
     try:
         if not force and os.path.lexists(place):  # it has appeared since the check
             raise RecordingError(_EXISTS.format(shown))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.lib import format as npy
 
 from ibtui.recording import machine
 from ibtui.recording.history import Checkpoint, Recording
-from ibtui.recording.paths import already_there, put_in_place, real_path, temporary_file
+from ibtui.recording.paths import already_there, written_whole
 from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
 
 Array = np.ndarray[Any, Any]
@@ -55,27 +54,14 @@ def save(
     OSError
         The disk is full, the folder has gone, … Nothing is left behind, and what was there is untouched.
     """
-    path = real_path(path)
-    if os.path.lexists(path) and not (overwrite and path.is_file()):
-        raise already_there(path)
-    with recording.lock:
-        rows = len(recording) if rows is None else min(rows, len(recording))
-        members = list(_members(recording, rows, checkpoint or recording.checkpoint))
-    temporary, handle = temporary_file(path)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for member in members:
-                    _write(archive, member)
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-        put_in_place(temporary, path, overwrite)
-        return size
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with written_whole(path, overwrite=overwrite) as file:
+        with recording.lock:
+            rows = len(recording) if rows is None else min(rows, len(recording))
+            members = list(_members(recording, rows, checkpoint or recording.checkpoint))
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for member in members:
+                _write(archive, member)
+        return file.tell()
 
 
 class _Member(NamedTuple):

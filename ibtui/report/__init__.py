@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import sys
@@ -11,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ibtui.errors import IbtuiError, UsageError, printable
-from ibtui.recording.files import check_writable
-from ibtui.recording.paths import put_in_place, temporary_file
+from ibtui.errors import IbtuiError, UsageError, explain, printable
+from ibtui.recording.files import check_writable, written_whole
+from ibtui.report import pager
 from ibtui.report.display import display_of
 from ibtui.report.panels import Panel, Settings, panels
 from ibtui.report.recorded import (
@@ -43,6 +42,7 @@ def report(
     quantities: Sequence[str] = (),
     marker: str = "auto",
     force: bool = False,
+    paged: bool = True,
 ) -> int:
     """Draw recordings in the terminal or, where `outs` names files, write them there instead.
 
@@ -62,6 +62,8 @@ def report(
     marker : {"auto", "braille", "block", "ascii"}
     force : bool
         Replace existing files.
+    paged : bool
+        Show what is higher than the terminal through the user's pager.
 
     Returns
     -------
@@ -83,7 +85,8 @@ def report(
         for path in outs:
             _write(path, runs, drawn, settings, notes, force)
     else:
-        print("\n".join(report_lines(runs, drawn, settings, notes, display)))
+        lines = report_lines(runs, drawn, settings, notes, display)
+        pager.show(lines, display.height if paged else len(lines), os.environ)
     return 0
 
 
@@ -118,6 +121,11 @@ def read_runs(
 
     runs = [read_run(path, binning, choose(path)) for path in paths]
     notes += [f"{run.name}: its layers cannot be drawn: {run.missing}" for run in runs if run.missing]
+    notes += [
+        f"{run.name}: diverged: the loss is not finite from epoch {run.diverged_at:,} on"
+        for run in runs
+        if run.diverged_at is not None
+    ]
     notes += check_comparable(runs)
     return runs, notes
 
@@ -159,19 +167,10 @@ def _write(
         content = draw_figure(runs, drawn, settings, notes, kind)
         written = "figure"
     try:
-        temporary, handle = temporary_file(Path(path))
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            put_in_place(temporary, Path(path), force)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with written_whole(path, overwrite=force) as file:
+            file.write(content)
     except FileExistsError as error:
         raise UsageError(f"{shown}: appeared meanwhile; it was not replaced") from error
     except OSError as error:
-        raise IbtuiError(f"{shown}: not written: {error.strerror}") from error
+        raise IbtuiError(f"{shown}: not written: {explain(error)}") from error
     print(f"wrote {shown} ({written})")

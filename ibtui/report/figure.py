@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, TypeVar
 
 from ibtui.errors import UsageError
 from ibtui.plot import palette
@@ -28,6 +29,8 @@ from ibtui.report.panels import Panel, Settings, epoch_range
 from ibtui.report.recorded import RecordedRun, binning_in_words, differing
 from ibtui.run.protocol import Representation
 
+T = TypeVar("T")
+
 DPI = 200
 MOST_SCATTERS = 400
 """The most of them in one figure."""
@@ -41,7 +44,8 @@ _PANEL, _GAP = 1.28, 0.16
 _BEFORE_SCATTERS = 0.72
 _BAND_GAP = 0.34
 """Between two rows of epochs: room for their headings."""
-_ACROSS = 6
+_ACROSS, _LEAST_ACROSS = 6, 4
+"""The most scatters beside each other, and the fewest that are drawn as large as the width allows."""
 _NOTE = 0.115
 """A line of the footnote."""
 
@@ -81,6 +85,7 @@ def draw_figure(
     UsageError
         There would be too many scatters to draw.
     """
+    os.environ.pop("MPLBACKEND", None)  # a shell in Jupyter sets one that is not here; none is used
     import matplotlib
 
     count = len(runs[0].layers) * sum(len(run.representations) for run in runs)
@@ -95,41 +100,94 @@ def draw_figure(
         return contents.getvalue()
 
 
-def _bands(runs: Sequence[RecordedRun]) -> list[list[tuple[RecordedRun, Representation]]]:
-    """Return the columns of scatters, an epoch of a run each, in bands; a run is split only if it must be."""
-    bands: list[list[tuple[RecordedRun, Representation]]] = []
+@dataclass(frozen=True)
+class _Band:
+    """Scatters in rows and columns, with what is written at their edges."""
+
+    rows: Sequence[Sequence[tuple[RecordedRun, Representation, int]]]
+    """In each place a run, an epoch of it, and a layer."""
+    headings: Sequence[str]
+    """Above the columns, from the left; there may be fewer."""
+    by_row: bool
+    """True where a row is a layer, named at its left; else each scatter has its layer's name above it."""
+
+
+def _bands(runs: Sequence[RecordedRun]) -> list[_Band]:
+    """Return the scatters in bands: an epoch is a column of layers or, where that leaves less white, rows."""
+    columns = [(run, shown) for run in runs for shown in run.representations]
+    layers = range(len(runs[0].layers))
+    parts = min((_parts(runs, most) for most in range(1, _ACROSS + 1)), key=len)
+    if len(_even(layers)[0]) <= max(map(len, parts), default=0):
+        return [
+            _Band(
+                [[(run, shown, layer) for run, shown in part] for layer in layers],
+                [_heading(run, shown, "\n", len(runs) > 1) for run, shown in part],
+                by_row=True,
+            )
+            for part in parts
+        ]
+    return [
+        _Band(
+            [[(run, shown, layer) for layer in row] for row in _even(layers)],
+            [_heading(run, shown, ", ", len(runs) > 1)],
+            by_row=False,
+        )
+        for run, shown in columns
+    ]
+
+
+def _parts(runs: Sequence[RecordedRun], most: int) -> list[list[tuple[RecordedRun, Representation]]]:
+    """Return the epochs of runs in parts of so many at most; a run is split only if it must be."""
+    parts: list[list[tuple[RecordedRun, Representation]]] = []
     for run in runs:
         columns = [(run, shown) for shown in run.representations]
-        if bands and len(bands[-1]) + len(columns) <= _ACROSS:
-            bands[-1] += columns
-            continue
-        across = math.ceil(len(columns) / max(1, math.ceil(len(columns) / _ACROSS)))
-        bands += [columns[start : start + across] for start in range(0, len(columns), across or 1)]
-    return bands
+        if parts and len(parts[-1]) + len(columns) <= most:
+            parts[-1] += columns
+        elif columns:
+            parts += map(list, _even(columns))
+    return parts
+
+
+def _even(items: Sequence[T]) -> list[Sequence[T]]:
+    """Divide items into as few parts as fit across, of nearly the same size."""
+    across = math.ceil(len(items) / math.ceil(len(items) / _ACROSS))
+    return [items[start : start + across] for start in range(0, len(items), across)]
+
+
+def _heading(run: RecordedRun, shown: Representation, between: str, named: bool) -> str:
+    heading = f"epoch {shown.epoch:,}"
+    return f"{_ending(run.name, 21)}{between}{heading}".replace("$", r"\$") if named else heading
 
 
 @dataclass(frozen=True)
 class _Grid:
     """The distances between scatters: small where all have the same axes, else with room for ticks."""
 
+    across: int
+    """The number of scatters that fill the width."""
     shared: bool
     gap_across: float
     gap_down: float
 
     @classmethod
-    def of(cls, runs: Sequence[RecordedRun]) -> _Grid:
+    def of(cls, runs: Sequence[RecordedRun], bands: Sequence[_Band]) -> _Grid:
         ranges = {ranges for run in runs for shown in run.representations for ranges in shown.ranges}
-        return cls(True, 0.17, 0.17) if len(ranges) == 1 else cls(False, 0.30, 0.29)
+        across = max([_LEAST_ACROSS, *(len(row) for band in bands for row in band.rows)])
+        return cls(across, True, 0.17, 0.17) if len(ranges) == 1 else cls(across, False, 0.30, 0.29)
 
     @property
     def size(self) -> float:
         """The width and height of a scatter."""
-        return (_WIDTH - _LEFT - 0.10 - (_ACROSS - 1) * self.gap_across) / _ACROSS
+        return (_WIDTH - _LEFT - 0.10 - (self.across - 1) * self.gap_across) / self.across
 
     @property
     def down(self) -> float:
-        """The distance from one layer to the next."""
+        """The distance from one row to the next."""
         return self.size + self.gap_down
+
+    def height(self, band: _Band) -> float:
+        """Return the height of a band, with the room below it."""
+        return len(band.rows) * self.down + _BAND_GAP
 
 
 class _Page:
@@ -176,10 +234,10 @@ def _figure(
         used[side] += 1
     rows = max(used)
     curves_end = _TOP + rows * _PANEL + (rows - 1) * _GAP
-    bands, grid = _bands(runs), _Grid.of(runs)
-    band = len(runs[0].layers) * grid.down + _BAND_GAP
+    bands = _bands(runs)
+    grid = _Grid.of(runs, bands)
     scatters = curves_end + _BEFORE_SCATTERS
-    scatters_end = scatters + len(bands) * band - _BAND_GAP
+    scatters_end = scatters + sum(map(grid.height, bands)) - _BAND_GAP
     footnote = _footnote(runs, settings, notes)
     page = _Page(_WIDTH, scatters_end + _BOTTOM + _NOTE * len(footnote))
 
@@ -198,11 +256,12 @@ def _figure(
         axes = page.axes((_LEFT, right)[side], top(row), column, _PANEL)
         draw_curves(axes, panel, x, next(letters), row + 1 == used[side])
 
-    letter = next(letters)
-    for at, columns in enumerate(bands):
-        first = _draw_band(page, columns, scatters + at * band, grid, len(runs) > 1)
-        if at == 0:
+    letter, start = next(letters), scatters
+    for band in bands:
+        first = _draw_band(page, band, start, grid)
+        if start == scatters:
             write_letter(first, letter)
+        start += grid.height(band)
     if bands:
         _draw_class_key(page, runs, scatters_end)
     for line, text in enumerate(footnote):
@@ -274,29 +333,28 @@ def _draw_class_key(page: _Page, runs: Sequence[RecordedRun], top: float) -> Non
     page.key(handles, "upper right", place, handletextpad=0.1, borderpad=0.1, columnspacing=0.8)
 
 
-def _draw_band(
-    page: _Page, columns: Sequence[tuple[RecordedRun, Representation]], top: float, grid: _Grid, named: bool
-) -> Axes:
-    """Draw a column of scatters for each epoch of a run, a row for each layer; return the first."""
-    layers = range(len(columns[0][0].layers))
+def _draw_band(page: _Page, band: _Band, top: float, grid: _Grid) -> Axes:
+    """Draw the scatters of a band; return the first."""
     made = []
-    for layer in layers:
-        for column, (run, shown) in enumerate(columns):
+    for row, cells in enumerate(band.rows):
+        below = band.rows[row + 1] if row + 1 < len(band.rows) else ()
+        for column, (_, shown, layer) in enumerate(cells):
             left = _LEFT + column * (grid.size + grid.gap_across)
-            axes = page.axes(left, top + layer * grid.down, grid.size, grid.size)
+            axes = page.axes(left, top + row * grid.down, grid.size, grid.size)
             made.append(axes)
             draw_scatter(axes, shown, layer)
             axes.tick_params(
-                labelleft=not grid.shared or column == 0, labelbottom=not grid.shared or layer == layers[-1]
+                labelleft=not grid.shared or column == 0, labelbottom=not grid.shared or column >= len(below)
             )
-            if column == 0:
-                colour = colour_of(palette.of_layer(layer))
-                axes.set_ylabel(f"layer {layer}", labelpad=1, color=colour)
-            if layer == 0:
-                heading = f"epoch {shown.epoch:,}"
-                if named:
-                    heading = f"{_ending(run.name, 21)}\n{heading}".replace("$", r"\$")
-                axes.set_title(heading, loc="left", pad=8, fontsize=6.5, linespacing=1.1)
+            name: dict[str, Any] = {"color": colour_of(palette.of_layer(layer))}
+            if not band.by_row:
+                axes.set_title(f"layer {layer}", loc="left", pad=2, fontsize=6.5, **name)
+            elif column == 0:
+                axes.set_ylabel(f"layer {layer}", labelpad=1, **name)
+    for column, heading in enumerate(band.headings):
+        left = _LEFT + column * (grid.size + grid.gap_across)
+        above = 0.11 if band.by_row else 0.17
+        page.text(left, top - above, heading, fontsize=6.5, linespacing=1.1, va="bottom")
     return made[0]
 
 

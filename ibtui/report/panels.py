@@ -17,7 +17,7 @@ from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.plot.units import Unit, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
-from ibtui.report.recorded import RecordedRun, common_epochs, shared_quantities
+from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
 
 STANDARD = ("train_accuracy", "i_xt", "i_ty", "dimension")
 """The quantities whose panels every report has; accuracy on the samples held out is in the first."""
@@ -203,24 +203,15 @@ def _curve(
 ) -> Curve:
     """Return one quantity of all runs, from its columns."""
     epochs = common_epochs(runs)
-    mean, spread = _over_runs(runs, values, epochs)
+    mean, spread = over_runs(runs, values, epochs)
     several = len(runs) > 1
     return Curve(
         label, ink, layer, epochs, mean,
         spread if several else None,
         tuple((run.epochs, v) for run, v in zip(runs, values, strict=True)) if several else (),
-        None if chances is None else _over_runs(runs, chances, epochs)[0],
+        None if chances is None else over_runs(runs, chances, epochs)[0],
         dotted,
     )  # fmt: skip
-
-
-def _over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Array) -> tuple[Array, Array]:
-    """Return mean and standard deviation over runs at common epochs."""
-    if len(runs) == 1:
-        return values[0], np.zeros(len(epochs))
-    table = np.array([v[np.searchsorted(run.epochs, epochs)] for run, v in zip(runs, values, strict=True)])
-    with np.errstate(invalid="ignore"):
-        return table.mean(axis=0), table.std(axis=0, ddof=1)
 
 
 def epoch_range(panels: Sequence[Panel]) -> tuple[float, float]:

@@ -54,6 +54,8 @@ class RecordedRun:
     """Values that quantities cannot pass, by the names in their declarations; in nats."""
     representations: tuple[Representation, ...]
     """The layers at the epochs chosen; none where their activations cannot be had here."""
+    diverged_at: int | None = None
+    """The first measured epoch whose training loss is not finite."""
     missing: str = ""
     """Why they cannot be had: they are not stored, and the engine that could derive them is not here."""
 
@@ -111,6 +113,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
         columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
         ceilings=recording.ceilings,
         representations=representations,
+        diverged_at=recording.diverged_at,
         missing=missing,
     )
 
@@ -188,6 +191,15 @@ def common_epochs(runs: Sequence[RecordedRun]) -> Array:
     for run in runs[1:]:
         common = np.intersect1d(common, run.epochs)
     return common
+
+
+def over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation (n - 1) over runs at common epochs, of each run's values."""
+    if len(runs) == 1:
+        return values[0], np.zeros(len(epochs))
+    table = np.array([v[np.searchsorted(run.epochs, epochs)] for run, v in zip(runs, values, strict=True)])
+    with np.errstate(invalid="ignore"):
+        return table.mean(axis=0), table.std(axis=0, ddof=1)
 
 
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:

@@ -4,6 +4,10 @@ CSV: a row for each run, measurement and layer, in that order; numbers as Python
 to the same float64, "nan" where there is none, and nothing where a run has no such quantity. What has one
 value per measurement is repeated for its layers, counted from 0. JSON: a run is an object, its arrays under
 the recording's own keys, (E,) or (E, L); what is not a finite number is null. Information is in nats.
+
+Of several runs, the mean and the standard deviation (n - 1) over them follow, of what all have measured, at
+the epochs that all have measured. CSV: rows whose file is "mean" or "standard deviation"; of ceilings and
+settings they hold what is the same in all runs. JSON: two objects of these names beside "runs".
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ibtui.report.recorded import BINNING, RecordedRun, in_order
+from ibtui.quantities import Array
+from ibtui.report.recorded import BINNING, RecordedRun, common_epochs, in_order, over_runs, shared_quantities
 
 _SETTINGS = ("seed", *BINNING)
 
@@ -29,15 +34,24 @@ def as_csv(runs: Sequence[RecordedRun]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "epoch", "layer", *of_layer, *of_run, *ceilings, *_SETTINGS))
-    for run in runs:
-        columns = {name: run.columns[name].tolist() for name in run.quantities}
-        fixed = [run.ceilings.get(name, "") for name in ceilings]
-        fixed += [getattr(run.config, name) for name in _SETTINGS]
-        for row, epoch in enumerate(run.epochs.tolist()):
+
+    def write(file: str, arrays: Mapping[str, Array], fixed: Sequence[Any]) -> None:
+        columns = {name: values.tolist() for name, values in arrays.items()}
+        for row, epoch in enumerate(columns["epoch"]):
             shared = [columns[name][row] if name in columns else "" for name in of_run]
-            for layer in range(len(run.layers)):
+            for layer in range(len(runs[0].layers)):
                 own = [columns[name][row][layer] if name in columns else "" for name in of_layer]
-                writer.writerow((run.name, epoch, layer, *own, *shared, *fixed))
+                writer.writerow((file, epoch, layer, *own, *shared, *fixed))
+
+    fixed = [
+        [*(run.ceilings.get(name, "") for name in ceilings), *(getattr(run.config, s) for s in _SETTINGS)]
+        for run in runs
+    ]
+    for run, values in zip(runs, fixed, strict=True):
+        write(run.name, run.columns, values)
+    same = [values[0] if len(set(values)) == 1 else "" for values in zip(*fixed, strict=True)]
+    for name, columns in _over(runs).items():
+        write(name, columns, same)
     return text.getvalue()
 
 
@@ -54,8 +68,23 @@ def as_json(runs: Sequence[RecordedRun]) -> str:
             }
             for run in runs
         ],
+        **{
+            name: {key: _nullable(values.tolist()) for key, values in columns.items()}
+            for name, columns in _over(runs).items()
+        },
     }
     return json.dumps(document, allow_nan=False) + "\n"
+
+
+def _over(runs: Sequence[RecordedRun]) -> dict[str, dict[str, Array]]:
+    """Return the mean and the standard deviation over runs, each with columns as a run's; none of one run."""
+    if len(runs) == 1:
+        return {}
+    epochs = common_epochs(runs)
+    mean, spread = {"epoch": epochs}, {"epoch": epochs}
+    for name in (quantity.name for quantity in shared_quantities(runs)):
+        mean[name], spread[name] = over_runs(runs, [run.columns[name] for run in runs], epochs)
+    return {"mean": mean, "standard deviation": spread}
 
 
 def _nullable(value: Any) -> Any:

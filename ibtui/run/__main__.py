@@ -1,4 +1,4 @@
-"""`python -m ibtui.run`: how a screen starts its worker."""
+"""The statements with which a screen starts its worker."""
 
 import sys
 

@@ -8,16 +8,15 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from ibtui import children
 from ibtui.console import Signals
 from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording import Recording, files
@@ -29,7 +28,7 @@ from ibtui.run.wire import Connection, WireError
 
 
 class Client(Protocol):
-    """What the screen needs of a worker. Nothing in here blocks."""
+    """The part of a worker that the screen needs. Nothing in here blocks."""
 
     lost: Lost | None
     """Why the worker ended, or None while it runs. Set before `arrived` is called."""
@@ -52,13 +51,13 @@ class Client(Protocol):
 
 
 START_S = 120.0
-"""How long a new worker may take to open its socket."""
+"""Seconds that a new worker may take to open its socket."""
 END_S = 2.0
-"""How long a worker may take to end."""
+"""Seconds that a worker may take to end."""
 SAVE_S = 60.0
-"""How long one may take that has a history to save first."""
+"""Seconds that one may take that has a history to save first."""
 TELL_S = 30.0
-"""How long a screen that is closed may wait to tell a worker that it is to go on."""
+"""Seconds that a closed screen may wait to tell a worker that it is to go on."""
 BROKEN_S = 5.0
 """A connection that breaks sooner is not made anew once more."""
 
@@ -72,7 +71,7 @@ _DONE = {
 
 
 class _Fate(enum.Enum):
-    """What becomes of the worker when its screen closes, as far as it was told."""
+    """The worker's future when its screen closes, as far as it was told."""
 
     ENDS = enum.auto()
     """It ends with the screen, as it does by itself when the connection ends."""
@@ -118,7 +117,7 @@ class WorkerClient:
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._mirror: Mirror | None = None
-        """What the next frame must fit."""
+        """The mirror that the next frame must fit."""
         self._fate = _Fate.GOES_ON if job is None or job.options.detach else _Fate.ENDS
         self._save_sent = False
         self._doubtful: list[Command | Pull] = []
@@ -332,7 +331,11 @@ class WorkerClient:
     def _lost(self, error: Exception) -> Lost:
         """Return how the worker ended."""
         why, end = self._reason(error), ended.read(self.name)
-        return Lost(why, log.tail(self.name), end.saved if end is not None and not end.unsaved else None)
+        saved = end.saved if end is not None and not end.unsaved else None
+        stopped = end is not None and bool(end.stopped_by) and not end.error
+        if end is not None and stopped:
+            why = f"stopped by {end.stopped_by}"
+        return Lost(why, log.tail(self.name), saved, stopped)
 
     def _reason(self, error: Exception) -> str:
         """Say how the worker ended, as far as can be known."""
@@ -361,16 +364,15 @@ class WorkerClient:
         return True
 
 
-_ROOT = str(Path(__file__).resolve().parents[2])
-_MAIN = "import sys; sys.path = [p for p in sys.path if p] + [{!r}]; from ibtui.run import __main__"
-"""Runs the worker. With -m, a file of the user's named queue.py or token.py would be taken for a library."""
+_MAIN = "from ibtui.run import __main__"
+"""Runs the worker."""
 
 
 def _spawn(job: Job) -> subprocess.Popen[bytes]:
     """A worker, in a session of its own: no signal of the terminal reaches it, nor its output the screen."""
     with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
         process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN.format(_ROOT)],
+            children.python(_MAIN),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ibtui.errors import UsageError
+from ibtui.recording.files import written_whole
 from ibtui.run import places
 
 _MOST_BYTES = 8 << 20
@@ -28,6 +28,8 @@ class Ended:
     error: str = ""
     """Why the run failed; empty if it ended in order."""
     exit_status: int = 0
+    stopped_by: str = ""
+    """Who had it ended from elsewhere than its own screen; empty if nobody did."""
 
 
 def write(name: str, ended: Ended) -> None:
@@ -38,15 +40,8 @@ def write(name: str, ended: Ended) -> None:
     OSError
         The runtime folder is full or cannot be written to.
     """
-    path = places.end_path(name)
-    temporary = path.with_name(f"{path.name}.new")
-    try:
-        temporary.write_text(json.dumps(asdict(ended)))
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(places.end_path(name), overwrite=True) as file:
+        file.write(json.dumps(asdict(ended)).encode())
 
 
 def read(name: str) -> Ended | None:
@@ -72,5 +67,6 @@ def _checked(values: Any) -> Ended | None:
             "error": str(error),
             "exit_status": int(exit_status),
         } if all(isinstance(path, str) for path in saved):
-            return Ended(epoch, tuple(saved), unsaved, error, exit_status)
+            by = values.get("stopped_by", "")  # not in the files of version 0.1
+            return Ended(epoch, tuple(saved), unsaved, error, exit_status, by if isinstance(by, str) else "")
     return None

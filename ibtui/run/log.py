@@ -94,13 +94,18 @@ def _split(text: bytes) -> tuple[str, ...]:
 class Output(io.TextIOBase):
     """A standard output that never fails: no full disk and no closed terminal ends a run."""
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, handle: int, encoding: str = "utf-8") -> None:
+        self._handle, self._encoding = handle, encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of what is written; characters that it lacks are escaped."""
+        return self._encoding
 
     def write(self, text: str, /) -> int:
         """Write at once, or not at all."""
         with _writing, contextlib.suppress(OSError):
-            os.write(self._handle, text.encode("utf-8", "replace"))
+            os.write(self._handle, text.encode(self._encoding, "backslashreplace"))
         return len(text)
 
     def fileno(self) -> int:

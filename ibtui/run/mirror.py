@@ -1,4 +1,4 @@
-"""What a screen knows of a worker: the mirror of all that has come over the connection."""
+"""The mirror: all that a screen knows of a worker, from what has come over the connection."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Lost:
     reason: str
     log: tuple[str, ...] = ()
     saved: tuple[str, ...] | None = None
-    """Of a worker that was told to end, and did so in order, the files that it wrote; None: it died."""
+    """The files that a worker wrote which was told to end, and did so in order; None: it died."""
+    stopped: bool = False
+    """True where `ibtui stop` has ended it; `reason` says from where."""
 
 
 @dataclass
 class Mirror:
-    """What the screen knows of its worker: everything but the activations, small enough to hold whole.
+    """All that the screen knows of its worker: everything but the activations, small enough to hold whole.
 
     Attributes
     ----------
@@ -92,5 +94,5 @@ class Mirror:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Where training stood when last heard of."""
+        """The last checkpoint that was heard of."""
         return self.recording.checkpoint if self.recording is not None else None

@@ -28,9 +28,9 @@ GREETING_BYTES = 64
 GREETING = f"ibtui {PROTOCOL} {__version__}".encode()[:GREETING_BYTES]
 """A worker's first bytes, of the same form in all versions; version 0.1 said `ibtui 2`."""
 
-STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead")
+STATES = ("starting", "running", "pausing", "paused", "finished", "failed", "dead", "stopped")
 """A run's states. It is dead where its worker has gone; so says the screen, and the worker that holds what is
-left of it."""
+left of it. Where `ibtui stop` has ended that worker, the screen says that it was stopped."""
 
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Epochs = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
@@ -104,6 +104,8 @@ class Stop(Message, frozen=True):
     """End the worker; `save` writes a snapshot first where there is something unsaved."""
 
     save: bool = False
+    by: str = ""
+    """Who ends it, where that is not the screen it belongs to."""
 
 
 Command = Pause | Resume | Step | Rebin | Save | Restart | SetPace | Detach | Stop
@@ -142,7 +144,7 @@ class Done(Message, frozen=True):
 
 @dataclass(frozen=True)
 class Status:
-    """Where the worker stands. Names and meanings are the same in all versions; each has a default."""
+    """The worker's state. Names and meanings are the same in all versions; each has a default."""
 
     run: int = -1
     """Counts the restarts: history belongs to one run."""
@@ -167,9 +169,9 @@ class Status:
     saved: tuple[str, ...] = ()
     """Snapshots written, oldest first; of very many, the newest."""
     saves: int = 0
-    """How often a file was written."""
+    """The number of times that a file was written."""
     save_results: tuple[tuple[int, str], ...] = ()
-    """Of the last saves with a ticket: the ticket, and why nothing was written; empty: it was."""
+    """The last saves with a ticket: the ticket, and why nothing was written; empty: it was."""
     skipped: int = 0
     """Measurements that came and went without being drawn as the present one."""
     trains: bool = False
@@ -177,10 +179,14 @@ class Status:
     plays: bool = False
     """A position moves through the measurements of a file, which is what is shown as the present."""
     message: str = ""
-    """What a worker that is starting does, or why one failed."""
+    """The step at which a starting worker is, or the reason why one failed."""
     detached: bool = False
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
+    screens: int = 0
+    """Screens that show the run."""
+    seconds: float = 0.0
+    """The time since the worker began, by a clock that nobody sets."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +203,7 @@ class Representation:
     labels: Array
     """Classes of the samples shown, shape (shown,)."""
     samples: int
-    """How many samples there are; more than are shown where there are very many."""
+    """The number of samples; more than are shown where there are very many."""
     ranges: tuple[tuple[float, float, float, float], ...]
     """Per layer, the axes: low and high of the first coordinate, low and high of the second."""
     values: dict[str, Array] = field(default_factory=dict)
@@ -227,7 +233,7 @@ class NewRun:
 
 
 class Frame(Message, frozen=True):
-    """What is new since the frame before."""
+    """The news since the frame before."""
 
     status: Status
     new_run: NewRun | None = None
@@ -238,10 +244,10 @@ class Frame(Message, frozen=True):
     log: tuple[str, ...] = ()
     """New lines of the worker's own output and of its engine's."""
     log_end: int = 0
-    """What the next `Pull.log` is to say: how much of the output has been sent."""
+    """The value for the next `Pull.log`: how much of the output has been sent."""
     notices: tuple[Notice, ...] = ()
     notice_end: int = 0
-    """What the next `Pull.notice` is to say."""
+    """The value for the next `Pull.notice`."""
 
 
 Answer = Done | Frame

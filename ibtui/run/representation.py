@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ibtui.core.information import chance_i_ty, i_ty, t_range
+from ibtui.core.information import i_ty_and_chance, t_range
 from ibtui.core.layer import Layer
 from ibtui.core.projection import project
 from ibtui.quantities import Measurement
@@ -50,7 +50,7 @@ def _representation(
     shown = slice(None, None, max(1, math.ceil(samples / MOST_POINTS)))
     points = [project(t) for t in activations]
     layers = list(zip(activations, points, meter.layers, strict=True))
-    sensitivity = [[_sensitivity(t, layer, meter, f) for t, _, layer in layers] for f in (i_ty, chance_i_ty)]
+    sensitivity = np.array([_sensitivity(t, layer, meter) for t, _, layer in layers])
     return Representation(
         key=key,
         epoch=epoch,
@@ -60,7 +60,7 @@ def _representation(
         samples=samples,
         ranges=tuple(_axes(t, p, layer) for t, p, layer in layers),
         values=dict(values),
-        sensitivity=np.array(sensitivity),
+        sensitivity=np.ascontiguousarray(np.moveaxis(sensitivity, 2, 0)),
     )
 
 
@@ -79,6 +79,6 @@ def _axes(t: Array, points: Array, layer: Layer) -> tuple[float, float, float, f
     return -reach, reach, -reach, reach
 
 
-def _sensitivity(t: Array, layer: Layer, meter: Meter, estimate: Callable[..., float]) -> list[float]:
+def _sensitivity(t: Array, layer: Layer, meter: Meter) -> list[tuple[float, float]]:
     bounds, kind, y = t_range(layer.activation, t), meter.binning.kind, meter.dataset.y
-    return [estimate(t, y, t_bins=bins, t_range=bounds, binning=kind) for bins in SENSITIVITY_BINS]
+    return [i_ty_and_chance(t, y, t_bins=bins, t_range=bounds, binning=kind) for bins in SENSITIVITY_BINS]

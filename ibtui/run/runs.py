@@ -6,7 +6,9 @@ import contextlib
 import os
 import signal
 import stat
+import sys
 import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from ibtui.run.wire import Connection, OtherVersionError, WireError
 
 _ANSWER_S = 5.0
 _STOP_S = 60.0
-"""How long a run may take to save itself."""
+"""Seconds that a run may take to save itself."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,37 @@ class Run:
     status: Status | None
     """None: it does not say; `trouble` says why."""
     age_s: float
+    """Negative where it is not known: the clock has been set back."""
     trouble: str = ""
+
+    @property
+    def detached(self) -> bool:
+        """True where it is known to outlive its screens."""
+        return self.status is not None and self.status.detached
 
 
 def running() -> list[Run]:
     """The user's workers, oldest first. What workers that died have left behind is cleared away."""
-    found = []
+    found: dict[str, Run] = {}
     places.sweep()
-    for path in places.folder().glob("*.sock"):
+    for path in _files("*.sock"):
         with contextlib.suppress(OSError, EOFError):  # it has ended meanwhile, or is no socket of a run
             if stat.S_ISSOCK(path.lstat().st_mode) and (run := _run(path)) is not None:
-                found.append(run)
-    return sorted(found, key=lambda run: (-run.age_s, run.name))
+                found[run.name] = run
+    return sorted(found.values(), key=lambda run: (-run.age_s, run.name))
+
+
+def _files(pattern: str) -> Iterator[Path]:
+    for folder in places.folders():
+        yield from folder.glob(pattern)
 
 
 def _run(socket: Path) -> Run | None:
-    name, age = socket.stem, time.time() - socket.stat().st_mtime
+    name, age = socket.stem, _age_of(socket)
     try:
         with wire.connect(name) as connection:
-            return Run(name, _peek(connection, name), age)
+            status = _peek(connection, name)
+        return Run(name, status, max(age, status.seconds))
     except ConnectionRefusedError:
         _clear(socket)
     except OtherVersionError as error:
@@ -79,16 +93,28 @@ def _peek(connection: Connection, name: str) -> Status:
 
 
 def find(name: str | None) -> str:
-    """Return the name of the one run that is meant; `UsageError` where that is not one."""
-    names = [run.name for run in running()]
+    """Return the name of the one run that is meant; without a name, that is the one detached run.
+
+    Raises
+    ------
+    UsageError
+        There is no such run, or more than one.
+    """
+    known = running()
+    names = [run.name for run in known]
     if name is None:
-        if len(names) == 1:
-            return names[0]
-        raise UsageError("no run is there to choose" if not names else f"which one? {', '.join(names)}")
+        detached = [run.name for run in known if run.detached]
+        if len(detached) == 1:
+            return detached[0]
+        if detached:
+            raise UsageError(f"which one? {', '.join(detached)}")
+        others = [f"{run.name} ({run.trouble or 'attached'})" for run in known]
+        hint = f"; name it where you mean {' or '.join(others)}" if others else ""
+        raise UsageError(f"no detached run is there to choose{hint}")
     places.socket_path(name)
     if name not in names:
         if (end := ended.read(name)) is not None:
-            raise UsageError(f"{name}: has ended at epoch {end.epoch:,}{_outcome(end, end.saved)}")
+            raise UsageError(f"{name}: has ended at epoch {end.epoch:,}{_outcome(end)}")
         there = f"there is {', '.join(names)}" if names else "there is none"
         raise UsageError(f"{printable(name)}: no such run; {there}")
     return name
@@ -103,6 +129,8 @@ def find_detached(name: str | None) -> str:
         There is no such run, or another version's, or it belongs to the screen that started it, and ends with
         that one's q or ours.
     """
+    if name is None and len(known := running()) == 1:
+        name = known[0].name  # also one that is refused: it has its own reason
     name = find(name)
     with contextlib.suppress(OSError, EOFError, WireError), wire.connect(name) as connection:
         if not _peek(connection, name).detached:
@@ -113,7 +141,7 @@ def find_detached(name: str | None) -> str:
 def list_runs() -> int:
     """Print a line for each run: name, state, epoch, device and age; and for those that have ended."""
     lines = [_line(run) for run in running()]
-    lines += [_past(path) for path in sorted(places.folder().glob("*.end"), key=_age_of, reverse=True)]
+    lines += [_past(path) for path in sorted(_files("*.end"), key=_age_of, reverse=True)]
     print("\n".join(filter(None, lines)) or "no runs")
     return 0
 
@@ -124,8 +152,15 @@ def _line(run: Run) -> str:
     where = f"{s.device} {s.engine}".strip() or "-"
     return (
         f"{run.name}  {printable(s.state)}  epoch {s.epoch:,} of {s.epochs:,}  {printable(where)}"
-        f"  {_age(run.age_s)}  {'detached' if s.detached else 'attached'}"
+        f"  {_age(run.age_s)}  {'detached' if s.detached else 'attached'}{_screens(s)}"
     )
+
+
+def _screens(status: Status) -> str:
+    """Say how many screens a run has; nothing of none, and of the one that a run belongs to."""
+    if status.screens <= (not status.detached):
+        return ""
+    return f", {status.screens} screen{'s' if status.screens > 1 else ''}"
 
 
 def _past(path: Path) -> str:
@@ -133,38 +168,80 @@ def _past(path: Path) -> str:
     if path.with_suffix(".sock").exists() or (end := ended.read(path.stem)) is None:
         return ""
     how = "failed" if end.error else "ended"
-    return f"{path.stem}  {how}  epoch {end.epoch:,}{_outcome(end, end.saved)}  {_age(_age_of(path))} ago"
+    return f"{path.stem}  {how}  epoch {end.epoch:,}{_outcome(end)}  {_age(_age_of(path), ' ago')}"
 
 
 def _age_of(path: Path) -> float:
+    """Return the seconds since a file was written; negative where the clock has been set back."""
     try:
         return time.time() - path.lstat().st_mtime
     except OSError:
         return 0.0
 
 
-def _age(seconds: float) -> str:
+def _age(seconds: float, ago: str = "") -> str:
     minutes = int(seconds // 60)
+    if seconds <= -1:
+        return "age unknown: the clock was set back"
     if minutes < 1:
-        return f"{int(seconds)} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{max(0, int(seconds))} s{ago}"
+    return (f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min") + ago
 
 
-def _outcome(end: Ended, saved: tuple[str, ...]) -> str:
-    """Say why the run failed, where it did, and in which file it is, or why in none."""
+def _outcome(end: Ended, known: Collection[str] = ()) -> str:
+    """Say why the run failed, where it did, and in which file it is, or why in none.
+
+    A file that was known before is said to have been there.
+    """
     failed = f"; it had failed: {printable(end.error)}" if end.error else ""
     if end.unsaved:
         return f"{failed}; not saved: {printable(end.unsaved)}"
-    return failed + (f"; saved {printable(saved[-1])}" if saved else "")
+    if not end.saved:
+        return failed
+    file = end.saved[-1]
+    return f"{failed}; {'had been saved:' if file in known else 'saved'} {printable(file)}"
 
 
-def stop_run(name: str | None) -> int:
+def _who() -> str:
+    """Say who stops a run: this process, and its terminal."""
+    terminal = "no terminal"
+    for stream in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            terminal = os.ttyname(stream)
+            break
+    return f"`ibtui stop` (pid {os.getpid()}, {terminal})"
+
+
+def _agreed(name: str) -> bool:
+    """Ask the user whether a run that a screen shows is to be ended."""
+    shown = f"{name}: a screen is attached to it"
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"{shown}; ibtui stop {name} --yes ends it all the same")
+    print(f"{shown}; end the run? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def stop_run(name: str | None, *, yes: bool = False) -> int:
     """End a run, having it saved first, and say where. Several at once may stop the same run.
 
     How it ended stays known for a day, also to screens that show it.
 
+    Parameters
+    ----------
+    name : str or None
+        None: the one detached run.
+    yes : bool
+        Do not ask, although a screen shows it.
+
+    Returns
+    -------
+    int
+        The exit status: 1 where the user was asked, and it is not to be ended.
+
     Raises
     ------
+    UsageError
+        There is no such run, or a screen shows it and nobody can be asked.
     IbtuiError
         It could not be saved, it does not end, or it died: it has not said how it ended.
     """
@@ -173,8 +250,11 @@ def stop_run(name: str | None) -> int:
     try:
         with wire.connect(name) as connection:
             before = _peek(connection, name)
+            if not yes and (before.screens or not before.detached) and not _agreed(name):
+                print(f"{name} goes on")
+                return 1
             with contextlib.suppress(TimeoutError):
-                connection.ask(Stop(save=True), _ANSWER_S)
+                connection.ask(Stop(save=True, by=_who()), _ANSWER_S)
     except OtherVersionError as error:
         other_version = True
         _terminate(name, error.process)
@@ -187,9 +267,8 @@ def stop_run(name: str | None) -> int:
         _no_word(name, before, other_version)
         print(f"stopped {name}" + ("; its version does not say what it saved" if other_version else ""))
         return 0
-    known = set(before.saved) if before is not None else set()  # what was written before is no news
-    told = f"stopped {name} at epoch {end.epoch:,}"
-    told += _outcome(end, tuple(path for path in end.saved if path not in known))
+    known = set(before.saved) if before is not None else set()
+    told = f"stopped {name} at epoch {end.epoch:,}{_outcome(end, known)}"
     if end.unsaved:
         raise IbtuiError(told)
     print(told)

@@ -21,13 +21,15 @@ from ibtui.run.wire import Connection, WireError
 
 FIRST_SCREEN_S = 60.0
 """A worker to which no screen connects in this time ends."""
+_MOST_OF_WHO = 200
+"""Characters of who stops a worker that are kept."""
 _ROUND_S = 1.0
-"""How long the listening thread waits for a connection before it does what is due once a second."""
+"""Seconds that the listening thread waits for a connection before it does what is due once a second."""
 
 
 @dataclass
 class _Screen:
-    """What is known of whoever is at the other end of a connection."""
+    """The other end of a connection, as far as it is known."""
 
     counted: bool = False
     """True once it has pulled a frame."""
@@ -156,8 +158,9 @@ class Server:
                 connection.send(self._state.frame(request))
             case Peek():
                 connection.send(Frame(self._state.where()))
-            case Stop(save):
+            case Stop(save, by):
                 screen.told_to_stop = True
+                self._state.stopped_by = self._state.stopped_by or by[:_MOST_OF_WHO]
                 try:
                     connection.send(Done())
                 finally:  # also where nobody waits for the answer
@@ -169,5 +172,6 @@ class Server:
     def _count(self, change: int) -> int:
         with self._counting:
             self._screens += change
+            self._state.update(screens=self._screens)
             self._alone_since = time.monotonic()
             return self._screens

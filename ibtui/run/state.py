@@ -113,6 +113,8 @@ class RunState:
         self.folder = Path(options.snapshot_dir).absolute()
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
         self.ended = threading.Event()
+        self.stopped_by = ""
+        """Who had the worker ended, where that was not its own screen."""
         self.status = Status(
             run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
             pace=options.epochs_per_second, engine="", device="", why="",
@@ -127,6 +129,7 @@ class RunState:
         self.saves_waiting = 0
         """Files that screens have asked for and that nobody has begun to see to."""
         self.notices = Notices()
+        self._began = time.monotonic()
         self._lock = threading.RLock()
         self._present: Measurement | int | None = None
         self._serial = 0
@@ -239,6 +242,7 @@ class RunState:
                 unsaved=self.unsaved,
                 saved=saver.files,
                 saves=saver.writes,
+                seconds=time.monotonic() - self._began,
             )
 
     def reached(self) -> Status:

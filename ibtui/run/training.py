@@ -74,8 +74,7 @@ class Training(Source):
         nvml.monitor(choice.ctx, lambda text: state.update(gpu=text))
 
     def _preparing(self, choice: Choice) -> None:
-        text = f"preparing {choice.engine} on {choice.ctx}; the first time, it is compiled"
-        self._state.update(message=text)
+        self._state.update(message=choice.preparing)
 
     def serve(self) -> bool:
         """Train and obey until told to stop; return whether to save first."""

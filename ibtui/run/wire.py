@@ -25,9 +25,9 @@ from ibtui.run import places
 from ibtui.run.protocol import GREETING_BYTES, PROTOCOL, Answer, Request
 
 CONNECT_S = 5.0
-"""How long a worker may take to accept a connection."""
+"""Seconds that a worker may take to accept a connection."""
 GREETING_S = 5.0
-"""How long it may then take to send its greeting."""
+"""Seconds that it may then take to send its greeting."""
 REQUEST_BYTES = 1 << 20
 """Most bytes of a request."""
 ANSWER_BYTES = 1 << 36
@@ -45,7 +45,7 @@ Dtype = Literal["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "
 
 
 class WireError(IbtuiError):
-    """What has arrived is no message."""
+    """The bytes that arrived are no message."""
 
 
 class PackedArray(msgspec.Struct, array_like=True, frozen=True):
@@ -234,10 +234,12 @@ def listen(name: str) -> socket.socket:
     unready.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(unready))
+        with places.short(unready) as address:
+            listener.bind(address)
         unready.chmod(0o600)
         listener.listen(_WAITING)
         unready.rename(path)
+        places.make_known(path.parent)
     except BaseException:
         listener.close()
         raise
@@ -281,19 +283,11 @@ def connect(name: str) -> Connection:
 
 def reach(name: str) -> Connection:
     """Return a connection to whoever listens under a name, whose greeting is still to be read."""
-    path = str(places.socket_path(name))
+    path = places.socket_path(name)
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    end = time.monotonic() + CONNECT_S
     try:
-        peer.settimeout(CONNECT_S)
-        while True:
-            try:
-                peer.connect(path)
-                break
-            except BlockingIOError:  # others wait there already
-                if time.monotonic() > end:
-                    raise TimeoutError(f"{name} does not answer") from None
-                time.sleep(0.01)
+        with places.short(path) as address:
+            _knock(peer, address, name)
         if not _is_own(peer):
             raise PermissionError("the worker belongs to another user")
         peer.setblocking(True)
@@ -301,6 +295,19 @@ def reach(name: str) -> Connection:
         peer.close()
         raise
     return Connection(peer)
+
+
+def _knock(peer: socket.socket, address: str, name: str) -> None:
+    end = time.monotonic() + CONNECT_S
+    peer.settimeout(CONNECT_S)
+    while True:
+        try:
+            peer.connect(address)
+            return
+        except BlockingIOError:  # others wait there already
+            if time.monotonic() > end:
+                raise TimeoutError(f"{name} does not answer") from None
+            time.sleep(0.01)
 
 
 def _is_own(peer: socket.socket) -> bool:

@@ -29,7 +29,7 @@ def main() -> int:
     """Run a worker for the job on the standard input; return its exit status."""
     sys.stdout, sys.stderr = Output(1), Output(2)
     tell_warnings()
-    job = Job.from_json(sys.stdin.readline())
+    job = Job.from_json(sys.stdin.buffer.readline().decode())
     state = RunState(job.options, LogFile(1))
     worker = Worker(state, WorkerSaver(state, job.name), job.name)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -131,4 +131,4 @@ class Worker:
     def _ended(self, unsaved: str, status: int) -> Ended:
         now = self._state.reached()
         error = now.message if now.state == "failed" else ""
-        return Ended(now.epoch, now.saved, unsaved, error, status)
+        return Ended(now.epoch, now.saved, unsaved, error, status, self._state.stopped_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
 
+from ibtui import tty
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.core.names import BINNINGS
@@ -85,6 +87,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(panes())]
 
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
+        if os.environ.get("NO_COLOR") == "":  # which says nothing, but Textual heeds it
+            del os.environ["NO_COLOR"]
         if os.environ.get("TERM") == "dumb":  # the only sign by which Textual knows; it takes it away itself
             os.environ["NO_COLOR"] = "1"
         self._panes = panes(options.panes)
@@ -92,7 +96,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         super().__init__(TerminalDriver, ansi_color=True if "NO_COLOR" in os.environ else None)
         for binding in self._keys[len(self.BINDINGS) :]:
             self.bind(binding.key, binding.action)
-        marker = auto_marker(os.environ) if options.marker == "auto" else options.marker
+        marker = options.marker
+        if marker == "auto":
+            marker = auto_marker(os.environ, tty.encoding(), coloured=self._colour_system() != "none")
         self.link = Link(client, self, workers)
         self._puller = Puller(self, self.link)
         self.board = Board(self, self._panes, [*keys.hints(self._keys)])
@@ -136,6 +142,18 @@ class IbtuiApp(App[None], inherit_bindings=False):
         if self._ending is None:
             self._ending = Ending(self._end, self.let_go)
             self._ending.watch()
+
+    @property
+    def ends(self) -> bool:
+        """True once a signal has asked for the end."""
+        return self._ending is not None and self._ending.begun
+
+    def _print(self, text: str, stderr: bool = False) -> None:
+        """Write to a standard error that leads elsewhere, such as a warning of Python's."""
+        super()._print(text, stderr)
+        if stderr and isinstance(self._driver, TerminalDriver) and not os.isatty(2):
+            with contextlib.suppress(OSError, ValueError):
+                self._original_stderr.write(text)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List every key's action by its name, for the command palette."""
@@ -371,6 +389,11 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.tell("a replay has nothing that could go on", "warning")
         else:
             self.link.send(Detach())
+
+    def action_suspend(self) -> None:
+        """Give the terminal back to the shell, until it continues the screen; the worker goes on."""
+        if isinstance(self._driver, TerminalDriver) and not self._driver.suspend():
+            self.tell("no shell is here to bring a suspended screen back; D lets the run go on without one")
 
     def _unless_unsaved(
         self, question: str, verb: str, go: Callable[[], object], *, interrupt: bool = False

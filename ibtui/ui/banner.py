@@ -1,4 +1,4 @@
-"""The lines above everything else when the worker has died, or its run has failed."""
+"""The lines above everything else when the worker has gone, or its run has failed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
 HELP = {
     "Dead": "The process that trained has gone. Its history is held by a new one, to be walked through, "
     "rebinned and saved; c goes on from the last checkpoint.",
+    "Stopped": "`ibtui stop` has ended the run from elsewhere, saved first. Its history is held like a dead "
+    "one's.",
 }
 
 
@@ -51,6 +53,9 @@ def wrong(scene: Scene) -> bool:
 
 def _reason(scene: Scene) -> str:
     state, mirror = scene.run_state, scene.mirror
+    if state == "stopped" and mirror.died is not None:
+        saved = f"; saved {mirror.died.saved[-1]}" if mirror.died.saved else ""
+        return printable(f"{STATES[state]} {mirror.died.reason}{saved}")
     if state == "dead" and mirror.died is not None:
         return f"{STATES[state]} {printable(mirror.died.reason)}"
     if state == "failed" and mirror.status is not None:
@@ -64,8 +69,10 @@ def _rows(scene: Scene, width: int) -> list[Span]:
         return []
     marker, mirror = scene.view.marker, scene.mirror
     reason = spelled(reason, marker)
-    rows = [(f" {row}", palette.WARN) for row in list(wrapped(reason, width - 2))[: _MOST_ROWS - 2]]
+    ink = palette.TEXT if scene.link.stopped else palette.WARN
+    rows = [(f" {row}", ink) for row in list(wrapped(reason, width - 2))[: _MOST_ROWS - 2]]
     last = last_line(mirror.died.log if mirror.died is not None else mirror.log)
+    last = "" if scene.link.stopped else last  # it ended in order
     rows += [(f" log: {row}", palette.TEXT) for row in list(wrapped(last, width - 7))[:1] if last]
     return [*rows, (f" {spelled(_can_be_done(scene), marker)}", palette.TEXT)]
 

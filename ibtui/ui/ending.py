@@ -31,7 +31,9 @@ class Ending:
 
     def __init__(self, leave: Callable[[int], None], let_go: Callable[[], None]) -> None:
         self._leave, self._let_go = leave, let_go
-        self._begun = self._over = False
+        self.begun = False
+        """True once a signal has asked for the end."""
+        self._over = False
         self._insist: threading.Timer | None = None
 
     def watch(self) -> None:
@@ -45,9 +47,9 @@ class Ending:
             threading.Thread(target=self._wait_for_hang_up, args=(terminal,), daemon=True).start()
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
-        if self._begun or self._over:
+        if self.begun or self._over:
             return
-        self._begun = True
+        self.begun = True
         status = 128 + number
         self._insist = threading.Timer(PATIENCE_S, self._end_at_once, (status,))
         self._insist.daemon = True

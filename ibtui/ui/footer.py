@@ -61,7 +61,7 @@ def _in_vain(scene: Scene) -> tuple[str, ...]:
     """Return the keys of hints that have no effect in this state."""
     if scene.link.lost:
         return _FOR_TRAINING + _FOR_A_WORKER
-    if scene.run_state == "dead":
+    if scene.run_state in ("dead", "stopped"):
         return _FOR_TRAINING
     return () if space_does(scene) else ("space",)
 
@@ -71,6 +71,6 @@ def space_does(scene: Scene) -> str:
     state = scene.run_state
     if scene.plays:
         return "stop" if state == "running" else "play"
-    if state in ("finished", "failed", "dead"):
+    if state in ("finished", "failed", "dead", "stopped"):
         return ""
     return "pause" if state in ("starting", "running") else "go on"

@@ -18,6 +18,7 @@ STATES: Mapping[str, str] = {
     "finished": "■",
     "failed": "✗",
     "dead": "†",
+    "stopped": "■",
 }
 
 # A console's font has some 256 glyphs, those of code page 437 for the most part.
@@ -39,15 +40,17 @@ def spelled(text: str, marker: Marker) -> str:
     return text.translate(table) if table else text
 
 
-def auto_marker(environ: Mapping[str, str]) -> Marker:
-    """Return the finest marker that the locale and `TERM` let hope for.
+def auto_marker(environ: Mapping[str, str], encoding: str, *, coloured: bool) -> Marker:
+    """Return the finest marker that the locale, `TERM` and the terminal's encoding let hope for.
 
-    Python itself sets `LC_CTYPE` to C.UTF-8 where no locale is set, so that value alone says nothing.
+    Without colours only ASCII tells layers and classes apart, by letters. Python itself sets `LC_CTYPE` to
+    C.UTF-8 where no locale is set, so that value alone says nothing.
     """
     term = environ.get("TERM", "")
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     if locale == "C.UTF-8" and not environ.get("LC_ALL"):
         locale = environ.get("LANG") or ""
-    if term == "dumb" or "utf8" not in locale.lower().replace("-", ""):
+    unicode = all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))
+    if term == "dumb" or not coloured or not unicode:
         return "ascii"
     return "block" if term == "linux" else "braille"

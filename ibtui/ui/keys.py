@@ -13,12 +13,16 @@ from ibtui.ui.panes import OWN, Panes
 Group = Binding.Group
 T_BINS, X_BINS, PAST, PACE = Group("T bins"), Group("X bins"), Group("past"), Group("pace")
 
+_ANYWHERE = ("suspend",)
+"""Actions of keys that dialogs and the help do not take for themselves."""
+
 
 def _key(
     key: str, action: str, label: str, tooltip: str, shown: str | None = None, group: Group | None = None
 ) -> Binding:
     """Make a binding; one without a label is not in the footer, all are in the help and the palette."""
-    return Binding(key, action, label, bool(label), shown or key, tooltip=tooltip, group=group)
+    priority = action in _ANYWHERE
+    return Binding(key, action, label, bool(label), shown or key, priority, tooltip=tooltip, group=group)
 
 
 # In the order of the help screen; in the footer, the first ones are the last to make room.
@@ -62,6 +66,7 @@ _AFTER_PANES = (
     _key("end", "walk_to_now", "", "Back to the present (in a replay: the last measurement).", "End"),
     _key("c", "go_on", "", "After a crash: go on from the last checkpoint."),
     _key("D", "detach", "", "Let the run outlive this screen: ibtui attach."),
+    _key("ctrl+z", "suspend", "", "Suspend the screen; fg brings it back, and training goes on.", "Ctrl-Z"),
     _key("ctrl+p", "command_palette", "", "All of these by name.", "Ctrl-P"),
 )
 

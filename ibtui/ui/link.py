@@ -76,6 +76,8 @@ class LinkState:
     """A binning that was asked for, until the worker confirms it."""
     pace: float | None = None
     """A pace that was asked for, until the worker confirms it."""
+    stopped: bool = False
+    """True where `ibtui stop` has ended the worker that trained: the run is not dead, but stopped."""
     silent: int = 0
     """Seconds for which the worker has owed an answer; 0 while that is nothing unusual."""
 
@@ -86,8 +88,8 @@ class LinkState:
 
     def of_run(self, status: Status | None) -> str:
         """Return the run's state as it is to be shown: the worker's own, or what the screen knows better."""
-        if self.lost:
-            return "dead"
+        if self.lost or (status is not None and status.state == "dead"):
+            return "stopped" if self.stopped else "dead"
         if status is None:
             return "starting"
         return "pausing" if self.pausing and status.state == "running" else status.state
@@ -261,6 +263,7 @@ class Link:
         if mirror.died is not None:
             self._screen.tell(f"the worker that held the history has gone, too: {lost.reason}", "error")
         mirror.died = mirror.died or lost
+        self.state = replace(self.state, stopped=mirror.died.stopped)
         self._lose_files(lost)
         self._enter(worker="lost", saving="", pausing=False, binning=None, pace=None, silent=0)
         self._screen.alarm()
@@ -281,7 +284,8 @@ class Link:
         elif self.state.lost:
             why = "no worker is left" + ("" if replayed else ": c continues from the last checkpoint")
         elif self.mirror.died is not None and not isinstance(command, Rebin | Save):
-            why = "the worker has died: c continues from the last checkpoint"
+            gone = "the run was stopped" if self.state.stopped else "the worker has died"
+            why = f"{gone}: c continues from the last checkpoint"
         else:
             return True
         self._screen.tell(why, "warning")
@@ -326,7 +330,7 @@ class Link:
     def go_on(self) -> None:
         """Have a new worker train on from the last checkpoint of one that died, or whose run failed."""
         recording, status = self.mirror.recording, self.mirror.status
-        if self.state.of_run(status) not in ("dead", "failed"):
+        if self.state.of_run(status) not in ("dead", "stopped", "failed"):
             self._screen.tell("nothing to continue: the worker has not crashed")
         elif self._workers is None or recording is None or status is None or status.plays:
             self._screen.tell("this run cannot be continued from here", "warning")
@@ -397,7 +401,8 @@ class Link:
         self._earlier, self._written = self.files, self._written and held
         self._successor, self._pulled = None, None
         self.client, self.mirror = successor.client, mirror
-        self.state = replace(self.state, handover="", progress="").confirmed(mirror.status)
+        stopped = self.state.stopped and held
+        self.state = replace(self.state, handover="", progress="", stopped=stopped).confirmed(mirror.status)
         self._screen.changed()
         if old is not None:  # last: at no moment are both told to discard what they have
             _dismiss(old)

@@ -38,7 +38,7 @@ class Scene:
 
     @property
     def status(self) -> Status | None:
-        """Where the worker stands; None before the first frame."""
+        """The worker's state; None before the first frame."""
         return self.mirror.status
 
     @property
@@ -58,7 +58,7 @@ class Scene:
 
     @property
     def layers(self) -> int:
-        """How many layers are measured; 0 while that is not known."""
+        """The number of layers that are measured; 0 while it is not known."""
         return len(self.mirror.recording.layers) if self.mirror.recording is not None else 0
 
     @property

@@ -68,7 +68,7 @@ def _run(scene: Scene) -> list[Piece]:
         return []
     epoch, of = f"{status.epoch:,}", f"{status.epochs:,}"
     pieces = [piece(f"epoch {epoch} of {of}", f"{epoch} of {of}", f"{epoch}/{of}", rank=1)]
-    if scene.run_state != "dead":
+    if scene.run_state not in ("dead", "stopped"):
         pieces += _pace(scene, status)
     if status.engine:
         why = [piece(f"({status.why})", ink=palette.DIM, rank=10)] if status.why else []

@@ -28,7 +28,7 @@ class Outcome:
     state: str = "starting"
     """One of `protocol.STATES`."""
     reason: str = ""
-    """Why the run failed or its worker died."""
+    """Why the run failed or its worker has gone."""
     exit_status: int = 0
     """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke; 2 where
     a recording could not be read."""
@@ -45,7 +45,8 @@ class Outcome:
             said.append(f"accuracy {self.train_accuracy:.3f}, held out {self.test_accuracy:.3f}{at}")
         said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
         if self.reason:
-            said.append(f"{self.state}: {printable(self.reason)}")
+            told = self.reason if self.state == "stopped" else f"{self.state}: {self.reason}"
+            said.append(printable(told))
         return "; ".join(said)
 
 

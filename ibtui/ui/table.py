@@ -13,7 +13,7 @@ from textual.strip import Strip
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.raster import sparkline
-from ibtui.plot.ticks import number
+from ibtui.plot.ticks import number, value_text
 from ibtui.quantities import Quantity
 from ibtui.recording import Recording
 from ibtui.ui.drawn import Drawn
@@ -158,7 +158,7 @@ def _values(quantity: Quantity, layer: int, scene: Scene) -> list[Span]:
         texts = ["n/a", "n/a"]
     else:
         values = as_viewed(quantity, shown.values, view)
-        texts = [number(float(values[layer] if quantity.per_layer else values))]
+        texts = [value_text(values[layer] if quantity.per_layer else values)]
         if quantity.chance:
             texts.append(number(float(in_unit(shown.values[quantity.chance], quantity, view)[layer])))
     return [(text.ljust(_NUMBER + 1), ink) for text, ink in zip(texts, levels, strict=False)]
@@ -202,7 +202,7 @@ def _performance(name: str, scene: Scene, recording: Recording, width: int, styl
 def _log(scene: Scene, width: int, styles: Sequence[Style]) -> Strip:
     title, mirror = "[log]" if scene.view.pane == "log" else "log", scene.mirror
     if mirror.died is not None:
-        said = printable(mirror.died.reason), palette.WARN
+        said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN
     else:
         said = last_line(mirror.log), palette.DIM
     return strip([(f" {title.ljust(11)}", palette.TEXT), said], width, styles)

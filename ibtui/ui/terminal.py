@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import termios
 import threading
+import time
+from functools import partial
 from typing import IO, Any
 
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+
+from ibtui import tty
 
 _RESTORED = b"".join(
     b"\x1b" + sequence
@@ -21,26 +27,123 @@ _RESTORED = b"".join(
 )
 """Mouse, paste, focus and size not told of; lines that wrap, plain keys, the former screen, a cursor."""
 _RESTORE_S = 0.3
+_FOREGROUND_S = 0.1
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's own, which queues what a slow terminal does not take, and at last waits for it."""
+    """Textual's own, which queues what a slow terminal does not take, and at last waits for it.
+
+    It draws on the terminal that keys come from, not on the standard error, and is of the size that this says. It
+    lets the shell stop it as the shell stops everything else.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        ignored = signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
         super().__init__(*arguments, **options)
-        assert self._file is not None
-        self._output = _Output(self._file)
+        file = open(  # noqa: SIM115  # it is there until the process ends
+            tty.screen(), "w", encoding=tty.encoding(), errors="replace", closefd=False
+        )
+        self._output = _Output(file)
         self._file = self._output  # type: ignore[assignment]  # for the thread that writes
+        self._size = self._size or self._get_terminal_size()
+        self._stopping = signal.SIG_IGN if ignored else signal.SIG_DFL
+        self._taken = self._continued = False
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Return what the terminal says, or else the environment."""
+        return tty.size(self._output.fileno()) or tuple(shutil.get_terminal_size())
 
     def start_application_mode(self) -> None:
-        """Take the terminal, once its end is watched for."""
+        """Take the terminal, once its end is watched for and nobody else has it."""
         self._app.watch_for_ends()  # type: ignore[attr-defined]  # ours is the only app with this driver
+        self._wait_for_foreground()
+        if self._ends:
+            return
+        self._taken = True
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        # Textual gives up without a word where the terminal has gone.
+        self._taken = self._writer_thread is not None and self._writer_thread.is_alive()
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back, if it was taken."""
+        if self._taken:
+            super().stop_application_mode()
+            self._taken = False
+
+    def disable_input(self) -> None:
+        """Read no more keys, if the terminal was taken: the system stops who touches another's."""
+        if self._taken:
+            super().disable_input()
+
+    def run_input_thread(self) -> None:
+        """Read keys; bytes that are no UTF-8 are none."""
+        while not self.exit_event.is_set():
+            with contextlib.suppress(UnicodeDecodeError):
+                super().run_input_thread()
 
     def write(self, data: str) -> None:
-        """Queue what is to be written."""
-        self._output.expect()
-        super().write(data)
+        """Queue what is to be written; nothing while the terminal is another's."""
+        if self._taken:
+            self._output.expect()
+            super().write(data)
+
+    def suspend(self, *, group: bool = True) -> bool:
+        """Give the terminal back, stop until a shell continues this process, and take it again.
+
+        Parameters
+        ----------
+        group : bool
+            Stop the whole process group, as a key does: what has started this process stands with it.
+
+        Returns
+        -------
+        bool
+            False where it was not stopped, for nothing here would ever continue it.
+        """
+        self.suspend_application_mode()
+        self._continued = False
+        self._stop(group)
+        self._take_again()
+        return self._continued
+
+    def _stop(self, group: bool) -> None:
+        # By the default of the signal, not by SIGSTOP: the system ignores it where no shell would continue us.
+        signal.signal(signal.SIGTSTP, self._stopping)
+        os.kill(0 if group else os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self._sigtstp_application)
+
+    def _take_again(self) -> None:
+        self.resume_application_mode()
+        self._app.refresh(layout=True)
+
+    @property
+    def _ends(self) -> bool:
+        return bool(self._app.ends)  # type: ignore[attr-defined]
+
+    def _wait_for_foreground(self) -> None:
+        """Stand until the shell gives us the terminal, as after `bg` and then `fg`."""
+        while not self._ends and not tty.in_foreground():
+            os.kill(os.getpid(), signal.SIGTTOU)
+            time.sleep(_FOREGROUND_S)  # it may be ignored
+
+    def _sigtstp_application(self, *_: object) -> None:
+        # In the event loop, for this may have come in the middle of a write.
+        if self._taken:
+            self._loop.call_soon_threadsafe(partial(self.suspend, group=False))
+        else:
+            self._stop(group=False)
+
+    def _sigcont_application(self, *_: object) -> None:
+        self._continued = True
+        if self._taken:
+            self._loop.call_soon_threadsafe(self._continued_unasked)
+
+    def _continued_unasked(self) -> None:
+        """Draw anew after a SIGSTOP, which nobody is told of: others have used the terminal."""
+        if self._taken:
+            self._wait_for_foreground()
+            self.suspend_application_mode()
+            self._take_again()
 
     @property
     def behind(self) -> bool:
@@ -49,6 +152,8 @@ class TerminalDriver(LinuxDriver):
 
     def restore(self) -> None:
         """Give the terminal back past all that it has not taken yet; a fraction of a second at most."""
+        if not self._taken:
+            return
         self._output.closed = True
         told = threading.Thread(target=self._tell_restored, daemon=True)
         told.start()

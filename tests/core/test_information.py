@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 import threading
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ibtui.core import information as info
+from ibtui.core.dimension import dimension, participation_ratio
 from ibtui.core.forward import forward
 from ibtui.core.information import (
     BINNINGS,
     Binning,
     Estimator,
+    OutsideWarning,
     chance_i_ty,
     chance_i_xt,
     chance_of_labels,
@@ -30,6 +33,7 @@ from ibtui.core.information import (
     entropy_x,
     entropy_y,
     i_ty,
+    i_ty_and_chance,
     i_xt,
     mutual_information_of_labels,
 )
@@ -39,6 +43,7 @@ from tests.core import oracle
 
 LN2 = math.log(2)
 Array = NDArray[Any]
+values_outside = pytest.mark.filterwarnings("ignore::ibtui.core.information.OutsideWarning")
 
 
 def labels_of_table(table: list[list[int]]) -> tuple[Array, Array]:
@@ -136,6 +141,7 @@ def test_the_upper_bound_has_a_bin_of_its_own_even_where_the_division_falls_shor
         assert bin_of(1.0, n, (0.0, 1.0), "closed") == n - 1
 
 
+@values_outside
 @pytest.mark.parametrize("kind", ["notebook", "closed"])
 def test_values_outside_join_the_nearest_bin(kind: str) -> None:
     last = 10 if kind == "notebook" else 9
@@ -155,6 +161,7 @@ def test_bins_are_closed_below() -> None:
         ]
 
 
+@values_outside
 def test_a_range_that_is_a_point_is_one_bin() -> None:
     t = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, -1.0]])
     for kind in ("notebook", "closed"):
@@ -190,6 +197,7 @@ def test_adaptive_edges_are_numpys_quantiles(dtype: Any, n: int, bins: int) -> N
         assert both == pytest.approx(entropy_y(labels), abs=1e-13)
 
 
+@values_outside
 def test_adaptive_asks_for_finite_activations_and_for_no_range() -> None:
     t, y = np.linspace(-1, 1, 40), np.arange(40) % 2
     assert info.i_ty(t, y, binning="adaptive", t_range=(-1, math.inf)) == pytest.approx(LN2)
@@ -233,6 +241,7 @@ def check_against_oracle(x: Array, t: Array, y: Array, x_bins: int, t_bins: int,
     assert measured.outside[0] == out
 
 
+@values_outside
 @pytest.mark.parametrize("kind", BINNINGS)
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 40])
 @pytest.mark.parametrize("seed", range(4))
@@ -249,6 +258,7 @@ def test_random_layers_match_the_oracle(kind: str, width: int, seed: int) -> Non
 values = st.one_of(st.sampled_from([-1.0, 1.0, 0.0, 1.5, -1.5]), st.floats(-1.25, 1.25))
 
 
+@values_outside
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(
     rows=st.integers(1, 3).flatmap(
@@ -419,6 +429,7 @@ def test_nan_silences_its_own_layer_alone() -> None:
         assert np.array_equal(np.delete(numbers, 2), np.delete(getattr(before, name), 2))
 
 
+@values_outside
 @pytest.mark.parametrize("kind", BINNINGS)
 def test_nan_and_infinite_ranges_give_nan_without_a_warning(kind: str) -> None:
     x, y, (t, *_) = layers()
@@ -435,7 +446,7 @@ def test_nan_and_infinite_ranges_give_nan_without_a_warning(kind: str) -> None:
         for bounds in ((0, math.inf), (-math.inf, math.inf), (0, math.nan), (-1e308, 1e308)):
             assert math.isnan(i_xt(x, t, x_range=bounds, binning=kind))
             assert math.isnan(i_ty(t, y, t_range=bounds, binning=kind)) == (kind != "adaptive")
-        assert math.isnan(i_ty([0.0, math.inf], [0, 1], binning=kind)) == (kind == "adaptive")
+    assert math.isnan(i_ty([0.0, math.inf], [0, 1], binning=kind)) == (kind == "adaptive")
 
 
 def test_a_relu_layer_that_overflowed_is_nan_and_one_that_died_is_one_cell() -> None:
@@ -489,6 +500,7 @@ def test_estimates_are_arrays_by_layer() -> None:
     assert all(field.shape == (0,) for field in Estimator(x, y, Binning(), []).estimate([]))
 
 
+@values_outside
 def test_each_layer_is_binned_on_the_range_of_its_own_activation() -> None:
     x, y, (t, *_) = layers()
     mixed = Estimator(x, y, Binning(), ["tanh", "sigmoid"]).estimate([t, t])
@@ -542,6 +554,64 @@ def test_threads_may_share_an_estimator() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+X, Y = np.array([[0.5], [1.5], [-1.0], [0.0]]), np.array([0, 1, 0, 1])
+T = np.maximum(20 * X, 0).astype(np.float32)
+WARNING = {
+    "x": lambda: entropy_x(X),
+    "x of a pair": lambda: i_xt(X, T, t_range=(0, 30)),
+    "x of its chance": lambda: chance_i_xt(X, T, t_range=(0, 30)),
+    "x in adaptive bins": lambda: i_xt(X, T, binning="adaptive"),
+    "t": lambda: entropy_t(T),
+    "t of a pair": lambda: i_xt(X, T, x_range=(-1, 2)),
+    "t of its chance": lambda: chance_i_xt(X, T, x_range=(-1, 2)),
+    "t and labels": lambda: i_ty(T, Y),
+    "t and labels by chance": lambda: chance_i_ty(T, Y),
+}
+
+
+@pytest.mark.parametrize("name", WARNING)
+def test_values_outside_are_warned_of_with_their_number(name: str) -> None:
+    bounds = "(0, 1)" if name[0] == "x" else "(-1, 1)"
+    said = rf"^2 of 4 values of {name[0]} are outside {name[0]}_range {re.escape(bounds)}, "
+    with pytest.warns(OutsideWarning, match=said) as caught:
+        WARNING[name]()
+    assert [warning.filename for warning in caught] == [__file__]  # it points to the caller
+
+
+def test_values_inside_and_what_the_product_measures_are_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        i_xt(X, T, x_range=(-1, 1.5), t_range=info.t_range("relu", T))
+        i_ty(T, Y, binning="adaptive")
+        Estimator(X, Y, Binning(), ["tanh"]).estimate([T])
+        both = i_ty_and_chance(T, Y)
+    with pytest.warns(OutsideWarning):
+        assert both == (i_ty(T, Y), chance_i_ty(T, Y))
+
+
+MASKED = np.ma.masked_greater(X, 1)
+MASKED_LABELS = np.ma.masked_equal(Y, 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: i_xt(MASKED, T), lambda: i_xt(X, MASKED), lambda: chance_i_xt(X, MASKED),
+        lambda: i_ty(MASKED, Y), lambda: i_ty(T, MASKED_LABELS), lambda: chance_i_ty(MASKED, Y),
+        lambda: entropy_x(MASKED), lambda: entropy_t(MASKED), lambda: entropy_y(MASKED_LABELS),
+        lambda: mutual_information_of_labels(Y, MASKED_LABELS), lambda: chance_of_labels(MASKED_LABELS, Y),
+        lambda: info.t_range("relu", MASKED), lambda: info.saturation(MASKED, "relu"),
+        lambda: dimension(MASKED), lambda: participation_ratio(MASKED),
+        lambda: Estimator(MASKED, Y, Binning(), ["tanh"]),
+        lambda: Estimator(X, Y, Binning(), ["tanh"]).estimate([MASKED]),
+    ],
+)  # fmt: skip
+def test_a_mask_is_refused_where_it_hides_something(call: Any) -> None:
+    with pytest.raises(ValueError, match="must have no masked values"):
+        call()
+    assert i_ty(np.ma.array(T / 30), np.ma.array(Y)) == i_ty(T / 30, Y)
 
 
 def test_estimating_changes_none_of_its_arguments() -> None:

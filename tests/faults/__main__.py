@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ibtui.core.compiling import cache_folder
+from ibtui.run import places
 from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, trials
 from tests.faults.boxes import Lost
 
@@ -51,7 +52,7 @@ def main() -> int:
     print("| fault | tried | lost |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="ib") as runtime:
         os.chmod(runtime, 0o700)
-        os.environ["XDG_RUNTIME_DIR"] = runtime
+        os.environ[places.OWN] = runtime
         for name in names:
             tries, trial = TRIALS[name]
             began = time.monotonic()

@@ -15,7 +15,7 @@ from ibtui.plot.dots import Marker
 from ibtui.plot.performance import performance_plot
 from ibtui.plot.plane import plane_plot
 from ibtui.plot.scatter import scatter_plot
-from ibtui.plot.ticks import ticks
+from ibtui.plot.ticks import ticks, value_text
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -323,3 +323,8 @@ def test_any_values_at_any_size_make_cells_of_that_size(marker: Marker, values: 
             assert cells.chars.shape == cells.ink.shape == cells.paper.shape == (height, width)
             assert marker != "ascii" or "".join(cells.text()).isascii()
             assert (cells.ink[cells.chars != " "] != palette.NONE).all()
+
+
+def test_counts_are_written_in_full_and_other_values_in_three_figures():
+    assert [value_text(v) for v in (np.int64(0), np.int64(12_345), 3)] == ["0", "12,345", "3"]
+    assert [value_text(v) for v in (np.float64(0), np.float64(12_345), np.nan)] == ["0.00", "1.2e4", "n/a"]

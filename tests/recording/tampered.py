@@ -77,9 +77,9 @@ def python(code: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 @contextlib.contextmanager
-def child(code: str):
+def child(code: str, *arguments: str):
     """A process that has printed its first line; killed in the end."""
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline()
         yield process

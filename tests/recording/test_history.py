@@ -205,6 +205,7 @@ def same(mirror: Recording, source: Recording) -> None:
         ours, theirs = mirror.column(name), source.column(name)
         assert (ours.dtype, ours.tobytes()) == (theirs.dtype, theirs.tobytes()), name
     assert mirror.pending().tolist() == source.pending().tolist()
+    assert mirror.changes == source.changes
 
 
 actions = st.lists(

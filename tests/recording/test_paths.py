@@ -43,7 +43,7 @@ def test_a_place_is_checked_before_the_run(monkeypatch):
         ("/dev/null", True, "not a regular file"),
         ("loop", True, ""),
         ("a\0b.npz", True, "cannot be written: "),
-        ("x" * 255, True, "cannot be written: File name too long"),
+        ("x" * 256, True, "cannot be written: File name too long"),
         ("\x1b[2J\n/run.npz", True, "there is no folder"),
     ]:
         with pytest.raises(RecordingError) as error:
@@ -63,6 +63,22 @@ def test_a_place_is_checked_before_the_run(monkeypatch):
     assert sorted(os.listdir()) == ["folder", "loop", "pipe", "run.npz"]
 
 
+@pytest.mark.parametrize("name", ["x" * 63, "x" * 64, "x" * 218, "x" * 251 + ".npz", "é" * 127])
+def test_a_name_of_every_length_that_the_system_takes_will_do(name):
+    with claim(name, force=False):
+        assert os.listdir() == temporaries()  # the lock alone
+        save(example(1), name)
+        with pytest.raises(RecordingError, match="is recording to it"), claim(name):
+            pytest.fail("two claims")
+    assert len(load(name)) == 1
+    with child(WRITING_FOR_EVER, name):
+        (left,) = temporaries()
+    with child(WRITING_FOR_EVER, name[:-1] + "y"):
+        assert len(temporaries()) == 2
+    assert [path.name for path in clean_up(name)] == [left]
+    assert len(temporaries()) == 1
+
+
 WRITING_FOR_EVER = """
 import os, sys, time
 from tests.recording.fuzz import example
@@ -71,7 +87,7 @@ def stall(handle):
     print("writing", flush=True)
     time.sleep(60)
 os.fsync = stall
-save(example(9), "run.npz", overwrite=True)
+save(example(9), (sys.argv[1:] or ["run.npz"])[0], overwrite=True)
 """
 
 

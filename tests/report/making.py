@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert err.startswith("ibtui: ")
     assert err.count("\n") == 1
     return err
+
+
+def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    plain = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "TERM", "NO_COLOR")}
+    return subprocess.run(
+        [sys.executable, "-m", "ibtui", "report", *map(str, arguments)],
+        capture_output=True,
+        env=plain | environment,
+        timeout=120,
+    )
 
 
 def table(text: str) -> dict[str, list[str]]:

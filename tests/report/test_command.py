@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -15,6 +13,7 @@ from ibtui.recording.files import save
 from ibtui.report.display import Display, display_of
 from tests.report.making import (
     CONFIG,
+    command,
     drawn,
     record,
     refused,
@@ -58,16 +57,6 @@ def test_nothing_is_overwritten_unless_forced_and_nothing_is_left_behind(folder,
     refused(capsys, folder / "a.npz", "--out", tmp_path / "y.gif")
     refused(capsys, folder / "a.npz", "--out", tmp_path / "no" / "y.csv")
     assert os.listdir(tmp_path) == ["x.csv"]
-
-
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    plain = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "TERM", "NO_COLOR")}
-    return subprocess.run(
-        [sys.executable, "-m", "ibtui", "report", *map(str, arguments)],
-        capture_output=True,
-        env=plain | environment,
-        timeout=120,
-    )
 
 
 def test_piped_it_is_a_hundred_columns_of_plain_text(folder):

@@ -58,9 +58,32 @@ def test_tables_of_several_files_say_which_row_is_whose(folder, tmp_path, capsys
     a, b, out, also = folder / "a.npz", folder / "b.npz", tmp_path / "x.csv", tmp_path / "x.json"
     assert run(capsys, b, a, "--out", out, "--out", also)[0] == 0
     columns = table(out.read_text())
-    assert columns["file"] == [str(b)] * 52 + [str(a)] * 52
-    assert columns["seed"] == ["2"] * 52 + ["1"] * 52
+    assert columns["file"] == [str(b)] * 52 + [str(a)] * 52 + ["mean"] * 52 + ["standard deviation"] * 52
+    assert columns["seed"] == ["2"] * 52 + ["1"] * 52 + [""] * 104
+    assert set(columns["t_bins"]) == {"100"}
     assert [made["file"] for made in json.loads(also.read_text())["runs"]] == [str(b), str(a)]
+
+
+def test_of_several_files_tables_hold_the_mean_and_its_spread_at_the_epochs_of_all(folder, tmp_path, capsys):
+    paths = [folder / f"{name}.npz" for name in ("a", "short", "nan")]
+    flags = ("--out", tmp_path / "x.csv", "--out", tmp_path / "x.json")
+    assert run(capsys, *paths, *flags)[0] == 0
+    columns, made = table((tmp_path / "x.csv").read_text()), json.loads((tmp_path / "x.json").read_text())
+    files = [dict(np.load(path, allow_pickle=False)) for path in paths]
+    epochs = [epoch for epoch in range(0, 61, 5) if epoch not in (10, 20)]
+    for name, over in (("mean", np.mean), ("standard deviation", lambda v, axis: np.std(v, axis, ddof=1))):
+        assert made[name]["epoch"] == epochs
+        rows = [at for at, file in enumerate(columns["file"]) if file == name]
+        assert [columns["epoch"][at] for at in rows[::4]] == [str(epoch) for epoch in epochs]
+        for key in (*PER_LAYER, *PERFORMANCE):
+            values = np.array([f[key][np.isin(f["epoch"], epochs)] for f in files])
+            expected = over(values, axis=0)
+            np.testing.assert_allclose(np.array(made[name][key], float), expected, rtol=1e-12)
+            flat = expected if expected.ndim == 2 else np.repeat(expected[:, None], 4, 1)
+            written = np.array([columns[key][at] for at in rows], float).reshape(len(epochs), 4)
+            np.testing.assert_allclose(written, flat, rtol=1e-12)
+    assert run(capsys, paths[0], "--out", tmp_path / "one.json")[0] == 0
+    assert json.loads((tmp_path / "one.json").read_text()).keys() == {"units", "runs"}
 
 
 def test_tables_are_in_nats_whatever_the_figures_are_in(folder, tmp_path, capsys):

@@ -27,7 +27,8 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.ended import Ended
 from ibtui.run.job import new_job
 from ibtui.run.log import LogFile
-from ibtui.run.protocol import Detach, Peek, Restart, Save, Step, Stop
+from ibtui.run.protocol import Detach, Peek, Restart, Save, Status, Step, Stop
+from ibtui.run.runs import Run
 from ibtui.run.state import RunState
 from ibtui.run.wire import Connection
 from ibtui.run.worker_saver import WorkerSaver
@@ -221,8 +222,10 @@ def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypat
             assert run.status is None
         runs.list_runs()
         assert "does not answer" in capsys.readouterr().out
-        with pytest.raises(IbtuiError, match="does not answer"):
+        with pytest.raises(UsageError, match=f"no detached run .* {driver.client.name} .*does not answer"):
             runs.stop_run(None)
+        with pytest.raises(IbtuiError, match="does not answer"):
+            runs.stop_run(driver.client.name)
     finally:
         os.kill(pid, signal.SIGCONT)
     driver.client.close()
@@ -282,6 +285,56 @@ def test_a_run_that_has_ended_is_listed_and_named_to_whoever_asks_for_it(capsys)
         runs.find("run-1-d")
 
 
+@pytest.mark.parametrize("set_back_s", [0, 10, 10_800, 1e9])
+def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, monkeypatch, capsys, set_back_s):
+    ended.write("run-1-past", Ended(60, ("/a.npz",)))
+    with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
+        epoch = driver.until_state("running").status.epoch
+        driver.until(lambda d: d.status.epoch > epoch + 330)  # more than a second
+        now = time.time() - set_back_s
+        monkeypatch.setattr("ibtui.run.runs.time.time", lambda: now)
+        (run,) = runs.running()
+        assert 1 < run.age_s < 60
+        runs.list_runs()
+    live, past = capsys.readouterr().out.splitlines()
+    assert re.search(r"  \d+ s  detached, 1 screen$", live)
+    assert re.search(r"  age unknown: the clock was set back$" if set_back_s else r"  \d+ s ago$", past)
+
+
+@pytest.mark.parametrize("detached", [True, False])
+@pytest.mark.parametrize("screens", [0, 1, 2])
+def test_the_screens_of_a_run_are_counted_and_listed(tmp_path, capsys, detached, screens):
+    with Driver.train(LONG, detach=detached, snapshot_dir=str(tmp_path), **PACED) as driver:
+        driver.until_state("running")
+        others = [Driver(WorkerClient(name=driver.client.name)) for _ in range(screens - 1)]
+        for other in others:
+            other.until(lambda d: d.status.screens == screens)
+        if not screens and detached:
+            driver.client._connection.hang_up()
+            wait_for(lambda: runs.running()[0].status.screens == 0)
+        runs.list_runs()
+        said = {0: "", 1: ", 1 screen", 2: ", 2 screens"}[max(screens, not detached)]
+        said = "" if said == ", 1 screen" and not detached else said  # the one that it belongs to
+        assert capsys.readouterr().out.endswith(f"  {'detached' if detached else 'attached'}{said}\n")
+        for other in others:
+            other.client.close()
+
+
+@pytest.mark.parametrize("kinds", ["", "a", "aa", "d", "da", "dd"])
+def test_without_a_name_only_a_detached_run_is_chosen(tmp_path, monkeypatch, kinds):
+    """Of attached (a) and detached (d) runs."""
+    status = Status(state="running")
+    there = [Run(f"{kind}-{i}", replace(status, detached=kind == "d"), 1.0) for i, kind in enumerate(kinds)]
+    monkeypatch.setattr(runs, "running", lambda: there)
+    if kinds.count("d") == 1:
+        assert runs.find(None) == "d-0"
+    else:
+        said = "which one.* d-0, d-1" if kinds == "dd" else "no detached run is there to choose"
+        with pytest.raises(UsageError, match=said) as refused:
+            runs.find(None)
+        assert all(run.name in str(refused.value) for run in there)
+
+
 def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_away(tmp_path, monkeypatch):
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
     driver.until(lambda d: d.status.epoch > 3)
@@ -294,7 +347,7 @@ def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_awa
         assert runs.running() == []  # `ibtui ls` in another terminal
         return wait(name)
 
-    monkeypatch.setattr(runs, "Stop", lambda save: Peek())
+    monkeypatch.setattr(runs, "Stop", lambda save, by: Peek())
     monkeypatch.setattr(runs, "_wait_for_the_end", killed)
     with pytest.raises(IbtuiError, match="died while it was told to stop"):
         runs.stop_run(None)
@@ -324,7 +377,7 @@ def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, ca
     name = driver.client.name
     monkeypatch.setattr(runs, "find", lambda _: name)
     monkeypatch.setattr(runs, "_peek", then_trained)
-    assert runs.stop_run(name) == 0
+    assert runs.stop_run(name, yes=True) == 0
     out = capsys.readouterr().out
     if full:
         assert re.fullmatch(f"stopped {name} at epoch 1; saved {os.environ['HOME']}/.*npz\n", out)
@@ -343,7 +396,7 @@ def test_a_run_that_could_not_be_saved_is_no_success_to_stop(monkeypatch):
 
 
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
-    monkeypatch.setattr(clients, "_MAIN", "import sys; sys.exit('no such device: {}')")
+    monkeypatch.setattr(clients, "_MAIN", "sys.exit('no such device: {}')")
     client = WorkerClient(new_job(SMALL, WatchOptions(detach=True)))
     with Signals() as signals, pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
         client.spawn(signals)
@@ -443,14 +496,18 @@ def test_a_users_own_file_is_not_taken_for_a_library(name):
 
 
 def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
-    for end in (lambda d: os.kill(d.client._process.pid, signal.SIGTERM), lambda d: runs.stop_run(None)):
+    stop = f"stopped by `ibtui stop` \\(pid {os.getpid()}, .*\\)"
+    for end, reason in (
+        (lambda d: os.kill(d.client._process.pid, signal.SIGTERM), "the worker was told to end"),
+        (lambda d: runs.stop_run(d.client.name, yes=True), stop),
+    ):
         driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
         driver.until_state("running")
         end(driver)
         while driver.lost is None:
             driver.pull()
         (path,) = tmp_path.glob("*.npz")
-        assert driver.lost.reason == "the worker was told to end"
+        assert re.fullmatch(reason, driver.lost.reason) and driver.lost.stopped == (reason == stop)
         assert driver.lost.saved == (str(path),)
         driver.client.close()
         driver.client.wait()

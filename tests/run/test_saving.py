@@ -148,7 +148,7 @@ def test_an_epoch_that_is_told_beyond_what_a_file_holds_is_told_to_be_unsaved(tm
     assert (told.epoch, told.unsaved) == (15, True)
 
 
-def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path):
+def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     driver = Driver.train(SMALL, detach=True, snapshot_dir=str(tmp_path))
     driver.until_state("finished")
     driver.until(lambda d: d.status.saved)
@@ -158,7 +158,9 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path):
     assert driver.status.saved == (str(path),) and not driver.status.unsaved
     assert equal(files.load(path), uninterrupted(files.load(path), 60))
     driver.client.close()
-    assert runs.stop_run(None) == 0
+    assert runs.stop_run(None, yes=True) == 0
+    name = driver.client.name
+    assert capsys.readouterr().out == f"stopped {name} at epoch 60; had been saved: {path}\n"
     assert driver.client._process.wait(10) == 0
     assert len(list(tmp_path.glob("*.npz"))) == 1
 

@@ -388,9 +388,9 @@ def test_a_worker_of_another_version_is_stopped_by_a_signal_and_its_end_is_told(
     process = of_version("run-1-x", b"ibtui 2" if end is None else b"ibtui 4 0.3.0", end)
     if said is None:
         with pytest.raises(IbtuiError, match="stopped run-1-x at epoch 60; not saved: /there: full"):
-            runs.stop_run(None)
+            runs.stop_run("run-1-x")
     else:
-        assert runs.stop_run(None) == 0
+        assert runs.stop_run("run-1-x") == 0
         assert capsys.readouterr().out == said
     assert process.wait(10) == 0
 

@@ -11,7 +11,7 @@ from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
-from ibtui.plot.ticks import number
+from ibtui.plot.ticks import number, value_text
 from ibtui.quantities import Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
@@ -119,13 +119,13 @@ def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
         return []
     value = as_viewed(quantity, shown.values, view)
     if not quantity.per_layer:
-        return [piece(number(float(value)))]
+        return [piece(value_text(value))]
     name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=1)
     if not quantity.chance:
-        return [name, piece(number(float(value[layer])))]
+        return [name, piece(value_text(value[layer]))]
     chance = number(float(in_unit(shown.values[quantity.chance], quantity, view)[layer]))
     if in_excess(quantity, view):
         return [name, piece(f"{number(float(value[layer]))} over {chance}")]
     return [
-        name, piece(number(float(value[layer]))), piece(f"chance {chance}", ink=palette.DIM, rank=1),
+        name, piece(value_text(value[layer])), piece(f"chance {chance}", ink=palette.DIM, rank=1),
     ]  # fmt: skip

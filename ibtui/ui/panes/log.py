@@ -29,7 +29,7 @@ class LogPane(Pane):
         mirror, status = scene.mirror, scene.status
         lines: list[tuple[str, int]] = [(line, palette.TEXT) for line in list(mirror.log)[-height:]]
         if mirror.died is not None:
-            lines.append((mirror.died.reason, palette.WARN))
+            lines.append((mirror.died.reason, palette.TEXT if scene.link.stopped else palette.WARN))
         rows = [(row, ink) for line, ink in lines for row in wrapped(line, width)]
         body = [strip([row], width, styles) for row in rows[max(0, len(rows) - height) :]]
         gpu = [piece(status.gpu, ink=palette.DIM, rank=1)] if status is not None and status.gpu else []

@@ -95,8 +95,6 @@ def loss(value: float) -> str:
 
 def diverged(recording: Recording) -> list[Piece]:
     """Return from where on the loss is not finite, if it ever is not."""
-    wrong = np.flatnonzero(~np.isfinite(recording.column("train_loss")))
-    if not len(wrong):
+    if (epoch := recording.diverged_at) is None:
         return []
-    epoch = f"{int(recording.column('epoch')[wrong[0]]):,}"
-    return [piece(f"not finite from epoch {epoch}", f"diverged at {epoch}", ink=palette.WARN, rank=3)]
+    return [piece(f"not finite from epoch {epoch:,}", f"diverged at {epoch:,}", ink=palette.WARN, rank=3)]

@@ -9,7 +9,7 @@ from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
-from ibtui.plot.ticks import number
+from ibtui.plot.ticks import value_text
 from ibtui.run.protocol import Representation
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
@@ -58,7 +58,7 @@ class Scatter(Pane):
 def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     title, quantity = [], scene.chosen_quantity
     if quantity.per_layer and quantity.name in shown.values:
-        value = number(float(as_viewed(quantity, shown.values, scene.view)[layer]))
+        value = value_text(as_viewed(quantity, shown.values, scene.view)[layer])
         title.append(piece(f"{quantity.brief} {value}", value))
     saturated, outside = (float(shown.values[name][layer]) for name in ("saturation", "outside"))
     if saturated > SATURATED:

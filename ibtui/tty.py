@@ -1,0 +1,85 @@
+"""The terminal that a command runs in: where it is written to, its size, and its encoding."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+from functools import cache
+
+from ibtui.errors import UsageError
+
+_NEEDED = "the live screen needs a terminal; without one, use --record FILE.npz"
+
+
+def open_closed_streams() -> None:
+    """Lead standard streams that the command was started without to the null device.
+
+    Otherwise the next file that is opened takes the number of such a stream, and gets what is written to it.
+    """
+    for handle, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(handle, True)
+        if getattr(sys, name) is None:
+            stream = open(handle, mode, closefd=False)  # noqa: SIM115  # it is there until the end
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def size(handle: int) -> tuple[int, int] | None:
+    """Return a terminal's columns and rows as it says itself; None where it does not."""
+    try:
+        columns, rows = os.get_terminal_size(handle)
+    except OSError:
+        return None
+    return (columns, rows) if columns and rows else None
+
+
+def follow(handle: int) -> None:
+    """Forget exported COLUMNS and LINES where this terminal says its size itself.
+
+    Everything that draws takes the variables first, though they are of another terminal, or of another time.
+    """
+    if size(handle) is not None:
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
+
+
+@cache
+def screen() -> int:
+    """Return the handle to draw on: the terminal whose keys are read, wherever the other streams lead.
+
+    Raises
+    ------
+    UsageError
+        The standard input is no terminal, or its terminal cannot be written to.
+    """
+    if not os.isatty(0):
+        raise UsageError(_NEEDED)
+    device = os.fstat(0).st_rdev
+    for handle in (2, 1, 0):
+        writable = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        if writable and os.isatty(handle) and os.fstat(handle).st_rdev == device:
+            return handle
+    for name in (os.ttyname, lambda _: "/dev/tty"):
+        with contextlib.suppress(OSError):
+            return os.open(name(0), os.O_WRONLY | os.O_NOCTTY)
+    raise UsageError(f"{_NEEDED}; the one that keys are read from cannot be written to")
+
+
+def encoding() -> str:
+    """Return the encoding of the terminal's characters, as the locale or PYTHONIOENCODING has it."""
+    name = getattr(sys.__stdin__, "encoding", None) or "utf-8"
+    return name if "\x1b".encode(name, "replace") == b"\x1b" else "ascii"
+
+
+def in_foreground() -> bool:
+    """Return False where another process group has the terminal that keys are read from."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # not the controlling terminal: nobody else is given it
+        return True
