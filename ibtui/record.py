@@ -135,7 +135,10 @@ class _Run:
 
     def finish(self, *, interrupted: bool, exact: bool, failure: Exception | None) -> None:
         """Write the file and say what is in it; not `exact`: as of the last checkpoint."""
-        snapshot = self._snapshot(exact)
+        try:
+            snapshot = self._snapshot(exact)
+        except Exception as error:  # an engine that cannot tell its state any more
+            snapshot, failure = self._snapshot(exact=False), failure or error
         outcome = self._saver.finish(snapshot, lambda: self._write(snapshot))
         trouble = [f"training broke off: {explain(failure)}"] if failure is not None else []
         if isinstance(outcome.error, FileExistsError):

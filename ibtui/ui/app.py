@@ -20,7 +20,7 @@ from ibtui import tty
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.core.names import BINNINGS
-from ibtui.errors import printable
+from ibtui.errors import explain, printable
 from ibtui.plot import palette
 from ibtui.run.client import Client
 from ibtui.run.mirror import Lost, Mirror
@@ -244,8 +244,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Tell a fault in drawing once, in the log; the pane itself shows it as long as it lasts."""
         if message.where not in self._broken:
             self._broken.add(message.where)
-            error = message.error
-            self.mirror.log.append(f"ibtui: {message.where} cannot be drawn: {type(error).__name__}: {error}")
+            self.mirror.log.append(f"ibtui: {message.where} cannot be drawn: {explain(message.error)}")
 
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         """Choose what was clicked."""
@@ -380,9 +379,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write a snapshot."""
         self.link.save()
 
-    def action_save_before(self) -> None:
+    def action_save_reference(self) -> None:
         """Write the history of the run before the last restart, which is drawn as the background."""
-        self.link.save_before()
+        self.link.save_reference()
 
     def action_detach(self) -> None:
         """Let the run outlive this screen."""
