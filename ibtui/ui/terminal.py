@@ -12,6 +12,7 @@ import time
 from functools import partial
 from typing import IO, Any
 
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -79,8 +80,11 @@ class TerminalDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Read keys; bytes that are no UTF-8 are none."""
         while not self.exit_event.is_set():
-            with contextlib.suppress(UnicodeDecodeError):
+            try:
                 super().run_input_thread()
+            except UnicodeDecodeError as error:
+                for event in XTermParser(self._debug).feed(error.object.decode("utf-8", "ignore")):
+                    self.process_message(event)
 
     def write(self, data: str) -> None:
         """Queue what is to be written; nothing while the terminal is another's."""
