@@ -14,6 +14,7 @@ from ibtui.doctor.finding import Finding, render
 from ibtui.doctor.traps import TRAPS, environment
 from ibtui.engines.nvidia.driver import has_driver
 from ibtui.engines.nvidia.messages import plain
+from tests.terminal import Terminal
 
 
 def ibtui_doctor(*arguments, **environment):
@@ -264,6 +265,11 @@ def test_files_that_hide_a_library_are_named(name, tmp_path):
     (tmp_path / name).touch()
     first = name.partition("/")[0]
     assert any(text.startswith(f"! {first} in the current folder") for text in trapped({"HOME": "/"}))
+
+
+def test_a_size_that_is_exported_is_named_on_a_terminal_too():
+    with Terminal("doctor", "--ctx", "cpu", columns=100, rows=60, COLUMNS="60", LINES="20") as terminal:
+        terminal.until(r"COLUMNS=60, LINES=20: not used")
 
 
 def test_every_kind_of_trap_is_tried_here():
