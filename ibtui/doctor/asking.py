@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from ibtui.config import RunConfig
+from ibtui.data.samples import make_dataset
 from ibtui.engines import ENGINES
 from ibtui.engines.nvidia.driver import start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
@@ -57,6 +58,7 @@ def _about_mxnet() -> Answers:
 def _about_engines(device: str) -> Answers:
     """Load every engine, and have those that load say why they would not train on a GPU."""
     config = RunConfig()
+    inputs = make_dataset(config).inputs
     yield {name: {"failure": "loading it, or one before it, ended the process"} for name in ENGINES.names}
     for name in ENGINES.names:
         try:
@@ -66,7 +68,7 @@ def _about_engines(device: str) -> Answers:
             continue
         yield {name: {}}
         if device != "cpu":
-            refusal = kind.refusal(config, 2, device).removeprefix(f"--engine {name}: ")
+            refusal = kind.refusal(config, inputs, device).removeprefix(f"--engine {name}: ")
             yield {name: {"refusal": refusal}}
 
 

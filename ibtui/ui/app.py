@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -152,8 +153,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write to a standard error that leads elsewhere, such as a warning of Python's."""
         super()._print(text, stderr)
         if stderr and isinstance(self._driver, TerminalDriver) and not os.isatty(2):
-            with contextlib.suppress(OSError, ValueError):
-                self._original_stderr.write(text)
+            with contextlib.suppress(OSError):
+                print(text, end="", file=sys.__stderr__)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List every key's action by its name, for the command palette."""
@@ -378,9 +379,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write a snapshot."""
         self.link.save()
 
-    def action_save_before(self) -> None:
+    def action_save_reference(self) -> None:
         """Write the history of the run before the last restart, which is drawn as the background."""
-        self.link.save_before()
+        self.link.save_reference()
 
     def action_detach(self) -> None:
         """Let the run outlive this screen."""
