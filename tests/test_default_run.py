@@ -16,7 +16,12 @@ from tests.core import oracle
 Runs = dict[str, dict[str, np.ndarray]]
 
 
-@pytest.fixture(scope="module", params=golden.ENGINES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name == "gluon" else []) for name in golden.ENGINES
+    ],
+)
 def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "gluon" and importlib.util.find_spec("mxnet") is None:
         pytest.skip("MXNet is not installed")

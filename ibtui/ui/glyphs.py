@@ -30,7 +30,18 @@ _CONSOLE = str.maketrans(
 _ASCII = str.maketrans(
     dict(zip("╭╮╰╯─│┏┓┗┛━┃", "++++-|####=#", strict=True))
     | {"●": "*", "◌": "~", "◍": "~", "‖": "=", "■": "#", "✗": "x", "†": "x", "·": "-", "…": "...", "—": "-"}
-    | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2", "λ": "lambda"}
+    | {
+        "−": "-",
+        "←": "<-",
+        "→": "->",
+        "↑": "up",
+        "↓": "down",
+        "∞": "inf",
+        "≤": "<=",
+        "Σ": "sum ",
+        "²": "^2",
+        "λ": "lambda",
+    }
 )
 _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE, "ascii": _ASCII}
 

@@ -11,6 +11,7 @@ import pytest
 
 from ibtui.recording.files import save
 from ibtui.report.display import Display, display_of
+from tests.marks import slow
 from tests.report.making import (
     CONFIG,
     command,
@@ -68,7 +69,7 @@ def test_piped_it_is_a_hundred_columns_of_plain_text(folder):
     assert re.search("[⠁-⣿]", text)
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, *slow({"PYTHONIOENCODING": "ascii"})])
 def test_a_terminal_without_unicode_gets_ascii(folder, environment):
     done = command(folder / "a.npz", **{"PYTHONIOENCODING": "utf-8"} | environment)
     assert done.returncode == 0

@@ -23,7 +23,11 @@ from tests.report.making import (
 
 @needs_matplotlib
 @pytest.mark.parametrize(
-    "names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"], ["huge"]], ids="-".join
+    "names",
+    [
+        pytest.param(names.split("-"), marks=[pytest.mark.slow] if names != "a" else [], id=names)
+        for names in ("a", "a-b-nan", "relu", "deep", "one", "huge")
+    ],
 )
 def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path, capsys, names):
     paths = [folder / f"{name}.npz" for name in names]

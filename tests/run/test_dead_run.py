@@ -20,6 +20,7 @@ from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui.live import LiveWorkers
 from tests.faults.boxes import equal, resumes_exactly, wait_for
+from tests.marks import slow
 from tests.run.driver import SMALL, Driver
 
 CLOSED = replace(SMALL, binning="closed", t_bins=30)
@@ -126,7 +127,7 @@ def test_it_is_listed_as_dead_and_belongs_to_its_screen(capsys):
         assert line.endswith("  attached")
 
 
-@pytest.mark.parametrize("end", ["hang up", signal.SIGTERM, signal.SIGHUP], ids=str)
+@pytest.mark.parametrize("end", ["hang up", *slow(signal.SIGTERM, signal.SIGHUP)], ids=str)
 @pytest.mark.parametrize("saved", [False, True])
 def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, end, saved):
     recording = mirrored(trained())

@@ -31,6 +31,7 @@ from ibtui.run.state import RunState
 from ibtui.run.training import Training
 from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
+from tests.marks import slow
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
 
 
@@ -364,7 +365,7 @@ def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["tanh", *slow("relu", "sigmoid")])
 @pytest.mark.parametrize(("lr", "sigma"), [(1e6, 1e6), (1e6, 1.0), (1e-6, 1e6)])
 def test_numbers_that_go_wrong_are_measured_rebinned_saved_and_gone_on_with(tmp_path, activation, lr, sigma):
     config = replace(SMALL, layers=(8, 3, 2), lr=lr, init_sigma=sigma, activation=activation)

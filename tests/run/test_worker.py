@@ -18,6 +18,7 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Detach, Pause, Rebin, Restart, Resume, Save, SetPace, Step
 from ibtui.run.trainer import Trainer
+from tests.marks import slow
 from tests.run.driver import SMALL, Driver
 
 LONG = replace(SMALL, epochs=1_000_000)
@@ -76,7 +77,7 @@ def test_steps_between_scheduled_measurements_are_shown_and_not_recorded():
 
 
 @pytest.mark.parametrize(
-    "binning", [Binning("closed", 4, 30), Binning("adaptive", 4, 10), Binning("notebook", 2, 7)]
+    "binning", [Binning("closed", 4, 30), *slow(Binning("adaptive", 4, 10), Binning("notebook", 2, 7))]
 )
 def test_rebinned_history_equals_a_run_recorded_with_that_binning(binning):
     with Driver.train() as driver:
@@ -90,6 +91,7 @@ def test_rebinned_history_equals_a_run_recorded_with_that_binning(binning):
         assert_same(driver.recording, headless(config))
 
 
+@pytest.mark.slow
 def test_rebinning_while_training_leaves_no_row_behind():
     config = replace(SMALL, epochs=3000, every=1)
     with Driver.train(config) as driver:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from textual.app import App
+from textual.strip import Strip
 
 from ibtui.config import RunConfig
 from ibtui.core.dimension import dimension, participation_ratio
@@ -85,6 +87,11 @@ def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binnin
     return Measurement(epoch, binning, arrays, kept, activations)
 
 
+def strips(app: App[None]) -> list[Strip]:
+    """The rows of the screen as they are now: Textual has no public way to them."""
+    return app.screen._compositor.render_strips()
+
+
 @dataclass
 class FakeWorkers:
     """Gives the workers that a test has made, and writes nothing."""
@@ -141,6 +148,8 @@ class StandIn:
         self.unready: dict[str, Any] = {}
         """Its status while it has no recording yet; empty: it has one."""
         self.answering, self.closed, self.started = answering, False, False
+        self.obeying = True
+        """Carry out commands as they are sent; otherwise `obey` does."""
         self._log_sent = 0
         self._lock = threading.RLock()
         self.train_to(epochs)
@@ -167,7 +176,8 @@ class StandIn:
         with self._lock:
             self.commands.append(command)
             self.detached = self.detached or isinstance(command, Detach)
-            self._obey(command)
+            if self.obeying:
+                self.obey(command)
 
     def close(self) -> None:
         self.closed = True
@@ -184,7 +194,8 @@ class StandIn:
             state = "finished" if epoch >= self.config.epochs else self.status.state
             self.status = replace(self.status, epoch=epoch, state=state, unsaved=True)
 
-    def _obey(self, command: Command) -> None:
+    def obey(self, command: Command) -> None:
+        """Carry out a command: as it is sent, or, where it does not obey yet, when a test says so."""
         status = self.status
         match command:
             case Pause():
