@@ -1,4 +1,4 @@
-"""Streams and terminals of every kind: the screen is drawn on the terminal, at its size and in its characters."""
+"""Any streams and terminals: the screen is drawn on the terminal, at its size and in its characters."""
 
 from __future__ import annotations
 
