@@ -111,7 +111,7 @@ def test_a_folder_that_is_full_costs_a_line(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
     full = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (15000, 15000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (45000, 45000));"
         "from ibtui.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", full, "--engine", "fused", *SMALL, "--record", "run.npz"]

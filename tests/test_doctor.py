@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from ibtui import doctor
+from ibtui.core.cache import repair_cache
+from ibtui.doctor import asking, findings
+from ibtui.doctor.finding import Finding, render
+from ibtui.doctor.traps import TRAPS, environment
 from ibtui.engines.nvidia.driver import has_driver
 from ibtui.engines.nvidia.messages import plain
 
@@ -78,6 +82,7 @@ def test_a_package_that_ends_the_process_is_a_finding(broken, tmp_path):
     for name in broken:
         (tmp_path / "broken" / name).mkdir(parents=True)
         (tmp_path / "broken" / name / "__init__.py").write_text("import os; os.abort()")
+        (tmp_path / "broken" / name / "libinfo.py").touch()  # by which MXNet is known
     path = os.pathsep.join([str(tmp_path / "broken"), os.environ["PYTHONPATH"]])
     done = ibtui_doctor("--ctx", "cpu", PYTHONPATH=path)
     lines = assert_readable(done.stdout)
@@ -127,16 +132,15 @@ TOLD = {
          "path": "/usr/lib/libcublas.so.11", "error": ""},
     ]}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
-    "cache": ([{"folder": "/home/me/.cache/ibtui", "files": 3, "damaged": 0, "writeable": True}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
 }  # fmt: skip
 
 
 def examined(monkeypatch, ctx="gpu0", **told):
     answers = TOLD | told
-    monkeypatch.setattr(doctor, "ask", lambda statement, about, *_: answers[about])
-    findings, runs = doctor.examine(ctx)
-    lines = doctor.render(findings, 80)
+    monkeypatch.setattr(asking, "ask", lambda statement, about, *_: answers[about])
+    found, runs = doctor.examine(ctx)
+    lines = render(found, 80)
     assert max(map(len, lines)) <= 80
     return "\n".join(" ".join(line.split()) for line in lines), runs
 
@@ -150,7 +154,6 @@ def test_a_gpu_box_is_described(monkeypatch):
         "NVIDIA driver ok 535.1, for CUDA up to 12.2", "gpu0 ok NVIDIA H100 (9.0), 80 GiB; runs: fused",
         "gluon does not run: MXNet has machine code",
         "gpu1 - NVIDIA T4 (7.5), 15 GiB; by its capability: gluon, fused",
-        "compiled cache ok /home/me/.cache/ibtui (filled)",
         "--ctx gpu0 ok trains: fused on gpu0; on NVIDIA H100 (9.0)",
     ):  # fmt: skip
         assert part in text, text
@@ -199,36 +202,86 @@ def test_processes_that_say_nothing_are_findings(monkeypatch):
     ],
 )
 def test_the_terminal_is_described(environment, size, state, says):
-    finding = doctor._terminal(environment, size)
+    finding = findings.terminal(environment, size)
     assert finding.state == state
     assert says in f"{finding.text} {finding.fix}"
 
 
-@pytest.mark.parametrize(
-    ("told", "says"),
-    [
-        ({"files": 3}, "ok /cache (filled)"),
-        ({}, "ok /cache (empty: the first run compiles)"),
-        ({"files": 3, "damaged": 1}, "- /cache (1 of 3 files damaged: the next run compiles them anew)"),
-        ({"writeable": False}, "! /cache cannot be written to fix: export NUMBA_CACHE_DIR="),
-    ],
-)
-def test_the_cache_of_compiled_code_is_described(monkeypatch, told, says):
-    told = {"folder": "/cache", "files": 0, "damaged": 0, "writeable": True} | told
-    text, _ = examined(monkeypatch, cache=([told], ""))
-    assert f"compiled cache {says}" in text.replace("\n", " ")
+def test_the_cache_of_compiled_code_is_described_and_repaired(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
 
+    def said(damaged=0):
+        finding = doctor.compiled_code(damaged)
+        return f"{finding.state} {finding.text}"
 
-def test_the_cache_is_where_compiled_code_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    Path(tmp_path, "no-code.compiled").write_bytes(b"damaged")
-    (told,) = doctor._about_cache()
-    assert told == {"folder": str(tmp_path), "files": 1, "damaged": 1, "writeable": True}
+    assert said() == f"ok {folder} (empty: the first run compiles)"
+    folder.mkdir()
+    for name in ("a.compiled", "b.compiled", "c.of-someone-else"):
+        (folder / name).write_bytes(b"damaged")
+    assert repair_cache() == 2
+    assert [path.name for path in folder.iterdir()] == ["c.of-someone-else"]
+    assert said(2) == f"- {folder} (empty: the first run compiles); 2 damaged or unfinished ones were removed"
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nothing/here")
-    assert [told["writeable"] for told in doctor._about_cache()] == [False]
+    assert said() == "! /proc/nothing/here cannot be written to, or is full"
+
+
+# The environment.
+
+TRAPPED = [
+    ({"OMP_NUM_THREADS": "1,2"}, "! OMP_NUM_THREADS=1,2"),
+    ({"MXNET_ENGINE_TYPE": "Bogus"}, "! MXNET_ENGINE_TYPE=Bogus"),
+    ({"MXNET_CPU_WORKER_NTHREADS": "0"}, "! MXNET_CPU_WORKER_NTHREADS=0"),
+    ({"NUMBA_DISABLE_JIT": "1"}, "- NUMBA_DISABLE_JIT is ignored"),
+    ({"NUMBA_NUM_THREADS": "0"}, "- NUMBA_NUM_THREADS=0 is ignored"),
+    ({"NUMBA_CPU_NAME": "generic"}, "- NUMBA_CPU_NAME=generic changes how"),
+    ({"CUDA_VISIBLE_DEVICES": ""}, "- CUDA_VISIBLE_DEVICES hides every GPU"),
+    ({"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, "- MPLBACKEND=module://"),
+    ({"COLUMNS": "60", "LINES": "20"}, "- COLUMNS=60, LINES=20"),
+    ({"PYTHONIOENCODING": "ascii"}, "- PYTHONIOENCODING=ascii"),
+    ({"PYTHONIOENCODING": "latin-1:replace"}, "- PYTHONIOENCODING=latin-1"),
+    ({"NO_COLOR": "1"}, "- NO_COLOR"),
+    ({"TMPDIR": "/nowhere/at/all"}, "! TMPDIR=/nowhere/at/all"),
+    ({"XDG_RUNTIME_DIR": "/nowhere/at/all"}, "- XDG_RUNTIME_DIR=/nowhere/at/all: No such"),
+    ({"XDG_RUNTIME_DIR": "/proc"}, "- XDG_RUNTIME_DIR=/proc: "),
+    ({"XDG_RUNTIME_DIR": "/" + "x" * 90}, "- XDG_RUNTIME_DIR is 91 bytes long"),
+    ({"HOME": "nowhere"}, "- there is no home folder"),
+]
+
+
+def trapped(variables):
+    return [f"{each.state} {each.text}" for each in environment(variables)]
+
+
+@pytest.mark.parametrize(("variables", "says"), TRAPPED, ids=[" ".join(v) for v, _ in TRAPPED])
+def test_variables_that_get_in_the_way_are_named(variables, says, tmp_path):
+    usual = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"], "LANG": "C.UTF-8"}
+    assert trapped(usual) == ["ok no variable and no file in the way"]
+    assert any(text.startswith(says) for text in trapped(usual | variables))
+
+
+@pytest.mark.parametrize("name", ["numpy.py", "random.py", "typing/__init__.py", "mxnet/__init__.py"])
+def test_files_that_hide_a_library_are_named(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    first = name.partition("/")[0]
+    assert any(text.startswith(f"! {first} in the current folder") for text in trapped({"HOME": "/"}))
+
+
+def test_every_kind_of_trap_is_tried_here():
+    seen = {trap.seen for trap in TRAPS for variables, _ in TRAPPED if list(trap.seen(variables))}
+    assert {trap.seen.__name__ for trap in TRAPS if trap.seen not in seen} == {"_hiding"}
+
+
+def test_a_variable_that_mxnet_cannot_start_with_is_told_without_waiting_for_it():
+    done = ibtui_doctor("--ctx", "cpu", MXNET_CPU_WORKER_NTHREADS="0")
+    said = " ".join(done.stdout.decode().split())
+    assert done.returncode == 0
+    assert "environment ! MXNET_CPU_WORKER_NTHREADS=0: for MXNet it must be a whole number from 1" in said
+    assert "--ctx cpu ok trains: fused on cpu" in said
 
 
 def test_text_from_outside_cannot_reach_the_terminal_raw():
-    lines = doctor.render([doctor.Finding("MXNet", "!", "broken \x1b[31m by a\nlibrary")], 80)
+    lines = render([Finding("MXNet", "!", "broken \x1b[31m by a\nlibrary")], 80)
     assert "\x1b" not in "".join(lines)
     assert plain("a\x1b") == "a\x1b"  # made printable where it is printed

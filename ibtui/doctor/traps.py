@@ -73,7 +73,7 @@ def _backend(variables: Environment) -> Iterator[str]:
 
 def _size(variables: Environment) -> Iterator[str]:
     if exported := ", ".join(_set(variables, "COLUMNS", "LINES")):
-        yield f"{exported}: where the terminal has another size, programs believe the variable"
+        yield f"{exported}: not used where the terminal itself says its size; other programs believe it"
 
 
 def _encoding(variables: Environment) -> Iterator[str]:

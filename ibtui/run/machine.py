@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ibtui.core import compiling
 from ibtui.engines.choose import Choice
 from ibtui.engines.mxnet import library, trial
 from ibtui.errors import printable
@@ -25,6 +24,8 @@ def this_machine(choice: Choice) -> dict[str, str]:
     The processor decides what code NumPy's linear algebra runs and what Numba compiles, and so the order of
     sums and the use of fused multiply-add; the number of threads decides how MXNet divides a sum.
     """
+    from ibtui.core import compiling  # this imports Numba, which takes a while
+
     model, features = _processor()
     machine = {
         "processor": model,

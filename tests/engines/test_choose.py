@@ -1,11 +1,13 @@
 """Which engine a machine gets, and the one line for what it cannot do."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ibtui.config import RunConfig
@@ -13,10 +15,12 @@ from ibtui.engines import probing
 from ibtui.engines.choose import choose
 from ibtui.engines.fused import trial as fused_trial
 from ibtui.engines.mxnet import library, trial
+from ibtui.engines.mxnet import variables as mxnet_variables
 from ibtui.engines.mxnet.library import Build
 from ibtui.engines.mxnet.trial import Trial
 from ibtui.engines.nvidia import driver
 from ibtui.engines.nvidia.guard import Guarded
+from ibtui.engines.wheels import advice
 from ibtui.errors import EngineError, UsageError
 
 CPU = Build("mxnet", "1.9.1", False, "")
@@ -129,6 +133,106 @@ def test_what_cannot_be_is_refused_in_one_line(machine, build, found, fused, ask
     assert "\n" not in text
     for part in says:
         assert part in text
+
+
+WRONG = [
+    ({"OMP_NUM_THREADS": "abc"}, "OMP_NUM_THREADS=abc"),
+    ({"OMP_NUM_THREADS": "1,2"}, "OMP_NUM_THREADS=1,2"),
+    ({"MXNET_ENGINE_TYPE": "Bogus"}, "MXNET_ENGINE_TYPE=Bogus"),
+    ({"MXNET_CPU_WORKER_NTHREADS": "0"}, "MXNET_CPU_WORKER_NTHREADS=0"),
+    ({"MXNET_CPU_PARALLEL_SIZE": "x", "MXNET_HOME": "/"}, "MXNET_CPU_PARALLEL_SIZE"),  # the table lacks it
+]
+
+
+def recorded(*arguments, **variables):
+    command = [sys.executable, "-m", "ibtui", "--epochs", "1", "--samples", "20", "--record", "run.npz"]
+    environment = os.environ | variables
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=170
+    )
+
+
+@pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
+@pytest.mark.slow
+@pytest.mark.parametrize(("variables", "says"), WRONG, ids=[says for _, says in WRONG])
+def test_a_variable_that_mxnet_cannot_start_with_is_named(variables, says):
+    asked = recorded("--engine", "gluon", **variables)
+    assert asked.returncode == 2
+    assert asked.stderr.count("\n") == 1
+    assert asked.stderr.startswith("ibtui: --engine gluon: ")
+    assert says in asked.stderr
+    auto = recorded(**variables)
+    assert auto.returncode == 0
+    assert auto.stderr.count("\n") == 1
+    assert says in auto.stderr and "the fused engine trains instead" in auto.stderr
+    with np.load("run.npz") as file:
+        assert json.loads(str(file["config"]))["engine"] == "fused"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"OMP_NUM_THREADS": "2"}, {"MXNET_ENGINE_TYPE": "NaiveEngine"}, {"MXNET_CPU_WORKER_NTHREADS": "4"}, {}],
+    ids=str,
+)
+def test_right_variables_start_no_process_of_their_own(monkeypatch, variables):
+    for name in [name for name in os.environ if name.startswith(("MXNET_", "DMLC_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(mxnet_variables, "ask", lambda *_, **__: pytest.fail("MXNet was tried"))
+    assert mxnet_variables.wrong() == ""
+
+
+def test_of_several_unknown_variables_the_guilty_one_is_named(monkeypatch):
+    for name in ("MXNET_A", "MXNET_B", "MXNET_C"):
+        monkeypatch.setenv(name, "1")
+
+    def ask(statement, *, timeout, without):
+        return [], "" if "MXNET_B" in without else "no answer within 45 s"
+
+    monkeypatch.setattr(mxnet_variables, "ask", ask)
+    mxnet_variables._guilty.cache_clear()
+    said = mxnet_variables.wrong()
+    mxnet_variables._guilty.cache_clear()
+    assert said == "MXNet does not start with MXNET_B set (no answer within 45 s): unset it"
+
+
+@pytest.mark.parametrize("name", ["mxnet/notes.txt", "mxnet/__init__.py", "mxnet.py", "mxnet/lib/x.so"])
+def test_what_is_only_named_mxnet_is_not_mxnet(name, tmp_path):
+    (tmp_path / "path" / name).parent.mkdir(parents=True)
+    (tmp_path / "path" / name).touch()
+    # No MXNet further on: the path of packages without it.
+    code = (
+        "import sys, importlib.util as u; from pathlib import Path; from ibtui.engines.mxnet import library\n"
+        "library.metadata.version = None; real = u.find_spec\n"
+        "from importlib.machinery import PathFinder\n"
+        "u.find_spec = lambda n: PathFinder.find_spec(n, [sys.argv[1]]) if n == 'mxnet' else real(n)\n"
+        "print(library.installed(), library.not_installed())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "path")], capture_output=True, text=True, check=True
+    )
+    first = tmp_path / "path" / name.partition("/")[0]
+    assert done.stdout.startswith(f"None MXNet is not installed ({first}")
+    assert done.stdout.endswith("is something else)\n")
+
+
+@pytest.mark.parametrize(
+    ("extra", "python", "system", "machine", "says"),
+    [
+        ("cpu", (3, 12), "linux", "x86_64", "pip install '.[cpu]' in ibtui's folder"),
+        ("cpu", (3, 10), "linux", "aarch64", "pip install '.[cpu]' in ibtui's folder"),
+        ("cu112", (3, 12), "linux", "x86_64", "pip install '.[cu112]' in ibtui's folder"),
+        ("cpu", (3, 13), "linux", "x86_64", "Python 3.10 to 3.12, as MXNet has no build for 3.13"),
+        ("cu112", (3, 14), "linux", "x86_64", "Python 3.10 to 3.12, as MXNet has no build for 3.14"),
+        ("cpu", (3, 11), "darwin", "arm64", "no build for this processor"),
+        ("cu112", (3, 11), "linux", "aarch64", "Linux on x86-64"),
+    ],
+)
+def test_nothing_is_advised_that_would_install_nothing(extra, python, system, machine, says):
+    said = advice(extra, python, system, machine)
+    assert says in said
+    assert ("pip" in said) == ("pip" in says)
 
 
 def test_choosing_imports_neither_mxnet_nor_numba():

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ibtui.core.compiling import cache_folder
+from ibtui.core.cache import cache_folder
 from ibtui.run import places
 from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, trials
 from tests.faults.boxes import Lost

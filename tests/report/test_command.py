@@ -96,6 +96,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_the_display_follows_the_terminal(monkeypatch, environment, colours):
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

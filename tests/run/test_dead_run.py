@@ -194,3 +194,17 @@ def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkey
     left.set()
     client._thread.join(60)
     assert client._process is None and not list(places.folder().iterdir())
+
+
+def test_a_run_that_was_resumed_for_longer_is_held_and_saved_as_the_longer_run(tmp_path):
+    files.save(trained(replace(SMALL, epochs=23)).recording, tmp_path / "short.npz")
+    longer = replace(SMALL, epochs=5000)
+    with Driver.train(longer, resume=str(tmp_path / "short.npz")) as driver:
+        driver.until(lambda d: d.status.epoch > 100)
+        recording = driver.recording
+        assert recording.config.epochs == 5000
+        workers = LiveWorkers(driver.client, WatchOptions(snapshot_dir=str(tmp_path)))
+        written = files.load(workers.write(recording, None))
+        assert written.config.epochs == 5000
+    with held(recording) as driver:
+        assert driver.until_state("dead").status.epochs == 5000

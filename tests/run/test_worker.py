@@ -178,7 +178,7 @@ def test_restart_with_the_same_seed_repeats_the_run_and_another_seed_does_not():
         first = driver.recording
         driver.send(Restart())
         driver.until(lambda d: d.status.run == 1 and d.status.state == "finished").pull()
-        assert driver.mirror.before is first
+        assert driver.mirror.reference is first
         assert_same(driver.recording, first)
         driver.send(Restart(2))
         driver.until(lambda d: d.status.run == 2 and d.status.state == "finished").pull()

@@ -605,7 +605,7 @@ def test_restarting_keeps_the_last_run_as_background() -> None:
         first = app.mirror.recording
         await pilot.press("left", "R", "r")
         await until(pilot, lambda: app.mirror.run == 1)
-        assert app.mirror.before is first
+        assert app.mirror.reference is first
         assert app.mirror.recording is not None
         assert app.mirror.recording.config.seed == 2
         assert app.view.row is None
@@ -724,7 +724,7 @@ def test_the_question_can_be_declined_and_names_its_answers() -> None:
     play(script, COMPACT)
 
 
-def test_a_save_before_leaving_that_fails_asks_for_another_place() -> None:
+def test_a_save_reference_leaving_that_fails_asks_for_another_place() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.saving_works = False
         await pilot.press("q", "s")
@@ -1148,7 +1148,7 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         await shows(app, pilot, "epoch 500 of 2,000")
         await pilot.press("left", "left", "2", "i", "escape")
         await until(pilot, lambda: epoch_drawn(app) == 480)
-        before, recording = app.mirror.before, app.mirror.recording
+        before, recording = app.mirror.reference, app.mirror.recording
         client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
         await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory", "what the screen")
         app.clear_notifications()
@@ -1167,7 +1167,7 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         await drawn(app, pilot)
         changed = [row for row, was in zip(screen_text(app)[1:-1], shown, strict=True) if row != was]
         assert [row for row in changed if HELD not in row] == []
-        assert (app.view.row, app.view.layer, app.mirror.before) == (48, 2, before)
+        assert (app.view.row, app.view.layer, app.mirror.reference) == (48, 2, before)
         await until(pilot, lambda: second.waiting is not None)
         second.log = ["a line"]
         second.answer()
@@ -1334,7 +1334,7 @@ def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
         client.status = replace(client.status, saved=("first.npz",))
         await pilot.press("R", "r")
         await until(pilot, lambda: app.mirror.run == 1 and app.mirror.status.saved == ("first.npz",))
-        before = app.mirror.before
+        before = app.mirror.reference
         client.train_to(500)
         await shows(app, pilot, "epoch 500")
         client.lose()
@@ -1354,7 +1354,7 @@ def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
         await shows(app, pilot, "● running", "epoch 300 of 2,000", "newest 300")
         await until(pilot, lambda: second.closed)
         assert second.commands == [Stop(save=False)]
-        assert app.mirror.before is before
+        assert app.mirror.reference is before
         assert app.mirror.died is None
 
     outcome = play(script, hold=lambda *_: second, go_on=lambda _: third)
@@ -1376,7 +1376,7 @@ def test_c_does_not_wait_for_the_history_to_be_held() -> None:
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_a_save_before_leaving_is_waited_for_before_a_new_worker_takes_over(works: bool) -> None:
+def test_a_save_reference_leaving_is_waited_for_before_a_new_worker_takes_over(works: bool) -> None:
     second = StandIn(epochs=300, answering=False)
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
@@ -1548,7 +1548,9 @@ def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_marker_follows_locale_and_term(environ: dict[str, str], marker: str) -> None:
-    assert auto_marker(environ) == marker
+    assert auto_marker(environ, "UTF-8", coloured=True) == marker
+    for encoding, coloured in (("iso-8859-1", True), ("ascii", True), ("utf-8", False)):
+        assert auto_marker(environ, encoding, coloured=coloured) == "ascii"
 
 
 # The parts.
