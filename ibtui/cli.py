@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
-from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.settings import checked, flag, path, setting_of, wrong
 
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get("IBTUI_TRACEBACK"):
+            raise
+        print(
+            f"ibtui: a fault of ibtui's own: {explain(error)} (IBTUI_TRACEBACK=1 shows where)",
+            file=sys.stderr,
+        )
+        return 1
     return status
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from ibtui.errors import IbtuiError, printable
+from ibtui.errors import IbtuiError, explain, printable
 
 _TOGETHER_S = 0.5
 """A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
@@ -72,7 +72,7 @@ class _Output:
             os.dup2(self._null.fileno(), self._stream.fileno())
             if isinstance(error, BrokenPipeError):
                 raise ClosedError from error
-            raise OutputError(f"the output could not be written: {error.strerror}") from error
+            raise OutputError(f"the output could not be written: {explain(error)}") from error
 
 
 def tell_warnings() -> None:

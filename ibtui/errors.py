@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class IbtuiError(Exception):
     """Anything that ibtui reports to its user in one line.
@@ -24,6 +27,17 @@ class RecordingError(UsageError):
 
 class EngineError(IbtuiError):
     """An engine could not be made, or training broke off."""
+
+
+@contextmanager
+def blaming(what: str, kind: type[IbtuiError] = IbtuiError) -> Iterator[None]:
+    """Turn any failure in the block into a sentence about `what`, which may be another package's."""
+    try:
+        yield
+    except IbtuiError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {explain(error)}") from error
 
 
 def printable(text: str) -> str:

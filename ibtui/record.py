@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from ibtui import tty
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, explain, printable
@@ -134,7 +135,10 @@ class _Run:
 
     def finish(self, *, interrupted: bool, exact: bool, failure: Exception | None) -> None:
         """Write the file and say what is in it; not `exact`: as of the last checkpoint."""
-        snapshot = self._snapshot(exact)
+        try:
+            snapshot = self._snapshot(exact)
+        except Exception as error:  # an engine that cannot tell its state any more
+            snapshot, failure = self._snapshot(exact=False), failure or error
         outcome = self._saver.finish(snapshot, lambda: self._write(snapshot))
         trouble = [f"training broke off: {explain(failure)}"] if failure is not None else []
         if isinstance(outcome.error, FileExistsError):
@@ -163,7 +167,8 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 def _unbroken(stream: TextIO) -> TextIO:
     """Return the stream, free of errors where nobody can read it any more: training goes on."""
     try:
-        return Output(stream.fileno(), stream.encoding)  # type: ignore[return-value]
+        ascii_only = stream.isatty() and not tty.shows_unicode(os.environ, stream.encoding)
+        return Output(stream.fileno(), "ascii" if ascii_only else stream.encoding)  # type: ignore[return-value]
     except OSError:
         return stream  # one that is no file
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from ibtui.errors import UsageError, printable
+from ibtui.errors import UsageError, blaming, printable
 
 Thing = TypeVar("Thing")
 
@@ -19,6 +19,17 @@ def _installed() -> Any:
     from importlib import metadata
 
     return metadata.entry_points()
+
+
+MEMBERS = {
+    "dataset": ("make", "summary", "x_range"),
+    "quantity": ("quantities", "measure"),
+    "pane": ("declared", "content_key", "draw"),
+    "engine": (
+        "summary", "layers", "kept", "checkpoint", "initial", "scalars", "activations", "refusal", "create",
+    ),
+}  # fmt: skip
+"""Attributes that a thing of each kind has."""
 
 
 class Registry(Generic[Thing]):
@@ -74,13 +85,9 @@ class Registry(Generic[Thing]):
             hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.names)}"
             raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint}")
         module, _, attribute = place.partition(":")
-        try:
-            return cast(Thing, getattr(importlib.import_module(module.strip()), attribute.strip()))
-        except Exception as error:
-            if name in self._own:
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UsageError(
-                f"{printable(name)}: this {self.kind} cannot be loaded from {printable(place)}: "
-                f"{printable(reason)}"
-            ) from error
+        where = f"{printable(name)}: this {self.kind} cannot be loaded from {printable(place)}"
+        with blaming(where, UsageError):
+            thing = getattr(importlib.import_module(module.strip()), attribute.strip())
+        if missing := [member for member in MEMBERS[self.kind] if not hasattr(thing, member)]:
+            raise UsageError(f"{where}: it is none, for it has no {', '.join(missing)}")
+        return cast(Thing, thing)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
 
 from ibtui.errors import UsageError
@@ -80,6 +81,18 @@ def encoding() -> str:
     """Return the encoding of the terminal's characters, as the locale or PYTHONIOENCODING has it."""
     name = getattr(sys.__stdin__, "encoding", None) or "utf-8"
     return name if "\x1b".encode(name, "replace") == b"\x1b" else "ascii"
+
+
+def shows_unicode(environ: Mapping[str, str], encoding: str) -> bool:
+    """Return True for a terminal that shows more than ASCII, by its locale, encoding and `TERM`.
+
+    Python itself sets `LC_CTYPE` to C.UTF-8 where no locale is set, so that value alone says nothing.
+    """
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    if locale == "C.UTF-8" and not environ.get("LC_ALL"):
+        locale = environ.get("LANG") or ""
+    unicode = all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))
+    return unicode and environ.get("TERM") != "dumb"
 
 
 def in_foreground() -> bool:

@@ -52,7 +52,10 @@ def test_no_word_is_cut_off_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(name, marks=[pytest.mark.slow] if name != "measurement" else []) for name in GROUPS],
+)
 @pytest.mark.filterwarnings("default")
 def test_every_row_is_there_and_the_json_says_the_same_as_the_table(group: str) -> None:
     said: list[str] = []

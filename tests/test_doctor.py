@@ -57,6 +57,7 @@ def test_this_machine_can_run_on_its_cpu(tmp_path):
         assert any(line.startswith(label) for line in lines), label
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
 def test_a_gpu_that_cannot_be_had_is_a_problem_with_a_fix(tmp_path):
     cache = str(tmp_path / "caché")
@@ -99,6 +100,7 @@ def test_asking_imports_nothing_that_could_end_the_process():
     assert not loaded & {"numpy", "numba", "mxnet", "pynvml", "textual"}
 
 
+@pytest.mark.slow
 def test_engines_of_other_packages_are_listed_and_broken_ones_told(tmp_path):
     folder = tmp_path / "zz"
     (folder / "zz-1.dist-info").mkdir(parents=True)

@@ -22,6 +22,7 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Peek
 from tests.faults.boxes import resumes_exactly, wait_for
+from tests.marks import slow
 from tests.terminal import Terminal
 
 FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
@@ -50,8 +51,14 @@ def paused_at(terminal: Terminal) -> int:
     return int(seen.replace(",", ""))
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 24), (97, 33)])
-@pytest.mark.parametrize("arguments", [LONG, GLUON], ids=["fused", "gluon"])
+@pytest.mark.parametrize(
+    ("size", "arguments"),
+    [
+        pytest.param((120, 40), LONG, id="fused"),
+        *(pytest.param(size, LONG, marks=pytest.mark.slow) for size in ((80, 24), (97, 33))),
+        *(pytest.param(size, GLUON, marks=pytest.mark.slow) for size in ((120, 40), (80, 24), (97, 33))),
+    ],
+)
 def test_a_session(size, arguments):
     if "gluon" in arguments and importlib.util.find_spec("mxnet") is None:
         pytest.skip("MXNet is not installed")
@@ -91,6 +98,7 @@ def test_a_session(size, arguments):
     assert no_worker_is_left()
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_stays_on_the_screen_and_says_so():
     with Terminal(*FUSED, "--epochs", "50", "--epochs-per-second", "0") as terminal:
         terminal.until(r"finished +epoch 50 of 50")
@@ -102,7 +110,13 @@ def test_a_run_that_ends_stays_on_the_screen_and_says_so():
         assert terminal.wait() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *slow(signal.SIGHUP, signal.SIGINT),
+    ],
+)
 def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number):
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -118,6 +132,7 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number):
         assert snapshot.name in left, "where it was saved is not said"
 
 
+@pytest.mark.slow
 def test_a_worker_killed_over_its_last_save_leaves_what_the_screen_holds(tmp_path, monkeypatch):
     slow, snapshots = tmp_path / "slow", tmp_path / "snapshots"
     slow.mkdir()
@@ -141,6 +156,7 @@ def test_a_worker_killed_over_its_last_save_leaves_what_the_screen_holds(tmp_pat
     assert resumes_exactly(snapshot, 50) and no_worker_is_left()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_signal", [True, False])
 def test_an_end_while_everything_starts_leaves_nothing_behind(by_signal):
     with Terminal(*LONG) as terminal:
@@ -165,6 +181,7 @@ def test_a_worker_to_which_nobody_connected_ends_with_its_client():
     assert no_worker_is_left()
 
 
+@pytest.mark.slow
 def test_a_dropped_line_ends_everything_with_a_snapshot():
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -204,7 +221,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+@pytest.mark.parametrize("size", [(120, 40), *slow((80, 24))])
 def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_and_gone_on_with(size):
     with Terminal(*LONG, columns=size[0], rows=size[1]) as terminal:
         epoch = paused_and_killed(terminal)
@@ -237,6 +254,7 @@ def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_
     assert not list(Path(os.environ["XDG_RUNTIME_DIR"], "ibtui").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["signal", "hang up", "kill"])
 @pytest.mark.parametrize("held", [True, False], ids=["held", "at once"])
 def test_the_end_of_a_screen_whose_worker_has_died_leaves_one_snapshot_and_no_process(end, held):
@@ -270,6 +288,7 @@ def processes() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_detached_run_whose_worker_dies_is_held_for_the_screen_that_watches_it():
     with Terminal(*LONG, "--detach") as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -305,6 +324,7 @@ def test_replay_needs_no_training():
         assert no_worker_is_left()
 
 
+@pytest.mark.slow
 def test_a_folder_that_has_gone_is_asked_another_place_for_and_nothing_is_lost(tmp_path):
     gone, there = tmp_path / "gone", tmp_path / "there"
     gone.mkdir()
@@ -334,6 +354,7 @@ def fill_in(terminal: Terminal, place: str, suggested: str = "~") -> None:
     terminal.type("\r")
 
 
+@pytest.mark.slow
 def test_every_size_is_survived_and_training_goes_on():
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -356,6 +377,7 @@ def test_every_size_is_survived_and_training_goes_on():
         assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end():
     # A picture of this size does not fit what the system holds for a terminal.
     with Terminal(*LONG, "--epochs-per-second", "0", columns=250, rows=70) as terminal:
@@ -389,6 +411,7 @@ def asked(line):
     return line.ask(Peek()).status
 
 
+@pytest.mark.slow
 def test_a_run_with_a_screen_of_its_own_is_not_attached_to():
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -423,6 +446,7 @@ def test_a_detached_run_goes_on_without_its_terminal_and_comes_back():
     assert files.load(snapshot).column("epoch")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_run_with_a_screen_is_stopped_only_by_who_means_it_and_its_screen_says_by_whom():
     with Terminal(*LONG) as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -455,6 +479,7 @@ def test_a_run_with_a_screen_is_stopped_only_by_who_means_it_and_its_screen_says
     assert no_worker_is_left()
 
 
+@pytest.mark.slow
 def test_the_screen_of_a_detached_run_that_is_stopped_says_so_too():
     with Terminal(*LONG, "--detach") as terminal:
         terminal.until(r"running +epoch [1-9]")
@@ -474,6 +499,7 @@ def said(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [
@@ -486,7 +512,7 @@ def test_every_terminal_shows_the_run(environment):
     with Terminal(*LONG, columns=80, rows=24, **environment) as terminal:
         terminal.until(r"running +epoch [1-9]")
         text = terminal.text
-        if environment in ({"TERM": "dumb"}, {"LANG": "C"}):
+        if environment in ({"TERM": "dumb"}, {"NO_COLOR": "1"}, {"LANG": "C"}):
             assert text.isascii(), text
         terminal.type("q")
         terminal.until("without saving")

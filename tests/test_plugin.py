@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -55,7 +56,7 @@ def test_quantities_that_depend_on_the_binning_are_estimated_again(tmp_path):
     before = recorded("--quantities", "spread", "--engine", "fused")
     done = ibtui("report", "run.npz", "--t-bins", "3", "--out", "fine.json")
     assert done.returncode == 0, done.stderr
-    after = __import__("json").loads(Path("fine.json").read_text())["runs"][0]
+    after = json.loads(Path("fine.json").read_text())["runs"][0]
     expected = [len(np.unique(np.floor(t * 3), axis=0)) for t in before["t0"]]
     assert [row[0] for row in after["coarse"]] == expected
     assert before["coarse"][:, 0].tolist() != expected
@@ -83,6 +84,7 @@ def test_a_run_of_such_an_engine_is_gone_on_with_exactly():
             assert file[key].tobytes() == values.tobytes(), key
 
 
+@pytest.mark.slow
 def test_activations_that_are_not_stored_are_derived_by_the_engine():
     run = recorded("--engine", "quadratic", "--quantities", "spread")
     stripped = {k: v for k, v in run.items() if not (k[0] == "t" and k[1:].isdigit())}
@@ -96,6 +98,7 @@ def test_activations_that_are_not_stored_are_derived_by_the_engine():
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_a_file_is_read_without_what_made_it():
     run = recorded("--data", "rings", "--quantities", "spread", "--engine", "quadratic")
     shown = ibtui("report", "run.npz", plugin=False)
@@ -166,3 +169,59 @@ def test_an_engine_whose_state_is_not_as_declared_is_told_in_a_line(tmp_path, ch
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert re.search(told, done.stderr), done.stderr
+
+
+FLAGS = {"rings": "--data", "spread": "--quantities", "quadratic": "--engine"}
+NONE = "@(lambda *_, **__: lambda f: 3)"
+WRONG = [
+    ("rings", "    random = ", "    1 / 0\n    random = ", "ZeroDivisionError"),
+    ("rings", "    return np", "    return 3, 4\n    return np", "must give finite"),
+    ("rings", "@dataset", NONE, "it is none"),
+    ("spread", "    outputs, y", "    1 / 0\n    outputs, y", "ZeroDivisionError"),
+    ("spread", "[np.ptp(t) for", "[[np.ptp(t)] for", "must have the shape"),
+    ("spread", "@measures", NONE, "it is none"),
+    ("quadratic", "return Training(", "return 1 / 0, (", "ZeroDivisionError"),
+    ("quadratic", "quadratic = Quadratic()", "quadratic = 3", "it is none"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "told"), WRONG)
+def test_one_that_is_wrong_is_told_in_a_line(tmp_path, name, old, new, told):
+    source = (PLUGIN / f"{name}.py").read_text()
+    assert old in source
+    (tmp_path / f"{name}.py").write_text(source.replace(old, new, 1))
+    path = os.pathsep.join([str(tmp_path), str(PLUGIN), os.environ["PYTHONPATH"]])
+    command = [sys.executable, "-m", "ibtui", "--record", "run.npz", "--engine", "fused", *EPOCHS]
+    done = subprocess.run(
+        [*command, FLAGS[name], name], env=os.environ | {"PYTHONPATH": path}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode in (1, 2)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert told in done.stderr
+    assert "fault of ibtui's own" not in done.stderr
+
+
+def test_what_is_estimated_again_sees_the_measurement_as_it_was(tmp_path):
+    """A quantity of the epoch, of the samples held out and of the losses is the same after rebinning."""
+    (tmp_path / "spread.py").write_text(
+        "from ibtui.quantities import Quantity, measures\n"
+        "@measures(*(Quantity(n, n, per_layer=False, rebinned=True) for n in ('when', 'out', 'moved')))\n"
+        "def spread(sample):\n"
+        "    moved = sample.scalars['moving_loss']\n"
+        "    return {'when': sample.epoch, 'out': sample.held_out.sum(), 'moved': moved}\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(PLUGIN), os.environ["PYTHONPATH"]])
+    tables = []
+    for arguments in (
+        ["--record", "run.npz", *EPOCHS, "--engine", "fused", "--quantities", "spread"],
+        ["report", "run.npz", "--out", "0.json"],
+        ["report", "run.npz", "--t-bins", "7", "--out", "1.json"],
+    ):
+        command = [sys.executable, "-m", "ibtui", *arguments]
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, stdin=subprocess.DEVNULL)
+    tables = [json.loads(Path(f"{i}.json").read_text())["runs"][0] for i in range(2)]
+    assert tables[0]["when"] == tables[0]["epoch"]
+    assert tables[0]["i_ty"] != tables[1]["i_ty"]
+    for name in ("when", "out", "moved"):
+        assert tables[1][name] == tables[0][name], name

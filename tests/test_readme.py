@@ -69,6 +69,7 @@ def test_the_commands_for_recordings_run_as_they_stand(capsys):
         assert file["epoch"][-1] == 4000
 
 
+@pytest.mark.optional
 def test_the_notebook_runs(monkeypatch):
     pytest.importorskip("pandas")
     pytest.importorskip("matplotlib")

@@ -45,7 +45,8 @@ def test_a_recording_without_terminal_or_stdin_prints_a_line_per_tenth():
     environment = {k: v for k, v in os.environ.items() if k != "TERM"}
     done = ibtui(*SMALL, "--record", "run.npz", env=environment, stdin=None, close_fds=True)
     assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    first, *lines = done.stdout.splitlines()
+    assert first == "preparing fused on cpu; the first time, it is compiled"
     assert re.fullmatch(r"recorded 13 measurements of 60 epochs in run.npz, train accuracy 0\.\d+", lines[-1])
     assert 1 <= len(lines) - 1 <= 10
     assert "epochs/s" in lines[0] and "I(T;Y)" in lines[0]
@@ -172,3 +173,15 @@ def test_on_a_terminal_there_is_a_progress_bar(columns, said):
     text = seen.decode()
     assert "60/60" in text and said in text and "…" not in text
     assert "recorded 13 measurements" in text
+
+
+@pytest.mark.parametrize("name", ["run.npz", "x" * 251 + ".npz"])
+def test_a_run_that_diverges_says_from_where_on_and_so_does_its_report(name):
+    wild = ("--lr", "1e6", "--init-sigma", "1e6", "--activation", "relu", "--layers", "8,8,8,8,2")
+    assert (done := ibtui(*SMALL, *wild, "--record", name)).returncode == 0
+    run = arrays(name)
+    epoch = run["epoch"][~np.isfinite(run["train_loss"])][0]
+    said = f"the loss is not finite from epoch {epoch} on"
+    assert done.stdout.splitlines()[-1].endswith(f"; it diverged: {said}")
+    shown = ibtui("report", name, "--out", "x.csv").stdout
+    assert shown.startswith(f"{name}: diverged: {said}")

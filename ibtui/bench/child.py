@@ -16,6 +16,7 @@ from typing import Any
 
 from ibtui import children
 from ibtui.bench.contenders import CONTENDERS, Train
+from ibtui.errors import explain
 
 ENOUGH_S = 0.1
 """The time that a timed stretch of epochs should take."""
@@ -85,5 +86,5 @@ def main() -> None:
             answer: dict[str, object] = {"seconds": time.perf_counter() - began}
             done += epochs
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+            answer = {"error": explain(error)}
         print(json.dumps(answer), file=answers, flush=True)

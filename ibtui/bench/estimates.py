@@ -101,7 +101,7 @@ def _one_measurement(report: Report, effort: Effort) -> None:
     activations = meter.forward(kept, meter.dataset.x)
     taken = in_turns(
         {
-            "estimates": lambda: meter.estimates(activations, REBINNED),
+            "estimates": lambda: meter.estimates(0, activations, kept, {}),
             "whole": lambda: meter.measure(0, kept, {"moving_loss": 0.5}),
         },
         effort,
@@ -184,7 +184,7 @@ def _by_bins(counts: Sequence[int]) -> Work:
 def _estimate(config: RunConfig) -> Callable[[], Any]:
     meter, kept = _meter(config)
     activations = [np.asarray(t, np.float64) for t in meter.forward(kept, meter.dataset.x)]
-    return lambda: meter.estimates(activations, REBINNED)
+    return lambda: meter.estimates(0, activations, kept, {})
 
 
 def _by_trained(sizes: Sequence[int]) -> Work:

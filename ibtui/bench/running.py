@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ibtui.bench.effort import Effort, machine, progress
 from ibtui.bench.rows import Report
 from ibtui.bench.table import show
+from ibtui.errors import explain
 
 _ROUNDS, _QUICK_ROUNDS, _QUICK_SHARE = 12, 2, 0.1
 
@@ -45,5 +46,5 @@ def measured(groups: Mapping[str, Group], effort: Effort) -> Report:
         try:
             group.measure(report, effort)
         except Exception as error:  # what the other groups found out is worth having
-            report.failed[name] = f"{type(error).__name__}: {error}"
+            report.failed[name] = explain(error)
     return report

@@ -57,7 +57,7 @@ def bounds(name: str, value: Any) -> tuple[float, float]:
 
 
 def _unmasked(name: str, values: ArrayLike) -> NDArray[Any]:
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
         raise ValueError(f"{name} must have no masked values: leave their samples out, everywhere alike")
     return np.asarray(values)
 

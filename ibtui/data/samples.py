@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
 from ibtui.data import DATASETS, Points
-from ibtui.errors import UsageError, printable
+from ibtui.errors import UsageError, blaming, printable
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ def make_dataset(config: RunConfig) -> Dataset:
         The dataset is unknown, or what it returns are no points with classes.
     """
     kind = DATASETS[config.data]
-    x, y = _checked(config.data, *kind.make(config))
+    with blaming(f"--data {printable(config.data)}", UsageError):
+        x, y = _checked(config.data, *kind.make(config))
+        low, high = map(float, kind.x_range)
     half = len(x) // 2
-    low, high = kind.x_range
-    return Dataset(x[:half], y[:half], x[half:], y[half:], (float(low), float(high)))
+    return Dataset(x[:half], y[:half], x[half:], y[half:], (low, high))
 
 
 def _checked(name: str, x: Any, y: Any) -> Points:

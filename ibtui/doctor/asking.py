@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 from ibtui.config import RunConfig
+from ibtui.data.samples import make_dataset
 from ibtui.engines import ENGINES
 from ibtui.engines.nvidia.driver import start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
 from ibtui.engines.probing import ask, tell
-from ibtui.errors import IbtuiError
+from ibtui.errors import IbtuiError, explain
 
 Told = dict[str, Any]
 """The answers of a process of its own, merged; and `error`, its last words if it ended early."""
@@ -57,16 +58,17 @@ def _about_mxnet() -> Answers:
 def _about_engines(device: str) -> Answers:
     """Load every engine, and have those that load say why they would not train on a GPU."""
     config = RunConfig()
+    inputs = make_dataset(config).inputs
     yield {name: {"failure": "loading it, or one before it, ended the process"} for name in ENGINES.names}
     for name in ENGINES.names:
         try:
             kind = ENGINES[name]
         except Exception as error:
-            yield {name: {"failure": str(error) or type(error).__name__}}
+            yield {name: {"failure": explain(error)}}
             continue
         yield {name: {}}
         if device != "cpu":
-            refusal = kind.refusal(config, 2, device).removeprefix(f"--engine {name}: ")
+            refusal = kind.refusal(config, inputs, device).removeprefix(f"--engine {name}: ")
             yield {name: {"refusal": refusal}}
 
 

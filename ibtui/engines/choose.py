@@ -14,7 +14,7 @@ from ibtui.config import RunConfig
 from ibtui.engines import ENGINES
 from ibtui.engines.mxnet import library, trial
 from ibtui.engines.protocol import Engine, Labels, State
-from ibtui.errors import UsageError
+from ibtui.errors import EngineError, UsageError, blaming
 
 
 @dataclass(frozen=True)
@@ -113,4 +113,5 @@ def create_engine(
     EngineError
         If the engine cannot be made after all.
     """
-    return ENGINES[choice.engine].create(config, choice.ctx, x, y, state)
+    with blaming(f"--engine {choice.engine}", EngineError):
+        return ENGINES[choice.engine].create(config, choice.ctx, x, y, state)

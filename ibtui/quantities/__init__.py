@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -67,14 +68,19 @@ class Sample:
     epoch: int
     activations: Sequence[Array]
     """The layers' activations of the measured samples, each float32 of shape (N, width)."""
-    held_out: Array
-    """The last layer's activations of the samples held out, float32 of shape (M, width)."""
+    forward_held_out: Callable[[], Array]
+    """Computes `held_out`, which not every quantity needs."""
     scalars: Mapping[str, float]
     """Numbers that training itself reports: `moving_loss`."""
     dataset: Dataset
     layers: Sequence[Layer]
     estimator: Estimator
     """Estimates information with the binning in force."""
+
+    @cached_property
+    def held_out(self) -> Array:
+        """The last layer's activations of the samples held out, float32 of shape (M, width)."""
+        return self.forward_held_out()
 
 
 @dataclass(frozen=True)

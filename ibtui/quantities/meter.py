@@ -11,7 +11,7 @@ import numpy as np
 from ibtui.core.information import Binning, Estimator
 from ibtui.core.layer import Layer
 from ibtui.data.samples import Dataset
-from ibtui.errors import UsageError, printable
+from ibtui.errors import IbtuiError, UsageError, blaming, printable
 from ibtui.quantities import FAMILIES, STANDARD, Array, Family, Measurement, Quantity, Sample
 
 Forward = Callable[[Mapping[str, Array], Array], Sequence[Array]]
@@ -116,46 +116,61 @@ class Meter:
             What training itself reports.
         """
         activations = list(self.forward(kept, self.dataset.x))
-        held_out = self.forward(kept, self.dataset.x_test)[-1]
-        values = self._values(epoch, activations, held_out, scalars, self._families)
+        sample = self._sample(epoch, activations, kept, scalars)
+        values = {name: v for family in self._families for name, v in self._values(family, sample).items()}
         return Measurement(epoch, self.binning, values, kept, activations)
 
-    def estimates(self, activations: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
+    def estimates(
+        self,
+        epoch: int,
+        activations: Sequence[Array],
+        kept: Mapping[str, Array],
+        scalars: Mapping[str, float],
+    ) -> dict[str, Array]:
         """Measure again, with the binning in force, those quantities that depend on it.
 
         Parameters
         ----------
+        epoch, kept, scalars
+            As for `measure`, of a past measurement.
         activations : sequence of ndarray
-            A past measurement's, per layer (N, width).
-        names : sequence of str
-            The recording's quantities; others are left out.
+            The past measurement's, per layer (N, width).
 
         Returns
         -------
         dict of str to ndarray
-            A value of shape (layers,) for each quantity that is re-estimated.
+            A value for each quantity that is re-estimated.
         """
-        rebinned = [f for f in self._families if any(q.rebinned for q in f.quantities)]
-        values = self._values(0, activations, activations[-1][:0], {}, rebinned)
-        wanted = {q.name for f in rebinned for q in f.quantities if q.rebinned} & set(names)
-        return {name: value for name, value in values.items() if name in wanted}
+        sample = self._sample(epoch, activations, kept, scalars)
+        return {
+            quantity.name: values[quantity.name]
+            for family in self._families
+            if any(quantity.rebinned for quantity in family.quantities)
+            for values in [self._values(family, sample)]
+            for quantity in family.quantities
+            if quantity.rebinned
+        }
 
-    def _values(
+    def _sample(
         self,
         epoch: int,
         activations: Sequence[Array],
-        held_out: Array,
+        kept: Mapping[str, Array],
         scalars: Mapping[str, float],
-        of: Sequence[Family],
-    ) -> dict[str, Array]:
-        sample = Sample(epoch, activations, held_out, scalars, self.dataset, self.layers, self.estimator)
+    ) -> Sample:
+        def held_out() -> Array:
+            return self.forward(kept, self.dataset.x_test)[-1]
+
+        return Sample(epoch, activations, held_out, scalars, self.dataset, self.layers, self.estimator)
+
+    def _values(self, family: Family, sample: Sample) -> dict[str, Array]:
         values: dict[str, Array] = {}
-        for family in of:
+        with blaming(", ".join(quantity.name for quantity in family.quantities)):
             measured: Mapping[str, Any] = family.measure(sample)
             for quantity in family.quantities:
                 shape = (len(self.layers),) if quantity.per_layer else ()
                 value = np.asarray(measured[quantity.name], quantity.dtype)
                 if value.shape != shape:
-                    raise ValueError(f"{quantity.name} must have the shape {shape}, not {value.shape}")
+                    raise IbtuiError(f"{quantity.name} must have the shape {shape}, not {value.shape}")
                 values[quantity.name] = value
         return values

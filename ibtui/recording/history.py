@@ -88,9 +88,7 @@ class Recording:
     Attributes
     ----------
     experiment : Experiment
-        What the recording is of.
-    config : RunConfig
-        The experiment's; its binning is the one that every estimate uses, or will once re-estimated.
+        The subject of the recording.
     ceilings : dict of str to float
         Values that quantities cannot pass, by the names in their declarations; in nats, with this binning.
     checkpoint : Checkpoint or None
@@ -112,7 +110,6 @@ class Recording:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
-        self.config: RunConfig = self.experiment.config
         self.quantities: dict[str, Quantity] = {q.name: q for q in self.experiment.quantities}
         self._columns = {
             name: _Column(np.empty((0, *spec.shape), spec.dtype))
@@ -128,6 +125,15 @@ class Recording:
 
     def __len__(self) -> int:
         return self._rows
+
+    @property
+    def config(self) -> RunConfig:
+        """The experiment's; its binning is the one that every estimate uses, or will once re-estimated."""
+        return self.experiment.config
+
+    @config.setter
+    def config(self, config: RunConfig) -> None:
+        self.experiment = replace(self.experiment, config=config)
 
     @property
     def dataset(self) -> Dataset:

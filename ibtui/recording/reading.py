@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +18,7 @@ from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
-from ibtui.errors import RecordingError, UsageError, printable
+from ibtui.errors import RecordingError, UsageError, explain, printable
 from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
@@ -77,6 +81,13 @@ def load(path: str | Path, *, history_bytes: int = 256 << 20) -> Recording:
         return _assemble(archive, _check_headers(archive), history_bytes)
 
 
+_DAMAGES = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
+    NotImplementedError, OverflowError, RecursionError, RuntimeError,
+)  # fmt: skip
+"""What zipfile, zlib and NumPy raise on bytes that are no recording."""
+
+
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[Archive]:
     """Open a file; whatever goes wrong in the block becomes one line that names it."""
@@ -87,10 +98,10 @@ def _opened(path: str | Path) -> Iterator[Archive]:
     except (RefusedError, UsageError) as error:
         raise RecordingError(f"{shown}: {error}") from error
     except OSError as error:
-        raise RecordingError(f"{shown}: {error.strerror or 'cannot be read'}") from error
+        raise RecordingError(f"{shown}: {explain(error)}") from error
     except MemoryError as error:
         raise RecordingError(f"{shown}: more than this machine's memory holds") from error
-    except Exception as error:  # zipfile and zlib raise many kinds on bytes that are no recording
+    except _DAMAGES as error:
         raise RecordingError(f"{shown}: not a recording of ibtui, or a damaged one") from error
 
 

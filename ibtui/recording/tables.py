@@ -17,9 +17,12 @@ from ibtui.quantities import Array, Quantity
 class Columns(Protocol):
     """The part of a `Recording` that tables hold."""
 
-    config: RunConfig
     quantities: dict[str, Quantity]
     ceilings: dict[str, float]
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's settings."""
 
     @property
     def layers(self) -> Sequence[Layer]:

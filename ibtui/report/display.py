@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from ibtui import tty
 from ibtui.errors import UsageError
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
@@ -80,8 +81,11 @@ def display_of(stream: IO[str], environment: Mapping[str, str], marker: str = "a
     UsageError
         It is a terminal that is too narrow.
     """
-    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    bare = encoding not in ("utf8", "utf16", "utf32") or environment.get("TERM") == "dumb"
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    if stream.isatty():
+        bare = not tty.shows_unicode(environment, encoding)
+    else:  # a file or a pipe has no locale
+        bare = not encoding.lower().startswith("utf") or environment.get("TERM") == "dumb"
     if marker == "auto":
         marker = "ascii" if bare else "braille"
     display = Display(marker=marker)  # type: ignore[arg-type]

@@ -350,7 +350,7 @@ class WorkerClient:
         try:
             status = self._process.wait(0.5)
         except subprocess.TimeoutExpired:
-            return f"the worker (pid {self._process.pid}) does not answer: {error or type(error).__name__}"
+            return f"the worker (pid {self._process.pid}) does not answer: {explain(error)}"
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"the worker was killed by {signal.Signals(-status).name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 
+from ibtui.errors import EngineError
 from ibtui.quantities import Measurement
 from ibtui.recording import Recording
 from ibtui.run import representation
@@ -45,12 +46,18 @@ class Drawing:
                 if isinstance(what, Measurement):
                     self._newest = representation.of_measurement(what, self._meter, key)
                 else:
-                    self._newest = representation.of_row(self._recording, what, self._meter, key)
-            except Exception:  # such as a lack of memory; curves and weights still go out
+                    self._newest = self._draw_row(what, key)
+            except Exception:  # such as a lack of memory; the history still goes out
                 traceback.print_exc()
                 self._undrawable = key
                 return None
             return self._newest
+
+    def _draw_row(self, row: int, key: Key) -> Representation:
+        try:
+            return representation.of_row(self._recording, row, self._meter, key)
+        except EngineError:
+            return representation.numbers_of_row(self._recording, row, key)
 
     def skipped(self, row: int) -> int:
         """Count the measurements passed over since the last one that was sent as the present."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ibtui.core.information import Binning
-from ibtui.errors import explain
+from ibtui.errors import IbtuiError, explain
 from ibtui.quantities import Array
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
-from ibtui.run.measuring import activations_of, meter_of
+from ibtui.run.measuring import check_derivable, estimates_of, meter_of
 
 _ROWS_AT_ONCE = 16
 
@@ -153,10 +153,12 @@ class HistoryThread(threading.Thread):
     def _change_binning(self, recording: Recording, meter: Meter, binning: Binning) -> None:
         before = recording.binning
         try:
+            check_derivable(recording)
             meter.binning = binning
             recording.rebin(binning, meter.ceilings)
         except Exception as error:
-            traceback.print_exc()
+            if not isinstance(error, IbtuiError):
+                traceback.print_exc()
             meter.binning = before
             with self._changed:
                 if self._wanted == binning:
@@ -171,7 +173,7 @@ class HistoryThread(threading.Thread):
                 return
             values: Mapping[str, Array] = {}
             try:
-                values = meter.estimates(activations_of(recording, row, meter), recording.rebinned)
+                values = estimates_of(recording, row, meter)
             except Exception as error:  # such as a lack of memory: no reason to try for ever
                 traceback.print_exc()
                 self._refused(f"a measurement could not be estimated: {explain(error)}")

@@ -8,7 +8,7 @@ from ibtui.config import RunConfig
 from ibtui.core.information import Binning
 from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
-from ibtui.errors import EngineError
+from ibtui.errors import EngineError, blaming, printable
 from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter, available, quantities
 from ibtui.recording import Checkpoint, Experiment, Recording
@@ -17,14 +17,15 @@ from ibtui.recording import Checkpoint, Experiment, Recording
 def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
     """Declare what a run of this configuration measures."""
     kind = kind_of(config)
-    return Experiment(
-        config=config,
-        dataset=dataset,
-        layers=kind.layers(config),
-        quantities=quantities(config.quantities),
-        kept=kind.kept(config, dataset.inputs),
-        checkpoint=kind.checkpoint(config, dataset.inputs),
-    )
+    with blaming(f"--engine {printable(config.engine)}"):
+        return Experiment(
+            config=config,
+            dataset=dataset,
+            layers=kind.layers(config),
+            quantities=quantities(config.quantities),
+            kept=kind.kept(config, dataset.inputs),
+            checkpoint=kind.checkpoint(config, dataset.inputs),
+        )
 
 
 def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:
@@ -32,6 +33,11 @@ def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Re
     recording = Recording(experiment_of(config, dataset), history_bytes=history_bytes)
     recording.ceilings = meter_of(recording).ceilings
     return recording
+
+
+def _engine_here(config: RunConfig) -> None:
+    if config.engine != "auto" and config.engine not in ENGINES:
+        raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
 
 
 def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
@@ -42,8 +48,7 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
     config, dataset = recording.config, recording.dataset
 
     def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:
-        if config.engine != "auto" and config.engine not in ENGINES:
-            raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
+        _engine_here(config)
         return kind_of(config).activations(config, kept, x)
 
     return Meter(
@@ -71,9 +76,28 @@ def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Arr
     return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)
 
 
+def estimates_of(recording: Recording, row: int, meter: Meter) -> dict[str, Array]:
+    """Measure again what depends on the binning of a past measurement; raises as `activations_of`."""
+    per_run = [name for name, quantity in recording.quantities.items() if not quantity.per_layer]
+    scalars = {name: float(recording.column(name)[row]) for name in per_run}
+    activations = activations_of(recording, row, meter)
+    return meter.estimates(int(recording.column("epoch")[row]), activations, recording.kept(row), scalars)
+
+
+def check_derivable(recording: Recording) -> None:
+    """Refuse to estimate a recording anew whose past activations are neither stored nor to be derived.
+
+    Raises
+    ------
+    EngineError
+        The engine that could derive them is not here.
+    """
+    if len(recording.stored) < len(recording):
+        _engine_here(recording.config)
+
+
 def estimate_pending(recording: Recording, meter: Meter) -> None:
     """Make all estimates that a recording still waits for, with its binning."""
     meter.binning = recording.binning
     for row in recording.pending().tolist():
-        values = meter.estimates(activations_of(recording, row, meter), recording.rebinned)
-        recording.estimate(row, meter.binning, values)
+        recording.estimate(row, meter.binning, estimates_of(recording, row, meter))

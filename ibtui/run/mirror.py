@@ -37,7 +37,7 @@ class Mirror:
         None until the first frame.
     recording : Recording or None
         The history: scalars and weights of every measurement.
-    before : Recording or None
+    reference : Recording or None
         The history of the run before the last restart.
     representation : Representation or None
         What is to be drawn of one epoch.
@@ -47,7 +47,7 @@ class Mirror:
 
     status: Status | None = None
     recording: Recording | None = None
-    before: Recording | None = None
+    reference: Recording | None = None
     representation: Representation | None = None
     died: Lost | None = None
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
@@ -74,7 +74,7 @@ class Mirror:
     def apply(self, frame: Frame) -> tuple[Notice, ...]:
         """Bring the mirror up to date; what the user is to be told is returned."""
         if frame.new_run is not None:
-            self.before = self.recording
+            self.reference = self.recording
             self.run = frame.new_run.run
             new = frame.new_run
             self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)

@@ -197,7 +197,7 @@ class Representation:
     """Identifies it; equal keys, equal representations."""
     epoch: int
     row: int | None
-    """The measurement of the recording; None: weights between two scheduled measurements."""
+    """The measurement of the recording; None: a state between two scheduled measurements."""
     points: tuple[Array, ...]
     """Per layer, the samples' coordinates in the plane: float32 of shape (shown, 2)."""
     labels: Array

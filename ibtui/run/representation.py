@@ -26,11 +26,23 @@ SENSITIVITY_BINS = (10, 30, 100)
 
 
 def of_row(recording: Recording, row: int, meter: Meter, key: Key) -> Representation:
-    """Draw a measurement of the recording."""
+    """Draw a measurement of the recording.
+
+    Raises
+    ------
+    EngineError
+        Its activations are not stored, and the engine that could derive them is not here.
+    """
     epoch = int(recording.column("epoch")[row])
     return _representation(
         key, epoch, row, activations_of(recording, row, meter), recording.values(row), meter
     )
+
+
+def numbers_of_row(recording: Recording, row: int, key: Key) -> Representation:
+    """Return the numbers of a measurement whose activations cannot be had: there are no points."""
+    epoch, labels = int(recording.column("epoch")[row]), recording.dataset.y
+    return Representation(key, epoch, row, (), labels[:0], len(labels), (), recording.values(row))
 
 
 def of_measurement(measurement: Measurement, meter: Meter, key: Key) -> Representation:

@@ -35,6 +35,8 @@ ANSWER_BYTES = 1 << 36
 MOST_AXES = 8
 _PIECE_BYTES = 1 << 30
 """msgpack counts bytes with 32 bits, so larger arrays travel in pieces."""
+_RECEIVED_BYTES = 1 << 26
+"""Bytes of a message that are received at a time."""
 _JOINED_BYTES = 1 << 14
 """A shorter message is sent together with its length."""
 _WAITING = 64
@@ -148,13 +150,17 @@ class Connection:
         return self._exactly(size)
 
     def _exactly(self, size: int, *, at_once: bool = False) -> bytearray:
-        data = bytearray(size)
-        rest = memoryview(data)
-        while rest:
-            got = self._peer.recv_into(rest)
-            if not got:
-                raise EOFError if at_once and len(rest) == size else WireError("the message breaks off")
-            rest = rest[got:]
+        data = bytearray()
+        while (missing := size - len(data)) > 0:  # no more is allocated than arrives
+            piece = bytearray(min(missing, _RECEIVED_BYTES))
+            rest = memoryview(piece)
+            while rest:
+                got = self._peer.recv_into(rest)
+                if not got:
+                    nothing = at_once and not data and len(rest) == len(piece)
+                    raise EOFError if nothing else WireError("the message breaks off")
+                rest = rest[got:]
+            data = piece if not data else data + piece
         return data
 
     def receive_request(self) -> Request:

@@ -96,7 +96,7 @@ class WorkerSaver:
     def _autosave(self, snapshot: Snapshot) -> None:
         """Save unasked; the user is told only what changes something."""
         state = self._state
-        own_file = state.saver.interval_s > 0
+        own_file, known = state.saver.interval_s > 0, state.saver.files
         try:
             outcome = state.saver.autosave(snapshot, lambda: self._write_unasked(snapshot, own_file))
         finally:
@@ -107,6 +107,8 @@ class WorkerSaver:
             state.note(text, "error")
         elif outcome.path is not None and (outcome.news or not own_file):
             state.note(f"saved {outcome.path}")
+            print(f"saved {outcome.path}", flush=True)
+        elif outcome.path is not None and str(outcome.path) not in known:
             print(f"saved {outcome.path}", flush=True)
 
     def _write_unasked(self, snapshot: Snapshot, own_file: bool) -> Path:

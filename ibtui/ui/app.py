@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from ibtui import tty
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.core.names import BINNINGS
-from ibtui.errors import printable
+from ibtui.errors import explain, printable
 from ibtui.plot import palette
 from ibtui.run.client import Client
 from ibtui.run.mirror import Lost, Mirror
@@ -152,8 +153,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write to a standard error that leads elsewhere, such as a warning of Python's."""
         super()._print(text, stderr)
         if stderr and isinstance(self._driver, TerminalDriver) and not os.isatty(2):
-            with contextlib.suppress(OSError, ValueError):
-                self._original_stderr.write(text)
+            with contextlib.suppress(OSError):
+                print(text, end="", file=sys.__stderr__)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List every key's action by its name, for the command palette."""
@@ -243,8 +244,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Tell a fault in drawing once, in the log; the pane itself shows it as long as it lasts."""
         if message.where not in self._broken:
             self._broken.add(message.where)
-            error = message.error
-            self.mirror.log.append(f"ibtui: {message.where} cannot be drawn: {type(error).__name__}: {error}")
+            self.mirror.log.append(f"ibtui: {message.where} cannot be drawn: {explain(message.error)}")
 
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         """Choose what was clicked."""
@@ -379,9 +379,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Write a snapshot."""
         self.link.save()
 
-    def action_save_before(self) -> None:
+    def action_save_reference(self) -> None:
         """Write the history of the run before the last restart, which is drawn as the background."""
-        self.link.save_before()
+        self.link.save_reference()
 
     def action_detach(self) -> None:
         """Let the run outlive this screen."""

@@ -51,7 +51,7 @@ class Question(Dialog):
     Parameters
     ----------
     text : str
-    choices : sequence of Choice
+    choices : sequence of Answer
         The first is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
     """
 

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ibtui.errors import printable
+from ibtui.errors import explain
 from ibtui.plot import palette
 from ibtui.ui.line import blank, strip
 from ibtui.ui.scene import Scene
@@ -92,7 +92,7 @@ class Drawn(Widget):
         except Exception as error:
             # To the app itself: from a screen that is being drawn, messages do not bubble past it.
             self.app.post_message(self.Broke(self.id or type(self).__name__, error))
-            text = printable(f"cannot be drawn: {type(error).__name__}: {error}")
+            text = f"cannot be drawn: {explain(error)}"
             width = max(1, self.size.width)
             rows = [text[i : i + width] for i in range(0, len(text), width)][: self.size.height]
             return [strip([(row, palette.WARN)], width, self._styles) for row in rows]

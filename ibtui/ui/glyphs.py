@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ibtui import tty
 from ibtui.plot.dots import Marker
 
 FRAME = "╭╮╰╯─│"
@@ -29,7 +30,18 @@ _CONSOLE = str.maketrans(
 _ASCII = str.maketrans(
     dict(zip("╭╮╰╯─│┏┓┗┛━┃", "++++-|####=#", strict=True))
     | {"●": "*", "◌": "~", "◍": "~", "‖": "=", "■": "#", "✗": "x", "†": "x", "·": "-", "…": "...", "—": "-"}
-    | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2"}
+    | {
+        "−": "-",
+        "←": "<-",
+        "→": "->",
+        "↑": "up",
+        "↓": "down",
+        "∞": "inf",
+        "≤": "<=",
+        "Σ": "sum ",
+        "²": "^2",
+        "λ": "lambda",
+    }
 )
 _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE, "ascii": _ASCII}
 
@@ -37,20 +49,17 @@ _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE,
 def spelled(text: str, marker: Marker) -> str:
     """Spell a text in characters that a terminal with this marker has. It may grow: spell, then measure."""
     table = _SPELLINGS[marker]
-    return text.translate(table) if table else text
+    text = text.translate(table) if table else text
+    if marker == "ascii" and not text.isascii():  # names of files, and what other packages declare
+        text = text.encode("ascii", "replace").decode()
+    return text
 
 
 def auto_marker(environ: Mapping[str, str], encoding: str, *, coloured: bool) -> Marker:
     """Return the finest marker that the locale, `TERM` and the terminal's encoding let hope for.
 
-    Without colours only ASCII tells layers and classes apart, by letters. Python itself sets `LC_CTYPE` to
-    C.UTF-8 where no locale is set, so that value alone says nothing.
+    Without colours only ASCII tells layers and classes apart, by letters.
     """
-    term = environ.get("TERM", "")
-    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
-    if locale == "C.UTF-8" and not environ.get("LC_ALL"):
-        locale = environ.get("LANG") or ""
-    unicode = all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))
-    if term == "dumb" or not coloured or not unicode:
+    if not coloured or not tty.shows_unicode(environ, encoding):
         return "ascii"
-    return "block" if term == "linux" else "braille"
+    return "block" if environ.get("TERM") == "linux" else "braille"

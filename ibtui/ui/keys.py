@@ -36,7 +36,7 @@ _BEFORE_PANES = (
     _key("right_square_bracket", "t_bins(1)", "T bins", "More bins for T.", "]", T_BINS),
     _key("b", "binning", "binning", "Next binning: notebook, closed, adaptive."),
     _key("w", "save", "save", "Save a snapshot of the run up to now; none is overwritten."),
-    _key("W", "save_before", "", "Save the run before the last restart."),
+    _key("W", "save_reference", "", "Save the run before the last restart."),
     _key("left", "walk(-1)", "past", "Back to the measurement before; training goes on.", "←", PAST),
     _key("right", "walk(1)", "past", "On to the next measurement.", "→", PAST),
 )

@@ -392,7 +392,7 @@ class Link:
         """Make the new worker, which has the history, the screen's."""
         before, mirror = self.mirror, successor.mirror
         before.log.extend(mirror.log)
-        mirror.log, mirror.before = before.log, before.before
+        mirror.log, mirror.reference = before.log, before.reference
         assert mirror.status is not None
         held = self.state.handover == "holding"
         if held:
@@ -428,9 +428,9 @@ class Link:
         else:
             self.send(Save())
 
-    def save_before(self) -> None:
+    def save_reference(self) -> None:
         """Write the history of the run before the last restart."""
-        self._write(self.mirror.before, None)
+        self._write(self.mirror.reference, None)
 
     def save_then(self, done: Callable[[], object], path: str | None = None) -> None:
         """Save, and go on only when that is known to have worked; otherwise ask for another place.
@@ -449,7 +449,7 @@ class Link:
             self._paused_to_save = self.send(Pause())
         if self.send(asked := Save(path, secrets.randbits(62) + 1)):
             self._awaited = _Awaited(asked.ticket, done, path)
-            self.state = replace(self.state, saving="writing")
+            self._enter(saving="writing")
 
     def _hear_of_file(self, status: Status) -> None:
         """Go on where the file that is waited for has been written, or could not be."""

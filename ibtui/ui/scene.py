@@ -85,13 +85,13 @@ class Scene:
     @property
     def cursor_row(self) -> int | None:
         """The measurement that curves mark: the one walked to or, unless it is the last, the one played."""
-        recording, look = self.mirror.recording, self.mirror.representation
+        recording, shown = self.mirror.recording, self.mirror.representation
         if recording is None or not len(recording):
             return None
         if self.view.row is not None:
             return min(self.view.row, len(recording) - 1)
-        if self.plays and look is not None:
-            return None if look.row == len(recording) - 1 else look.row
+        if self.plays and shown is not None:
+            return None if shown.row == len(recording) - 1 else shown.row
         return None
 
     @property
@@ -99,20 +99,20 @@ class Scene:
         """A past measurement, the last one of a run that has gone on, or the run as it stands."""
         if self.cursor_row is not None:
             return "then"
-        status, look = self.mirror.status, self.mirror.representation
+        status, shown = self.mirror.status, self.mirror.representation
         stands = status is None or status.state not in ("running", "pausing")
         return (
-            "now" if stands and (look is None or status is None or look.epoch == status.epoch) else "newest"
+            "now" if stands and (shown is None or status is None or shown.epoch == status.epoch) else "newest"
         )
 
     @property
     def unrecorded(self) -> Representation | None:
         """The representation of a run that stands after its last measurement; None at a measurement."""
-        look, recording = self.mirror.representation, self.mirror.recording
-        if self.view.row is not None or look is None or look.row is not None or recording is None:
+        shown, recording = self.mirror.representation, self.mirror.recording
+        if self.view.row is not None or shown is None or shown.row is not None or recording is None:
             return None
         measured = recording.column("epoch")
-        return look if len(measured) and look.epoch > measured[-1] else None
+        return shown if len(measured) and shown.epoch > measured[-1] else None
 
     @property
     def measurements(self) -> int:
@@ -121,11 +121,11 @@ class Scene:
 
     def row_after(self, by: int) -> int | None:
         """Return the row so many measurements on, or back where negative; None: the present."""
-        count, here, look = self.measurements, self.view.row, self.mirror.representation
+        count, here, shown = self.measurements, self.view.row, self.mirror.representation
         if not count or (here is None and by > 0):
             return None
         if here is None:  # the present, which may be the last measurement itself
-            here = count - 1 if look is None or look.row == count - 1 else count
+            here = count - 1 if shown is None or shown.row == count - 1 else count
         return None if here + by >= count else max(0, here + by)
 
     def column(self, name: str) -> Array:
@@ -146,7 +146,7 @@ class Scene:
         mirror, recording = self.mirror, self.mirror.recording
         if recording is None or not len(recording):
             return 1.0
-        runs = [run for run in (recording, mirror.before) if run is not None and len(run)]
+        runs = [run for run in (recording, mirror.reference) if run is not None and len(run)]
         newest = max(int(run.column("epoch")[-1]) for run in runs)
         newest = max(newest, mirror.status.epoch if mirror.status is not None else 0)
         least = max(newest, 10 * recording.config.every)
@@ -180,15 +180,15 @@ class Scene:
         names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
         return as_viewed(quantity, {name: self.column(name) for name in names}, self.view)
 
-    def choosable(self, elsewhere: frozenset[str]) -> tuple[str, ...]:
-        """Return the quantities that can be chosen: all but those shown elsewhere, and chance levels.
+    def choosable(self, always: frozenset[str]) -> tuple[str, ...]:
+        """Return the quantities that can be chosen: all but those that are always shown, and chance levels.
 
         First come those of every run, of these first what no binning changes, then those asked for.
         """
         if self.mirror.recording is None:
             return ()
         found = self.mirror.recording.quantities
-        hidden = elsewhere | {quantity.chance for quantity in found.values()}
+        hidden = always | {quantity.chance for quantity in found.values()}
         rest = [quantity for name, quantity in found.items() if name not in hidden]
         return tuple(q.name for q in sorted(rest, key=lambda q: (q.name not in standard(), q.rebinned)))
 

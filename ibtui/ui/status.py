@@ -55,6 +55,8 @@ def _state(scene: Scene) -> list[Piece]:
     pieces = [piece(f"{STATES[state]} {shown}", ink=ink)]
     if status is not None and state in ("starting", "failed") and status.message:
         pieces.append(piece(status.message, ink=ink if state == "failed" else palette.DIM, rank=2))
+    if scene.link.saving == "writing":
+        pieces.append(piece("saving", ink=palette.CURSOR, rank=1))
     silent = scene.link.silent
     if silent and not scene.link.lost:
         waiting = f"no answer for {silent} s"

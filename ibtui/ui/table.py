@@ -154,7 +154,7 @@ def _values(quantity: Quantity, layer: int, scene: Scene) -> list[Span]:
     """Return a quantity of a layer and, if it has one, its chance level, at the epoch looked at."""
     view, shown = scene.view, scene.representation
     levels = [palette.TEXT] + ([palette.DIM] if quantity.chance and not in_excess(quantity, view) else [])
-    if shown is None or layer >= len(shown.points) or quantity.name not in shown.values:
+    if shown is None or layer >= scene.layers or quantity.name not in shown.values:
         texts = ["n/a", "n/a"]
     else:
         values = as_viewed(quantity, shown.values, view)

@@ -33,8 +33,8 @@ _FOREGROUND_S = 0.1
 class TerminalDriver(LinuxDriver):
     """Textual's own, which queues what a slow terminal does not take, and at last waits for it.
 
-    It draws on the terminal that keys come from, not on the standard error, and is of the size that this says. It
-    lets the shell stop it as the shell stops everything else.
+    It draws on the terminal that keys come from, not on the standard error, and is of the size that this
+    says. The shell can stop and continue it.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -51,7 +51,8 @@ class TerminalDriver(LinuxDriver):
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return what the terminal says, or else the environment."""
-        return tty.size(self._output.fileno()) or tuple(shutil.get_terminal_size())
+        columns, rows = shutil.get_terminal_size()
+        return tty.size(self._output.fileno()) or (columns, rows)
 
     def start_application_mode(self) -> None:
         """Take the terminal, once its end is watched for and nobody else has it."""
@@ -107,7 +108,7 @@ class TerminalDriver(LinuxDriver):
         return self._continued
 
     def _stop(self, group: bool) -> None:
-        # By the default of the signal, not by SIGSTOP: the system ignores it where no shell would continue us.
+        # Not by SIGSTOP: the system ignores SIGTSTP where no shell would continue us.
         signal.signal(signal.SIGTSTP, self._stopping)
         os.kill(0 if group else os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._sigtstp_application)

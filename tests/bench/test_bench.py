@@ -13,6 +13,7 @@ from tests.bench.groups import GROUPS
 LEAST_ROWS = {"watching": 4, "screen": 11, "runs": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.filterwarnings("default")

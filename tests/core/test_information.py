@@ -40,6 +40,7 @@ from ibtui.core.information import (
 from ibtui.core.seeding import initial_parameters
 from ibtui.data.grid import grid_labels
 from tests.core import oracle
+from tests.marks import slow
 
 LN2 = math.log(2)
 Array = NDArray[Any]
@@ -325,7 +326,7 @@ def test_chance_matches_exact_probabilities(n: int, kinds_a: int, kinds_b: int) 
     assert chance_of_labels(a, b) == pytest.approx(oracle.chance(a.tolist(), b.tolist()), rel=1e-10, abs=0)
 
 
-@pytest.mark.parametrize("n", [4095, 4096, 4097])
+@pytest.mark.parametrize("n", [4096, *slow(4095, 4097)])
 def test_chance_is_as_exact_without_the_table_of_logarithms(n: int) -> None:
     a, b = np.arange(n) < n // 3, np.arange(n) < n // 2
     assert chance_of_labels(a, b) == pytest.approx(oracle.chance(a.tolist(), b.tolist()), rel=1e-10, abs=0)

@@ -12,8 +12,8 @@ from tests.terminal import Terminal
 _UTF8, _ASCII = "utf-8", "ascii"
 KINDS = (
     ({"TERM": "dumb"}, "none", _ASCII),
-    ({"NO_COLOR": "1"}, "none", _UTF8),
-    ({"NO_COLOR": "1", "TERM": "xterm"}, "none", _UTF8),
+    ({"NO_COLOR": "1"}, "none", _ASCII),
+    ({"NO_COLOR": "1", "TERM": "xterm"}, "none", _ASCII),
     ({"LANG": "C"}, "256", _ASCII),
     ({"TERM": "xterm"}, "16", _UTF8),
     ({"TERM": "linux"}, "16", _UTF8),

@@ -24,7 +24,7 @@ from tests.faults.boxes import (
     tidy,
 )  # fmt: skip
 from tests.terminal import Terminal
-from tests.ui.standin import StandIn
+from tests.ui.standin import StandIn, strips
 
 WIDEST, HIGHEST = 400, 120
 EXTREMES = [
@@ -122,7 +122,7 @@ async def _sweeping(sizes: list[tuple[int, int]]) -> tuple[int, int]:
             while app.size != (width, height):
                 await pilot.pause()
             await pilot.pause()
-            rows = [strip.text for strip in app.screen._compositor.render_strips()]
+            rows = [strip.text for strip in strips(app)]
             cut += len(rows) != height or any(cell_len(row) != width for row in rows)
             broken += any(_BROKEN in row for row in rows)
             if views.layout_for(width, height) != "small":

@@ -7,6 +7,7 @@ import pytest
 from tests.faults import kinds, lines, long, numbers, sizes, slow, strangers, trials
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trial", "tries"),
     [

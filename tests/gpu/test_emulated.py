@@ -108,6 +108,7 @@ def test_no_order_of_the_threads_changes_a_bit(layers, n, batch_size):
         assert moving_loss(engine) == moving_loss(engines[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "phase", ["values[row * stride + lane] = x", "= activate(", "losses[lane] =", "weights[i] -="]
 )
@@ -124,6 +125,7 @@ def test_a_missing_barrier_would_show(phase, tmp_path):
     assert len(numbers) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong", "shows"),
     [

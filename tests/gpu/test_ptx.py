@@ -11,6 +11,7 @@ from ibtui.engines.fused import gpu
 from ibtui.engines.nvidia.compiler import architecture, kept_locale
 from ibtui.engines.nvidia.libraries import NVRTC, wheel_path
 from tests.gpu.emulation import signature
+from tests.marks import slow
 
 pytestmark = pytest.mark.skipif(
     not wheel_path(NVRTC),
@@ -41,7 +42,7 @@ def compiled(option, source=None):
     return ptx, log
 
 
-@pytest.mark.parametrize("arch", [52, 61, 70, 75, 80, 86, 90])
+@pytest.mark.parametrize("arch", [52, *slow(61, 70, 75, 80, 86), 90])
 def test_every_generation_gets_its_code(arch):
     option = architecture((arch // 10, arch % 10))
     assert option == f"--gpu-architecture=compute_{arch}"

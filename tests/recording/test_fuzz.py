@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.recording.fuzz import fuzz
 
 
+@pytest.mark.slow
 def test_mutated_recordings_load_correctly_or_are_refused_cleanly():
     outcomes, failures, _ = fuzz(300, seed=0)
     assert not failures

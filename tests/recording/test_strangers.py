@@ -390,6 +390,7 @@ def bomb(path: Path, key: str, member: bytes, zeros: int, declared: int | None =
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_refusing_a_bomb_takes_little_memory():
     names = []
 

@@ -29,6 +29,7 @@ def test_a_recording_is_loaded_with_its_arrays_by_name(run):
     assert [layer.width for layer in run.layers] == [3, 2]
 
 
+@pytest.mark.optional
 def test_a_data_frame_has_a_row_for_each_measurement_and_layer(run):
     pandas = pytest.importorskip("pandas")
     frame = run.to_dataframe()
@@ -44,6 +45,7 @@ def test_a_data_frame_has_a_row_for_each_measurement_and_layer(run):
     assert frame["outside"].dtype == np.int64
 
 
+@pytest.mark.optional
 def test_a_dataset_has_epochs_and_layers_for_its_axes(run):
     pytest.importorskip("xarray")
     dataset = run.to_xarray()

@@ -11,6 +11,7 @@ import pytest
 
 from ibtui.recording.files import save
 from ibtui.report.display import Display, display_of
+from tests.marks import slow
 from tests.report.making import (
     CONFIG,
     command,
@@ -68,7 +69,7 @@ def test_piped_it_is_a_hundred_columns_of_plain_text(folder):
     assert re.search("[⠁-⣿]", text)
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, *slow({"PYTHONIOENCODING": "ascii"})])
 def test_a_terminal_without_unicode_gets_ascii(folder, environment):
     done = command(folder / "a.npz", **{"PYTHONIOENCODING": "utf-8"} | environment)
     assert done.returncode == 0
@@ -95,6 +96,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_the_display_follows_the_terminal(monkeypatch, environment, colours):
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

@@ -23,7 +23,11 @@ from tests.report.making import (
 
 @needs_matplotlib
 @pytest.mark.parametrize(
-    "names", [["a"], ["a", "b", "nan"], ["relu"], ["deep"], ["one"], ["huge"]], ids="-".join
+    "names",
+    [
+        pytest.param(names.split("-"), marks=[pytest.mark.slow] if names != "a" else [], id=names)
+        for names in ("a", "a-b-nan", "relu", "deep", "one", "huge")
+    ],
 )
 def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path, capsys, names):
     paths = [folder / f"{name}.npz" for name in names]
@@ -82,6 +86,7 @@ def words_of(svg: Path) -> list[str]:
     return re.findall("<!-- (.*) -->", svg.read_text())
 
 
+@pytest.mark.slow
 @needs_matplotlib
 def test_where_the_chance_level_is_0_the_key_and_the_curves_name_it_and_not_the_plane(
     folder, tmp_path, capsys

@@ -16,7 +16,7 @@ from ibtui.core.information import Binning
 from ibtui.recording import Recording, files
 from ibtui.run import places
 from ibtui.run.client import WorkerClient
-from ibtui.run.measuring import activations_of, meter_of
+from ibtui.run.measuring import estimates_of, meter_of
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, SetPace, Step
 from tests.run.driver import SMALL, Driver
 
@@ -219,7 +219,7 @@ def _assert_estimates(recording: Recording) -> None:
     """Every estimate is what the recording's binning gives."""
     meter = meter_of(recording)
     for row in range(0, len(recording), max(1, len(recording) // 20)):
-        estimates = meter.estimates(activations_of(recording, row, meter), recording.rebinned)
+        estimates = estimates_of(recording, row, meter)
         for name, values in estimates.items():
             np.testing.assert_array_equal(recording.column(name)[row], values, err_msg=name)
 

@@ -20,6 +20,7 @@ from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui.live import LiveWorkers
 from tests.faults.boxes import equal, resumes_exactly, wait_for
+from tests.marks import slow
 from tests.run.driver import SMALL, Driver
 
 CLOSED = replace(SMALL, binning="closed", t_bins=30)
@@ -126,7 +127,7 @@ def test_it_is_listed_as_dead_and_belongs_to_its_screen(capsys):
         assert line.endswith("  attached")
 
 
-@pytest.mark.parametrize("end", ["hang up", signal.SIGTERM, signal.SIGHUP], ids=str)
+@pytest.mark.parametrize("end", ["hang up", *slow(signal.SIGTERM, signal.SIGHUP)], ids=str)
 @pytest.mark.parametrize("saved", [False, True])
 def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, end, saved):
     recording = mirrored(trained())
@@ -193,3 +194,17 @@ def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkey
     left.set()
     client._thread.join(60)
     assert client._process is None and not list(places.folder().iterdir())
+
+
+def test_a_run_that_was_resumed_for_longer_is_held_and_saved_as_the_longer_run(tmp_path):
+    files.save(trained(replace(SMALL, epochs=23)).recording, tmp_path / "short.npz")
+    longer = replace(SMALL, epochs=5000)
+    with Driver.train(longer, resume=str(tmp_path / "short.npz")) as driver:
+        driver.until(lambda d: d.status.epoch > 100)
+        recording = driver.recording
+        assert recording.config.epochs == 5000
+        workers = LiveWorkers(driver.client, WatchOptions(snapshot_dir=str(tmp_path)))
+        written = files.load(workers.write(recording, None))
+        assert written.config.epochs == 5000
+    with held(recording) as driver:
+        assert driver.until_state("dead").status.epochs == 5000

@@ -31,6 +31,7 @@ from ibtui.run.state import RunState
 from ibtui.run.training import Training
 from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
+from tests.marks import slow
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
 
 
@@ -48,6 +49,7 @@ def test_autosave_writes_one_file_anew_and_says_nothing(tmp_path):
     assert resumes_exactly(path, 50)
 
 
+@pytest.mark.slow
 def test_without_being_asked_for_there_is_no_autosave(tmp_path):
     with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("finished")
@@ -55,6 +57,7 @@ def test_without_being_asked_for_there_is_no_autosave(tmp_path):
         assert list(tmp_path.glob("*.npz")) == []
 
 
+@pytest.mark.slow
 def test_an_autosave_that_fails_is_told_once_tried_again_and_told_when_it_works(tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
@@ -325,7 +328,7 @@ def test_a_worker_that_cannot_write_its_end_ends(tmp_path, monkeypatch):
     assert end_of(begun(tmp_path), 0, monkeypatch) is None
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "busy", "failed", "died"])
+@pytest.mark.parametrize("how", ["SIGTERM", *slow("busy", "failed", "died")])
 def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
     if how == "busy":
         busy = "from ibtui.run.trainer import Trainer; import time; "
@@ -364,7 +367,7 @@ def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["tanh", *slow("relu", "sigmoid")])
 @pytest.mark.parametrize(("lr", "sigma"), [(1e6, 1e6), (1e6, 1.0), (1e-6, 1e6)])
 def test_numbers_that_go_wrong_are_measured_rebinned_saved_and_gone_on_with(tmp_path, activation, lr, sigma):
     config = replace(SMALL, layers=(8, 3, 2), lr=lr, init_sigma=sigma, activation=activation)
@@ -413,6 +416,7 @@ def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
     assert dict(state.status.save_results) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
     slow = tmp_path / "slow"
     slow.mkdir()

@@ -18,6 +18,7 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Detach, Pause, Rebin, Restart, Resume, Save, SetPace, Step
 from ibtui.run.trainer import Trainer
+from tests.marks import slow
 from tests.run.driver import SMALL, Driver
 
 LONG = replace(SMALL, epochs=1_000_000)
@@ -76,7 +77,7 @@ def test_steps_between_scheduled_measurements_are_shown_and_not_recorded():
 
 
 @pytest.mark.parametrize(
-    "binning", [Binning("closed", 4, 30), Binning("adaptive", 4, 10), Binning("notebook", 2, 7)]
+    "binning", [Binning("closed", 4, 30), *slow(Binning("adaptive", 4, 10), Binning("notebook", 2, 7))]
 )
 def test_rebinned_history_equals_a_run_recorded_with_that_binning(binning):
     with Driver.train() as driver:
@@ -90,6 +91,7 @@ def test_rebinned_history_equals_a_run_recorded_with_that_binning(binning):
         assert_same(driver.recording, headless(config))
 
 
+@pytest.mark.slow
 def test_rebinning_while_training_leaves_no_row_behind():
     config = replace(SMALL, epochs=3000, every=1)
     with Driver.train(config) as driver:
@@ -176,13 +178,14 @@ def test_restart_with_the_same_seed_repeats_the_run_and_another_seed_does_not():
         first = driver.recording
         driver.send(Restart())
         driver.until(lambda d: d.status.run == 1 and d.status.state == "finished").pull()
-        assert driver.mirror.before is first
+        assert driver.mirror.reference is first
         assert_same(driver.recording, first)
         driver.send(Restart(2))
         driver.until(lambda d: d.status.run == 2 and d.status.state == "finished").pull()
         assert_same(driver.recording, headless(replace(SMALL, seed=2)))
 
 
+@pytest.mark.slow
 def test_the_pace_is_kept_and_can_be_changed():
     with Driver.train(LONG, epochs_per_second=50.0) as driver:
         driver.until(lambda d: d.status.epoch >= 10)
@@ -282,6 +285,7 @@ def test_replay_shows_a_file_walks_plays_and_rebins_it(tmp_path):
         assert not driver.status.unsaved
 
 
+@pytest.mark.slow
 def test_a_run_that_is_gone_on_with_is_unsaved_only_where_its_file_does_not_hold_it_all(tmp_path):
     files.save(headless(SMALL), tmp_path / "run.npz")
     pending = files.load(tmp_path / "run.npz")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from textual.app import App
+from textual.strip import Strip
 
 from ibtui.config import RunConfig
 from ibtui.core.dimension import dimension, participation_ratio
 from ibtui.core.information import Binning
 from ibtui.core.projection import project
-from ibtui.data.samples import Dataset, make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines import kind_of
 from ibtui.quantities import Measurement
 from ibtui.quantities.meter import quantities
@@ -59,10 +62,17 @@ def weights(config: RunConfig, epoch: int, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binning) -> Measurement:
-    """Real activations and dimensions; information, accuracy and loss made up, but shaped as in a run."""
+samples = functools.cache(make_dataset)
+
+
+@functools.cache
+def measurement(config: RunConfig, epoch: int, binning: Binning) -> Measurement:
+    """Real activations and dimensions; information, accuracy and loss made up, but shaped as in a run.
+
+    A test shares them with all others, so nothing can be written to them.
+    """
     kept = weights(config, epoch, config.seed)
-    activations = kind_of(config).activations(config, kept, dataset.x)
+    activations = kind_of(config).activations(config, kept, samples(config).x)
     layers, depth = len(config.layers), np.arange(len(config.layers))
     share = 1 - np.exp(-4 * epoch / max(config.epochs, 1))
     fine = np.log(binning.t_bins + 1) / np.log(101)
@@ -82,7 +92,14 @@ def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binnin
     values |= {q.name: np.full(layers if q.per_layer else (), 0.25) for q in quantities(config.quantities)
                if q.name not in values}  # fmt: skip
     arrays = {name: np.asarray(value) for name, value in values.items()}
+    for array in (*arrays.values(), *kept.values(), *activations):
+        array.flags.writeable = False
     return Measurement(epoch, binning, arrays, kept, activations)
+
+
+def strips(app: App[None]) -> list[Strip]:
+    """The rows of the screen as they are now: Textual has no public way to them."""
+    return app.screen._compositor.render_strips()
 
 
 @dataclass
@@ -116,7 +133,7 @@ class StandIn:
         self, config: RunConfig | None = None, epochs: int = 500, *, answering: bool = True, **status: Any
     ) -> None:
         self.config = config or RunConfig()
-        self.dataset = make_dataset(self.config)
+        self.dataset = samples(self.config)
         self.binning = Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
         self.recording = self._new_recording()
         self.status = Status(
@@ -141,6 +158,8 @@ class StandIn:
         self.unready: dict[str, Any] = {}
         """Its status while it has no recording yet; empty: it has one."""
         self.answering, self.closed, self.started = answering, False, False
+        self.obeying = True
+        """Carry out commands as they are sent; otherwise `obey` does."""
         self._log_sent = 0
         self._lock = threading.RLock()
         self.train_to(epochs)
@@ -167,7 +186,8 @@ class StandIn:
         with self._lock:
             self.commands.append(command)
             self.detached = self.detached or isinstance(command, Detach)
-            self._obey(command)
+            if self.obeying:
+                self.obey(command)
 
     def close(self) -> None:
         self.closed = True
@@ -180,11 +200,12 @@ class StandIn:
             done = int(self.recording.column("epoch")[-1]) if len(self.recording) else -self.config.every
             epoch = min(epoch, self.config.epochs)
             for due in range(done + self.config.every, epoch + 1, self.config.every):
-                self.recording.append(measurement(self.config, self.dataset, due, self.binning))
+                self.recording.append(measurement(self.config, due, self.binning))
             state = "finished" if epoch >= self.config.epochs else self.status.state
             self.status = replace(self.status, epoch=epoch, state=state, unsaved=True)
 
-    def _obey(self, command: Command) -> None:
+    def obey(self, command: Command) -> None:
+        """Carry out a command: as it is sent, or, where it does not obey yet, when a test says so."""
         status = self.status
         match command:
             case Pause():
@@ -204,7 +225,7 @@ class StandIn:
                 self.recording.rebin(binning, CEILINGS)
                 for row, epoch in enumerate(epochs):
                     self.recording.estimate(
-                        row, binning, measurement(self.config, self.dataset, int(epoch), binning).values
+                        row, binning, measurement(self.config, int(epoch), binning).values
                     )
                 self.status = replace(status, binning=binning)
             case Save(place, ticket):

@@ -43,7 +43,7 @@ from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.dialogs import Place, Question
 from ibtui.ui.drawn import Drawn
-from ibtui.ui.ending import Ending
+from ibtui.ui.ending import SIGNALS, Ending
 from ibtui.ui.glyphs import auto_marker
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.line import fit, piece, spaced
@@ -54,7 +54,8 @@ from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
 from ibtui.ui.summary import Outcome
-from tests.ui.standin import FakeWorkers, StandIn
+from tests.marks import slow
+from tests.ui.standin import FakeWorkers, StandIn, strips
 
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
 BRAILLE = WatchOptions(marker="braille")
@@ -69,8 +70,12 @@ Script = Callable[[IbtuiApp, Pilot[None], StandIn], Awaitable[None]]
 
 def screen_text(app: IbtuiApp) -> list[str]:
     """What the terminal shows, a string per row."""
-    rows = app.screen._compositor.render_strips()
-    return [row.text for row in rows]
+    return [strip.text for strip in strips(app)]
+
+
+def visible(widget: Drawn) -> bool:
+    """True where any of a widget can be seen."""
+    return widget.is_on_screen and bool(widget.screen.find_widget(widget).visible_region)
 
 
 def text_of(app: IbtuiApp) -> str:
@@ -116,14 +121,15 @@ def broken(app: IbtuiApp) -> list[str]:
 
 def regions(app: IbtuiApp) -> dict[str, Any]:
     """Where the widgets are that can be seen."""
-    shown = {widget for widget in app.screen._compositor.visible_widgets if isinstance(widget, Drawn)}
-    return {str(widget.id): widget.region for widget in shown}
+    return {str(widget.id): widget.region for widget in app.screen.query(Drawn) if visible(widget)}
 
 
 # Layout.
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT, ODD, (100, 30), (100, 24), (80, 60), (133, 41), (250, 70)])
+@pytest.mark.parametrize(
+    "size", [FULL, COMPACT, ODD, *slow((100, 30), (100, 24), (80, 60), (133, 41), (250, 70))]
+)
 def test_every_pane_lies_on_the_screen_and_on_no_other(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "epoch 500", "I(X;T)", "quit")
@@ -197,6 +203,7 @@ def test_what_comes_after_the_screen_has_gone_is_not_drawn() -> None:
     assert app.view.enlarged
 
 
+@pytest.mark.slow
 def test_any_sequence_of_sizes_is_drawn() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         rng = np.random.default_rng(0)
@@ -373,7 +380,7 @@ def test_a_held_key_goes_on_from_what_was_asked_for_last() -> None:
 
 def test_what_was_asked_for_outlasts_a_frame_that_knows_nothing_of_it() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        client._obey = lambda command: None  # type: ignore[method-assign]
+        client.obeying = False
         await pilot.press("right_square_bracket", "plus")
         seen = len(client.pulls)
         await until(pilot, lambda: len(client.pulls) > seen + 2)
@@ -418,7 +425,7 @@ def test_the_pace_has_a_unit_where_no_speed_in_it_stands_beside(status: dict[str
 def test_pausing_is_said_until_the_worker_stands() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.answering = False
-        client._obey = lambda command: None  # type: ignore[method-assign]
+        client.obeying = False
         await pilot.press("space")
         await shows(app, pilot, "◍ pausing", "space go on")
         await until(pilot, lambda: client.waiting is not None)
@@ -433,7 +440,7 @@ def test_pausing_is_said_until_the_worker_stands() -> None:
     play(script)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_between_two_measurements_all_panes_show_the_run_as_it_stands(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "newest 500" if size == FULL else "newest")
@@ -452,7 +459,7 @@ def test_between_two_measurements_all_panes_show_the_run_as_it_stands(size: tupl
             )  # fmt: skip
         await pilot.press("left")
         await shows(app, pilot, "view: epoch 500 of 507", "then" if size == COMPACT else "")
-        assert "2.11" not in text_of(app)
+        await until(pilot, lambda: "2.11" not in text_of(app))
         await pilot.press("right")
         await shows(app, pilot, "2.11")
 
@@ -598,7 +605,7 @@ def test_restarting_keeps_the_last_run_as_background() -> None:
         first = app.mirror.recording
         await pilot.press("left", "R", "r")
         await until(pilot, lambda: app.mirror.run == 1)
-        assert app.mirror.before is first
+        assert app.mirror.reference is first
         assert app.mirror.recording is not None
         assert app.mirror.recording.config.seed == 2
         assert app.view.row is None
@@ -607,7 +614,7 @@ def test_restarting_keeps_the_last_run_as_background() -> None:
         await shows(app, pilot, "epoch 300 of 2,000")
         await pilot.press("left")
         assert app.view.row is not None
-        client._obey(Restart(None))  # by another screen
+        client.obey(Restart(None))  # by another screen
         await until(pilot, lambda: app.mirror.run == 2)
         assert app.view.row is None
         assert not broken(app)
@@ -679,7 +686,7 @@ def test_a_recording_that_cannot_be_read_is_wrong_input() -> None:
 def _leave_with(*pressed: str) -> Script:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press(*pressed)
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     return script
 
@@ -717,18 +724,18 @@ def test_the_question_can_be_declined_and_names_its_answers() -> None:
     play(script, COMPACT)
 
 
-def test_a_save_before_leaving_that_fails_asks_for_another_place() -> None:
+def test_a_save_reference_leaving_that_fails_asks_for_another_place() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.saving_works = False
         await pilot.press("q", "s")
         await until(pilot, lambda: isinstance(app.screen, Place))
         await shows(app, pilot, "not saved: snapshots: No space left on device", "Enter", "Esc")
-        assert not app._exit and [type(c) for c in client.commands] == [Pause, Save]
+        assert app.return_code is None and [type(c) for c in client.commands] == [Pause, Save]
         line = app.screen.query_one(Input)
         assert line.value == os.path.expanduser("~")
         line.value = "elsewhere/run.npz"
         await pilot.press("enter")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
         _, first, second, last = client.commands
         assert (first.path, second.path, last) == (None, os.path.abspath("elsewhere/run.npz"), Stop())
         assert 0 != first.ticket != second.ticket != 0
@@ -745,18 +752,18 @@ def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, Place))
         await pilot.press("space", "x", key)  # into the line, and not to the run
         await shows(app, pilot, "● running")
-        assert not app._exit and [type(c) for c in client.commands] == [Pause, Save, Resume]
+        assert app.return_code is None and [type(c) for c in client.commands] == [Pause, Save, Resume]
         client.saving_works = True
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
-        assert not app._exit
+        assert app.return_code is None
 
     play(script)
 
 
 def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        obey, client._obey = client._obey, lambda command: None  # it is still being written
+        client.obeying = False  # it is still being written
         await pilot.press("q", "s")
         await until(pilot, lambda: len(client.commands) == 2)
         assert client.commands[0] == Pause()  # nothing comes to be that is not saved
@@ -764,10 +771,10 @@ def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
         client.status = replace(status, saves=5, saved=("autosave.npz",), save_results=((3, ""), (4, "full")))
         await until(pilot, lambda: app.mirror.status is not None and app.mirror.status.saves == 5)
         await pilot.pause(0.1)
-        assert not app._exit and not isinstance(app.screen, Place)
-        client._obey = obey
-        client._obey(client.commands[1])
-        await until(pilot, lambda: app._exit)
+        assert app.return_code is None and not isinstance(app.screen, Place)
+        client.obeying = True
+        client.obey(client.commands[1])
+        await until(pilot, lambda: app.return_code is not None)
         assert client.commands[2:] == [Stop(save=False)]
 
     play(script)
@@ -799,14 +806,19 @@ def test_a_signal_after_the_loop_has_ended_changes_nothing() -> None:
     ending = Ending(left.append, lambda: None)
 
     async def screen() -> None:
-        ending._loop = asyncio.get_running_loop()
+        ending.watch()
 
-    asyncio.run(screen())
-    ending._signalled(signal.SIGTERM, None)
-    ending.over()
-    assert not left
-    with pytest.raises(KeyboardInterrupt):  # what is left to do may be interrupted
-        signal.raise_signal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        asyncio.run(screen())
+        signal.raise_signal(signal.SIGTERM)
+        ending.over()
+        assert not left
+        with pytest.raises(KeyboardInterrupt):  # what is left to do may be interrupted
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
@@ -821,7 +833,7 @@ def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
         client.arrived(Lost("the worker was told to end", (), ("left.npz",)))
         await shows(app, pilot, "told to end", HELD)
         await pilot.press("q")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     assert play(script, hold=hold).saved == ("left.npz",)
     assert [dead.saved for dead in handed] == [True]
@@ -876,17 +888,17 @@ async def in_one_piece(app: IbtuiApp, pilot: Pilot[None], *keys: str) -> None:
         ("r", ["r"] * 3, False),
     ],
 )
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_a_dialog_is_answered_once(asks: str, burst: list[str], left: bool, size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press(asks)
         await until(pilot, lambda: isinstance(app.screen, Question))
         await in_one_piece(app, pilot, *burst)
         if left:
-            await until(pilot, lambda: app._exit)
+            await until(pilot, lambda: app.return_code is not None)
         else:
             await shows(app, pilot, "running")
-            assert not app._exit and len(app.screen_stack) == 1
+            assert app.return_code is None and len(app.screen_stack) == 1
         restarts = sum(isinstance(command, Restart) for command in client.commands)
         assert restarts == (burst[0] == "r")
         assert sum(isinstance(command, Stop) for command in client.commands) == left
@@ -902,7 +914,7 @@ def test_a_question_for_a_place_is_answered_once(burst: list[str]) -> None:
         await until(pilot, lambda: isinstance(app.screen, Place))
         await in_one_piece(app, pilot, *burst)
         if burst[0] == "enter":
-            await until(pilot, lambda: app._exit)
+            await until(pilot, lambda: app.return_code is not None)
         else:
             await shows(app, pilot, "running")
             assert len(app.screen_stack) == 1
@@ -932,7 +944,7 @@ def test_a_dead_runs_history_is_also_asked_another_place_for() -> None:
         assert app.screen.query_one(Input).value == "/elsewere/run.npz"  # to be mended
         app.screen.query_one(Input).value = "/elsewhere/run.npz"
         await pilot.press("enter")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     outcome = play(script, write=write)
     assert asked == [None, "/elsewere/run.npz", "/elsewhere/run.npz"] and outcome.saved == (
@@ -969,7 +981,7 @@ def test_a_run_goes_on_from_the_key_that_detaches_it(end: str) -> None:
         await pilot.press("D")
         if end == "q":
             await pilot.press("q")
-            await until(pilot, lambda: app._exit)
+            await until(pilot, lambda: app.return_code is not None)
         elif end == "signal":
             app._end(143)
         else:
@@ -1034,7 +1046,7 @@ def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
     play(script)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
@@ -1045,7 +1057,7 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
     play(script, size)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         recording = client.recording
@@ -1069,7 +1081,7 @@ def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
     play(script, size)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> None:
     saved: list[Recording] = []
 
@@ -1101,7 +1113,7 @@ def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> N
         assert saved == [app.mirror.recording]
         assert not broken(app)
         await pilot.press("q")  # nothing is unsaved any more
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
         assert client.commands == commands
 
     outcome = play(script, size, write=write)
@@ -1120,7 +1132,7 @@ def remaining(**options: Any) -> StandIn:
     return StandIn(**{"trains": False, "state": "dead"} | options)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(size: tuple[int, int]) -> None:
     second = remaining(config=RunConfig(seed=2), answering=False)
     handed: list[Any] = []
@@ -1136,7 +1148,7 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         await shows(app, pilot, "epoch 500 of 2,000")
         await pilot.press("left", "left", "2", "i", "escape")
         await until(pilot, lambda: epoch_drawn(app) == 480)
-        before, recording = app.mirror.before, app.mirror.recording
+        before, recording = app.mirror.reference, app.mirror.recording
         client.lose(log=("2000 epochs, a measurement every 10", "CUDA: out of memory"))
         await shows(app, pilot, "† dead", "killed by SIGKILL", "log: CUDA: out of memory", "what the screen")
         app.clear_notifications()
@@ -1155,7 +1167,7 @@ def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(siz
         await drawn(app, pilot)
         changed = [row for row, was in zip(screen_text(app)[1:-1], shown, strict=True) if row != was]
         assert [row for row in changed if HELD not in row] == []
-        assert (app.view.row, app.view.layer, app.mirror.before) == (48, 2, before)
+        assert (app.view.row, app.view.layer, app.mirror.reference) == (48, 2, before)
         await until(pilot, lambda: second.waiting is not None)
         second.log = ["a line"]
         second.answer()
@@ -1187,7 +1199,7 @@ def test_what_is_left_of_a_run_is_walked_rebinned_and_saved_by_the_worker_that_h
         assert second.commands == [Rebin(Binning(t_bins=70)), Save()]
         await until(pilot, lambda: not app.link.unsaved)
         await pilot.press("q")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
         assert second.commands[2:] == [Stop(save=False)]
 
     outcome = play(script, hold=lambda *_: second)
@@ -1202,7 +1214,7 @@ def test_what_is_left_of_an_unsaved_run_is_asked_for_before_quitting() -> None:
         client.lose()
         await shows(app, pilot, HELD)
         await pilot.press("q", "s")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     play(script, hold=lambda *_: second)
     asked, told = second.commands
@@ -1251,7 +1263,7 @@ def test_where_no_other_worker_can_hold_the_history_the_screen_does(failing: str
         assert saved == [app.mirror.recording]
         assert len(saved[0]) == 51
         await pilot.press("q")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     assert play(script, hold=hold, write=write).saved == ("rescued.npz",)
 
@@ -1270,7 +1282,7 @@ def test_until_another_worker_holds_the_history_the_screen_saves_it() -> None:
         await shows(app, pilot, HELD)
         assert app.link.files == ("rescued.npz",)
         await pilot.press("q")  # nothing is unsaved
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     play(script, hold=lambda *_: second, write=lambda *_: "rescued.npz")
 
@@ -1289,7 +1301,7 @@ def test_a_signal_while_dead_loses_nothing(taken: bool) -> None:
         await shows(app, pilot, HELD if taken else "† dead")
         app.let_go()  # in whichever order: the thread that finds the line dropped, and the loop
         app._end(129)
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
 
     outcome = play(script, hold=lambda *_: second, write=write)
     assert outcome.exit_status == 129
@@ -1322,7 +1334,7 @@ def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
         client.status = replace(client.status, saved=("first.npz",))
         await pilot.press("R", "r")
         await until(pilot, lambda: app.mirror.run == 1 and app.mirror.status.saved == ("first.npz",))
-        before = app.mirror.before
+        before = app.mirror.reference
         client.train_to(500)
         await shows(app, pilot, "epoch 500")
         client.lose()
@@ -1342,7 +1354,7 @@ def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
         await shows(app, pilot, "● running", "epoch 300 of 2,000", "newest 300")
         await until(pilot, lambda: second.closed)
         assert second.commands == [Stop(save=False)]
-        assert app.mirror.before is before
+        assert app.mirror.reference is before
         assert app.mirror.died is None
 
     outcome = play(script, hold=lambda *_: second, go_on=lambda _: third)
@@ -1364,27 +1376,27 @@ def test_c_does_not_wait_for_the_history_to_be_held() -> None:
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_a_save_before_leaving_is_waited_for_before_a_new_worker_takes_over(works: bool) -> None:
+def test_a_save_reference_leaving_is_waited_for_before_a_new_worker_takes_over(works: bool) -> None:
     second = StandIn(epochs=300, answering=False)
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "✗ failed")
-        obey, client._obey, client.saving_works = client._obey, lambda command: None, works
+        client.obeying, client.saving_works = False, works
         await pilot.press("c", "q", "s")  # it is being written as the new worker has the history
         await until(pilot, lambda: client.commands)
         second.answering = True
         second.answer()
         await until(pilot, lambda: len(second.pulls) > 3)
         assert app.link.client is client
-        obey(client.commands[0])
+        client.obey(client.commands[0])
         if works:
-            await until(pilot, lambda: app._exit)
+            await until(pilot, lambda: app.return_code is not None)
             return
         await until(pilot, lambda: app.link.client is second)
         await until(pilot, lambda: isinstance(app.screen, Place))
         app.screen.query_one(Input).value = "/elsewhere/run.npz"
         await pilot.press("enter")
-        await until(pilot, lambda: app._exit)
+        await until(pilot, lambda: app.return_code is not None)
         assert [type(command) for command in second.commands] == [Pause, Save, Stop]
 
     first = StandIn(state="failed")
@@ -1511,7 +1523,7 @@ def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "layer 0  dim 1.18")
-        for row in app.screen._compositor.render_strips():
+        for row in strips(app):
             for segment in row:
                 if segment.style is not None:
                     assert segment.style.color is None or segment.style.color.is_default
@@ -1536,13 +1548,17 @@ def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_marker_follows_locale_and_term(environ: dict[str, str], marker: str) -> None:
-    assert auto_marker(environ) == marker
+    assert auto_marker(environ, "UTF-8", coloured=True) == marker
+    for encoding, coloured in (("iso-8859-1", True), ("ascii", True), ("utf-8", False)):
+        assert auto_marker(environ, encoding, coloured=coloured) == "ascii"
 
 
 # The parts.
 
 
-@pytest.mark.parametrize("width", range(1, 200, 3))
+@pytest.mark.parametrize(
+    "width", [*range(1, 200, 21), *slow(*(width for width in range(1, 200, 3) if width % 21 != 1))]
+)
 def test_a_status_line_is_never_cut_in_a_word(width: int) -> None:
     client = StandIn(skipped=12, pending=120, why="MXNet is not installed")
     mirror = IbtuiApp(client, BRAILLE).mirror

@@ -106,14 +106,14 @@ def test_no_frame_is_asked_for_while_one_is_owed_or_the_worker_is_lost() -> None
 
 def test_what_was_asked_for_is_pending_until_a_frame_confirms_it() -> None:
     screen, link, client = started()
-    obey, client._obey = client._obey, lambda command: None  # type: ignore[method-assign]
+    client.obeying = False
     for command in (Pause(), Rebin(Binning(t_bins=70)), SetPace(5.0)):
         assert link.send(command)
     screen.frame()  # one that knows nothing of it
     assert (link.state.pausing, link.state.binning, link.state.pace) == (True, Binning(t_bins=70), 5.0)
     assert link.state.of_run(link.mirror.status) == "pausing"
     for command in client.commands:
-        obey(command)
+        client.obey(command)
     screen.frame()
     assert (link.state.pausing, link.state.binning, link.state.pace) == (False, None, None)
     assert link.state.of_run(link.mirror.status) == "paused"
@@ -293,14 +293,14 @@ def test_what_has_not_crashed_is_not_continued() -> None:
 def test_what_follows_a_save_waits_for_that_very_file() -> None:
     screen, link, client = started()
     done: list[str] = []
-    obey, client._obey = client._obey, lambda command: None  # type: ignore[method-assign]
+    client.obeying = False
     link.save_then(lambda: done.append("left"))
     assert client.commands == [Pause(), Save()] and link.state.saving == "writing"
     client.send(Save(ticket=3))  # another screen's
-    obey(client.commands[-1])
+    client.obey(client.commands[-1])
     screen.frame()
     assert not done
-    obey(client.commands[1])
+    client.obey(client.commands[1])
     screen.frame()
     assert done == ["left"] and link.state.saving == ""
 
@@ -339,7 +339,7 @@ def test_training_that_stood_already_does_not_go_on() -> None:
 
 def test_a_worker_that_goes_while_it_writes_is_not_waited_for() -> None:
     _screen, link, client = started(hold=lambda *_: dead())
-    client._obey = lambda command: None  # type: ignore[method-assign]
+    client.obeying = False
     link.save_then(lambda: pytest.fail("nothing was saved"))
     client.lose()
     assert link.state.saving == "" and link.unsaved
@@ -349,14 +349,14 @@ def test_a_worker_that_goes_while_it_writes_is_not_waited_for() -> None:
 def test_no_new_worker_takes_over_while_the_old_one_writes(works: bool) -> None:
     second = StandIn(epochs=300)
     screen, link, client = started(StandIn(state="failed"), go_on=lambda _: second)
-    obey, client._obey = client._obey, lambda command: None  # type: ignore[method-assign]
+    client.obeying = False
     client.saving_works = works
     done: list[str] = []
     link.save_then(lambda: done.append("left"))
     link.go_on()
     screen.pass_time()
     assert link.client is client and link.state.handover == "continuing"
-    obey(client.commands[0])
+    client.obey(client.commands[0])
     screen.frame()
     assert bool(done) == works and len(screen.asked) == (not works)
     screen.pass_time()

@@ -12,6 +12,7 @@ from ibtui.ui import keys, view
 from ibtui.ui.help import definitions
 from ibtui.ui.panes import OWN, panes, shown_quantities, tab_order
 from ibtui.ui.scene import standard
+from tests.marks import slow
 from tests.terminal import Terminal
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
@@ -63,7 +64,10 @@ def test_help_explains_every_pane_and_every_quantity() -> None:
     assert all(quantity.description in texts for name, quantity in standard().items() if name != "i_xt")
 
 
-@pytest.mark.parametrize("size", [view.FULL, (120, 40), (200, 60)])
+@pytest.mark.parametrize(
+    "size",
+    [(120, 40), *slow(view.FULL, (200, 60))],
+)
 def test_a_pane_of_another_package_is_on_the_screen_when_it_is_asked_for(size: tuple[int, int]) -> None:
     with with_plugin(*RUN, "--panes", "clock", columns=size[0], rows=size[1]) as terminal:
         terminal.until("it is epoch 60")
@@ -83,6 +87,7 @@ def test_a_pane_of_another_package_is_on_the_screen_when_it_is_asked_for(size: t
         quit_without_saving(terminal)
 
 
+@pytest.mark.slow
 def test_a_quantity_of_another_package_is_on_the_screen() -> None:
     with with_plugin(*RUN, "--quantities", "spread") as terminal:
         terminal.until("finished")

@@ -11,14 +11,14 @@ from ibtui.config import RunConfig
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.board import LAG_S
 from ibtui.ui.drawn import Drawn
+from tests.marks import slow
 from tests.ui.standin import StandIn, Training
-from tests.ui.test_app import play, shows, text_of, until
+from tests.ui.test_app import play, shows, text_of, until, visible
 
 
 def behind(app: IbtuiApp) -> list[str]:
     """The widgets whose picture on the screen is not the one that they would draw now."""
-    shown = app.screen._compositor.visible_widgets
-    return [str(w.id) for w in app.board.widgets if w in shown and texts(w) != fresh(w)]
+    return [str(w.id) for w in app.board.widgets if visible(w) and texts(w) != fresh(w)]
 
 
 def texts(widget: Drawn) -> list[str]:
@@ -52,7 +52,7 @@ def test_histories_are_drawn_in_turns_while_training_goes_on() -> None:
     play(script, client=flat_out())
 
 
-@pytest.mark.parametrize("key", ["space", "s"])
+@pytest.mark.parametrize("key", ["space", *slow("s")])
 def test_no_picture_stays_behind_when_training_stands(key: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         for _ in range(3):
@@ -66,6 +66,7 @@ def test_no_picture_stays_behind_when_training_stands(key: str) -> None:
     play(script, client=flat_out())
 
 
+@pytest.mark.slow
 def test_no_picture_stays_behind_when_training_ends_or_the_worker_goes() -> None:
     async def ends(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "finished")
@@ -92,6 +93,7 @@ def test_a_slow_run_is_drawn_though_nothing_more_happens() -> None:
     play(script)
 
 
+@pytest.mark.slow
 def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "running", "I(X;T)  nats")

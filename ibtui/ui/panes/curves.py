@@ -37,7 +37,7 @@ class Curves(Pane):
         """Return what changes curves, with the history, and their note, with what is looked at."""
         view, shown = scene.view, scene.representation
         return (
-            scene.history, id(scene.mirror.before), shown and shown.key, scene.cursor_row,
+            scene.history, id(scene.mirror.reference), shown and shown.key, scene.cursor_row,
             view.layer, self.quantity(scene).name, view.unit, view.level,
         )  # fmt: skip
 
@@ -80,7 +80,7 @@ def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float |
 
 def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Series]:
     """List the last run's curves, the ceiling, chance levels, estimates; the chosen layer's in front."""
-    view, before = scene.view, scene.mirror.before
+    view, before = scene.view, scene.mirror.reference
     series: list[Series] = []
     if before is not None and len(before) and _alike(before, recording, quantity):
         past = before.column("epoch")
@@ -115,7 +115,7 @@ def _lines(values: Array) -> Array:
 def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
     """Return the chosen layer's numbers where the user looks."""
     shown, layer, view = scene.representation, scene.view.layer, scene.view
-    if shown is None or layer >= len(shown.points) or quantity.name not in shown.values:
+    if shown is None or layer >= scene.layers or quantity.name not in shown.values:
         return []
     value = as_viewed(quantity, shown.values, view)
     if not quantity.per_layer:

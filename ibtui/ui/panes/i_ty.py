@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
+from ibtui.run.representation import SENSITIVITY_BINS
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene, in_excess, in_unit
-
-SENSITIVITY_BINS = (10, 30, 100)
-"""The bins of `Representation.sensitivity`."""
 
 
 @pane(

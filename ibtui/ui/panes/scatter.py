@@ -43,6 +43,8 @@ class Scatter(Pane):
         name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=2)
         if shown is None or layer >= len(shown.points):
             waiting = "no activations: the worker has gone" if scene.link.lost else "no measurement yet"
+            if shown is not None and not shown.points:
+                waiting = "the activations are not stored, and their engine is not installed"
             return Drawing([name], message([waiting], view, width, height, styles))
         points = shown.points[layer]
         title = [name, *_title(shown, layer, scene)]
