@@ -133,6 +133,7 @@ TOLD = {
          "path": "/usr/lib/libcublas.so.11", "error": ""},
     ]}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
+    "runs": ([{"folder": "/run/user/1000/ibtui"}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
 }  # fmt: skip
 

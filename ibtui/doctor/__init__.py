@@ -56,7 +56,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         findings.terminal(os.environ, findings.terminal_size()),
         *environment({**tty.forgotten, **os.environ}),
         compiled_code(damaged),
-        findings.runs(),
+        findings.runs(told["runs"]),
         findings.run(ctx, told["run"]),
     ]
     return found, "engine" in told["run"]

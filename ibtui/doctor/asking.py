@@ -93,6 +93,12 @@ def _about_driver() -> Answers:
     yield {"cuda": driver.cuda, "cards": cards}
 
 
+def _about_runs() -> Answers:
+    from ibtui.run import places
+
+    yield {"folder": str(places.folder())}
+
+
 def _about_run(ctx: str) -> Answers:
     """Train a little, as a run would."""
     from ibtui.run.trainer import Trainer
@@ -110,6 +116,7 @@ QUESTIONS: dict[str, Callable[[str, str], Answers]] = {
     "engines": lambda device, ctx: _about_engines(device),
     "mxnet": lambda device, ctx: _about_mxnet(),
     "libraries": lambda device, ctx: _about_libraries(),
+    "runs": lambda device, ctx: _about_runs(),
     "driver": lambda device, ctx: _about_driver(),
     "numpy": lambda device, ctx: _about_package("numpy"),
     "numba": lambda device, ctx: _about_package("numba"),
