@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from ibtui.config import RunConfig
-from ibtui.data.samples import make_dataset
 from ibtui.engines import ENGINES
 from ibtui.engines.nvidia.driver import start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
@@ -57,6 +56,8 @@ def _about_mxnet() -> Answers:
 
 def _about_engines(device: str) -> Answers:
     """Load every engine, and have those that load say why they would not train on a GPU."""
+    from ibtui.data.samples import make_dataset
+
     config = RunConfig()
     inputs = make_dataset(config).inputs
     yield {name: {"failure": "loading it, or one before it, ended the process"} for name in ENGINES.names}
