@@ -40,6 +40,10 @@ def size(handle: int) -> tuple[int, int] | None:
     return (columns, rows) if columns and rows else None
 
 
+forgotten: dict[str, str] = {}
+"""The variables that `follow` has forgotten, as they were: `ibtui doctor` tells of them."""
+
+
 def follow(handle: int) -> None:
     """Forget exported COLUMNS and LINES where this terminal says its size itself.
 
@@ -47,7 +51,8 @@ def follow(handle: int) -> None:
     """
     if size(handle) is not None:
         for name in ("COLUMNS", "LINES"):
-            os.environ.pop(name, None)
+            if (value := os.environ.pop(name, None)) is not None:
+                forgotten[name] = value
 
 
 @cache

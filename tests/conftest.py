@@ -13,12 +13,14 @@ import pytest
 
 from ibtui.run import places
 
-SUMMARY = pytest.StashKey[list[str]]()
-"""Lines that tests want told at the end, such as by how much the machine let them compare."""
 
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(SUMMARY, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests have recorded by `record_property("told", …)`: how far the machine let them compare."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    told = [
+        pair[1] for report in reports for pair in getattr(report, "user_properties", ()) if pair[0] == "told"
+    ]
+    for line in dict.fromkeys(told):
         terminalreporter.write_line(line)
 
 

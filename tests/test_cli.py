@@ -16,6 +16,7 @@ from ibtui.config import RunConfig, WatchOptions
 from ibtui.data.samples import make_dataset
 from ibtui.recording.files import save
 from ibtui.run.measuring import new_recording
+from tests.marks import slow
 
 PLUGIN = Path(__file__).with_name("plugin")
 REC = ("--record", "run.npz")
@@ -305,10 +306,12 @@ def written_to(output, *arguments):
 PRINTING = [
     ["--version"],
     ["ls"],
-    ["doctor", "--ctx", "cpu"],
     ["report", "run.npz"],
-    ["report", "run.npz", "--out", "x.csv"],
-    ["bench", "--quick", "--only", "measurement"],
+    *slow(
+        ["report", "run.npz", "--out", "x.csv"],
+        ["doctor", "--ctx", "cpu"],
+        ["bench", "--quick", "--only", "measurement"],
+    ),
 ]
 
 

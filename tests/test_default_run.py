@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from tests import golden
-from tests.conftest import SUMMARY
 from tests.core import oracle
 
 Runs = dict[str, dict[str, np.ndarray]]
@@ -35,7 +35,9 @@ def runs(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return {name: golden.arrays(path) for name, path in golden.record(engine, folder).items()}
 
 
-def test_the_numbers_are_those_of_version_0_1(engine: str, runs: Runs, request: pytest.FixtureRequest):
+def test_the_numbers_are_those_of_version_0_1(
+    engine: str, runs: Runs, record_property: Callable[[str, object], None]
+):
     made = golden.arrays(golden.DATA)
     about = json.loads(str(made["about"]))
     here, there = golden.processor(), about["made_on"]
@@ -53,7 +55,7 @@ def test_the_numbers_are_those_of_version_0_1(engine: str, runs: Runs, request: 
         if other
         else "to the bit"
     )
-    request.config.stash.setdefault(SUMMARY, []).append(f"{engine}: compared with version 0.1.0 {how}")
+    record_property("told", f"{engine}: compared with version 0.1.0 {how}")
 
 
 def tolerances(made: dict[str, np.ndarray], name: str, run: dict[str, np.ndarray]) -> np.ndarray:

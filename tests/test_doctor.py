@@ -14,6 +14,7 @@ from ibtui.doctor.finding import Finding, render
 from ibtui.doctor.traps import TRAPS, environment
 from ibtui.engines.nvidia.driver import has_driver
 from ibtui.engines.nvidia.messages import plain
+from tests.terminal import Terminal
 
 
 def ibtui_doctor(*arguments, **environment):
@@ -56,6 +57,7 @@ def test_this_machine_can_run_on_its_cpu(tmp_path):
         assert any(line.startswith(label) for line in lines), label
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
 def test_a_gpu_that_cannot_be_had_is_a_problem_with_a_fix(tmp_path):
     cache = str(tmp_path / "caché")
@@ -98,6 +100,7 @@ def test_asking_imports_nothing_that_could_end_the_process():
     assert not loaded & {"numpy", "numba", "mxnet", "pynvml", "textual"}
 
 
+@pytest.mark.slow
 def test_engines_of_other_packages_are_listed_and_broken_ones_told(tmp_path):
     folder = tmp_path / "zz"
     (folder / "zz-1.dist-info").mkdir(parents=True)
@@ -130,6 +133,7 @@ TOLD = {
          "path": "/usr/lib/libcublas.so.11", "error": ""},
     ]}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
+    "runs": ([{"folder": "/run/user/1000/ibtui"}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
 }  # fmt: skip
 
@@ -264,6 +268,11 @@ def test_files_that_hide_a_library_are_named(name, tmp_path):
     (tmp_path / name).touch()
     first = name.partition("/")[0]
     assert any(text.startswith(f"! {first} in the current folder") for text in trapped({"HOME": "/"}))
+
+
+def test_a_size_that_is_exported_is_named_on_a_terminal_too():
+    with Terminal("doctor", "--ctx", "cpu", columns=100, rows=60, COLUMNS="60", LINES="20") as terminal:
+        terminal.until(r"COLUMNS=60, LINES=20: not used")
 
 
 def test_every_kind_of_trap_is_tried_here():

@@ -84,6 +84,7 @@ def test_a_run_of_such_an_engine_is_gone_on_with_exactly():
             assert file[key].tobytes() == values.tobytes(), key
 
 
+@pytest.mark.slow
 def test_activations_that_are_not_stored_are_derived_by_the_engine():
     run = recorded("--engine", "quadratic", "--quantities", "spread")
     stripped = {k: v for k, v in run.items() if not (k[0] == "t" and k[1:].isdigit())}
@@ -97,6 +98,7 @@ def test_activations_that_are_not_stored_are_derived_by_the_engine():
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_a_file_is_read_without_what_made_it():
     run = recorded("--data", "rings", "--quantities", "spread", "--engine", "quadratic")
     shown = ibtui("report", "run.npz", plugin=False)

@@ -12,7 +12,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ibtui import __version__
+from ibtui import __version__, tty
 from ibtui.config import RunConfig
 from ibtui.core.cache import cache_folder, count_cached, repair_cache
 from ibtui.doctor import findings
@@ -54,9 +54,9 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         findings.driver(told["driver"], cuda_build or ctx.startswith("gpu")),
         *findings.cards(told["driver"], cuda_build, told["engines"], device),
         findings.terminal(os.environ, findings.terminal_size()),
-        *environment(os.environ),
+        *environment({**tty.forgotten, **os.environ}),
         compiled_code(damaged),
-        findings.runs(),
+        findings.runs(told["runs"]),
         findings.run(ctx, told["run"]),
     ]
     return found, "engine" in told["run"]

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from ibtui.config import RunConfig
-from ibtui.data.samples import make_dataset
 from ibtui.engines import ENGINES
 from ibtui.engines.nvidia.driver import start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
@@ -57,6 +56,8 @@ def _about_mxnet() -> Answers:
 
 def _about_engines(device: str) -> Answers:
     """Load every engine, and have those that load say why they would not train on a GPU."""
+    from ibtui.data.samples import make_dataset
+
     config = RunConfig()
     inputs = make_dataset(config).inputs
     yield {name: {"failure": "loading it, or one before it, ended the process"} for name in ENGINES.names}
@@ -93,6 +94,12 @@ def _about_driver() -> Answers:
     yield {"cuda": driver.cuda, "cards": cards}
 
 
+def _about_runs() -> Answers:
+    from ibtui.run import places
+
+    yield {"folder": str(places.folder())}
+
+
 def _about_run(ctx: str) -> Answers:
     """Train a little, as a run would."""
     from ibtui.run.trainer import Trainer
@@ -110,6 +117,7 @@ QUESTIONS: dict[str, Callable[[str, str], Answers]] = {
     "engines": lambda device, ctx: _about_engines(device),
     "mxnet": lambda device, ctx: _about_mxnet(),
     "libraries": lambda device, ctx: _about_libraries(),
+    "runs": lambda device, ctx: _about_runs(),
     "driver": lambda device, ctx: _about_driver(),
     "numpy": lambda device, ctx: _about_package("numpy"),
     "numba": lambda device, ctx: _about_package("numba"),

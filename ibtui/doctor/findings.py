@@ -17,8 +17,6 @@ from ibtui.engines.mxnet import has_machine_code
 from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
 from ibtui.engines.nvidia.compiler import LEAST_CAPABILITY
 from ibtui.engines.nvidia.driver import dotted
-from ibtui.errors import UsageError
-from ibtui.run import places
 
 _OLD_DRIVER = (11, 8)
 """CUDA of the oldest driver that takes kernels compiled by CUDA 11.8 at run time."""
@@ -188,12 +186,11 @@ def terminal(environment: Mapping[str, str], size: tuple[int, int] | None) -> Fi
     return Finding("terminal", state, ", ".join(parts), "; ".join(fixes))
 
 
-def runs() -> Finding:
+def runs(told: Told) -> Finding:
     """Describe the folder that new runs' sockets and logs are kept in."""
-    try:
-        return Finding("runs", OK, str(places.folder()))
-    except UsageError as error:
-        return Finding("runs", PROBLEM, str(error))
+    if "folder" in told:
+        return Finding("runs", OK, told["folder"])
+    return Finding("runs", PROBLEM, told.get("failure") or told["error"])
 
 
 def run(ctx: str, told: Told) -> Finding:

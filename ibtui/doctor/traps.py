@@ -97,7 +97,7 @@ def _temporary(variables: Environment) -> Iterator[str]:
 def _long(variables: Environment) -> Iterator[str]:
     for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
         if (size := len(os.fsencode(variables.get(name, "")))) > LONG_BYTES:
-            yield f"{name} is {size} bytes long: the path of a socket may not fit into it"
+            yield f"{name} is {size} bytes long: too long for a socket's path, to which another way is taken"
 
 
 def _runtime(variables: Environment) -> Iterator[str]:
@@ -154,7 +154,7 @@ TRAPS = (
     Trap(NOTE, _encoding, "unset PYTHONIOENCODING, or utf-8"),
     Trap(NOTE, _colour, "--marker ascii, or unset NO_COLOR"),
     Trap(PROBLEM, _temporary, "name one that can be, such as /tmp"),
-    Trap(NOTE, _long, "name a shorter one, such as /tmp"),
+    Trap(NOTE, _long, ""),
     Trap(NOTE, _runtime, "name a folder of yours alone (0700), or unset it"),
     Trap(NOTE, _home, "export NUMBA_CACHE_DIR=/a/folder/of/yours"),
     Trap(PROBLEM, _hiding, "rename it, or run ibtui in another folder"),

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ibtui.errors import UsageError, explain, printable
-from ibtui.recording.files import TEMPORARY
 
 OWN = "IBTUI_RUNTIME_DIR"
 """The variable that names the one folder for runs; then no other is looked into."""
@@ -221,6 +220,8 @@ def clear(name: str) -> None:
 
 def sweep() -> None:
     """Remove what workers that have gone left in the folders: logs and half-made files, after a day."""
+    from ibtui.recording.files import TEMPORARY  # it brings NumPy, which `ibtui doctor` may find broken
+
     for place in folders():
         for path in place.iterdir():
             with contextlib.suppress(OSError):

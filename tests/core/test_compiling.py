@@ -73,6 +73,7 @@ def test_damaged_code_is_compiled_anew_with_one_line(call, tmp_path, damage):
     assert again.stderr == ""
 
 
+@pytest.mark.slow
 def test_another_source_is_other_code(call, tmp_path):
     call()
     (tmp_path / "code_of_ours.py").write_text(CODE.replace("2 * x", "x + x + x - x"))
@@ -87,6 +88,7 @@ def test_a_folder_that_takes_nothing_costs_a_line_alone(call, tmp_path):
     assert "compiled code is not kept" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_folder_costs_a_line_alone(call, tmp_path):
     call()
     for path in kept(tmp_path / "cache"):
@@ -114,6 +116,7 @@ def test_without_a_home_the_folder_is_a_private_one_for_temporary_files(call, tm
     assert not (tmp_path / "relative").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_a_temporary_folder_that_others_can_write_to(call, tmp_path):
     call(None, HOME="relative", TMPDIR=str(tmp_path))
     (folder,) = tmp_path.glob("ibtui-compiled-*")
@@ -145,6 +148,7 @@ def test_code_that_is_whole_and_cannot_be_used_is_compiled_anew_with_one_line(ca
     assert call().stdout == "42 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -257,6 +257,7 @@ def test_mxnet_comes_silently_and_leaves_numpy_as_it_was():
     assert re.fullmatch(r"\d+\.\d+\.\d+ \((CPU|CUDA)\)\n", done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
 def test_a_process_of_its_own_answers_for_the_gpus():
     found = trial.tried("gpu0")

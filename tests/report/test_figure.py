@@ -86,6 +86,7 @@ def words_of(svg: Path) -> list[str]:
     return re.findall("<!-- (.*) -->", svg.read_text())
 
 
+@pytest.mark.slow
 @needs_matplotlib
 def test_where_the_chance_level_is_0_the_key_and_the_curves_name_it_and_not_the_plane(
     folder, tmp_path, capsys

@@ -28,7 +28,10 @@ from tests.report.making import (
     ("colours", "marker"),
     [("none", "ascii"), ("none", "braille"), ("truecolor", "block"), ("16", "ascii"), ("256", "braille")],
 )
-@pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 23), (120, 39)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(80, 23), *(pytest.param(*size, marks=pytest.mark.slow) for size in ((40, 20), (120, 39)))],
+)
 def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, marker):
     display, default = Display(width, height, colours, marker), Settings()
     asked = ("participation_ratio", "test_loss", "saturation", "outside", "moving_loss")

@@ -33,6 +33,7 @@ from ibtui.run.state import RunState
 from ibtui.run.wire import Connection
 from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import wait_for
+from tests.marks import slow
 from tests.run.driver import LONG, PACED, SMALL, Driver
 
 
@@ -209,6 +210,7 @@ def test_a_worker_that_starts_is_never_taken_for_a_dead_one(monkeypatch):
     listener.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypatch, capsys):
     monkeypatch.setattr(wire, "GREETING_S", 0.03)
     monkeypatch.setattr(wire, "CONNECT_S", 0.03)
@@ -235,6 +237,7 @@ def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypat
     assert has_ended(driver)
 
 
+@pytest.mark.slow
 def test_two_stops_at_once_both_succeed(tmp_path):
     for _ in range(3):
         driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
@@ -488,7 +491,7 @@ def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monke
 # Commands at bad moments.
 
 
-@pytest.mark.parametrize("name", ["queue", "token", "numpy", "select"])
+@pytest.mark.parametrize("name", ["queue", *slow("token", "numpy", "select")])
 def test_a_users_own_file_is_not_taken_for_a_library(name):
     Path(f"{name}.py").write_text("raise SystemExit('the wrong file')")
     with Driver.train(SMALL) as driver:

@@ -49,6 +49,7 @@ def test_autosave_writes_one_file_anew_and_says_nothing(tmp_path):
     assert resumes_exactly(path, 50)
 
 
+@pytest.mark.slow
 def test_without_being_asked_for_there_is_no_autosave(tmp_path):
     with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("finished")
@@ -56,6 +57,7 @@ def test_without_being_asked_for_there_is_no_autosave(tmp_path):
         assert list(tmp_path.glob("*.npz")) == []
 
 
+@pytest.mark.slow
 def test_an_autosave_that_fails_is_told_once_tried_again_and_told_when_it_works(tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
@@ -326,7 +328,7 @@ def test_a_worker_that_cannot_write_its_end_ends(tmp_path, monkeypatch):
     assert end_of(begun(tmp_path), 0, monkeypatch) is None
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "busy", "failed", "died"])
+@pytest.mark.parametrize("how", ["SIGTERM", *slow("busy", "failed", "died")])
 def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
     if how == "busy":
         busy = "from ibtui.run.trainer import Trainer; import time; "
@@ -414,6 +416,7 @@ def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
     assert dict(state.status.save_results) == {t: "trouble" if t % 2 else "" for t in range(30, 40)}
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
     slow = tmp_path / "slow"
     slow.mkdir()

@@ -185,6 +185,7 @@ def test_restart_with_the_same_seed_repeats_the_run_and_another_seed_does_not():
         assert_same(driver.recording, headless(replace(SMALL, seed=2)))
 
 
+@pytest.mark.slow
 def test_the_pace_is_kept_and_can_be_changed():
     with Driver.train(LONG, epochs_per_second=50.0) as driver:
         driver.until(lambda d: d.status.epoch >= 10)
@@ -284,6 +285,7 @@ def test_replay_shows_a_file_walks_plays_and_rebins_it(tmp_path):
         assert not driver.status.unsaved
 
 
+@pytest.mark.slow
 def test_a_run_that_is_gone_on_with_is_unsaved_only_where_its_file_does_not_hold_it_all(tmp_path):
     files.save(headless(SMALL), tmp_path / "run.npz")
     pending = files.load(tmp_path / "run.npz")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from ibtui.config import RunConfig
 from ibtui.core.dimension import dimension, participation_ratio
 from ibtui.core.information import Binning
 from ibtui.core.projection import project
-from ibtui.data.samples import Dataset, make_dataset
+from ibtui.data.samples import make_dataset
 from ibtui.engines import kind_of
 from ibtui.quantities import Measurement
 from ibtui.quantities.meter import quantities
@@ -61,10 +62,17 @@ def weights(config: RunConfig, epoch: int, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binning) -> Measurement:
-    """Real activations and dimensions; information, accuracy and loss made up, but shaped as in a run."""
+samples = functools.cache(make_dataset)
+
+
+@functools.cache
+def measurement(config: RunConfig, epoch: int, binning: Binning) -> Measurement:
+    """Real activations and dimensions; information, accuracy and loss made up, but shaped as in a run.
+
+    A test shares them with all others, so nothing can be written to them.
+    """
     kept = weights(config, epoch, config.seed)
-    activations = kind_of(config).activations(config, kept, dataset.x)
+    activations = kind_of(config).activations(config, kept, samples(config).x)
     layers, depth = len(config.layers), np.arange(len(config.layers))
     share = 1 - np.exp(-4 * epoch / max(config.epochs, 1))
     fine = np.log(binning.t_bins + 1) / np.log(101)
@@ -84,6 +92,8 @@ def measurement(config: RunConfig, dataset: Dataset, epoch: int, binning: Binnin
     values |= {q.name: np.full(layers if q.per_layer else (), 0.25) for q in quantities(config.quantities)
                if q.name not in values}  # fmt: skip
     arrays = {name: np.asarray(value) for name, value in values.items()}
+    for array in (*arrays.values(), *kept.values(), *activations):
+        array.flags.writeable = False
     return Measurement(epoch, binning, arrays, kept, activations)
 
 
@@ -123,7 +133,7 @@ class StandIn:
         self, config: RunConfig | None = None, epochs: int = 500, *, answering: bool = True, **status: Any
     ) -> None:
         self.config = config or RunConfig()
-        self.dataset = make_dataset(self.config)
+        self.dataset = samples(self.config)
         self.binning = Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
         self.recording = self._new_recording()
         self.status = Status(
@@ -190,7 +200,7 @@ class StandIn:
             done = int(self.recording.column("epoch")[-1]) if len(self.recording) else -self.config.every
             epoch = min(epoch, self.config.epochs)
             for due in range(done + self.config.every, epoch + 1, self.config.every):
-                self.recording.append(measurement(self.config, self.dataset, due, self.binning))
+                self.recording.append(measurement(self.config, due, self.binning))
             state = "finished" if epoch >= self.config.epochs else self.status.state
             self.status = replace(self.status, epoch=epoch, state=state, unsaved=True)
 
@@ -215,7 +225,7 @@ class StandIn:
                 self.recording.rebin(binning, CEILINGS)
                 for row, epoch in enumerate(epochs):
                     self.recording.estimate(
-                        row, binning, measurement(self.config, self.dataset, int(epoch), binning).values
+                        row, binning, measurement(self.config, int(epoch), binning).values
                     )
                 self.status = replace(status, binning=binning)
             case Save(place, ticket):

@@ -203,6 +203,7 @@ def test_what_comes_after_the_screen_has_gone_is_not_drawn() -> None:
     assert app.view.enlarged
 
 
+@pytest.mark.slow
 def test_any_sequence_of_sizes_is_drawn() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         rng = np.random.default_rng(0)
@@ -439,7 +440,7 @@ def test_pausing_is_said_until_the_worker_stands() -> None:
     play(script)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_between_two_measurements_all_panes_show_the_run_as_it_stands(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "newest 500" if size == FULL else "newest")
@@ -1045,7 +1046,7 @@ def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
     play(script)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
@@ -1056,7 +1057,7 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
     play(script, size)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         recording = client.recording
@@ -1080,7 +1081,7 @@ def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
     play(script, size)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_a_lost_worker_is_said_and_its_history_stays(size: tuple[int, int]) -> None:
     saved: list[Recording] = []
 
@@ -1131,7 +1132,7 @@ def remaining(**options: Any) -> StandIn:
     return StandIn(**{"trains": False, "state": "dead"} | options)
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(size: tuple[int, int]) -> None:
     second = remaining(config=RunConfig(seed=2), answering=False)
     handed: list[Any] = []
@@ -1555,7 +1556,9 @@ def test_the_marker_follows_locale_and_term(environ: dict[str, str], marker: str
 # The parts.
 
 
-@pytest.mark.parametrize("width", range(1, 200, 3))
+@pytest.mark.parametrize(
+    "width", [*range(1, 200, 21), *slow(*(width for width in range(1, 200, 3) if width % 21 != 1))]
+)
 def test_a_status_line_is_never_cut_in_a_word(width: int) -> None:
     client = StandIn(skipped=12, pending=120, why="MXNet is not installed")
     mirror = IbtuiApp(client, BRAILLE).mirror

@@ -87,6 +87,7 @@ def test_a_pane_of_another_package_is_on_the_screen_when_it_is_asked_for(size: t
         quit_without_saving(terminal)
 
 
+@pytest.mark.slow
 def test_a_quantity_of_another_package_is_on_the_screen() -> None:
     with with_plugin(*RUN, "--quantities", "spread") as terminal:
         terminal.until("finished")

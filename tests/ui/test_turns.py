@@ -66,6 +66,7 @@ def test_no_picture_stays_behind_when_training_stands(key: str) -> None:
     play(script, client=flat_out())
 
 
+@pytest.mark.slow
 def test_no_picture_stays_behind_when_training_ends_or_the_worker_goes() -> None:
     async def ends(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "finished")
@@ -92,6 +93,7 @@ def test_a_slow_run_is_drawn_though_nothing_more_happens() -> None:
     play(script)
 
 
+@pytest.mark.slow
 def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "running", "I(X;T)  nats")
