@@ -424,6 +424,7 @@ def test_a_run_with_a_screen_of_its_own_is_not_attached_to():
         assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_detached_run_goes_on_without_its_terminal_and_comes_back():
     with Terminal(*LONG, "--detach") as terminal:
         terminal.until(r"running +epoch [1-9]")

@@ -18,6 +18,7 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.recording import files
 from ibtui.run.protocol import Save
+from tests.marks import slow
 from tests.run.driver import Driver
 
 SMALL = ("--engine", "fused", "--epochs", "60", "--every", "5", "--samples", "200")
@@ -113,7 +114,7 @@ def test_a_signal_saves_what_is_there(number, status):
     assert [p.name for p in Path().iterdir() if p.name != "run.npz"] == []
 
 
-@pytest.mark.parametrize("engine", ["fused", "gluon"])
+@pytest.mark.parametrize("engine", ["fused", *slow("gluon")])
 def test_going_on_gives_the_same_bytes_as_one_run(engine):
     if engine == "gluon" and importlib.util.find_spec("mxnet") is None:
         pytest.skip("MXNet is not installed")
