@@ -78,6 +78,7 @@ def test_a_device_that_is_none_is_wrong_usage():
     assert b"--ctx tpu0" in done.stderr and done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [["mxnet", "numba"], ["numpy"]], ids=str)
 def test_a_package_that_ends_the_process_is_a_finding(broken, tmp_path):
     for name in broken:
@@ -270,6 +271,7 @@ def test_files_that_hide_a_library_are_named(name, tmp_path):
     assert any(text.startswith(f"! {first} in the current folder") for text in trapped({"HOME": "/"}))
 
 
+@pytest.mark.slow
 def test_a_size_that_is_exported_is_named_on_a_terminal_too():
     with Terminal("doctor", "--ctx", "cpu", columns=100, rows=60, COLUMNS="60", LINES="20") as terminal:
         terminal.until(r"COLUMNS=60, LINES=20: not used")

@@ -221,6 +221,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(120, 40), *slow((80, 24))])
 def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_and_gone_on_with(size):
     with Terminal(*LONG, columns=size[0], rows=size[1]) as terminal:

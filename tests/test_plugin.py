@@ -73,6 +73,7 @@ def test_an_engine_may_train_a_net_that_is_no_stack_of_dense_layers():
     assert np.isnan(run["moving_loss"]).all()
 
 
+@pytest.mark.slow
 def test_a_run_of_such_an_engine_is_gone_on_with_exactly():
     whole = recorded("--engine", "quadratic")
     half = ibtui("--record", "half.npz", *EPOCHS[2:], "--epochs", "10", "--engine", "quadratic")
@@ -185,6 +186,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "old", "new", "told"), WRONG)
 def test_one_that_is_wrong_is_told_in_a_line(tmp_path, name, old, new, told):
     source = (PLUGIN / f"{name}.py").read_text()
@@ -202,6 +204,7 @@ def test_one_that_is_wrong_is_told_in_a_line(tmp_path, name, old, new, told):
     assert "fault of ibtui's own" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_estimated_again_sees_the_measurement_as_it_was(tmp_path):
     """A quantity of the epoch, of the samples held out and of the losses is the same after rebinning."""
     (tmp_path / "spread.py").write_text(

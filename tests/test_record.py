@@ -65,6 +65,7 @@ def test_a_recording_without_terminal_or_stdin_prints_a_line_per_tenth():
         assert shown[5] == f"{run['i_ty'][row, -1]:.3f}"
 
 
+@pytest.mark.slow
 def test_the_same_configuration_twice_gives_the_same_bytes():
     for name in ("a.npz", "b.npz"):
         assert ibtui(*SMALL, "--record", name).returncode == 0
@@ -143,6 +144,7 @@ def test_going_on_gives_the_same_bytes_as_one_run(engine):
     assert_same_bytes(arrays("whole.npz"), arrays("rest.npz"))
 
 
+@pytest.mark.slow
 def test_a_setting_that_contradicts_the_recording_is_refused_by_name():
     assert ibtui(*SMALL, "--record", "run.npz").returncode == 0
     done = ibtui("--resume", "run.npz", "--lr", "0.2", "--epochs", "80", "--record", "more.npz")
@@ -154,6 +156,7 @@ def test_a_setting_that_contradicts_the_recording_is_refused_by_name():
     assert not Path("more.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "said"), [(60, "epochs/s"), (80, "I(T;Y)"), (120, "train accuracy")])
 def test_on_a_terminal_there_is_a_progress_bar(columns, said):
     parent, child = pty.openpty()
@@ -176,6 +179,7 @@ def test_on_a_terminal_there_is_a_progress_bar(columns, said):
     assert "recorded 13 measurements" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.npz", "x" * 251 + ".npz"])
 def test_a_run_that_diverges_says_from_where_on_and_so_does_its_report(name):
     wild = ("--lr", "1e6", "--init-sigma", "1e6", "--activation", "relu", "--layers", "8,8,8,8,2")

@@ -17,7 +17,6 @@ from ibtui.run.client import WorkerClient
 from ibtui.run.job import Job, new_job
 from ibtui.run.trainer import Trainer
 from ibtui.ui.app import IbtuiApp
-from tests.marks import slow
 from tests.ui.test_app import screen_text
 
 CONFIG = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200)
@@ -91,7 +90,8 @@ def replayed(path: str, keys: list[list[str]], size: tuple[int, int], wanted: li
     play(new_job(None, SESSION, replay=str(Path(path).resolve())), size, look)
 
 
-@pytest.mark.parametrize("size", [(120, 40), *slow((80, 24))])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 def test_replay_and_live_screens_show_the_same_text(size):
     trainer = Trainer(CONFIG, 1 << 28)
     trainer.train(60)

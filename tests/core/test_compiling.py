@@ -126,6 +126,7 @@ def test_nothing_is_loaded_from_a_temporary_folder_that_others_can_write_to(call
     assert "not a folder of yours alone" in done.stderr
 
 
+@pytest.mark.slow
 def test_code_of_another_processor_is_never_loaded(call, tmp_path):
     call()
     (ours,) = kept(tmp_path / "cache")
@@ -136,6 +137,7 @@ def test_code_of_another_processor_is_never_loaded(call, tmp_path):
     assert call().stdout == "42 1\n"
 
 
+@pytest.mark.slow
 def test_code_that_is_whole_and_cannot_be_used_is_compiled_anew_with_one_line(call, tmp_path):
     call()
     (path,) = kept(tmp_path / "cache")

@@ -48,6 +48,7 @@ def _terminal(fd: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
 
 
+@pytest.mark.slow
 def test_under_nohup_the_run_outlives_its_terminal():
     parent, child = pty.openpty()
     process = subprocess.Popen(
@@ -126,6 +127,7 @@ signal.signal = then_arrive
     assert os.listdir() == ["site"]
 
 
+@pytest.mark.slow
 def test_impatience_while_a_file_gets_its_name_leaves_it_ours(monkeypatch):
     sitecustomize(
         monkeypatch,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.marks import slow
 from tests.report.making import command
 from tests.terminal import Terminal
 
@@ -23,6 +24,7 @@ def test_the_pager_gets_the_whole_report_with_its_colours(folder):
     assert seen.count("\n") > 40 and "information plane" in seen and "\x1b[" in seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "rows", "environment"),
     [
@@ -51,14 +53,16 @@ def test_what_is_piped_is_not_paged(folder):
     assert done.stdout.count(b"\n") > 40 and not Path("seen").exists()
 
 
-@pytest.mark.parametrize("pager", ["head -n 1", "true", "exit 1"])
+@pytest.mark.parametrize("pager", ["head -n 1", *slow("true", "exit 1")])
 def test_a_pager_that_is_left_early_is_no_error(folder, pager):
     with Terminal("report", str(folder / "a.npz"), PAGER=pager) as terminal:
         assert terminal.wait() == 0
         assert terminal.raw.count(b"\n") <= 1
 
 
-@pytest.mark.parametrize("pager", ["echo ready; sleep 60", "trap : INT; echo ready; sleep 60"])
+@pytest.mark.parametrize(
+    "pager", ["echo ready; sleep 60", "trap : INT; sh -c 'echo ready; exec sleep 60'; echo interrupted"]
+)
 def test_ctrl_c_in_the_pager_is_no_error(folder, pager):
     with Terminal("report", str(folder / "a.npz"), PAGER=pager) as terminal:
         terminal.until("ready")
@@ -68,7 +72,7 @@ def test_ctrl_c_in_the_pager_is_no_error(folder, pager):
 
 
 @pytest.mark.skipif(shutil.which("less") is None, reason="needs less")
-@pytest.mark.parametrize("options", ["-M", "--tilde", ""])
+@pytest.mark.parametrize("options", ["-M", *slow("--tilde", "")])
 def test_less_shows_colours_and_is_left_by_q(folder, options):
     with Terminal("report", str(folder / "a.npz"), LESS=options) as terminal:
         terminal.until("layer 0")

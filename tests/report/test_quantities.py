@@ -98,6 +98,7 @@ def test_runs_share_what_all_of_them_have_measured(folder):
     assert columns["rank"][-1] == ""
 
 
+@pytest.mark.slow
 @needs_matplotlib
 def test_layers_that_cannot_be_had_here_are_left_out(folder):
     made, _ = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})

@@ -196,6 +196,7 @@ def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkey
     assert client._process is None and not list(places.folder().iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_resumed_for_longer_is_held_and_saved_as_the_longer_run(tmp_path):
     files.save(trained(replace(SMALL, epochs=23)).recording, tmp_path / "short.npz")
     longer = replace(SMALL, epochs=5000)

@@ -288,6 +288,7 @@ def test_a_run_that_has_ended_is_listed_and_named_to_whoever_asks_for_it(capsys)
         runs.find("run-1-d")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("set_back_s", [0, 10, 10_800, 1e9])
 def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, monkeypatch, capsys, set_back_s):
     ended.write("run-1-past", Ended(60, ("/a.npz",)))
@@ -304,6 +305,7 @@ def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, monkeypatch, 
     assert re.search(r"  age unknown: the clock was set back$" if set_back_s else r"  \d+ s ago$", past)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detached", [True, False])
 @pytest.mark.parametrize("screens", [0, 1, 2])
 def test_the_screens_of_a_run_are_counted_and_listed(tmp_path, capsys, detached, screens):
@@ -473,6 +475,7 @@ def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch
     assert len(tries) == 3
 
 
+@pytest.mark.slow
 def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
     session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
     worker = process.Worker(session, WorkerSaver(session, "run-1-x"), "run-1-x")
@@ -598,6 +601,7 @@ def slow_to_open(monkeypatch, seconds: float = 0.5) -> None:
     monkeypatch.setattr(clients, "_MAIN", late + clients._MAIN)
 
 
+@pytest.mark.slow
 def test_a_run_is_detached_also_where_its_screen_is_left_before_it_listens(tmp_path, monkeypatch):
     slow_to_open(monkeypatch)
     client = WorkerClient(new_job(LONG, WatchOptions(snapshot_dir=str(tmp_path))))

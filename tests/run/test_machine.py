@@ -41,6 +41,7 @@ def test_a_recording_says_what_its_last_bits_depend_on(recorded):
     assert load(recorded).machine == there
 
 
+@pytest.mark.slow
 def test_gone_on_with_on_the_same_machine_nothing_is_said(recorded):
     done = ibtui("--resume", recorded, "--epochs", "3", "--record", "more.npz")
     assert (done.returncode, done.stderr) == (0, "")
@@ -69,6 +70,7 @@ def test_gone_on_with_elsewhere_one_line_says_what_differs(recorded, monkeypatch
     assert (again.returncode, again.stderr) == (0, "")  # it is where it was recorded last
 
 
+@pytest.mark.slow
 def test_the_screen_is_told_too(recorded, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with Driver.train(resumed_config(recorded, {"epochs": 3}), resume=recorded) as driver:

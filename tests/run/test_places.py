@@ -74,6 +74,7 @@ def test_a_socket_can_be_in_a_folder_of_any_length(tmp_path, monkeypatch, length
     assert not os.listdir(links)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
 def test_a_run_in_a_long_folder_is_started_listed_and_stopped(tmp_path, monkeypatch, variable):
     folder = private(tmp_path / ("long" * 30))

@@ -151,6 +151,7 @@ def test_an_epoch_that_is_told_beyond_what_a_file_holds_is_told_to_be_unsaved(tm
     assert (told.epoch, told.unsaved) == (15, True)
 
 
+@pytest.mark.slow
 def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     driver = Driver.train(SMALL, detach=True, snapshot_dir=str(tmp_path))
     driver.until_state("finished")

@@ -239,6 +239,7 @@ def ends(pane: Curves) -> str:
     return " ".join(f" {row[region.right - 9 : region.right - 1].strip()} " for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [FULL, COMPACT])
 def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
@@ -256,6 +257,7 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
     play(script, size, StandIn(RunConfig(layers=(2,) * 12), 100))
 
 
+@pytest.mark.slow
 def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: "scatter3" in regions(app))
@@ -589,6 +591,7 @@ def test_what_was_skipped_and_what_is_left_to_rebin_is_said() -> None:
     play(script, (150, 40), StandIn(skipped=1234, pending=120))
 
 
+@pytest.mark.slow
 def test_a_worker_that_owes_an_answer_is_said_to_be_silent() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.answering = False
@@ -761,6 +764,7 @@ def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
     play(script)
 
 
+@pytest.mark.slow
 def test_leaving_waits_for_its_own_save_and_for_no_other() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.obeying = False  # it is still being written
@@ -1221,7 +1225,7 @@ def test_what_is_left_of_an_unsaved_run_is_asked_for_before_quitting() -> None:
     assert (type(asked), asked.path, told) == (Save, None, Stop(save=False))
 
 
-@pytest.mark.parametrize("failing", ["at once", "refused", "dies", "dies later", "fails"])
+@pytest.mark.parametrize("failing", ["at once", *slow("refused", "dies", "dies later", "fails")])
 def test_where_no_other_worker_can_hold_the_history_the_screen_does(failing: str) -> None:
     second = remaining(answering=failing == "dies later")
     asked: list[object] = []
@@ -1502,7 +1506,7 @@ def test_a_fault_in_drawing_stays_in_its_pane(monkeypatch: pytest.MonkeyPatch) -
 # Plain terminals.
 
 
-@pytest.mark.parametrize("size", [FULL, COMPACT, SMALL])
+@pytest.mark.parametrize("size", [FULL, *slow(COMPACT, SMALL)])
 def test_ascii_means_the_whole_screen(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "* running", "500 of 2,000")

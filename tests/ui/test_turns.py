@@ -52,6 +52,7 @@ def test_histories_are_drawn_in_turns_while_training_goes_on() -> None:
     play(script, client=flat_out())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["space", *slow("s")])
 def test_no_picture_stays_behind_when_training_stands(key: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
