@@ -50,6 +50,8 @@ def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatc
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))
         monkeypatch.setenv("MPLCONFIGDIR", str(font_cache))
+        for size in ("COLUMNS", "LINES"):  # as where the tests' own output goes to
+            monkeypatch.delenv(size, raising=False)
         monkeypatch.chdir(tmp_path)
         root = str(Path(__file__).parent.parent)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])))

@@ -109,7 +109,7 @@ def test_an_engine_of_another_package_is_chosen_by_its_name_or_refused_in_a_line
     said = subprocess.check_output([sys.executable, "-c", CHOOSE, *asked], text=True).splitlines()
     assert said[:3] == [
         "gluon fused brokenengine quadratic",
-        "Choice(engine='quadratic', ctx='cpu', why='as asked')",
+        "Choice(engine='quadratic', ctx='cpu', why='as asked', warning='')",
         "--ctx gpu0: the quadratic engine trains on the CPU: --ctx cpu",
     ]
     assert said[3].startswith("brokenengine: this engine cannot be loaded from broken:engine: ")

@@ -160,6 +160,7 @@ def test_a_launch_may_end_anywhere(monkeypatch, n, batch_size, most):
     assert moving_loss(pieces) == moving_loss(whole)
 
 
+@pytest.mark.slow
 def test_launches_become_as_long_as_they_may(monkeypatch):
     now = 0.0
     monkeypatch.setattr(gpu.time, "monotonic", lambda: now)

@@ -47,6 +47,7 @@ def test_gone_on_with_on_the_same_machine_nothing_is_said(recorded):
     assert load("more.npz").changes == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
