@@ -32,7 +32,7 @@ def block(mark: str) -> str:
 
 
 def test_the_table_of_keys_names_them_all():
-    table = "\n".join(re.findall(r"^\|.*", section("The first five minutes"), re.M))
+    table = "\n".join(re.findall(r"^\|.*", section("Keys"), re.M))
     named = set(re.split(r"[\s|,;]+", table))
     assert {key for key, _ in keys.entries(keys.bindings(panes()))} - named == set()
 
