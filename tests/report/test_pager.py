@@ -61,7 +61,7 @@ def test_a_pager_that_is_left_early_is_no_error(folder, pager):
 
 
 @pytest.mark.parametrize(
-    "pager", ["echo ready; sleep 60", "trap : INT; sh -c 'echo ready; exec sleep 60'; echo interrupted"]
+    "pager", ["echo ready; exec sleep 60", "trap : INT; sh -c 'echo ready; exec sleep 60'; echo interrupted"]
 )
 def test_ctrl_c_in_the_pager_is_no_error(folder, pager):
     with Terminal("report", str(folder / "a.npz"), PAGER=pager) as terminal:
