@@ -19,7 +19,7 @@ from ibtui.plot.units import Unit, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
 
-STANDARD = ("train_accuracy", "i_xt", "i_ty", "dimension")
+USUAL = ("train_accuracy", "i_xt", "i_ty", "dimension")
 """The quantities whose panels every report has; accuracy on the samples held out is in the first."""
 
 
@@ -99,7 +99,7 @@ class Panel:
 
 
 def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
-    """Return the standard panels, in the order of `STANDARD`, and those asked for.
+    """Return the standard panels, in the order of `USUAL`, and those asked for.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
         if name not in known:
             raise UsageError(f"--quantity {printable(name[:60])}: there is {', '.join(known)}")
     made: dict[str, Panel] = {}
-    for name in (*STANDARD, *settings.quantities):
+    for name in (*USUAL, *settings.quantities):
         quantity = known[name]
         if quantity.per_layer:
             panel = layer_panel(runs, quantity, settings)

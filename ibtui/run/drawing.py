@@ -13,7 +13,7 @@ from ibtui.run.measuring import meter_of
 from ibtui.run.protocol import Key, Representation
 
 
-class Drawing:
+class DrawnRow:
     """Draws measurements of a recording and keeps the newest drawn.
 
     Drawing takes long; the source never waits for it.

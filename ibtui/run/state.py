@@ -14,7 +14,7 @@ from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint, Recording
-from ibtui.run.drawing import Drawing
+from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
 from ibtui.run.log import LogFile
 from ibtui.run.protocol import (
@@ -133,7 +133,7 @@ class RunState:
         self._lock = threading.RLock()
         self._present: Measurement | int | None = None
         self._serial = 0
-        self._drawing: Drawing | None = None
+        self._drawing: DrawnRow | None = None
         self.history.start()
 
     def unchanging(self) -> AbstractContextManager[object]:
@@ -147,7 +147,7 @@ class RunState:
         with self._lock:
             self.recording, self._present = recording, None
             self.update(run=self.status.run + 1, **status)
-            self._drawing = Drawing(recording, self.status.run)
+            self._drawing = DrawnRow(recording, self.status.run)
             self.history.work_on(recording)
 
     def _refused(self, text: str) -> None:
@@ -292,7 +292,7 @@ def _new_run(run: int, recording: Recording) -> NewRun:
 
 
 def _draw(
-    recording: Recording, drawing: Drawing, row: int | None, present: Measurement | int | None, serial: int
+    recording: Recording, drawing: DrawnRow, row: int | None, present: Measurement | int | None, serial: int
 ) -> Representation | None:
     """Draw the measurement that a screen looks at; None is the present."""
     if row is None and isinstance(present, Measurement):
