@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -182,7 +183,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Set a timer."""
-        self.set_timer(seconds, call)
+        asyncio.get_running_loop().call_later(seconds, self.call_later, call)
 
     def changed(self) -> None:
         """Draw all that has changed."""

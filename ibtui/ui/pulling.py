@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from typing import Any
 
 from textual.app import App
-from textual.timer import Timer
 
 from ibtui.run.protocol import Frame
 from ibtui.ui.link import Link
@@ -30,7 +30,7 @@ class Puller:
         self._app, self._link = app, link
         self._pulled = self._commanded = -math.inf
         self._moving = False
-        self._timer: Timer | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Pull the first frame."""
@@ -54,7 +54,7 @@ class Puller:
     def hurry(self) -> None:
         """Pull now, if that was only waiting for its turn."""
         if self._timer is not None:
-            self._timer.stop()
+            self._timer.cancel()
             self._pull()
 
     @property
@@ -64,12 +64,13 @@ class Puller:
 
     def _pull(self) -> None:
         self._timer = None
-        if self._link.ready:
+        if self._app.is_running and self._link.ready:
             self._pulled = time.monotonic()
             self._link.pull()
 
     def _pull_later(self) -> None:
         if self._timer is not None:
-            self._timer.stop()
+            self._timer.cancel()
         left = self._pulled + self._period - time.monotonic()
-        self._timer = self._app.set_timer(max(0.001, left), self._pull)
+        # Not a timer of Textual's: one that is over before its task begins to wait is never called.
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, left), self._pull)

@@ -122,3 +122,20 @@ def test_a_pause_shows_on_the_screen_soon() -> None:
         await shows(app, pilot, "paused")
 
     play(script)
+
+
+@pytest.mark.slow
+def test_a_busy_machine_does_not_stop_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer of Textual's is lost where it is over before its task begins to wait."""
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        def late() -> float:
+            time.sleep(0.06)
+            return time.monotonic()
+
+        with monkeypatch.context() as busy:
+            busy.setattr("textual.timer._time.get_time", late)
+            seen = len(client.pulls)
+            await until(pilot, lambda: len(client.pulls) > seen + 3)
+
+    play(script)
