@@ -69,9 +69,9 @@ def widths() -> Domain:
         if not 1 <= len(found) <= MAX_LAYERS:
             raise UnfitError
         if found[-1] < 2:
-            raise UnfitError(_TOO_NARROW.format("two"))
-        if _weights(found) > MAX_PARAMETERS:
-            raise UnfitError(_TOO_MANY)
+            raise UnfitError(TOO_NARROW.format("two"))
+        if weight_count(found) > MAX_PARAMETERS:
+            raise UnfitError(TOO_MANY)
         return found
 
     return Domain(right, to_tuple, "N,N,...")
@@ -121,20 +121,6 @@ class RunConfig:
         if self.samples * units > MAX_ACTIVATIONS:
             most = MAX_ACTIVATIONS // units
             raise wrong("samples", self.samples, f"at most {most:,} for a net of {units:,} units")
-
-    def check_net(self, inputs: int, classes: int = 2) -> None:
-        """Refuse a Dense net of these layers where it has too many weights, or no unit for a class.
-
-        Raises
-        ------
-        UsageError
-            It has, for samples of so many inputs and classes.
-        """
-        shown = ",".join(map(str, self.layers))
-        if self.layers[-1] < classes:
-            raise wrong("layers", shown, _TOO_NARROW.format(classes))
-        if _weights((inputs, *self.layers)) > MAX_PARAMETERS:
-            raise wrong("layers", shown, _TOO_MANY)
 
     def scheduled(self, epoch: int) -> bool:
         """Return True where a measurement is due: every multiple of `every`, and the last epoch."""
@@ -293,8 +279,8 @@ def _refuse_unknown_keys(values: Mapping[str, Any], classes: tuple[Any, ...], wh
             raise UsageError(f"{where}: unknown key {brief(key)}{hint}")
 
 
-_TOO_NARROW = "such that the last layer has a unit per class, {} at least"
-_TOO_MANY = f"widths that make at most {MAX_PARAMETERS:,} weights"
+TOO_NARROW = "such that the last layer has a unit per class, {} at least"
+TOO_MANY = f"widths that make at most {MAX_PARAMETERS:,} weights"
 
 
 def _width(part: Any) -> int:
@@ -305,7 +291,7 @@ def _width(part: Any) -> int:
     return part
 
 
-def _weights(widths: tuple[int, ...]) -> int:
+def weight_count(widths: tuple[int, ...]) -> int:
     """Return the number of weights between neighbours in a chain of layers."""
     return sum(a * b for a, b in pairwise(widths))
 

@@ -134,19 +134,6 @@ def test_values_are_normalised():
     assert RunConfig(quantities=[]).quantities == RunConfig(quantities="").quantities == ()
 
 
-def test_a_net_must_fit_its_data():
-    RunConfig().check_net(inputs=2, classes=2)
-    RunConfig(layers="4096,2").check_net(inputs=242, classes=2)
-    with pytest.raises(
-        UsageError, match=r"^--layers 4096,2: must be widths that make at most 1,000,000 weig"
-    ):
-        RunConfig(layers="4096,2").check_net(inputs=243, classes=2)
-    with pytest.raises(
-        UsageError, match=r"^--layers 2,2: must be such that the last layer has a unit per class"
-    ):
-        RunConfig(layers="2,2").check_net(inputs=2, classes=3)
-
-
 @pytest.mark.parametrize(("epochs", "every"), [(1, 1), (20, 10), (25, 10), (7, 7), (5, 100)])
 def test_the_schedule_is_every_multiple_and_the_last(epochs, every):
     config = RunConfig(epochs=epochs, every=every)

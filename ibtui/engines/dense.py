@@ -8,11 +8,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.config import RunConfig
+from ibtui.config import MAX_PARAMETERS, TOO_MANY, TOO_NARROW, RunConfig, weight_count
 from ibtui.core.forward import forward
 from ibtui.core.layer import Layer
 from ibtui.core.seeding import initial_parameters
 from ibtui.engines.protocol import Array, ArraySpec, State
+from ibtui.settings import wrong
 
 Parameters = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Weights (out, in) and biases (out,) of each layer, float32."""
@@ -31,7 +32,7 @@ class Dense:
 
     def kept(self, config: RunConfig, inputs: int) -> dict[str, ArraySpec]:
         """Declare weights and biases."""
-        config.check_net(inputs)
+        check_net(config, inputs)
         specs = {}
         for i, (before, after) in enumerate(pairwise((inputs, *config.layers))):
             specs[f"weight{i}"] = ArraySpec((after, before))
@@ -54,6 +55,21 @@ class Dense:
     def activations(self, config: RunConfig, kept: State, x: Array) -> Sequence[NDArray[np.float32]]:
         """Compute the one forward pass of every measurement, whatever engine trained the weights."""
         return forward(x, parameters_of(kept), config.activation)
+
+
+def check_net(config: RunConfig, inputs: int, classes: int = 2) -> None:
+    """Refuse layers that make too many weights for their inputs, or have no unit for a class.
+
+    Raises
+    ------
+    UsageError
+        They do, for samples of so many inputs and classes.
+    """
+    shown = ",".join(map(str, config.layers))
+    if config.layers[-1] < classes:
+        raise wrong("layers", shown, TOO_NARROW.format(classes))
+    if weight_count((inputs, *config.layers)) > MAX_PARAMETERS:
+        raise wrong("layers", shown, TOO_MANY)
 
 
 def packed(parameters: Iterable[tuple[Array, Array]], moving_loss: float) -> dict[str, Array]:

@@ -13,7 +13,9 @@ from ibtui.config import RunConfig
 from ibtui.core.forward import forward
 from ibtui.core.seeding import initial_parameters
 from ibtui.engines import ENGINES, kind_of
+from ibtui.engines.dense import check_net
 from ibtui.engines.mxnet import library
+from ibtui.errors import UsageError
 
 MXNET = pytest.mark.skipif(library.installed() is None, reason="MXNet is not installed")
 OWN = ["fused", pytest.param("gluon", marks=MXNET)]
@@ -114,3 +116,16 @@ def test_an_engine_of_another_package_is_chosen_by_its_name_or_refused_in_a_line
     ]
     assert said[3].startswith("brokenengine: this engine cannot be loaded from broken:engine: ")
     assert said[4:] == ["quadratik: no engine of that name; did you mean quadratic?"]
+
+
+def test_a_net_must_fit_its_data():
+    check_net(RunConfig(), inputs=2, classes=2)
+    check_net(RunConfig(layers="4096,2"), inputs=242, classes=2)
+    with pytest.raises(
+        UsageError, match=r"^--layers 4096,2: must be widths that make at most 1,000,000 weig"
+    ):
+        check_net(RunConfig(layers="4096,2"), inputs=243, classes=2)
+    with pytest.raises(
+        UsageError, match=r"^--layers 2,2: must be such that the last layer has a unit per class"
+    ):
+        check_net(RunConfig(layers="2,2"), inputs=2, classes=3)

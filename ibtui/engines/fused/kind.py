@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
-from ibtui.engines.dense import Dense
+from ibtui.engines.dense import Dense, check_net
 from ibtui.engines.fused import gpu, trial
 from ibtui.engines.mxnet import trial as mxnet
 from ibtui.engines.nvidia.guard import Guarded
@@ -43,7 +43,7 @@ class Fused(Dense):
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
     ) -> Engine:
         """Load the compiled code, or compile it."""
-        config.check_net(x.shape[1], int(y.max()) + 1)
+        check_net(config, x.shape[1], int(y.max()) + 1)
         if device == "cpu":
             from ibtui.engines.fused.cpu import FusedEngine  # this imports Numba, which takes a while
 

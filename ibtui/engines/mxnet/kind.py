@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
-from ibtui.engines.dense import Dense
+from ibtui.engines.dense import Dense, check_net
 from ibtui.engines.mxnet import EXTRA, library, trial
 from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
 from ibtui.engines.nvidia.guard import Guarded
@@ -37,7 +37,7 @@ class Gluon(Dense):
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
     ) -> Engine:
         """Import MXNet and build the graphs."""
-        config.check_net(x.shape[1], int(y.max()) + 1)
+        check_net(config, x.shape[1], int(y.max()) + 1)
         from ibtui.engines.mxnet.gluon import GluonEngine  # this imports MXNet, which takes seconds
 
         if device == "cpu":
