@@ -19,6 +19,8 @@ from ibtui.run.protocol import Frame, Peek, Status, Stop
 from ibtui.run.wire import Connection, OtherVersionError, WireError
 
 _ANSWER_S = 5.0
+_LEAVING_S = 0.5
+"""Seconds for which a run may still count a screen that has been closed."""
 _STOP_S = 60.0
 """Seconds that a run may take to save itself."""
 
@@ -90,6 +92,13 @@ def _peek(connection: Connection, name: str) -> Status:
     if not isinstance(answer, Frame):
         raise WireError("another answer than a status")
     return answer.status
+
+
+def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
+    end = time.monotonic() + _LEAVING_S
+    while (status := _peek(connection, name)).screens and time.monotonic() < end:
+        time.sleep(0.02)
+    return status
 
 
 def find(name: str | None) -> str:
@@ -249,7 +258,7 @@ def stop_run(name: str | None, *, yes: bool = False) -> int:
     before, other_version = None, False
     try:
         with wire.connect(name) as connection:
-            before = _peek(connection, name)
+            before = _peek(connection, name) if yes else _peek_once_screens_have_left(connection, name)
             if not yes and (before.screens or not before.detached) and not _agreed(name):
                 print(f"{name} goes on")
                 return 1

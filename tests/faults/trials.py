@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -396,12 +397,15 @@ def stuck_screen(tries: int) -> list[Lost]:
     slowed, grown, took = [], [], []
     for _ in range(tries):
         config = replace(CONFIG, every=1)
-        with Driver.train(config, epochs_per_second=0.0, history_mb=1) as driver:
+        with (
+            Driver.train(config, epochs_per_second=0.0, history_mb=1) as driver,
+            contextlib.ExitStack() as stuck,
+        ):
             driver.until(lambda d: d.recording is not None and len(d.recording) > 2000)
             pid = driver.client._process.pid
             free = _speed(driver)
-            stuck = [wire.reach(driver.client.name) for _ in range(5)]
-            for connection in stuck:
+            for _ in range(5):
+                connection = stuck.enter_context(contextlib.closing(wire.reach(driver.client.name)))
                 connection.greeting()
                 for _ in range(20):
                     connection.send(Pull())

@@ -359,6 +359,16 @@ def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_awa
     assert list(tmp_path.glob("*.npz")) == [] and list(places.folder().iterdir()) == []
 
 
+def test_a_screen_that_is_about_to_be_gone_does_not_keep_a_run_from_being_stopped(tmp_path):
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+    driver.until(lambda d: d.status.epoch > 3)
+    leaving = threading.Timer(0.1, driver.client.close)
+    leaving.start()
+    assert runs.stop_run(driver.client.name) == 0
+    leaving.join()
+    assert has_ended(driver)
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, capsys, full):
     folder = tmp_path / "runs"
