@@ -282,6 +282,7 @@ def test_every_kind_of_trap_is_tried_here():
     assert {trap.seen.__name__ for trap in TRAPS if trap.seen not in seen} == {"_hiding"}
 
 
+@pytest.mark.slow
 def test_a_variable_that_mxnet_cannot_start_with_is_told_without_waiting_for_it():
     done = ibtui_doctor("--ctx", "cpu", MXNET_CPU_WORKER_NTHREADS="0")
     said = " ".join(done.stdout.decode().split())

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.marks import slow_sets
+
 PLUGIN = Path(__file__).parent / "plugin"
 EPOCHS = ("--epochs", "20", "--every", "5", "--samples", "80")
 
@@ -152,7 +154,7 @@ def test_an_unknown_one_is_refused_with_the_nearest(flag):
     ("change", "told"),
     [
         ("del state['offset']", "gives nothing for offset"),
-        ("state['plane'] = np.zeros(3)", r"gives \(3,\) for plane, not \(3, 2\)"),
+        *slow_sets(("state['plane'] = np.zeros(3)", r"gives \(3,\) for plane, not \(3, 2\)")),
     ],
 )
 def test_an_engine_whose_state_is_not_as_declared_is_told_in_a_line(tmp_path, change, told):

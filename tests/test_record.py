@@ -18,7 +18,7 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.recording import files
 from ibtui.run.protocol import Save
-from tests.marks import slow
+from tests.marks import slow, slow_sets
 from tests.run.driver import Driver
 
 SMALL = ("--engine", "fused", "--epochs", "60", "--every", "5", "--samples", "200")
@@ -96,7 +96,7 @@ def test_an_existing_file_is_refused_unless_forced():
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "status"), [(signal.SIGTERM, 143), *slow_sets((signal.SIGINT, 130), (signal.SIGHUP, 129))]
 )
 def test_a_signal_saves_what_is_there(number, status):
     process = subprocess.Popen(

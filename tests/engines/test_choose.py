@@ -321,6 +321,7 @@ def test_a_process_that_dies_while_it_computes_has_said_what_there_is(monkeypatc
     assert "ended the process" in found.failures["gpu0"]
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_ended(monkeypatch):
     answers, error = probing.ask(SAY % FACTS + "import time; time.sleep(600)", timeout=2.0)
     assert answers[0]["gpus"] == 1

@@ -69,6 +69,7 @@ def test_a_row_is_a_copy_of_the_engines_weights():
     assert np.array_equal(recording.column("weight0")[0], before)
 
 
+@pytest.mark.slow
 def test_a_reader_can_trust_every_row_below_the_length_that_it_saw():
     recording = empty()
     wrong: list[int] = []

@@ -16,6 +16,7 @@ from ibtui.report.chart import Axis, charting, finite_stretches, reduced
 from ibtui.report.display import Display
 from ibtui.report.panels import Settings, panels
 from ibtui.report.text import report_lines
+from tests.marks import slow_sets
 from tests.report.making import (
     CODE,
     drawn,
@@ -26,11 +27,15 @@ from tests.report.making import (
 
 @pytest.mark.parametrize(
     ("colours", "marker"),
-    [("none", "ascii"), ("none", "braille"), ("truecolor", "block"), ("16", "ascii"), ("256", "braille")],
+    [
+        ("none", "ascii"),
+        ("truecolor", "block"),
+        *slow_sets(("none", "braille"), ("16", "ascii"), ("256", "braille")),
+    ],
 )
 @pytest.mark.parametrize(
     ("width", "height"),
-    [(80, 23), *(pytest.param(*size, marks=pytest.mark.slow) for size in ((40, 20), (120, 39)))],
+    [(80, 23), *slow_sets((40, 20), (120, 39))],
 )
 def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, marker):
     display, default = Display(width, height, colours, marker), Settings()

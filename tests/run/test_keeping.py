@@ -33,7 +33,7 @@ from ibtui.run.state import RunState
 from ibtui.run.wire import Connection
 from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import wait_for
-from tests.marks import slow
+from tests.marks import slow, slow_sets
 from tests.run.driver import LONG, PACED, SMALL, Driver
 
 
@@ -91,7 +91,7 @@ def break_over(command, monkeypatch, taken=True) -> None:
     ("command", "done", "doubt"),
     [
         (Step(2), (2, 0, 1), "the step was made"),
-        (Restart(), (0, 1, 1), "the run was restarted"),
+        *slow_sets((Restart(), (0, 1, 1), "the run was restarted")),
         (Save(), (0, 0, 2), "a snapshot was written"),
         (Detach(), (0, 0, 1), None),
     ],

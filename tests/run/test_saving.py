@@ -31,10 +31,11 @@ from ibtui.run.state import RunState
 from ibtui.run.training import Training
 from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
-from tests.marks import slow
+from tests.marks import slow, slow_sets
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
 
 
+@pytest.mark.slow
 def test_autosave_writes_one_file_anew_and_says_nothing(tmp_path):
     with Driver.train(LONG, autosave=0.0001, snapshot_dir=str(tmp_path), **PACED) as driver:
         path = tmp_path / f"ibtui-{driver.client.name}-autosave.npz"
@@ -369,7 +370,7 @@ def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("activation", ["tanh", *slow("relu", "sigmoid")])
-@pytest.mark.parametrize(("lr", "sigma"), [(1e6, 1e6), (1e6, 1.0), (1e-6, 1e6)])
+@pytest.mark.parametrize(("lr", "sigma"), [(1e6, 1e6), *slow_sets((1e6, 1.0), (1e-6, 1e6))])
 def test_numbers_that_go_wrong_are_measured_rebinned_saved_and_gone_on_with(tmp_path, activation, lr, sigma):
     config = replace(SMALL, layers=(8, 3, 2), lr=lr, init_sigma=sigma, activation=activation)
     with Driver.train(config, snapshot_dir=str(tmp_path)) as driver:

@@ -54,7 +54,7 @@ from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
 from ibtui.ui.summary import Summary
-from tests.marks import slow
+from tests.marks import slow, slow_sets
 from tests.ui.standin import FakeWorkers, StandIn, strips
 
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
@@ -310,20 +310,22 @@ def test_a_click_chooses_a_pane() -> None:
         ("space space", [Pause(), Resume()]),
         ("s", [Step(1)]),
         ("S", [Step(10)]),
-        ("left_square_bracket", [Rebin(Binning(t_bins=70))]),
         ("right_square_bracket", [Rebin(Binning(t_bins=150))]),
         ("left_curly_bracket", [Rebin(Binning(x_bins=3))]),
-        ("right_curly_bracket", [Rebin(Binning(x_bins=5))]),
         ("b", [Rebin(Binning("closed"))]),
-        ("b b b", [Rebin(Binning("closed")), Rebin(Binning("adaptive")), Rebin(Binning())]),
         ("w", [Save()]),
         ("plus", [SetPace(120)]),
-        ("minus minus", [SetPace(30), SetPace(20)]),
-        ("r d", [Restart(None)]),
-        ("R", []),
         ("R r", [Restart(2)]),
         ("r s", [Pause(), Save(), Restart(None), Resume()]),
         ("r escape", []),
+        *slow_sets(
+            ("left_square_bracket", [Rebin(Binning(t_bins=70))]),
+            ("right_curly_bracket", [Rebin(Binning(x_bins=5))]),
+            ("b b b", [Rebin(Binning("closed")), Rebin(Binning("adaptive")), Rebin(Binning())]),
+            ("minus minus", [SetPace(30), SetPace(20)]),
+            ("r d", [Restart(None)]),
+            ("R", []),
+        ),
     ],
 )
 def test_a_key_sends_its_command(pressed: str, commands: list[Command]) -> None:
@@ -747,7 +749,7 @@ def test_a_save_reference_leaving_that_fails_asks_for_another_place() -> None:
     assert outcome.saved == (os.path.abspath("elsewhere/run.npz"),)
 
 
-@pytest.mark.parametrize("key", ["escape", "ctrl+c"])
+@pytest.mark.parametrize("key", ["escape", *slow("ctrl+c")])
 def test_another_place_can_be_declined_and_the_run_goes_on(key: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.saving_works = False
@@ -883,13 +885,15 @@ async def in_one_piece(app: IbtuiApp, pilot: Pilot[None], *keys: str) -> None:
     ("asks", "burst", "left"),
     [
         ("q", ["escape"] * 3, False),
-        ("q", ["escape", "q", "q"], False),
-        ("q", ["q"] * 3, True),
         ("q", ["s"] * 3, True),
-        ("q", ["enter"] * 4, True),
-        ("q", ["ctrl+c"] * 3, True),
-        ("r", ["escape"] * 4, False),
         ("r", ["r"] * 3, False),
+        *slow_sets(
+            ("q", ["escape", "q", "q"], False),
+            ("q", ["q"] * 3, True),
+            ("q", ["enter"] * 4, True),
+            ("q", ["ctrl+c"] * 3, True),
+            ("r", ["escape"] * 4, False),
+        ),
     ],
 )
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])

@@ -17,6 +17,7 @@ from ibtui.run.trainer import Trainer
 from ibtui.ui import live as watch
 from ibtui.ui.live import LiveWorkers
 from ibtui.ui.summary import Summary
+from tests.marks import slow_sets
 from tests.run.driver import SMALL, Driver
 
 LONG = replace(SMALL, epochs=1_000_000)
@@ -46,7 +47,7 @@ def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("end", "count"), [("saving", 1), ("killed", 1), ("discarding", 0), ("killed, discarding", 0)]
+    ("end", "count"), [("saving", 1), ("killed", 1), *slow_sets(("discarding", 0), ("killed, discarding", 0))]
 )
 def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
     end, count, tmp_path, monkeypatch, capsys
