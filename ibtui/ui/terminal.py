@@ -157,7 +157,7 @@ class TerminalDriver(LinuxDriver):
 
     def restore(self) -> None:
         """Give the terminal back past all that it has not taken yet; a fraction of a second at most."""
-        if not self._taken:
+        if not (self._taken or self.behind):  # what gives it back may be among what it has not taken
             return
         self._output.closed = True
         told = threading.Thread(target=self._tell_restored, daemon=True)
