@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ibtui.errors import printable
+from ibtui.settings import brief
 
 Array = np.ndarray[Any, Any]
 
@@ -185,12 +186,6 @@ class Archive:
         return (
             self.array(key).tobytes().decode("utf-32-le").rstrip("\0")
         )  # NumPy accepts what is no character
-
-
-def brief(value: object) -> str:
-    """Return what a file holds as it may be shown in a message: printable, and not long."""
-    text = printable(str(value)[:100])
-    return text if len(text) < 100 else text[:99] + "…"
 
 
 def _fill(member: IO[bytes], array: Array) -> None:

@@ -37,7 +37,7 @@ from ibtui.ui.panes import panes, shown_quantities, tab_order
 from ibtui.ui.panes.pane import Pane
 from ibtui.ui.pulling import Puller
 from ibtui.ui.scene import Scene
-from ibtui.ui.summary import Summary, outcome
+from ibtui.ui.summary import Farewell, outcome
 from ibtui.ui.terminal import Patient, TerminalDriver
 from ibtui.ui.view import View
 
@@ -457,12 +457,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.link.keep_all()
         self.link.close()
 
-    def outcome(self) -> Summary:
+    def outcome(self) -> Farewell:
         """Return what is left to say."""
         return outcome(self.scene, self.link, self.exit_status or int(bool(self.return_code)))
 
 
-def run(client: Client, options: WatchOptions, workers: Workers | None = None) -> Summary:
+def run(client: Client, options: WatchOptions, workers: Workers | None = None) -> Farewell:
     """Show a worker until the user leaves, and let go of it. See `IbtuiApp` for the parameters."""
     app = IbtuiApp(client, options, workers)
     broken = True

@@ -15,7 +15,7 @@ from ibtui.run.client import Client, WorkerClient
 from ibtui.run.job import DeadRun, Job, new_job
 from ibtui.run.snapshot import Snapshot, save_last
 from ibtui.ui.app import run
-from ibtui.ui.summary import Summary
+from ibtui.ui.summary import Farewell
 
 _TELL_S = 0.5
 """Time for a terminal to take the last line."""
@@ -98,7 +98,7 @@ def _told(text: str) -> bool:
     return told.wait(_TELL_S)
 
 
-def summary(outcome: Summary, detached: str | None) -> str:
+def summary(outcome: Farewell, detached: str | None) -> str:
     """Return the line that the screen leaves behind; of a run that goes on, also how to come back to it."""
     if detached is None:
         return outcome.summary

@@ -14,7 +14,7 @@ from ibtui.ui.scene import Scene
 
 
 @dataclass(frozen=True)
-class Summary:
+class Farewell:
     """The end of a run, as the screen tells it."""
 
     epoch: int = 0
@@ -61,13 +61,13 @@ def last_measured(scene: Scene) -> tuple[int, Mapping[str, Any]]:
     return reached, {name: recording.column(name)[-1] for name in recording.quantities}
 
 
-def outcome(scene: Scene, link: Link, exit_status: int) -> Summary:
+def outcome(scene: Scene, link: Link, exit_status: int) -> Farewell:
     """Return what is left to say of a scene; an `exit_status` but 0 goes before the run's own."""
     status, state = scene.status, scene.run_state
     epoch, values = last_measured(scene)
     failure = status.message if status is not None and state == "failed" else ""
     failed = 2 if state == "failed" and scene.plays else int(state in ("failed", "dead"))
-    return Summary(
+    return Farewell(
         epoch=status.epoch if status is not None else 0,
         epochs=status.epochs if status is not None else 0,
         train_accuracy=float(values.get("train_accuracy", "nan")),

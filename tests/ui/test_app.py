@@ -53,7 +53,7 @@ from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
-from ibtui.ui.summary import Summary
+from ibtui.ui.summary import Farewell
 from tests.marks import slow, slow_sets
 from tests.ui.standin import FakeWorkers, StandIn, strips
 
@@ -99,7 +99,7 @@ async def shows(app: IbtuiApp, pilot: Pilot[None], *texts: str) -> None:
 def play(
     script: Script, size: tuple[int, int] = FULL, client: StandIn | None = None,
     options: WatchOptions = BRAILLE, **hooks: Any,
-) -> Summary:  # fmt: skip
+) -> Farewell:  # fmt: skip
     """Run a script against the screen, once the first frame is drawn, and say what was left to say."""
     client = client or StandIn()
     app = IbtuiApp(client, options, FakeWorkers(**hooks))

@@ -16,7 +16,7 @@ from ibtui.run.protocol import Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui import live as watch
 from ibtui.ui.live import LiveWorkers
-from ibtui.ui.summary import Summary
+from ibtui.ui.summary import Farewell
 from tests.marks import slow_sets
 from tests.run.driver import SMALL, Driver
 
@@ -52,14 +52,14 @@ def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
 def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
     end, count, tmp_path, monkeypatch, capsys
 ):
-    def run(client: WorkerClient, session: WatchOptions, workers: LiveWorkers) -> Summary:
+    def run(client: WorkerClient, session: WatchOptions, workers: LiveWorkers) -> Farewell:
         driver = Driver(client)
         driver.until(lambda d: d.recording is not None and len(d.recording) > 5)
         if "killed" in end:
             os.kill(client._process.pid, 9)
         client.send(Stop(save="discarding" not in end))
         client.close()
-        return Summary(exit_status=143, unsaved=driver.recording)
+        return Farewell(exit_status=143, unsaved=driver.recording)
 
     monkeypatch.setattr(watch, "run", run)
     session = WatchOptions(epochs_per_second=300.0, snapshot_dir=str(tmp_path))
