@@ -247,7 +247,7 @@ def _table(path: str, where: str) -> dict[str, Any]:
 
 
 class _UnreadableError(Exception):
-    """Why a file gives no text."""
+    """The reason for which a file gives no text."""
 
 
 def _read(path: str) -> bytes:

@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def font_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where Matplotlib keeps what takes it seconds to find out about fonts: once for all tests."""
+    """Matplotlib's folder for its list of fonts, which takes seconds to make: one for all tests."""
     return tmp_path_factory.mktemp("matplotlib")
 
 

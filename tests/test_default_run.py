@@ -109,8 +109,9 @@ def test_what_is_allowed_for_rounding_finds_another_run(engine: str, runs: Runs)
 
 
 def dimension(t: np.ndarray) -> float:
-    """Of two units, by hand: (s1 + s2)² / (s1² + s2²), where s1² + s2² is the trace of the scatter matrix.
+    """The dimension of two units, by hand: (s1 + s2)² / (s1² + s2²).
 
+    s1² + s2² is the trace of the scatter matrix.
     s1 s2 is the root of its determinant, taken as a sum of squares (Lagrange's identity): the textbook
     difference would cancel for a layer that is nearly a line.
     """

@@ -1,4 +1,4 @@
-"""What a front end imports: a fresh interpreter is asked what it has loaded."""
+"""The imports of a front end: a fresh interpreter is asked for its modules."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from tests.terminal import Terminal
 FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
 LONG = (*FUSED, "--epochs", "1000000")
 HELD = r"← → past  \[ \] b binning"
-"""What can be done with what is left of a run, while a worker holds it."""
+"""The keys that a dead run still has, while a worker holds its history."""
 GLUON = ("--engine", "gluon", "--ctx", "cpu", "--samples", "200", "--epochs", "1000000")
 
 
@@ -495,7 +495,7 @@ def test_the_screen_of_a_detached_run_that_is_stopped_says_so_too():
 
 
 def said(*arguments):
-    """What the command says where there is no terminal."""
+    """The output of the command without a terminal."""
     line = [sys.executable, "-m", "ibtui", *arguments]
     done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout, done.stderr

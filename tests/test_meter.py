@@ -26,7 +26,7 @@ def weights(config: RunConfig, seed: int = 3):
 
 
 def measured(config: RunConfig, binning: Binning, parameters, moving_loss: float, epoch: int = 0):
-    """What the product measures of these weights."""
+    """The measurement that the product makes of these weights."""
     recording = new_recording(config, make_dataset(config), 0)
     state = {f"weight{i}": w for i, (w, _) in enumerate(parameters)}
     state |= {f"bias{i}": b for i, (_, b) in enumerate(parameters)}

@@ -1,4 +1,4 @@
-"""What the README says of the program is what the program says of itself; what it has one run, runs."""
+"""The README says of the program what the program says of itself, and its commands run."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def panes(text: list[str]) -> list[str]:
 
 
 def arrived(app: IbtuiApp) -> bool:
-    """Whether training is over, and all that was asked for has come."""
+    """True once training is over, and all that was asked for has come."""
     status, look, recording = app.mirror.status, app.mirror.representation, app.mirror.recording
     if status is None or look is None or recording is None or status.state != "finished":
         return False
@@ -63,7 +63,7 @@ def play(job: Job, size: tuple[int, int], script: Script) -> None:
 
 
 def live(job: Job, keys: list[list[str]], size: tuple[int, int]) -> list[list[str]]:
-    """What the panes of a live run show once it is over, and after each group of keys."""
+    """The panes of a live run once it is over, and after each group of keys."""
     shown = []
 
     async def look(pilot: Pilot[None], app: IbtuiApp) -> None:

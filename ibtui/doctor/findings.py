@@ -1,4 +1,4 @@
-"""What the doctor's questions came to: a finding for each, with what to do about it."""
+"""Findings: the answers to the doctor's questions, each with what to do about it."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ class Choice:
     why: str
     """A short phrase for the status line."""
     warning: str = ""
-    """What the user should put right, though a run goes on without it; empty: nothing."""
+    """A fault that the user should mend, though a run goes on with it; empty if there is none."""
 
     @property
     def preparing(self) -> str:
-        """What to tell a user who waits for the engine to be made."""
+        """A line for a user who waits for the engine to be made."""
         return f"preparing {self.engine} on {self.ctx}; the first time, it is compiled"
 
 

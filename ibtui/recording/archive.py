@@ -37,7 +37,7 @@ TEXT = ("<U",)
 
 
 class RefusedError(Exception):
-    """Why a file is no recording, in words that follow its name and a colon."""
+    """A file is no recording; the message follows its name and a colon."""
 
 
 class File(io.FileIO):

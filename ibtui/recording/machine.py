@@ -12,7 +12,7 @@ _MOST_CHARACTERS = 300
 _MOST_IN_ALL = 900
 
 Machine = Mapping[str, str]
-"""What there is to say of a machine, by the words for it: its processor, versions, numbers of threads."""
+"""Facts about a machine by their names: its processor, versions, numbers of threads."""
 
 
 def to_json(machine: Machine) -> str:

@@ -85,7 +85,7 @@ _DAMAGES = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
     NotImplementedError, OverflowError, RecursionError, RuntimeError,
 )  # fmt: skip
-"""What zipfile, zlib and NumPy raise on bytes that are no recording."""
+"""Exceptions that zipfile, zlib and NumPy raise on bytes that are no recording."""
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ class RecordedRun:
     diverged_at: int | None = None
     """The first measured epoch whose training loss is not finite."""
     missing: str = ""
-    """Why they cannot be had: they are not stored, and the engine that could derive them is not here."""
+    """The reason for having none: they are not stored, and the engine that derives them is not here."""
 
     @property
     def epochs(self) -> Array:

@@ -31,7 +31,7 @@ class Client(Protocol):
     """The part of a worker that the screen needs. Nothing in here blocks."""
 
     lost: Lost | None
-    """Why the worker ended, or None while it runs. Set before `arrived` is called."""
+    """The reason for the worker's end, or None while it runs. Set before `arrived` is called."""
 
     @property
     def detached(self) -> bool:

@@ -24,12 +24,12 @@ class Ended:
     saved: tuple[str, ...] = ()
     """The files that hold the run or a part of it, oldest first."""
     unsaved: str = ""
-    """Why history is in no file; empty if nothing is unsaved."""
+    """The reason for which history is in no file; empty if nothing is unsaved."""
     error: str = ""
-    """Why the run failed; empty if it ended in order."""
+    """The error with which the run failed; empty if it ended in order."""
     exit_status: int = 0
     stopped_by: str = ""
-    """Who had it ended from elsewhere than its own screen; empty if nobody did."""
+    """The process that had it ended, not being its own screen; empty if none did."""
 
 
 def write(name: str, ended: Ended) -> None:

@@ -105,7 +105,7 @@ class Stop(Message, frozen=True):
 
     save: bool = False
     by: str = ""
-    """Who ends it, where that is not the screen it belongs to."""
+    """The process that ends it, where that is not the screen it belongs to."""
 
 
 Command = Pause | Resume | Step | Rebin | Save | Restart | SetPace | Detach | Stop
@@ -159,7 +159,7 @@ class Status:
     engine: str = ""
     device: str = ""
     why: str = ""
-    """Why this engine, where that is not what was asked for; else empty."""
+    """The reason for this engine, where it is not the one asked for; else empty."""
     binning: Binning = Binning()  # noqa: RUF009 — it is frozen
     """The one asked for last."""
     pending: int = 0

@@ -68,7 +68,7 @@ class Outcome:
     path: Path | None
     """The file; None if none could be written."""
     error: Exception | None
-    """Why it is not where it was meant to be, if it is not."""
+    """The error that kept it from where it was meant to be, if one did."""
     news: bool = True
     """False: it came out as the attempt before it did, so the user knows."""
 

@@ -114,7 +114,7 @@ class RunState:
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.stopped_by = ""
-        """Who had the worker ended, where that was not its own screen."""
+        """The process that had the worker ended, where that was not its own screen."""
         self.status = Status(
             run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
             pace=options.epochs_per_second, engine="", device="", why="",

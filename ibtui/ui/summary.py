@@ -28,7 +28,7 @@ class Farewell:
     state: str = "starting"
     """One of `protocol.STATES`."""
     reason: str = ""
-    """Why the run failed or its worker has gone."""
+    """The reason for which the run failed or its worker has gone."""
     exit_status: int = 0
     """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke; 2 where
     a recording could not be read."""

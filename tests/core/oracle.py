@@ -45,7 +45,7 @@ def cells(rows: Sequence[Row], n: int, bounds: tuple[float, float], kind: str) -
 
 
 def outside(rows: Sequence[Row], bounds: tuple[float, float]) -> int:
-    """How many values are outside the range."""
+    """Count the values outside the range."""
     return sum(not bounds[0] <= v <= bounds[1] for row in rows for v in row)
 
 
@@ -83,7 +83,7 @@ def chance_by_enumeration(a: Sequence[Hashable], b: Sequence[Hashable]) -> float
 
 
 def normal_cdf(z: float) -> float:
-    """Of the standard normal distribution, without cancellation in the lower tail."""
+    """The standard normal distribution, without cancellation in the lower tail."""
     return math.erfc(-z / math.sqrt(2)) / 2
 
 

@@ -352,7 +352,7 @@ def test_chance_is_accurate_for_a_million_samples_in_uneven_cells() -> None:
 
 
 def test_samples_that_are_all_alone_leave_no_excess() -> None:
-    """Where every sample has a T cell of its own, estimate and chance are both H(X)."""
+    """Estimate and chance are both H(X) if every sample has a T cell of its own."""
     x, _, _ = layers()
     t = np.linspace(-1, 1, 500)
     assert i_xt(x, t, t_bins=10_000) == pytest.approx(entropy_x(x), abs=1e-13)

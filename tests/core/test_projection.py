@@ -1,4 +1,4 @@
-"""Where activations are drawn."""
+"""The places at which activations are drawn."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def layers(*values: float) -> list[Series]:
 
 
 def right_end(cells: Cells, width: int = 7) -> list[str]:
-    """What stands beside the curves; the row of epochs is no part of it."""
+    """The text beside the curves; the row of epochs is no part of it."""
     below = 0 if cells.height < 5 else 1
     return [row[-width:].strip() for row in cells.text()[: cells.height - below]]
 

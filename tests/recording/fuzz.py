@@ -155,7 +155,7 @@ FIELDS = {
     b"PK\x03\x04": {2: (4, 6, 8, 26, 28), 4: (14, 18, 22)},
     b"PK\x05\x06": {2: (4, 8, 10, 20), 4: (12, 16)},
 }
-"""Where numbers of two and of four bytes stand in an archive's directory, its local headers, and its end."""
+"""Offsets of the numbers of two and of four bytes in an archive's directory, local headers and end."""
 TEXTS = ("config", "quantities", "layers", "kept", "checkpoint", "changes", "machine")
 
 

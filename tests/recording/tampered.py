@@ -1,4 +1,4 @@
-"""What the tests of files share: places, processes, and recordings that were tampered with."""
+"""Shared by the tests of files: places, processes, and recordings that were tampered with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.recording.fuzz import (
 )
 
 RUN = Path("run.npz")
-"""Where most of them write; each has a working folder of its own."""
+"""The file that most of them write; each has a working folder of its own."""
 
 
 def temporaries(folder: str = ".") -> list[str]:

@@ -1,4 +1,4 @@
-"""What a file holds: the same again when read, of every version, and of packages that are not here."""
+"""A file gives back what was written, of every version, and of packages that are not here."""
 
 from __future__ import annotations
 

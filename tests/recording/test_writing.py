@@ -1,4 +1,4 @@
-"""How a file is written: whole or absent, whatever happens meanwhile."""
+"""A file is whole or absent, whatever happens while it is written."""
 
 from __future__ import annotations
 

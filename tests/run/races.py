@@ -27,7 +27,7 @@ MARK = 77_000.0
 
 @dataclass
 class Played:
-    """What happened in one game."""
+    """The events of one game."""
 
     commands: int = 0
     frames: int = 0

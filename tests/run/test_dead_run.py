@@ -1,4 +1,4 @@
-"""What is left of a run whose worker has died, and the worker that holds it."""
+"""A run whose worker has died, and the worker that holds its history."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def trained(config: RunConfig = SMALL) -> Trainer:
 
 
 def mirrored(trainer: Trainer) -> Recording:
-    """What a screen knows of it: no activations."""
+    """The history as a screen knows it: no activations."""
     recording = trainer.recording
     mirror = Recording(recording.experiment, recording.ceilings)
     mirror.apply(recording.update_since(0))

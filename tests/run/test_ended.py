@@ -1,4 +1,4 @@
-"""How a run ended, as a file."""
+"""The file that says how a run ended."""
 
 from __future__ import annotations
 

@@ -327,7 +327,7 @@ def test_the_screens_of_a_run_are_counted_and_listed(tmp_path, capsys, detached,
 
 @pytest.mark.parametrize("kinds", ["", "a", "aa", "d", "da", "dd"])
 def test_without_a_name_only_a_detached_run_is_chosen(tmp_path, monkeypatch, kinds):
-    """Of attached (a) and detached (d) runs."""
+    """Attached (a) and detached (d) runs."""
     status = Status(state="running")
     there = [Run(f"{kind}-{i}", replace(status, detached=kind == "d"), 1.0) for i, kind in enumerate(kinds)]
     monkeypatch.setattr(runs, "running", lambda: there)

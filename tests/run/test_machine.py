@@ -1,4 +1,4 @@
-"""What the last bits of a run depend on is recorded, and told where it is another on resuming."""
+"""The machine that the last bits of a run depend on is recorded; another one is told of on resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker saves, asked and unasked, so that nothing is lost."""
+"""A worker saves, asked and unasked, so that nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crosses between screen and worker: arrays, greetings, and thousands of messages that are none."""
+"""Messages between screen and worker: arrays, greetings, and thousands that are none."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_the_end_of_a_connection_is_no_broken_frame(pair):
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:
-    """What a broken or a hostile sender may make of a message."""
+    """A message as a broken or a hostile sender may send it."""
     data = bytearray(data)
     for _ in range(chance.choice([1, 1, 1, 2, 5])):
         at = chance.randrange(len(data) + 1)

@@ -47,7 +47,6 @@ from ibtui.ui.ending import SIGNALS, Ending
 from ibtui.ui.glyphs import auto_marker
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.line import fit, piece, spaced
-from ibtui.ui.link import unseen
 from ibtui.ui.panes import panes
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.scatter import Scatter
@@ -60,7 +59,7 @@ from tests.ui.standin import FakeWorkers, StandIn, strips
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
 BRAILLE = WatchOptions(marker="braille")
 HELD = "← → past  [ ] b binning"
-"""What can be done with what is left of a run, while a worker holds it."""
+"""The keys that a dead run still has, while a worker holds its history."""
 QUANTITIES = ("dimension", "participation_ratio", "saturation", "occupancy", "outside")
 """The stops of the key d, of a run that measures nothing besides."""
 CHOICES = view.CHOICES | {"quantity": QUANTITIES}
@@ -69,7 +68,7 @@ Script = Callable[[IbtuiApp, Pilot[None], StandIn], Awaitable[None]]
 
 
 def screen_text(app: IbtuiApp) -> list[str]:
-    """What the terminal shows, a string per row."""
+    """The terminal as strings, one per row."""
     return [strip.text for strip in strips(app)]
 
 
@@ -120,7 +119,7 @@ def broken(app: IbtuiApp) -> list[str]:
 
 
 def regions(app: IbtuiApp) -> dict[str, Any]:
-    """Where the widgets are that can be seen."""
+    """The places of the widgets that can be seen."""
     return {str(widget.id): widget.region for widget in app.screen.query(Drawn) if visible(widget)}
 
 
@@ -233,7 +232,7 @@ def curves(app: IbtuiApp) -> list[Curves]:
 
 
 def ends(pane: Curves) -> str:
-    """What stands at the right ends of a pane's rows, blanks around each."""
+    """The texts at the right ends of a pane's rows, blanks around each."""
     region = pane.region
     rows = screen_text(pane.app)[region.y + 1 : region.bottom - 2]  # type: ignore[arg-type]  # no ticks
     return " ".join(f" {row[region.right - 9 : region.right - 1].strip()} " for row in rows)
@@ -846,7 +845,7 @@ def test_a_worker_that_was_told_to_end_has_left_nothing_unsaved() -> None:
 
 
 def reviving(client: StandIn, failing: str) -> Callable[[Recording], StandIn]:
-    """What gives this worker to go on with, or cannot start it."""
+    """A function that gives this worker to go on with, or cannot start it."""
 
     def go_on(_: Recording) -> StandIn:
         if failing == "raises":
@@ -1592,15 +1591,6 @@ def test_the_least_important_words_go_first() -> None:
         (12, "state short"), (5, "state"), (4, ""),
     ):  # fmt: skip
         assert " ".join(text for text, _ in fit(pieces, width, 1, "ascii")) == said
-
-
-@pytest.mark.parametrize(
-    ("known", "tail", "new"),
-    [("abc", "bcd", "d"), ("abc", "xyz", "xyz"), ("", "ab", "ab"), ("abc", "abc", ""), ("abab", "abab", ""),
-     ("ab", "", "")],
-)  # fmt: skip
-def test_the_end_of_a_log_is_not_said_twice(known: str, tail: str, new: str) -> None:
-    assert list(unseen(list(known), list(tail))) == list(new)
 
 
 @pytest.mark.parametrize(

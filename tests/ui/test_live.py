@@ -1,4 +1,4 @@
-"""What the live screen does when its worker has died, and what it leaves behind."""
+"""The live screen when its worker has died, and the line that it leaves behind."""
 
 from __future__ import annotations
 
