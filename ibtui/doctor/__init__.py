@@ -16,8 +16,8 @@ from ibtui import __version__, tty
 from ibtui.config import RunConfig
 from ibtui.core.cache import cache_folder, count_cached, repair_cache
 from ibtui.doctor import findings
-from ibtui.doctor.asking import QUESTIONS, asked
 from ibtui.doctor.finding import NOTE, OK, PROBLEM, Finding, render
+from ibtui.doctor.questions import QUESTIONS, ask_about
 from ibtui.doctor.traps import environment
 
 
@@ -41,7 +41,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
     device = "gpu0" if ctx == "auto" else ctx
     damaged = repair_cache()  # before anything runs that would compile anew
     with ThreadPoolExecutor(4) as pool:
-        answers = pool.map(lambda about: asked(about, device, ctx), QUESTIONS)
+        answers = pool.map(lambda about: ask_about(about, device, ctx), QUESTIONS)
         told = dict(zip(QUESTIONS, answers, strict=True))
     cuda_build = bool(told["mxnet"].get("cuda"))
     found = [
@@ -51,8 +51,9 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         findings.mxnet(told["mxnet"]),
         *findings.engines(told["engines"]),
         *findings.libraries(told["libraries"], cuda_build),
+        findings.bindings(told["bindings"], ctx.startswith("gpu")),
         findings.driver(told["driver"], cuda_build or ctx.startswith("gpu")),
-        *findings.cards(told["driver"], cuda_build, told["engines"], device),
+        *findings.cards(told["driver"], told["engines"], device),
         findings.terminal(os.environ, findings.terminal_size()),
         *environment({**tty.forgotten, **os.environ}),
         compiled_code(damaged),

@@ -9,24 +9,20 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ibtui.doctor.asking import Told
 from ibtui.doctor.finding import NOTE, OK, PROBLEM, Finding
+from ibtui.doctor.questions import Told
 from ibtui.engines import ENGINES
 from ibtui.engines.mxnet import EXTRA as CPU_EXTRA
 from ibtui.engines.mxnet import has_machine_code
-from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
-from ibtui.engines.nvidia.compiler import LEAST_CAPABILITY
-from ibtui.engines.nvidia.driver import dotted
-
-_OLD_DRIVER = (11, 8)
-"""CUDA of the oldest driver that takes kernels compiled by CUDA 11.8 at run time."""
+from ibtui.engines.nvidia import EXTRA, MXNET_EXTRA
+from ibtui.engines.nvidia.driver import LEAST_CAPABILITY, LEAST_CUDA, dotted
 
 
 def python() -> Finding:
     """Describe the Python that runs this."""
     text = f"{platform.python_version()}  {sys.executable}"
     if sys.version_info >= (3, 13):
-        fix = "MXNet has no build for it: for Gluon and GPUs, Python 3.10 to 3.12"
+        fix = "MXNet has no build for it: for Gluon, Python 3.10 to 3.12"
         return Finding("Python", NOTE, text, fix)
     return Finding("Python", OK, text)
 
@@ -42,8 +38,8 @@ def package(name: str, told: Told) -> Finding:
 def mxnet(told: Told) -> Finding:
     """Describe MXNet: the build, or what keeps it from being imported."""
     if "build" not in told and not told["error"]:
-        extras = f"for Gluon, {CPU_EXTRA}; for an NVIDIA GPU, {CUDA_EXTRA}"
-        text = "not installed: the fused engine trains, on the CPU"
+        extras = f"for Gluon, {CPU_EXTRA}; on an NVIDIA GPU, {MXNET_EXTRA}"
+        text = "not installed: the fused engine trains"
         if there := told.get("impostor"):
             return Finding("MXNet", PROBLEM, f"{text}; {there} is something else", f"remove it; {extras}")
         return Finding("MXNet", NOTE, text, extras)
@@ -80,7 +76,7 @@ def libraries(told: Told, needed: bool) -> Iterator[Finding]:
     for library in told.get("found", ()):
         root, _, rest = library["path"].rpartition("/nvidia/")
         if not library["path"]:
-            fix = f"{CUDA_EXTRA}: {library['wheel']} brings it"
+            fix = f"{MXNET_EXTRA}: {library['wheel']} brings it"
             yield Finding(label, PROBLEM, f"{library['soname']} is missing", fix)
         elif not root or root == folder:
             yield Finding(label, OK, f"nvidia/{rest}" if root else library["path"])
@@ -91,7 +87,18 @@ def libraries(told: Told, needed: bool) -> Iterator[Finding]:
         label = ""
     if told["error"]:
         text = f"loading the next one ended the process: {told['error']}"
-        yield Finding(label, PROBLEM, text, CUDA_EXTRA)
+        yield Finding(label, PROBLEM, text, MXNET_EXTRA)
+
+
+def bindings(told: Told, needed: bool) -> Finding:
+    """Describe NVIDIA's bindings and compiler, by which the fused engine runs on a GPU."""
+    label = "cuda-bindings"
+    if "nvrtc" in told:
+        return Finding(label, OK, f"{told['version']}, NVRTC {told['nvrtc']}")
+    if "version" in told:
+        return Finding(label, PROBLEM, told.get("failure") or told["error"])
+    fix = f"for the fused engine on an NVIDIA GPU, {EXTRA}"
+    return Finding(label, PROBLEM if needed else NOTE, "not installed", fix)
 
 
 def driver(told: Told, needed: bool) -> Finding:
@@ -102,12 +109,12 @@ def driver(told: Told, needed: bool) -> Finding:
         text = f"{version}: {why}" if version else why
         if not needed and not version and "failure" in told:
             return Finding(label, NOTE, text)
-        fix = "install NVIDIA's driver, 520 or newer, or reboot after an update; --ctx cpu needs none"
+        fix = "install NVIDIA's driver, 525 or newer, or reboot after an update; --ctx cpu needs none"
         return Finding(label, PROBLEM, text, fix)
     supports = tuple(told["cuda"])
     text = f"{version or 'version unknown'}, for CUDA up to {dotted(supports)}"
-    if supports < _OLD_DRIVER:
-        return Finding(label, PROBLEM, text, "the fused engine on a GPU needs driver 520 or newer")
+    if supports < LEAST_CUDA:
+        return Finding(label, PROBLEM, text, "the fused engine on a GPU needs driver 525 or newer")
     return Finding(label, OK, text)
 
 
@@ -121,7 +128,7 @@ def _kernel_module() -> str:
     return found[0] if found else ""
 
 
-def cards(driver: Told, usable: bool, engines: Told, tried: str) -> Iterator[Finding]:
+def cards(driver: Told, engines: Told, tried: str) -> Iterator[Finding]:
     """Describe each GPU; of the one that was tried, the engines that run on it."""
     cards = driver.get("cards")
     if not cards:
@@ -129,19 +136,17 @@ def cards(driver: Told, usable: bool, engines: Told, tried: str) -> Iterator[Fin
         return
     for index, card in enumerate(cards):
         device, text = f"gpu{index}", f"{card['name']}, {card['gib']:.0f} GiB"
-        if not usable:
-            yield Finding(device, NOTE, text, f"to train on it: {CUDA_EXTRA}")
-        elif device != tried:
+        if device != tried:
             capability = tuple(card["capability"])
             likely = ["gluon"] * has_machine_code(capability) + ["fused"] * (capability >= LEAST_CAPABILITY)
             yield Finding(device, NOTE, f"{text}; by its capability: {', '.join(likely) or 'no engine'}")
-        else:
-            refusals = {name: engines.get(name, {}).get("refusal", "not tried") for name in ENGINES.names}
-            runs = ", ".join(name for name, refusal in refusals.items() if not refusal)
-            yield Finding(device, OK if runs else PROBLEM, f"{text}; runs: {runs or 'no engine'}")
-            for name, refusal in refusals.items():
-                if refusal:
-                    yield Finding("", NOTE if runs else PROBLEM, f"{name} does not run: {refusal}")
+            continue
+        refusals = {name: engines.get(name, {}).get("refusal", "not tried") for name in ENGINES.names}
+        runs = ", ".join(name for name, refusal in refusals.items() if not refusal)
+        yield Finding(device, OK if runs else PROBLEM, f"{text}; runs: {runs or 'no engine'}")
+        for name, refusal in refusals.items():
+            if refusal:
+                yield Finding("", NOTE if runs else PROBLEM, f"{name} does not run: {refusal}")
 
 
 def terminal_size() -> tuple[int, int] | None:

@@ -23,10 +23,11 @@ NUMBERS = {"float": ctypes.c_float, "int": ctypes.c_int}
 
 @functools.cache
 def signature():
-    """Type, whether const and whether a pointer, of each of the kernel's arguments, as the engine says."""
-    pattern = re.compile(r"(const )?(\w+) (\*?)\w+")
-    matches = [pattern.fullmatch(part.strip()) for part in gpu.SIGNATURE.split(",")]
-    return [(match[2], bool(match[1]), bool(match[3])) for match in matches]
+    """Type, and whether a pointer, of each of the kernel's arguments, as its source declares them."""
+    declared = re.search(rf"\b{gpu.KERNEL}\(([^)]*)\)", gpu.source())[1]
+    pattern = re.compile(r"(?:const )?(\w+) (\*?)\w+")
+    matches = [pattern.fullmatch(part.strip()) for part in " ".join(declared.split()).split(",")]
+    return [(match[1], bool(match[2])) for match in matches]
 
 
 def compiled(folder, source=None):
@@ -49,17 +50,17 @@ def library():
 class Emulation:
     """A `gpu.Launcher`.
 
-    It holds the engine to MXNet's rules: dtypes exactly as in the signature, no array twice in one launch,
-    none made after the first launch, nothing but whole arrays written.
+    It holds the engine to what a card demands: dtypes exactly as declared, no array twice in one launch (so
+    that one that is read is not written), nothing but whole arrays written.
     """
 
     def __init__(self, order=0, lib=None, blocks=1):
         self.order, self.lib, self.blocks = order, lib or library(), blocks
         self.launches = []
         self.delay = None
+        self.closed = False
 
     def array(self, values):
-        assert not self.launches, "an array made after the first launch"
         return values.copy()
 
     def write(self, array, values):
@@ -72,7 +73,7 @@ class Emulation:
     def launch(self, arguments, threads, shared_bytes):
         assert 0 < shared_bytes <= 48 * 1024 and 32 <= threads <= 512 and threads % 32 == 0
         passed, arrays = [], []
-        for (kind, _, pointer), argument in zip(signature(), arguments, strict=True):
+        for (kind, pointer), argument in zip(signature(), arguments, strict=True):
             if pointer:
                 assert argument.dtype == POINTERS[kind]
                 passed.append(ctypes.c_void_p(argument.ctypes.data))
@@ -86,3 +87,6 @@ class Emulation:
         self.launches.append(arguments)
         if self.delay is not None:
             self.delay(arguments)
+
+    def close(self):
+        self.closed = True

@@ -1,12 +1,13 @@
-"""On a machine with an NVIDIA GPU and MXNet for CUDA: `pytest -m gpu`; elsewhere skipped."""
+"""On a machine with an NVIDIA GPU and the extra gpu: `pytest -m gpu`; elsewhere skipped."""
 
 import functools
-import locale
 import math
 import os
 import re
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from ibtui.core.seeding import initial_parameters
 from ibtui.data.grid import grid_labels
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.engines.dense import packed, parameters_of
-from ibtui.engines.fused import gpu as fused_gpu
-from ibtui.engines.mxnet import has_machine_code, library, trial
+from ibtui.engines.fused import gpu
+from ibtui.engines.fused.kind import FUSED
+from ibtui.engines.mxnet import trial
 from ibtui.engines.nvidia import driver, nvml
 from ibtui.errors import EngineError, UsageError
 from tests.engines import oracle
@@ -26,24 +28,17 @@ from tests.gpu.test_emulated import BATCHES, on_cpu
 from tests.run.driver import Driver
 
 pytestmark = pytest.mark.gpu
+cuda = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is in the extra gpu")
 
 
 @functools.cache
 def no_gpu():
     """Say why there is no GPU to test with; empty: there is one."""
-    build = library.installed()
-    if build is None:
-        return "MXNet is not installed: pip install '.[cu112]' in ibtui's folder"
-    if build.cuda is False:
-        return f"{build} is the CPU build: pip install '.[cu112]' in ibtui's folder"
-    if build.obstacle:
-        return build.obstacle
-    found = trial.tried("gpu0")
-    return found.error or ("" if found.gpus else "MXNet sees no GPU")
+    return FUSED.refusal(RunConfig(), 2, "gpu0")
 
 
 @pytest.fixture(autouse=True)
-def gpu():
+def card():
     if reason := no_gpu():
         pytest.skip(reason)
 
@@ -72,8 +67,8 @@ def assert_epochs_match(arguments, engine="fused", start=0, epochs=1):
 
 @pytest.fixture(params=["fused", "gluon"])
 def engine(request, capability):
-    if request.param == "gluon" and not has_machine_code(capability):
-        pytest.skip(f"MXNet has no machine code for compute capability {driver.dotted(capability)}")
+    if request.param == "gluon" and (reason := trial.no_gluon("gpu0")):
+        pytest.skip(reason)
     return request.param
 
 
@@ -118,27 +113,71 @@ def test_a_run_repeats_to_the_bit(n, batch_size):
         assert moving_loss(other) == moving_loss(first)
 
 
-def test_a_long_stretch_takes_many_short_launches(monkeypatch):
-    arguments = problem(n=500, batch_size=1, every=1000)
-    trained = fused_gpu.FusedGpuEngine(arguments[0], "gpu0", *arguments[1:3], packed(arguments[3], math.nan))
-    took, real = [], fused_gpu.MXNetLauncher.launch
+class Timed:
+    """A launcher that waits for each launch, and notes the seconds that it took."""
 
-    def launch(self, passed, threads, shared_bytes):
-        began = fused_gpu.time.monotonic()
-        real(self, passed, threads, shared_bytes)
-        self.read(passed[6])
-        took.append(fused_gpu.time.monotonic() - began)
+    def __init__(self, launcher):
+        self.launcher, self.took = launcher, []
 
-    monkeypatch.setattr(fused_gpu.MXNetLauncher, "launch", launch)
+    def __getattr__(self, name):
+        return getattr(self.launcher, name)
+
+    def launch(self, arguments, threads, shared_bytes):
+        began = time.monotonic()
+        self.launcher.launch(arguments, threads, shared_bytes)
+        self.launcher.read(arguments[6])
+        self.took.append(time.monotonic() - began)
+
+
+def test_a_long_stretch_takes_many_short_launches():
+    config, x, y, parameters = problem(n=500, batch_size=1, every=1000)
+    from ibtui.engines.fused.cuda import CudaLauncher
+
+    timed = Timed(CudaLauncher("gpu0", gpu.source(), gpu.KERNEL))
+    trained = gpu.FusedGpuEngine(config, "gpu0", x, y, packed(parameters, math.nan), timed)
     trained.train(0, 1000)
-    assert len(took) > 3
-    assert max(took) < 0.5
+    assert len(timed.took) > 3
+    assert max(timed.took) < 0.5
 
 
-def test_the_locale_is_left_as_it_was():
-    before = locale.nl_langinfo(locale.CODESET)
-    make(*problem()).train(0, 1)
-    assert locale.nl_langinfo(locale.CODESET) == before
+def test_the_second_start_compiles_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    first = make(*problem())
+    kept = list((tmp_path / "cache").glob(f"{gpu.KERNEL}-*.compiled"))
+    assert len(kept) == 1
+    monkeypatch.setattr("ibtui.engines.fused.cuda.compiled", lambda *_: pytest.fail("it was compiled again"))
+    second = make(*problem())
+    monkeypatch.undo()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    kept[0].write_bytes(kept[0].read_bytes()[:-100])
+    third = make(*problem())  # what is damaged is compiled anew
+    for engine in (first, second, third):
+        engine.train(0, 2)
+        assert_same(parameters_of(engine.state()), parameters_of(first.state()))
+        engine.close()
+
+
+def test_several_threads_may_use_one_engine_in_turn():
+    arguments = problem()
+    here, elsewhere = make(*arguments), make(*arguments)
+    here.train(0, 3)
+    thread = threading.Thread(target=elsewhere.train, args=(0, 3))
+    thread.start()
+    thread.join()
+    assert_same(parameters_of(elsewhere.state()), parameters_of(here.state()))
+
+
+def test_memory_is_given_back():
+    def free():
+        return cuda.cuMemGetInfo()[1]
+
+    made = make(*problem(n=2_000_000))
+    low = free()
+    other = make(*problem())
+    made.close()
+    assert free() - low > 20_000_000
+    other.train(0, 1)  # the card is still there for others
+    other.close()
 
 
 def test_a_net_of_nan_stays_nan():
@@ -149,16 +188,20 @@ def test_a_net_of_nan_stays_nan():
     assert math.isnan(moving_loss(trained))
 
 
-def test_auto_takes_gluon_where_mxnet_has_code_and_the_kernel_elsewhere(capability):
+def test_gluon_is_taken_where_mxnet_has_code_and_the_kernel_elsewhere(capability):
     choice = choose(RunConfig(ctx="gpu0"), 2)
-    assert choice.engine == ("gluon" if has_machine_code(capability) else "fused")
+    assert choice.engine == ("fused" if trial.no_gluon("gpu0") else "gluon")
     assert choice.ctx == "gpu0"
     assert driver.dotted(capability) in choice.why
 
 
-def test_gluon_without_machine_code_is_refused_before_training(capability):
-    if has_machine_code(capability):
-        pytest.skip("MXNet has machine code for this GPU")
+def test_auto_takes_a_gpu_only_for_gluon():
+    assert (choose(RunConfig(), 2).ctx == "gpu0") == (not trial.no_gluon("gpu0"))
+
+
+def test_gluon_where_mxnet_cannot_run_is_refused_before_training():
+    if not trial.no_gluon("gpu0"):
+        pytest.skip("MXNet runs on this GPU")
     with pytest.raises(UsageError, match="--engine fused"):
         choose(RunConfig(ctx="gpu0", engine="gluon"), 2)
 
@@ -208,8 +251,8 @@ def provoked(code):
     head = (
         "import numpy as np\n"
         "from ibtui.errors import EngineError\n"
-        "from ibtui.engines.fused import gpu as fused_gpu\n"
-        "from ibtui.engines.mxnet import library\n"
+        "from ibtui.engines.fused import gpu\n"
+        "from cuda.bindings import driver as cuda\n"
         "from ibtui.engines.choose import Choice, create_engine\n"
         "from ibtui.engines.dense import packed\n"
         "from tests.engines.test_engines import problem\n"
@@ -232,8 +275,8 @@ def provoked(code):
 
 def test_a_kernel_that_faults_is_one_plain_sentence():
     code = (
-        "right = fused_gpu.source\n"
-        "fused_gpu.source = lambda: right().replace('state[2] = position;', "
+        "right = gpu.source\n"
+        "gpu.source = lambda: right().replace('state[2] = position;', "
         "'state[2] = position; *(float *)16 = 1.0f;')"
     )
     said = provoked(code)
@@ -243,31 +286,47 @@ def test_a_kernel_that_faults_is_one_plain_sentence():
 
 def test_a_gpu_without_free_memory_is_one_plain_sentence():
     code = (
-        "mx = library.import_mxnet()\n"
-        "kept = []\n"
-        "size = 1 << 34\n"
+        "cuda.cuInit(0)\n"
+        "_, context = cuda.cuDevicePrimaryCtxRetain(cuda.cuDeviceGet(0)[1])\n"
+        "cuda.cuCtxSetCurrent(context)\n"
+        "size = 1 << 36\n"
         "while size >= 1 << 12:\n"
-        "    try:\n"
-        "        kept.append(mx.nd.empty((size // 4,), ctx=mx.gpu(0)))\n"
-        "        kept[-1].wait_to_read()\n"
-        "    except mx.MXNetError: size //= 2\n"
+        "    if int(cuda.cuMemAlloc(size)[0]): size //= 2\n"
     )
     said = provoked(code)
     assert "EngineError: gpu0: the GPU is out of memory" in said
 
 
 def test_a_kernel_that_does_not_compile_is_one_plain_sentence():
-    said = provoked("fused_gpu.source = lambda: 'this is no CUDA'")
-    assert "EngineError: gpu0: " in said
+    said = provoked("gpu.source = lambda: 'this is no CUDA'")
+    assert "EngineError: gpu0: the kernel could not be compiled" in said
+
+
+@pytest.mark.parametrize(
+    "visible", ["", "-1", "GPU-00000000-0000-0000-0000-000000000000", "MIG-nothing", "7"]
+)
+def test_a_variable_that_hides_every_gpu_is_named(monkeypatch, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    done = ibtui("--record", "run.npz", "--ctx", "gpu0", "--epochs", "10")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"CUDA_VISIBLE_DEVICES={visible} hides every GPU" in done.stderr
+
+
+def test_a_gpu_may_be_named_by_its_uuid(monkeypatch):
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", re.search(r"GPU-[0-9a-f-]+", listed)[0])
+    done = ibtui("--record", "run.npz", "--ctx", "gpu0", "--engine", "fused", "--epochs", "10")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_worker_whose_gpu_fails_keeps_its_screen_and_history(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "from ibtui.engines.fused import gpu as fused_gpu\n"
-        "right = fused_gpu.source\n"
+        "from ibtui.engines.fused import gpu\n"
+        "right = gpu.source\n"
         "begun = 'double moving_loss = state[0];'\n"
         "faults = begun + ' if (moving_loss == moving_loss) *(float *)16 = 1.0f;'\n"
-        "fused_gpu.source = lambda: right().replace(begun, faults)\n"
+        "gpu.source = lambda: right().replace(begun, faults)\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
     config = RunConfig(ctx="gpu0", engine="fused", epochs=10_000, every=1000)

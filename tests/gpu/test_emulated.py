@@ -32,7 +32,7 @@ BATCHES = [
 
 
 def make(config, x, y, parameters, loss=math.nan, *, card=None):
-    return FusedGpuEngine(config, "gpu0", x, y, packed(parameters, loss), launcher=card or Emulation())
+    return FusedGpuEngine(config, "gpu0", x, y, packed(parameters, loss), card or Emulation())
 
 
 def on_cpu(config, x, y, parameters):
@@ -236,6 +236,14 @@ def test_a_net_of_nan_stays_nan(activation):
     trained.train(0, 2)
     assert np.isnan(flat(parameters_of(trained.state()))).all()
     assert math.isnan(moving_loss(trained))
+
+
+def test_what_is_on_the_card_is_given_back():
+    card = Emulation()
+    engine = make(*problem(), card=card)
+    engine.train(0, 1)
+    engine.close()
+    assert card.closed
 
 
 def test_a_net_fits_or_is_refused_with_its_size():

@@ -1,9 +1,8 @@
 """The fused engine on an NVIDIA GPU: batch after batch in one launch of a kernel compiled at run time.
 
-MXNet copies arrays, compiles and launches; none of its own kernels is used, so this runs on GPUs that MXNet
-has no machine code for. The kernel is in `fused.cu`. This module plans its shared memory, hands over the
-batch orders of the epochs to train (from the function that every engine has them from), and gives it so much
-work at a time that a launch stays short, since a GPU that drives a display ends long ones.
+The kernel is in `fused.cu`; `cuda` compiles and launches it. This module plans its shared memory, hands over
+the batch orders of the epochs to train (from the function that every engine has them from), and gives it so
+much work at a time that a launch stays short, since a GPU that drives a display ends long ones.
 """
 
 from __future__ import annotations
@@ -21,24 +20,17 @@ from numpy.typing import NDArray
 from ibtui.config import RunConfig
 from ibtui.core.names import ACTIVATIONS
 from ibtui.engines.dense import packed, parameter_count, parameters_of, split
-from ibtui.engines.mxnet import library
-from ibtui.engines.nvidia import compiler, driver
 from ibtui.engines.protocol import Array, Labels, State
 from ibtui.errors import EngineError
 
 SHARED_BYTES = 48 * 1024
-"""The shared memory of a block that every GPU has, and that MXNet's launch can ask for."""
+"""The shared memory of a block that every GPU has, without asking for more."""
 MAX_THREADS = 512
 """The number that the kernel is compiled for."""
 MAX_CHUNK = 128
 
 KERNEL = "train"
-SIGNATURE = (
-    "const float *x, const int *y, const int *orders, const int *widths, float *parameters, float *partial, "
-    "double *state, int samples, int epochs, int layers, int size, int activation, int batch_size, "
-    "int chunk, int stride, float lr, int position, int chunks"
-)
-"""The kernel's arguments, as `mx.rtc` reads them."""
+"""The kernel's name."""
 
 _ORDER_BYTES = 1 << 20  # of batch orders that are handed over at a time; one epoch's at least
 _SHORT_S, _LONG_S = 0.05, 0.2  # launches are made longer below, shorter above
@@ -110,35 +102,8 @@ class Launcher(Protocol):
     def launch(self, arguments: Sequence[Any], threads: int, shared_bytes: int) -> None:
         """Run the kernel on one block: returns at once, or when it is done."""
 
-
-class MXNetLauncher:
-    """A launcher on an NVIDIA GPU. Arrays are made before the first launch, in the launching thread."""
-
-    def __init__(self, device: str) -> None:
-        self._mx = library.import_mxnet()
-        self._context = library.context(device)
-        index = int(device.removeprefix("gpu"))
-        option = compiler.architecture(driver.start_driver().cards[index].capability)
-        with compiler.kept_locale():
-            module = self._mx.rtc.CudaModule(source(), options=(option,))
-        self._kernel = module.get_kernel(KERNEL, SIGNATURE)
-
-    def array(self, values: NDArray[Any]) -> Any:
-        """Copy the values to the GPU."""
-        return self._mx.nd.array(values, ctx=self._context, dtype=values.dtype)
-
-    def write(self, array: Any, values: NDArray[Any]) -> None:
-        """Replace the values on the GPU."""
-        array[:] = values
-
-    def read(self, array: Any) -> NDArray[Any]:
-        """Wait for the GPU, and copy the values from it."""
-        values: NDArray[Any] = array.asnumpy()
-        return values
-
-    def launch(self, arguments: Sequence[Any], threads: int, shared_bytes: int) -> None:
-        """Run the kernel; returns at once."""
-        self._kernel.launch(arguments, self._context, (1, 1, 1), (threads, 1, 1), shared_bytes)
+    def close(self) -> None:
+        """Give back what is on the device."""
 
 
 class FusedGpuEngine:
@@ -155,8 +120,8 @@ class FusedGpuEngine:
         Class of each sample, from 0 to the last layer's width - 1.
     state : mapping of str to ndarray
         To start from, as `Dense.checkpoint` declares it; copied.
-    launcher : Launcher, optional
-        Takes the place of that device.
+    launcher : Launcher
+        That device, and the kernel on it.
 
     Raises
     ------
@@ -173,14 +138,14 @@ class FusedGpuEngine:
         x: NDArray[np.float32],
         y: Labels,
         state: State,
-        launcher: Launcher | None = None,
+        launcher: Launcher,
     ) -> None:
         self.device = device
         self._samples = len(x)
         self._widths = (x.shape[1], *config.layers)
         self._batch_size = min(config.batch_size, len(x))
         self._plan = plan(self._widths, self._batch_size)
-        self._launcher: Launcher = MXNetLauncher(device) if launcher is None else launcher
+        self._launcher = launcher
         self._seed = config.seed
         self._chunks = _FIRST_CHUNKS
         rows = max(1, min(config.every, _ORDER_BYTES // (4 * len(x))))
@@ -251,4 +216,5 @@ class FusedGpuEngine:
         self._launcher.write(self._progress, np.array([self._moving_loss, 0.0, 0.0]))
 
     def close(self) -> None:
-        """Wait for nothing: `train` returns when it is done."""
+        """Free the device's memory."""
+        self._launcher.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ibtui.config import RunConfig
 from ibtui.engines.dense import Dense, check_net
-from ibtui.engines.fused import gpu, trial
-from ibtui.engines.mxnet import trial as mxnet
+from ibtui.engines.fused import gpu
+from ibtui.engines.nvidia import EXTRA
+from ibtui.engines.nvidia.driver import LEAST_CAPABILITY, LEAST_CUDA, dotted, no_gpu, start_driver
 from ibtui.engines.nvidia.guard import Guarded
 from ibtui.engines.protocol import Engine, Labels, State
 from ibtui.errors import EngineError
@@ -23,21 +26,24 @@ class Fused(Dense):
     )
 
     def refusal(self, config: RunConfig, inputs: int, device: str) -> str:
-        """Say why the kernel cannot run on this GPU; any CPU will do."""
+        """Say why the kernel cannot run on this GPU, as far as the driver tells; any CPU will do."""
         if device == "cpu":
             return ""
-        if refusal := mxnet.no_gpu(device, "the fused engine"):
+        if refusal := no_gpu(device):
             return refusal
         try:
             gpu.plan((inputs, *config.layers), config.batch_size)
-            failure = trial.failure(device)
         except EngineError as error:
-            failure = str(error)
-        if not failure:
-            return ""
-        no_gluon = mxnet.no_operators(device)
-        both = f"{no_gluon}; and the fused engine: " if no_gluon else "the fused engine: "
-        return f"{both}{failure}; --ctx cpu needs no GPU"
+            return f"the fused engine: {error}; --ctx cpu needs no GPU"
+        driver = start_driver()
+        if driver.cuda < LEAST_CUDA:
+            return (
+                f"the NVIDIA driver supports CUDA up to {dotted(driver.cuda)}, and the fused engine needs "
+                f"driver 525 or newer (CUDA {dotted(LEAST_CUDA)}): update it, or --ctx cpu"
+            )
+        if (card := driver.card(device)).capability < LEAST_CAPABILITY:
+            return f"{card} is too old: the fused engine needs compute capability {dotted(LEAST_CAPABILITY)}"
+        return "" if _has_bindings() else f"the fused engine needs NVIDIA's cuda-bindings: {EXTRA}"
 
     def create(
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
@@ -48,7 +54,23 @@ class Fused(Dense):
             from ibtui.engines.fused.cpu import FusedEngine  # this imports Numba, which takes a while
 
             return FusedEngine(config, x, y, state)
-        return Guarded(self.name, device, lambda: gpu.FusedGpuEngine(config, device, x, y, state))
+
+        def make() -> Engine:
+            from ibtui.engines.fused.cuda import (
+                CudaLauncher,  # this imports cuda.bindings, which may be absent
+            )
+
+            launcher = CudaLauncher(device, gpu.source(), gpu.KERNEL)
+            return gpu.FusedGpuEngine(config, device, x, y, state, launcher)
+
+        return Guarded(self.name, device, make)
+
+
+def _has_bindings() -> bool:
+    try:
+        return importlib.util.find_spec("cuda.bindings") is not None
+    except ImportError:  # not even a package cuda
+        return False
 
 
 FUSED = Fused()

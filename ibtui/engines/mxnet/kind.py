@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ibtui.config import RunConfig
 from ibtui.engines.dense import Dense, check_net
 from ibtui.engines.mxnet import EXTRA, library, trial
-from ibtui.engines.nvidia import EXTRA as CUDA_EXTRA
+from ibtui.engines.nvidia import MXNET_EXTRA
+from ibtui.engines.nvidia.driver import no_gpu
 from ibtui.engines.nvidia.guard import Guarded
 from ibtui.engines.protocol import Engine, Labels, State
 
@@ -28,10 +29,10 @@ class Gluon(Dense):
                 return f"{library.not_installed()}: {_advice()}; --engine fused needs no MXNet"
             obstacle = trial.no_mxnet()
             return f"{obstacle}; --engine fused needs no MXNet" if obstacle else ""
-        if refusal := trial.no_gpu(device):
+        if refusal := no_gpu(device):
             return refusal
-        failure = trial.no_operators(device)
-        return f"--engine gluon: {failure}; --engine fused may run there, or --ctx cpu" if failure else ""
+        failure = trial.no_gluon(device)
+        return f"{failure}; --engine fused may run there, or --ctx cpu" if failure else ""
 
     def create(
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
@@ -58,7 +59,7 @@ class Gluon(Dense):
 
 
 def _advice() -> str:
-    return f"{EXTRA} (CUDA: {CUDA_EXTRA})" if CUDA_EXTRA != EXTRA else EXTRA
+    return f"{EXTRA} (CUDA: {MXNET_EXTRA})" if MXNET_EXTRA != EXTRA else EXTRA
 
 
 GLUON = Gluon()

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ibtui.engines.nvidia.messages import plain
-from ibtui.errors import EngineError
+from ibtui.errors import EngineError, printable
+
+LEAST_CAPABILITY = (5, 0)
+"""The least compute capability that engines train on: MXNet has machine code from there on, and NVRTC 12."""
+LEAST_CUDA = (12, 0)
+"""The newest CUDA of the oldest driver that takes code which NVRTC 12 compiled: of driver 525."""
 
 _SONAME = "libcuda.so.1"
+_NO_DEVICE, _INVALID_DEVICE = 100, 101  # of CUresult
 _MAJOR, _MINOR = 75, 76  # of CUdevice_attribute
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class _CallError(EngineError):
+    """A call of the driver failed, with this CUresult."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,22 @@ class Driver:
     """The newest CUDA that it supports."""
     cards: tuple[Card, ...]
 
+    def card(self, device: str) -> Card:
+        """Return the GPU that is called gpu0, gpu1, …
+
+        Raises
+        ------
+        EngineError
+            There is no such GPU.
+        """
+        index = int(device.removeprefix("gpu"))
+        if index < len(self.cards):
+            return self.cards[index]
+        there = ", ".join(f"gpu{index}" for index in range(len(self.cards)))
+        visible = os.environ.get(_VISIBLE)
+        only = f" ({_VISIBLE}={printable(visible[:60])} hides others)" if visible else ""
+        raise EngineError(f"no such GPU; there is {there or 'none'}{only}")
+
 
 @functools.cache
 def has_driver() -> bool:
@@ -48,8 +82,9 @@ def has_driver() -> bool:
     return True
 
 
+@functools.cache
 def start_driver() -> Driver:
-    """Start the driver and ask it for its GPUs.
+    """Start the driver and ask it for its GPUs, once in a process.
 
     Raises
     ------
@@ -61,11 +96,48 @@ def start_driver() -> Driver:
     except OSError as error:
         raise EngineError(f"no NVIDIA driver on this machine ({_SONAME})") from error
     number = ctypes.c_int()
-    _call(library, "cuInit", 0)
+    try:
+        _call(library, "cuInit", 0)
+    except _CallError as error:
+        visible = os.environ.get(_VISIBLE)
+        if visible is None or error.status not in (_NO_DEVICE, _INVALID_DEVICE):
+            raise
+        raise EngineError(
+            f"{_VISIBLE}={printable(visible[:60])} hides every GPU: unset it, or name one of nvidia-smi -L"
+        ) from error
     _call(library, "cuDriverGetVersion", ctypes.byref(number))
     version = number.value // 1000, number.value % 1000 // 10
     _call(library, "cuDeviceGetCount", ctypes.byref(number))
     return Driver(version, tuple(_card(library, index) for index in range(number.value)))
+
+
+def no_gpu(device: str) -> str:
+    """Say why this machine has no such GPU (gpu0, gpu1, …), and what would be right; empty: it has."""
+    if not has_driver():
+        return f"no NVIDIA driver on this machine ({_SONAME}): install it, or --ctx cpu"
+    try:
+        start_driver().card(device)
+    except EngineError as error:
+        return f"{error}; --ctx cpu needs no GPU"
+    return ""
+
+
+def warm(device: str) -> None:
+    """Start the driver and make a card's context, in a thread; for the CPU, nothing.
+
+    That takes 0.3 s, in which Python can import: whoever uses the card later finds both there. What fails
+    here fails there again, and is told there.
+    """
+    if device.startswith("gpu"):
+        threading.Thread(target=_warm, args=(device,), name="warm", daemon=True).start()
+
+
+def _warm(device: str) -> None:
+    with suppress(Exception):
+        start_driver().card(device)
+        library, handle, context = ctypes.CDLL(_SONAME), ctypes.c_int(), ctypes.c_void_p()
+        _call(library, "cuDeviceGet", ctypes.byref(handle), int(device.removeprefix("gpu")))
+        _call(library, "cuDevicePrimaryCtxRetain", ctypes.byref(context), handle)
 
 
 def _card(library: ctypes.CDLL, index: int) -> Card:
@@ -94,7 +166,8 @@ def _call(library: ctypes.CDLL, name: str, *arguments: object) -> None:
         text = ctypes.c_char_p()
         if not hasattr(library, "cuGetErrorString") or library.cuGetErrorString(status, ctypes.byref(text)):
             text.value = b"unknown"
-        raise EngineError(plain(f"{name}: {(text.value or b'').decode(errors='replace')} ({status})"))
+        said = plain(f"{name}: {(text.value or b'').decode(errors='replace')} ({status})")
+        raise _CallError(said, status)
 
 
 def dotted(version: tuple[int, int]) -> str:

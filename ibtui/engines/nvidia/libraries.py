@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibtui.engines.nvidia import EXTRA
+from ibtui.engines.nvidia import MXNET_EXTRA
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,9 @@ class Library:
     """The folder in which that wheel has it: nvidia/FOLDER/lib."""
 
 
-NVRTC = Library("libnvrtc.so.11.2", "nvidia-cuda-nvrtc-cu11", "cuda_nvrtc")
-"""NVIDIA's compiler for kernels at run time."""
-
 LIBRARIES = (
     Library("libcudart.so.11.0", "nvidia-cuda-runtime-cu11", "cuda_runtime"),
-    NVRTC,
+    Library("libnvrtc.so.11.2", "nvidia-cuda-nvrtc-cu11", "cuda_nvrtc"),
     Library("libnvToolsExt.so.1", "nvidia-nvtx-cu11", "nvtx"),
     Library("libcublasLt.so.11", "nvidia-cublas-cu11", "cublas"),
     Library("libcublas.so.11", "nvidia-cublas-cu11", "cublas"),
@@ -96,4 +93,4 @@ def missing(found: Iterable[Loaded]) -> str:
     """Name the libraries that could not be loaded, and what brings them, on one line; empty: all could."""
     absent = [loaded for loaded in found if not loaded.path]
     names = ", ".join(f"{loaded.soname} ({loaded.wheel})" for loaded in absent)
-    return f"lacks {names}: {EXTRA}" if names else ""
+    return f"lacks {names}: {MXNET_EXTRA}" if names else ""

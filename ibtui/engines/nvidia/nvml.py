@@ -34,7 +34,7 @@ class Description:
         self._nvml: Any = None
         self._handle: Any = None
         with suppress(Exception):  # there may be no driver, or no such GPU
-            self._card = driver.start_driver().cards[index]
+            self._card = driver.start_driver().card(device)
         with suppress(Exception):
             nvml = importlib.import_module("pynvml")
             nvml.nvmlInit()

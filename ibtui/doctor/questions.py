@@ -10,7 +10,7 @@ from typing import Any
 
 from ibtui.config import RunConfig
 from ibtui.engines import ENGINES
-from ibtui.engines.nvidia.driver import start_driver
+from ibtui.engines.nvidia.driver import dotted, start_driver
 from ibtui.engines.nvidia.libraries import LIBRARIES, preload
 from ibtui.engines.probing import ask, tell
 from ibtui.errors import IbtuiError, explain
@@ -20,9 +20,11 @@ Told = dict[str, Any]
 Answers = Iterator[dict[str, Any]]
 
 
-def asked(about: str, device: str, ctx: str) -> Told:
+def ask_about(about: str, device: str, ctx: str) -> Told:
     """Have a process of its own tell about something; `error` is how it ended, empty if in order."""
-    answers, error = ask("from ibtui.doctor.asking import answer; answer(*sys.argv[1:])", about, device, ctx)
+    answers, error = ask(
+        "from ibtui.doctor.questions import answer; answer(*sys.argv[1:])", about, device, ctx
+    )
     return {key: value for each in answers for key, value in each.items()} | {"error": error}
 
 
@@ -80,6 +82,15 @@ def _about_libraries() -> Answers:
         yield {"found": found}
 
 
+def _about_bindings() -> Answers:
+    from importlib import metadata
+
+    yield {"version": metadata.version("cuda-bindings")}
+    from ibtui.engines.fused.cuda import nvrtc_version
+
+    yield {"nvrtc": dotted(nvrtc_version())}
+
+
 def _about_driver() -> Answers:
     with suppress(Exception):  # it is optional
         import pynvml
@@ -117,6 +128,7 @@ QUESTIONS: dict[str, Callable[[str, str], Answers]] = {
     "engines": lambda device, ctx: _about_engines(device),
     "mxnet": lambda device, ctx: _about_mxnet(),
     "libraries": lambda device, ctx: _about_libraries(),
+    "bindings": lambda device, ctx: _about_bindings(),
     "runs": lambda device, ctx: _about_runs(),
     "driver": lambda device, ctx: _about_driver(),
     "numpy": lambda device, ctx: _about_package("numpy"),
