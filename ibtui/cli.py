@@ -18,7 +18,7 @@ from ibtui.settings import checked, flag, path, setting_of, wrong
 
 if TYPE_CHECKING:
     from ibtui.registry import Registry
-    from ibtui.run.client import WorkerClient
+    from ibtui.run.job import Job
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,6 +183,9 @@ def _train(arguments: list[str]) -> int:
         asked = {f.name: settings[f.name] for f in fields(RunConfig) if f.name in settings}
         config = resumed_config(resume, asked)
     if record_to is not None:
+        from ibtui.engines.nvidia import driver
+
+        driver.warm(config.ctx)
         from ibtui.record import record
 
         return record(config, options, record_to, force=force, resume=resume)
@@ -193,16 +196,19 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
     if not (in_background := options.detach and not (sys.stdin.isatty() and sys.stdout.isatty())):
         _need_terminal()
     _check_snapshot_dir(options.snapshot_dir)
-    from ibtui.data.samples import make_dataset
-    from ibtui.engines.choose import choose
-    from ibtui.recording.files import peek
-    from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
     job = new_job(config, options, resume=resume)
-    if not in_background:
-        return _watch(WorkerClient(job), options)
+    if in_background:
+        return _train_in_background(job)
+    return _watch(job, lambda: _choose(config, resume))
+
+
+def _train_in_background(job: Job) -> int:
+    from ibtui.run.client import WorkerClient
+
+    assert job.config is not None
+    _choose(job.config, job.resume)
     with Signals() as signals:
         try:
             WorkerClient(job).spawn(signals)
@@ -211,6 +217,15 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
             return stop.status
         print(f"started {job.name}: ibtui attach {job.name} shows it, ibtui stop {job.name} ends it")
     return 0
+
+
+def _choose(config: RunConfig, resume: str | None) -> None:
+    """Refuse what this machine cannot train, before there is a screen."""
+    from ibtui.data.samples import make_dataset
+    from ibtui.engines.choose import choose
+    from ibtui.recording.files import peek
+
+    choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
 
 
 def _check_snapshot_dir(folder: str) -> None:
@@ -236,10 +251,9 @@ def _replay(flags: dict[str, Any]) -> int:
     if not peek(file).rows:
         raise UsageError(f"{printable(file)}: holds no measurements")
     _need_terminal()
-    from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(file))), options)
+    return _watch(new_job(None, options, replay=os.path.abspath(file)))
 
 
 def _add_report(parser: _Parser) -> None:
@@ -308,7 +322,9 @@ def _attach(flags: dict[str, Any]) -> int:
     options = WatchOptions(detach=True, **flags)
     _check_names(None, options)
     _need_terminal()
-    return _watch(WorkerClient(name=name), options)
+    from ibtui.ui.live import watch
+
+    return watch(WorkerClient(name=name), options)
 
 
 def _ls(flags: dict[str, Any]) -> int:
@@ -446,7 +462,8 @@ def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
             if name not in (registry := _registry(field)):
                 there = " or ".join((*always, *registry.names))
                 raise wrong(field, name, there or "left out: no package here brings any")
-            _ = registry[name]
+            if name not in registry.own:
+                _ = registry[name]
 
 
 def _need_terminal() -> None:
@@ -459,7 +476,19 @@ def _need_terminal() -> None:
         )  # fmt: skip
 
 
-def _watch(client: WorkerClient, options: WatchOptions) -> int:
-    from ibtui.ui.live import watch
+def _watch(job: Job, check: Callable[[], None] = lambda: None) -> int:
+    """Show a job's worker, which starts while this process checks that it can run, and imports the screen."""
+    from ibtui.run.process import started
 
-    return watch(client, options)
+    with Signals() as signals:
+        try:
+            with started(job) as process:
+                signals.break_off_at(1)
+                check()
+                from ibtui.run.client import WorkerClient
+                from ibtui.ui.live import watch
+
+                signals.break_off_at(0)
+        except Interrupted as stop:
+            return stop.status
+    return watch(WorkerClient(job, process=process), job.options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 
@@ -52,6 +52,11 @@ class Registry(Generic[Thing]):
         self.kind, self.group = kind, group
         self._own = dict(own)
         self._loaded: dict[str, Thing] = {}
+
+    @property
+    def own(self) -> Collection[str]:
+        """The names of ibtui's own, all of which can be loaded."""
+        return self._own.keys()
 
     @cached_property
     def _places(self) -> dict[str, str]:

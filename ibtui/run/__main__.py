@@ -1,7 +1,14 @@
-"""The statements with which a screen starts its worker."""
+"""The statements with which a screen starts its worker: it reads its job and wakes the card first."""
 
 import sys
 
-from ibtui.run.worker import main
+from ibtui.engines.nvidia import driver
+from ibtui.run.job import Job
 
-sys.exit(main())
+job = Job.from_json(sys.stdin.buffer.readline().decode())
+if job.config is not None:
+    driver.warm(job.config.ctx)
+
+from ibtui.run.worker import main  # noqa: E402  (half a second, in which the card's context is made)
+
+sys.exit(main(job))

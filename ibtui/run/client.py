@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import os
 import queue
 import signal
 import subprocess
@@ -16,13 +15,13 @@ from typing import Protocol
 
 import msgspec
 
-from ibtui import children
 from ibtui.console import Signals
 from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording import Recording, files
 from ibtui.run import ended, log, places, wire
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
+from ibtui.run.process import start_worker
 from ibtui.run.protocol import Answer, Command, Detach, Frame, Notice, Pull, Restart, Save, Step, Stop
 from ibtui.run.wire import Connection, WireError
 
@@ -99,10 +98,16 @@ class WorkerClient:
         Connect to the worker of this name.
     handed : Recording, optional
         The recording that the job names: it is still to be written there.
+    process : Popen, optional
+        The job's worker, where it is started already.
     """
 
     def __init__(
-        self, job: Job | None = None, name: str | None = None, handed: Recording | None = None
+        self,
+        job: Job | None = None,
+        name: str | None = None,
+        handed: Recording | None = None,
+        process: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self._job, self._handed = job, handed
         self.name = job.name if job is not None else name or ""
@@ -111,7 +116,7 @@ class WorkerClient:
         """After `wait`, the files that the worker says to have written."""
         self.failed = False
         """After `wait`, True where the worker was to save what it had, and is not known to have."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = process
         self._connection: Connection | None = None
         self._connected_at = 0.0
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
@@ -162,7 +167,7 @@ class WorkerClient:
         Interrupted
         """
         assert self._job is not None
-        self._process = _spawn(self._job)
+        self._process = start_worker(self._job)
         try:
             signals.break_off_at(1)
             self._connect().close()
@@ -305,10 +310,10 @@ class WorkerClient:
             places.clear(self.name)
 
     def _spawn(self) -> None:
-        """Start the worker, if there is to be one and we have not been left meanwhile."""
+        """Start the worker, unless there is one, or none is wanted, or we have been left meanwhile."""
         with self._starting:
-            if self._job is not None and not self._closing.is_set():
-                self._process = _spawn(self._job)
+            if self._job is not None and self._process is None and not self._closing.is_set():
+                self._process = start_worker(self._job)
 
     def _connect(self) -> Connection:
         """Return a connection to the worker, which may be about to start."""
@@ -362,24 +367,3 @@ class WorkerClient:
         except (OSError, EOFError, IbtuiError):
             return False
         return True
-
-
-_MAIN = "from ibtui.run import __main__"
-"""Runs the worker."""
-
-
-def _spawn(job: Job) -> subprocess.Popen[bytes]:
-    """A worker, in a session of its own: no signal of the terminal reaches it, nor its output the screen."""
-    with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
-        process = subprocess.Popen(
-            children.python(_MAIN),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin:
-        process.stdin.write(job.to_json().encode() + b"\n")
-    return process

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ibtui.engines.choose import Choice
-from ibtui.engines.mxnet import library, trial
+from ibtui.engines.mxnet import library
+from ibtui.engines.nvidia.driver import start_driver
 from ibtui.errors import printable
 
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512dq", "avx512vl", "asimd", "sve")
@@ -38,7 +39,7 @@ def this_machine(choice: Choice) -> dict[str, str]:
     if choice.engine == "gluon":
         machine["MXNet"] = str(library.installed())
     if choice.ctx != "cpu":
-        machine["GPU"] = trial.card(choice.ctx)
+        machine["GPU"] = str(start_driver().card(choice.ctx))
     return machine
 
 

@@ -25,11 +25,10 @@ END_S = 0.7
 """Seconds that the source may take to end by itself; then the worker is ended from outside of it."""
 
 
-def main() -> int:
-    """Run a worker for the job on the standard input; return its exit status."""
+def main(job: Job) -> int:
+    """Run a worker for a job; return its exit status."""
     sys.stdout, sys.stderr = Output(1), Output(2)
     tell_warnings()
-    job = Job.from_json(sys.stdin.buffer.readline().decode())
     state = RunState(job.options, LogFile(1))
     worker = Worker(state, WorkerSaver(state, job.name), job.name)
     for number in (signal.SIGTERM, signal.SIGHUP):
