@@ -166,7 +166,7 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     assert runs.stop_run(None, yes=True) == 0
     name = driver.client.name
     assert capsys.readouterr().out == f"stopped {name} at epoch 60; had been saved: {path}\n"
-    assert driver.client._process.wait(10) == 0
+    assert driver.worker.wait(10) == 0
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
@@ -341,7 +341,7 @@ def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
         monkeypatch.setattr(clients, "_MAIN", fails + clients._MAIN)
     driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
     driver.until_state("failed" if how == "failed" else "running")
-    worker = driver.client._process
+    worker = driver.worker
     worker.send_signal(signal.SIGKILL if how == "died" else signal.SIGTERM)
     status = worker.wait(10)
     end = ended.read(driver.client.name)
