@@ -177,7 +177,7 @@ def test_a_worker_to_which_nobody_connected_ends_with_its_client():
     client.start(lambda _: None)
     client.close()
     client.wait(10)
-    assert client._process.returncode not in (None, -signal.SIGKILL), "it had to be killed"
+    assert client.process.returncode not in (None, -signal.SIGKILL), "it had to be killed"
     assert no_worker_is_left()
 
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -49,16 +49,20 @@ class Client(Protocol):
         """Let go of the worker; unless it was told `Detach`, that ends it."""
 
 
-START_S = 120.0
-"""Seconds that a new worker may take to open its socket."""
-END_S = 2.0
-"""Seconds that a worker may take to end."""
-SAVE_S = 60.0
-"""Seconds that one may take that has a history to save first."""
-TELL_S = 30.0
-"""Seconds that a closed screen may wait to tell a worker that it is to go on."""
-BROKEN_S = 5.0
-"""A connection that breaks sooner is not made anew once more."""
+@dataclass
+class Patience:
+    """Seconds that a client waits."""
+
+    start: float = 120.0
+    """For a new worker to open its socket."""
+    end: float = 2.0
+    """For a worker to end."""
+    save: float = 60.0
+    """For one to end that has a history to save first."""
+    tell: float = 30.0
+    """For a worker to be told that it is to go on, once the screen is closed."""
+    broken: float = 5.0
+    """A connection that breaks sooner is not made anew once more."""
 
 
 _DONE = {
@@ -100,6 +104,9 @@ class WorkerClient:
         The recording that the job names: it is still to be written there.
     process : Popen, optional
         The job's worker, where it is started already.
+    patience : Patience, optional
+    connect : callable
+        Makes a connection to the worker of a name.
     """
 
     def __init__(
@@ -108,15 +115,19 @@ class WorkerClient:
         name: str | None = None,
         handed: Recording | None = None,
         process: subprocess.Popen[bytes] | None = None,
+        patience: Patience | None = None,
+        connect: Callable[[str], Connection] = wire.connect,
     ) -> None:
         self._job, self._handed = job, handed
+        self._patience, self._reach = patience or Patience(), connect
         self.name = job.name if job is not None else name or ""
         self.lost: Lost | None = None
         self.saved: tuple[str, ...] = ()
         """After `wait`, the files that the worker says to have written."""
         self.failed = False
         """After `wait`, True where the worker was to save what it had, and is not known to have."""
-        self._process = process
+        self.process = process
+        """The worker's, where it is one of our own that has been started."""
         self._connection: Connection | None = None
         self._connected_at = 0.0
         self._requests: queue.SimpleQueue[Command | Pull | None] = queue.SimpleQueue()
@@ -139,7 +150,7 @@ class WorkerClient:
     @property
     def goes_on(self) -> bool:
         """True where the worker outlives the screen."""
-        there = self.lost is None if self._process is None else self._process.poll() is None
+        there = self.lost is None if self.process is None else self.process.poll() is None
         return self.detached and there
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
@@ -167,14 +178,14 @@ class WorkerClient:
         Interrupted
         """
         assert self._job is not None
-        self._process = start_worker(self._job)
+        self.process = start_worker(self._job)
         try:
             signals.break_off_at(1)
             self._connect().close()
             signals.break_off_at(0)
         except BaseException as error:
             why = self._reason(error) if isinstance(error, (OSError, EOFError)) else ""
-            self._process.terminate()
+            self.process.terminate()
             if not why:
                 raise
             tail = "; ".join(map(printable, log.tail(self.name, 1)))
@@ -214,15 +225,15 @@ class WorkerClient:
             self._closing.set()
         self._requests.put(None)
         if self._thread is not None:
-            self._thread.join(TELL_S if self._fate is _Fate.LEAVING else END_S)
+            self._thread.join(self._patience.tell if self._fate is _Fate.LEAVING else self._patience.end)
         if self._connection is not None:
             self._connection.hang_up()
             if self._thread is not None:
-                self._thread.join(END_S)  # it closes the connection
+                self._thread.join(self._patience.end)  # it closes the connection
         untold = self._decide(_Fate.SAVES, where=(_Fate.LEAVING,))
-        if self._process is not None and (untold or (self._connection is None and not self.goes_on)):
+        if self.process is not None and (untold or (self._connection is None and not self.goes_on)):
             # It could not be told, and would wait for a screen that never comes.
-            self._process.kill() if self._fate is _Fate.DISCARDS else self._process.terminate()
+            self.process.kill() if self._fate is _Fate.DISCARDS else self.process.terminate()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the worker to end, longer where it may have something to write; else it is killed.
@@ -231,13 +242,15 @@ class WorkerClient:
         """
         if self._job is None or self.goes_on:
             return
-        if self._process is not None:
+        if self.process is not None:
             nothing_to_write = self._fate is _Fate.DISCARDS and not self._save_sent
             try:
-                self._process.wait(seconds or (END_S if nothing_to_write else SAVE_S))
+                self.process.wait(
+                    seconds or (self._patience.end if nothing_to_write else self._patience.save)
+                )
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                self.process.kill()
+                self.process.wait()
         end = ended.read(self.name)
         self.saved = end.saved if end is not None else ()
         self.failed = self._fate is _Fate.SAVES and (end is None or bool(end.unsaved))
@@ -272,7 +285,7 @@ class WorkerClient:
                 return self._checked(self._connection.ask(request))
             except Exception:
                 self._connection.close()
-                broken_soon = time.monotonic() - self._connected_at < BROKEN_S
+                broken_soon = time.monotonic() - self._connected_at < self._patience.broken
                 if not self.goes_on or self._closing.is_set() or broken_soon:
                     raise
                 # A detached run need not have died with the connection. If it has, this fails at once.
@@ -306,30 +319,30 @@ class WorkerClient:
         files.save(recording, self._job.recording, overwrite=True)
         self._handed = None
         self._spawn()
-        if self._process is None:
+        if self.process is None:
             places.clear(self.name)
 
     def _spawn(self) -> None:
         """Start the worker, unless there is one, or none is wanted, or we have been left meanwhile."""
         with self._starting:
-            if self._job is not None and self._process is None and not self._closing.is_set():
-                self._process = start_worker(self._job)
+            if self._job is not None and self.process is None and not self._closing.is_set():
+                self.process = start_worker(self._job)
 
     def _connect(self) -> Connection:
         """Return a connection to the worker, which may be about to start."""
-        end = time.monotonic() + START_S
+        end = time.monotonic() + self._patience.start
         while True:
             try:
                 return self._connected()
             except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
-                dead = self._process is None or self._process.poll() is not None
+                dead = self.process is None or self.process.poll() is not None
                 left = self._closing.is_set() and self._fate is not _Fate.LEAVING
                 if dead or left or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
 
     def _connected(self) -> Connection:
-        connection = wire.connect(self.name)
+        connection = self._reach(self.name)
         self._connected_at = time.monotonic()
         return connection
 
@@ -350,12 +363,12 @@ class WorkerClient:
             return str(error)
         if self.detached and self._connection is not None and self._answers():
             return f"the connection breaks again and again; the run goes on: ibtui attach {self.name}"
-        if self._process is None:
+        if self.process is None:
             return f"the connection to {self.name} has ended" if self._job is None else explain(error)
         try:
-            status = self._process.wait(0.5)
+            status = self.process.wait(0.5)
         except subprocess.TimeoutExpired:
-            return f"the worker (pid {self._process.pid}) does not answer: {explain(error)}"
+            return f"the worker (pid {self.process.pid}) does not answer: {explain(error)}"
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"the worker was killed by {signal.Signals(-status).name}"
@@ -363,7 +376,7 @@ class WorkerClient:
 
     def _answers(self) -> bool:
         try:
-            wire.connect(self.name).close()
+            self._reach(self.name).close()
         except (OSError, EOFError, IbtuiError):
             return False
         return True

@@ -12,7 +12,7 @@ from ibtui.errors import IbtuiError, explain
 from ibtui.run import places
 from ibtui.run.job import Job
 
-_MAIN = "from ibtui.run import __main__"
+MAIN = "from ibtui.run import __main__"
 """Runs the worker."""
 
 
@@ -20,7 +20,7 @@ def start_worker(job: Job) -> subprocess.Popen[bytes]:
     """Start a worker in a session of its own: it gets no signals of the terminal and writes nothing there."""
     with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
         process = subprocess.Popen(
-            children.python(_MAIN),
+            children.python(MAIN),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -50,12 +50,20 @@ class Server:
         last screen of a run that is not detached has gone, and when none connects at all.
     tick : callable
         Called about once a second.
+    first_screen_s : float
+        Seconds that the first screen may take to connect.
     """
 
     def __init__(
-        self, state: RunState, name: str, end: Callable[[bool], None], tick: Callable[[], None]
+        self,
+        state: RunState,
+        name: str,
+        end: Callable[[bool], None],
+        tick: Callable[[], None],
+        first_screen_s: float = FIRST_SCREEN_S,
     ) -> None:
         self._state, self._name, self._end, self._tick = state, name, end, tick
+        self._first_screen_s, self._closed = first_screen_s, False
         self._began = time.time()
         self._listener: socket.socket | None = None
         self._path: Path | None = None
@@ -65,10 +73,10 @@ class Server:
         self._listen()
 
     def run(self) -> None:
-        """Accept connections for ever, and do once a second what is due then."""
+        """Accept connections until closed, and do once a second what is due then."""
         threading.Thread(target=self._clean, name="cleaner", daemon=True).start()
         rounds = 0.0
-        while True:
+        while not self._closed:
             self._accept()
             if time.monotonic() - rounds >= _ROUND_S:
                 rounds = time.monotonic()
@@ -79,6 +87,7 @@ class Server:
 
     def close(self) -> None:
         """Remove the socket. `RunState.ended` is set by then, so that none is made anew."""
+        self._closed = True
         with self._listening:
             if self._listener is not None:
                 self._listener.close()
@@ -113,7 +122,7 @@ class Server:
                 if not places.socket_path(self._name).exists():
                     self._listen()
         alone = self._screens == 0 and not self._state.status.detached
-        if alone and time.monotonic() - self._alone_since > FIRST_SCREEN_S:
+        if alone and time.monotonic() - self._alone_since > self._first_screen_s:
             self._end(True)
 
     def _listen(self) -> None:

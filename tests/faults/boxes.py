@@ -59,7 +59,7 @@ def wait_for(what, seconds: float = LONG_S) -> None:
     while not what():
         if time.monotonic() > end:
             raise AssertionError("did not come about")
-        time.sleep(0.005)
+        time.sleep(0.005)  # what other processes do to files comes about without an event
 
 
 def uninterrupted(like: Recording, epochs: int) -> Recording:

@@ -63,7 +63,7 @@ class CountingApp(IbtuiApp):
         own = os.getpid()
         mark = Mark(
             status.epoch, len(recording), self._frames, time.process_time(), rss_mb(own),
-            rss_mb(self._worker._process.pid),
+            rss_mb(self._worker.process.pid),
         )  # fmt: skip
         self._file.write(json.dumps(asdict(mark)) + "\n")
         if status.state in ("finished", "failed") or self.link.state.lost:

@@ -71,9 +71,9 @@ def record_killed(tries: int) -> list[Lost]:
             began = time.time()
             if count % 2:  # once it writes, however long a busy machine takes until then
                 wait_for(lambda since=began: path.exists() and path.stat().st_mtime > since)
-                time.sleep(moments.uniform(0.0, 2.0))
+                time.sleep(moments.uniform(0.0, 2.0))  # at no event, but at any moment
             else:
-                time.sleep(moments.uniform(0.0, 4.5))
+                time.sleep(moments.uniform(0.0, 4.5))  # at no event, but at any moment
             killed = time.time()
             kill(process)
             refused += process.returncode != -signal.SIGKILL
@@ -110,7 +110,7 @@ def signals(tries: int) -> list[Lost]:
         for count in range(tries):
             path, number = place / f"{count}.npz", numbers[count % 3]
             process = ibtui(*FUSED, "--epochs", str(ENDLESS), "--record", str(path))
-            time.sleep(moments.uniform(1.5, 3.0))
+            time.sleep(moments.uniform(1.5, 3.0))  # at no event, but at any moment
             process.send_signal(number)
             out, err = process.communicate(timeout=LONG_S)
             statuses[process.returncode] = statuses.get(process.returncode, 0) + 1
@@ -145,10 +145,9 @@ def worker_killed(tries: int) -> list[Lost]:
             end = time.monotonic() + moments.uniform(0, 0.7)
             while time.monotonic() < end:
                 driver.pull()
-            os.kill(driver.client._process.pid, signal.SIGKILL)
+            driver.worker.kill()
             began = time.monotonic()
-            while driver.lost is None:
-                driver.pull()
+            driver.until_lost()
             told.append(time.monotonic() - began)
             assert "SIGKILL" in driver.lost.reason
             driver.client.close()
@@ -402,7 +401,7 @@ def stuck_screen(tries: int) -> list[Lost]:
             contextlib.ExitStack() as stuck,
         ):
             driver.until(lambda d: d.recording is not None and len(d.recording) > 2000)
-            pid = driver.client._process.pid
+            pid = driver.worker.pid
             free = _speed(driver)
             for _ in range(5):
                 connection = stuck.enter_context(contextlib.closing(wire.reach(driver.client.name)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import threading
@@ -14,15 +13,13 @@ import numpy as np
 
 from ibtui.core.information import Binning
 from ibtui.recording import Recording, files
-from ibtui.run import places
+from ibtui.run import places, wire
 from ibtui.run.client import WorkerClient
 from ibtui.run.measuring import estimates_of, meter_of
-from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, SetPace, Step
+from ibtui.run.protocol import Pause, Pull, Rebin, Restart, Resume, Save, SetPace, Step
 from tests.run.driver import SMALL, Driver
 
 SHUTDOWN_S = 2.0
-MARK = 77_000.0
-"""A pace that nothing else sets: when the status shows it, every command before it was carried out."""
 
 
 @dataclass
@@ -114,7 +111,7 @@ class Game:
         r.choice(moves)()
 
     def _wait(self) -> None:
-        time.sleep(self.random.choice([0, 0, 0.001, 0.01, 0.05]))
+        time.sleep(self.random.choice([0, 0, 0.001, 0.01, 0.05]))  # at no event, but at any moment
 
     def _pause(self) -> None:
         self._send(Pause())
@@ -154,39 +151,32 @@ class Game:
     def _guest(self) -> None:
         """A second screen comes, looks, and goes in the middle of something."""
         self.played.guests += 1
-        guest = Driver(WorkerClient(name=self.driver.client.name))
+        name = self.driver.client.name
+        guest = Driver(WorkerClient(name=name))
         guest.pull()
         if self.random.random() < 0.5:
-            guest.client.pull(guest.mirror, None)  # an answer that nobody reads
-            with contextlib.suppress(AttributeError):
-                guest.client._connection.hang_up()
+            with wire.connect(name) as line:
+                line.send(Pull())  # an answer that nobody reads
         guest.client.close()
 
     def _check_step(self) -> None:
         """A step while paused moves exactly one epoch."""
         driver = self.driver
         self._send(Pause())
-        self._sync()
+        driver.obeyed()
         driver.until_state("paused", "finished")
         epoch, run = driver.status.epoch, driver.status.run
         self._send(Step(1))
         expected = min(epoch + 1, self._config.epochs)
         driver.until(lambda d: d.status.epoch >= expected and d.status.state in ("paused", "finished"))
-        time.sleep(0.02)
-        driver.pull()
+        driver.obeyed()
         assert (driver.status.run, driver.status.epoch) == (run, expected), "a step is one epoch"
         self.played.steps_checked += 1
-
-    def _sync(self) -> None:
-        """Wait until every command so far was carried out."""
-        mark = MARK + self.played.commands
-        self._send(SetPace(mark))
-        self.driver.until(lambda d: d.status.pace == mark)
 
     def _come_to_rest(self) -> None:
         driver, played = self.driver, self.played
         self._send(Pause())
-        self._sync()
+        driver.obeyed()
         driver.until(lambda d: d.status.state in ("paused", "finished") and not d.status.pending)
         driver.until(lambda d: d.status.saves == played.saves).pull()
         assert driver.status.run == played.restarts, "a restart was lost"
@@ -205,7 +195,7 @@ class Game:
         last_save = self.random.random() < 0.5
         if last_save:
             self._send(Save())
-        process = driver.client._process
+        process = driver.worker
         self.played.shutdown_s = driver.stop(save=self.random.random() < 0.3)
         assert self.played.shutdown_s < SHUTDOWN_S, f"shutdown took {self.played.shutdown_s:.2f} s"
         assert process.returncode == 0, f"it was killed, or failed: {process.returncode}"

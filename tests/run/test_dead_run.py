@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +13,14 @@ import pytest
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
 from ibtui.recording import Recording, files
-from ibtui.run import client as clients
 from ibtui.run import places, runs
-from ibtui.run.client import WorkerClient
-from ibtui.run.job import DeadRun
+from ibtui.run.client import Patience, WorkerClient
+from ibtui.run.job import DeadRun, new_job
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui.live import LiveWorkers
-from tests.faults.boxes import equal, resumes_exactly, wait_for
+from tests.disk import full_disk
+from tests.faults.boxes import equal, resumes_exactly, temporaries, wait_for
 from tests.marks import slow
 from tests.run.driver import SMALL, Driver
 
@@ -135,10 +136,10 @@ def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, en
     driver.until_state("dead")
     assert driver.status.unsaved != saved
     if end == "hang up":
-        driver.client._connection.hang_up()
+        driver.client.close()
     else:
-        driver.client._process.send_signal(end)
-    assert driver.client._process.wait(5) == 0
+        driver.worker.send_signal(end)
+    assert driver.worker.wait(5) == 0
     written = list(tmp_path.glob("*.npz"))
     assert len(written) == (0 if saved else 1)
     assert all(equal(files.load(path), recording) for path in written)
@@ -150,14 +151,10 @@ def test_with_autosave_it_is_saved_at_once(tmp_path):
         assert not driver.status.unsaved
 
 
-def test_a_recording_that_cannot_be_handed_over_is_a_worker_that_is_lost(monkeypatch):
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "save", full)
-    with held(mirrored(trained())) as driver:
+def test_a_recording_that_cannot_be_handed_over_is_a_worker_that_is_lost():
+    with full_disk(), held(mirrored(trained())) as driver:
         assert driver.pull() is None
-        assert driver.lost.reason == "No space left on device"
+        assert driver.lost.reason == "File too large"
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.05, 0.2])
@@ -165,35 +162,28 @@ def test_one_that_is_not_needed_any_more_leaves_nothing_whenever_it_is_told(tmp_
     workers = LiveWorkers(WorkerClient(name="run-1-gone"), WatchOptions(snapshot_dir=str(tmp_path)))
     client = workers.hold(mirrored(trained()), DeadRun(24, False))
     Driver(client)
-    client._closing.wait(moment)
+    time.sleep(moment)  # at no event, but at any moment
     client.send(Stop(save=False))
     client.close()
-    assert client._process is None or client._process.wait(1) is not None
+    assert client.process is None or client.process.wait(1) is not None
     client.wait()
     assert not list(places.folder().iterdir())
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing(monkeypatch):
-    writing, left, save = threading.Event(), threading.Event(), files.save
-
-    def slowly(*given: object, **options: object) -> None:
-        writing.set()
-        assert left.wait(60)
-        save(*given, **options)
-
-    monkeypatch.setattr(files, "save", slowly)
-    monkeypatch.setattr(clients, "END_S", 0.05)
-    workers = LiveWorkers(WorkerClient(name="run-1-gone"), WatchOptions())
-    client = workers.hold(mirrored(trained()), DeadRun(24, False))
-    client.start(lambda _: None)
-    assert writing.wait(60)
-    client.send(Stop(save=False))
-    client.close()
-    client.wait()
-    left.set()
-    client._thread.join(60)
-    assert client._process is None and not list(places.folder().iterdir())
+def test_one_that_is_left_while_it_is_handed_the_recording_leaves_nothing():
+    recording, before = mirrored(trained()), threading.enumerate()
+    job = new_job(None, WatchOptions())
+    job = replace(job, replay=str(places.recording_path(job.name)), dead=DeadRun(24, False), temporary=True)
+    client = WorkerClient(job, handed=recording, patience=Patience(end=0.05))
+    with recording.lock:  # as long as this is held, it is not written to the end
+        client.start(lambda _: None)
+        wait_for(lambda: temporaries(places.folder()))
+        client.send(Stop(save=False))
+        client.close()
+        client.wait()
+    wait_for(lambda: set(threading.enumerate()) <= set(before))
+    assert client.process is None and not list(places.folder().iterdir())
 
 
 @pytest.mark.slow

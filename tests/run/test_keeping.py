@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,49 +23,60 @@ from ibtui.cli import main
 from ibtui.config import WatchOptions
 from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, UsageError
-from ibtui.run import client as clients
-from ibtui.run import ended, places, runs, server, wire
-from ibtui.run import worker as process
-from ibtui.run.client import WorkerClient
+from ibtui.run import ended, places, runs, wire
+from ibtui.run.client import Patience, WorkerClient
 from ibtui.run.ended import Ended
 from ibtui.run.job import new_job
 from ibtui.run.log import LogFile
-from ibtui.run.protocol import Detach, Peek, Restart, Save, Status, Step, Stop
-from ibtui.run.runs import Run
+from ibtui.run.protocol import Detach, Restart, Save, Status, Step, Stop
 from ibtui.run.state import RunState
 from ibtui.run.wire import Connection
-from ibtui.run.worker_saver import WorkerSaver
-from tests.faults.boxes import wait_for
+from tests.faults.boxes import ibtui, temporaries, wait_for
 from tests.marks import slow, slow_sets
-from tests.run.driver import LONG, PACED, SMALL, Driver
+from tests.pythons import SLOW_DISK, run_first
+from tests.run.driver import LONG, PACED, SMALL, Driver, Line, serving
 
 
 def has_ended(driver: Driver) -> bool:
     """Wait for a worker that was told to end by somebody else."""
-    return driver.client._process.wait(10) == 0
+    return driver.worker.wait(10) == 0
+
+
+@contextlib.contextmanager
+def stopped(process: subprocess.Popen) -> Iterator[None]:
+    """A child that stands still for as long as the block lasts."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 # Detached runs.
 
 
 @pytest.mark.parametrize("attached", [False, True])
-def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monkeypatch, attached):
-    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
+def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, attached):
+    line, patience = Line(), Patience(broken=0.0)
+    given = {} if attached else {"patience": patience, "connect": line}
+    driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED, **given)
     epoch = driver.until(lambda d: d.status.epoch > 3).status.epoch
-    screen = Driver(WorkerClient(name=driver.client.name)) if attached else driver
+    screen = driver
+    if attached:
+        screen = Driver(WorkerClient(name=driver.client.name, patience=patience, connect=line))
     screen.until(lambda d: d.status is not None and d.status.epoch > epoch)
     rows = len(screen.recording)
-    monkeypatch.setattr(clients, "BROKEN_S", 0.0)
-    screen.client._connection.hang_up()
+    line.hang_up()
     screen.until(lambda d: len(d.recording) > rows)
     assert screen.lost is None and screen.client.goes_on
-    monkeypatch.setattr(clients, "BROKEN_S", 60.0)
-    screen.client._connection.hang_up()
+    patience.broken = 60.0
+    line.hang_up()
     assert screen.pull() is None
     assert screen.lost.reason.endswith(f"the run goes on: ibtui attach {driver.client.name}")
-    assert driver.client._process.poll() is None
-    driver.client._process.kill()
-    driver.client._process.wait()
+    assert driver.worker.poll() is None
+    driver.worker.kill()
+    driver.worker.wait()
     if attached:  # the other screen, which has not asked since
         assert driver.pull() is None
         assert "SIGKILL" in driver.lost.reason
@@ -70,21 +84,27 @@ def test_a_detached_run_is_not_given_up_when_a_connection_breaks(tmp_path, monke
     driver.client.wait()
 
 
-def break_over(command, monkeypatch, taken=True) -> None:
-    """The connection breaks at this command, once: before the worker has got it, or before it has said so."""
-    monkeypatch.setattr(clients, "BROKEN_S", 0.0)
-    ask, broken = Connection.ask, []
+def breaking_over(command, taken=True):
+    """Connects; that breaks at this command, once: before the worker has got it, or before it has said so."""
+    broken = []
 
-    def breaking(self, request, seconds=None):
-        if request != command or broken:
-            return ask(self, request, seconds)
-        broken.append(request)
-        if taken:
-            ask(self, request)
-        self.close()
-        raise OSError("broken")
+    def connect(name: str) -> Connection:
+        connection = wire.connect(name)
+        ask = connection.ask
 
-    monkeypatch.setattr(Connection, "ask", breaking)
+        def ask_or_break(request, seconds=None):
+            if request != command or broken:
+                return ask(request, seconds)
+            broken.append(request)
+            if taken:
+                ask(request)
+            connection.close()
+            raise OSError("broken")
+
+        connection.ask = ask_or_break
+        return connection
+
+    return {"connect": connect, "patience": Patience(broken=0.0)}
 
 
 @pytest.mark.parametrize(
@@ -97,11 +117,9 @@ def break_over(command, monkeypatch, taken=True) -> None:
     ],
     ids=str,
 )
-def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
-    tmp_path, monkeypatch, command, done, doubt
-):
-    break_over(command, monkeypatch)
-    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
+def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(tmp_path, command, done, doubt):
+    given = breaking_over(command)
+    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path), **given) as driver:
         driver.until_state("paused")
         driver.send(command)
         driver.until(lambda d: (d.status.epoch, d.status.run) == done[:2] and d.status.state == "paused")
@@ -113,9 +131,9 @@ def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_path, monkeypatch, taken):
-    break_over(Save(), monkeypatch, taken)
-    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
+def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_path, taken):
+    given = breaking_over(Save(None, 7), taken)
+    with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path), **given) as driver:
         driver.until_state("paused")
         driver.send(Save(None, 7))
         driver.until(lambda d: 7 in dict(d.status.save_results))
@@ -149,11 +167,10 @@ def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
     driver.until_state("running")
     driver.client.close()
     connection = wire.connect(driver.client.name)
-    driver.client._process.send_signal(signal.SIGSTOP)
-    connection.send(Stop(save=False))
-    connection.close()
-    driver.client._process.send_signal(signal.SIGCONT)
-    assert driver.client._process.wait(5) == 0
+    with stopped(driver.worker):
+        connection.send(Stop(save=False))
+        connection.close()
+    assert driver.worker.wait(5) == 0
 
 
 # ls, attach, stop.
@@ -212,13 +229,11 @@ def test_a_worker_that_starts_is_never_taken_for_a_dead_one(monkeypatch):
 
 @pytest.mark.slow
 def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypatch, capsys):
-    monkeypatch.setattr(wire, "GREETING_S", 0.03)
-    monkeypatch.setattr(wire, "CONNECT_S", 0.03)
     driver = Driver.train(LONG, detach=True)
     driver.until_state("running")
-    pid = driver.client._process.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with monkeypatch.context() as impatient, stopped(driver.worker):
+        impatient.setattr(wire, "GREETING_S", 0.03)
+        impatient.setattr(wire, "CONNECT_S", 0.03)
         for _ in range(70):  # also where it has no room for more that knock
             (run,) = runs.running()
             assert run.status is None
@@ -228,11 +243,7 @@ def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypat
             runs.stop_run(None)
         with pytest.raises(IbtuiError, match="does not answer"):
             runs.stop_run(driver.client.name)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     driver.client.close()
-    monkeypatch.setattr(wire, "GREETING_S", 5.0)
-    monkeypatch.setattr(wire, "CONNECT_S", 5.0)
     assert runs.stop_run(None) == 0
     assert has_ended(driver)
 
@@ -257,16 +268,37 @@ def test_two_stops_at_once_both_succeed(tmp_path):
     assert len(list(tmp_path.glob("*.npz"))) == 3
 
 
-def test_a_run_that_somebody_else_has_just_stopped_is_stopped(monkeypatch, capsys):
-    monkeypatch.setattr(runs, "find", lambda name: name)
-    ended.write("run-1-gone", Ended(60, ("/a/b.npz",)))
-    assert runs.stop_run("run-1-gone") == 0
+@contextlib.contextmanager
+def gone_once_found(name: str, leave: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """A run that has ended, and left this, before anybody who has found it can stop it."""
+
+    class Leaving(RunState):
+        def where(self) -> Status:
+            if not self.ended.is_set():
+                self.ended.set()
+                server.close()
+                leave()
+            return super().where()
+
+    with serving(name, Leaving(WatchOptions(detach=True), LogFile(-1))) as server:
+        yield
+
+
+def test_a_run_that_somebody_else_has_just_stopped_is_stopped(capsys):
+    saved = Ended(60, ("/a/b.npz",))
+    with gone_once_found("run-1-gone", lambda: ended.write("run-1-gone", saved)):
+        assert runs.stop_run("run-1-gone") == 0
     assert capsys.readouterr().out == "stopped run-1-gone at epoch 60; saved /a/b.npz\n"
-    places.clear("run-1-gone")  # as its own screen does
-    with pytest.raises(UsageError, match="run-1-gone: no such run"):
+    places.clear("run-1-gone")
+    with (
+        gone_once_found("run-1-gone"),  # and its own screen has cleared it away
+        pytest.raises(UsageError, match="run-1-gone: no such run any more"),
+    ):
         runs.stop_run("run-1-gone")
-    stale_socket("run-1-dead")
-    with pytest.raises(IbtuiError, match="run-1-dead: died"):
+    with (
+        gone_once_found("run-1-dead", lambda: stale_socket("run-1-dead")),
+        pytest.raises(IbtuiError, match="run-1-dead: died"),
+    ):
         runs.stop_run("run-1-dead")
 
 
@@ -290,13 +322,14 @@ def test_a_run_that_has_ended_is_listed_and_named_to_whoever_asks_for_it(capsys)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("set_back_s", [0, 10, 10_800, 1e9])
-def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, monkeypatch, capsys, set_back_s):
+def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, capsys, set_back_s):
     ended.write("run-1-past", Ended(60, ("/a.npz",)))
     with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
         epoch = driver.until_state("running").status.epoch
         driver.until(lambda d: d.status.epoch > epoch + 330)  # more than a second
-        now = time.time() - set_back_s
-        monkeypatch.setattr("ibtui.run.runs.time.time", lambda: now)
+        for path in (places.socket_path(driver.client.name), places.end_path("run-1-past")):
+            written = path.stat().st_mtime + set_back_s  # as the clock was when they were written
+            os.utime(path, (written, written))
         (run,) = runs.running()
         assert 1 < run.age_s < 60
         runs.list_runs()
@@ -315,7 +348,7 @@ def test_the_screens_of_a_run_are_counted_and_listed(tmp_path, capsys, detached,
         for other in others:
             other.until(lambda d: d.status.screens == screens)
         if not screens and detached:
-            driver.client._connection.hang_up()
+            driver.client.close()
             wait_for(lambda: runs.running()[0].status.screens == 0)
         runs.list_runs()
         said = {0: "", 1: ", 1 screen", 2: ", 2 screens"}[max(screens, not detached)]
@@ -323,39 +356,40 @@ def test_the_screens_of_a_run_are_counted_and_listed(tmp_path, capsys, detached,
         assert capsys.readouterr().out.endswith(f"  {'detached' if detached else 'attached'}{said}\n")
         for other in others:
             other.client.close()
+        if detached:
+            runs.stop_run(driver.client.name, yes=True)
 
 
 @pytest.mark.parametrize("kinds", ["", "a", "aa", "d", "da", "dd"])
-def test_without_a_name_only_a_detached_run_is_chosen(tmp_path, monkeypatch, kinds):
+def test_without_a_name_only_a_detached_run_is_chosen(kinds):
     """Attached (a) and detached (d) runs."""
-    status = Status(state="running")
-    there = [Run(f"{kind}-{i}", replace(status, detached=kind == "d"), 1.0) for i, kind in enumerate(kinds)]
-    monkeypatch.setattr(runs, "running", lambda: there)
-    if kinds.count("d") == 1:
-        assert runs.find(None) == "d-0"
-    else:
-        said = "which one.* d-0, d-1" if kinds == "dd" else "no detached run is there to choose"
-        with pytest.raises(UsageError, match=said) as refused:
-            runs.find(None)
-        assert all(run.name in str(refused.value) for run in there)
+    names = [f"{kind}-{i}" for i, kind in enumerate(kinds)]
+    with contextlib.ExitStack() as there:
+        for name in names:
+            state = RunState(WatchOptions(detach=name[0] == "d"), LogFile(-1))
+            there.enter_context(serving(name, state))
+        if kinds.count("d") == 1:
+            assert runs.find(None) == "d-0"
+        else:
+            said = "which one.* d-0, d-1" if kinds == "dd" else "no detached run is there to choose"
+            with pytest.raises(UsageError, match=said) as refused:
+                runs.find(None)
+            assert all(name in str(refused.value) for name in names)
 
 
 def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_away(tmp_path, monkeypatch):
+    run_first(monkeypatch, SLOW_DISK.format(seconds=60))
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
     driver.until(lambda d: d.status.epoch > 3)
     driver.client.close()
-    wait = runs._wait_for_the_end
-
-    def killed(name: str) -> Ended | None:
-        driver.client._process.kill()
-        driver.client._process.wait()
+    stopping = ibtui("stop")
+    wait_for(lambda: temporaries(tmp_path))
+    with stopped(stopping):
+        driver.worker.kill()
+        driver.worker.wait()
         assert runs.running() == []  # `ibtui ls` in another terminal
-        return wait(name)
-
-    monkeypatch.setattr(runs, "Stop", lambda save, by: Peek())
-    monkeypatch.setattr(runs, "_wait_for_the_end", killed)
-    with pytest.raises(IbtuiError, match="died while it was told to stop"):
-        runs.stop_run(None)
+    _, said = stopping.communicate(timeout=60)
+    assert stopping.returncode == 1 and "died while it was told to stop" in said
     assert list(tmp_path.glob("*.npz")) == [] and list(places.folder().iterdir()) == []
 
 
@@ -377,22 +411,25 @@ def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, ca
     driver.send(Save())
     driver.until(lambda d: d.status.saves and d.status.state == "paused")
     (before,) = folder.glob("*.npz")
-    peek = runs._peek
 
-    def then_trained(*asked):
-        status = peek(*asked)
-        driver.send(Step())
-        driver.until(lambda d: d.status.epoch == 1 and d.status.unsaved)
-        if full:
-            before.unlink()
-            folder.rmdir()
-            folder.write_text("no folder any more")
-        return status
+    class Hesitant(io.StringIO):
+        """A user who is asked whether to end the run, while that goes on."""
+
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, *_: int) -> str:
+            driver.send(Step())
+            driver.until(lambda d: d.status.epoch == 1 and d.status.unsaved)
+            if full:
+                before.unlink()
+                folder.rmdir()
+                folder.write_text("no folder any more")
+            return "y\n"
 
     name = driver.client.name
-    monkeypatch.setattr(runs, "find", lambda _: name)
-    monkeypatch.setattr(runs, "_peek", then_trained)
-    assert runs.stop_run(name, yes=True) == 0
+    monkeypatch.setattr(sys, "stdin", Hesitant())
+    assert runs.stop_run(name) == 0
     out = capsys.readouterr().out
     if full:
         assert re.fullmatch(f"stopped {name} at epoch 1; saved {os.environ['HOME']}/.*npz\n", out)
@@ -403,102 +440,114 @@ def test_stop_goes_by_what_was_written_after_it_looked(tmp_path, monkeypatch, ca
     assert has_ended(driver)
 
 
-def test_a_run_that_could_not_be_saved_is_no_success_to_stop(monkeypatch):
-    monkeypatch.setattr(runs, "find", lambda name: name)
-    ended.write("run-1-full", Ended(60, (), "/there: No space left on device"))
-    with pytest.raises(IbtuiError, match="stopped run-1-full at epoch 60; not saved: /there: No space left"):
-        runs.stop_run("run-1-full")
+def test_a_run_that_could_not_be_saved_is_no_success_to_stop():
+    full = Ended(60, (), "/there: No space left on device")
+
+    def end(save: bool) -> None:
+        ended.write("run-1-full", full)
+        server.close()
+
+    told = "stopped run-1-full at epoch 60; not saved: /there: No space left"
+    with serving("run-1-full", end=end) as server, pytest.raises(IbtuiError, match=told):
+        runs.stop_run("run-1-full", yes=True)
 
 
 def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
-    monkeypatch.setattr(clients, "_MAIN", "sys.exit('no such device: {}')")
+    run_first(monkeypatch, r"import os; os.write(2, b'no such device: {}\n'); os._exit(1)")
     client = WorkerClient(new_job(SMALL, WatchOptions(detach=True)))
     with Signals() as signals, pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
         client.spawn(signals)
-    assert client._process.wait(5) == 1
+    assert client.process.wait(5) == 1
+
+
+@contextlib.contextmanager
+def whenever_one_starts(monkeypatch, do: Callable[[], object]) -> Iterator[list[subprocess.Popen]]:
+    """Do this in the midst of starting a process: it is there, and nobody knows it yet. Gives those."""
+    started: list[subprocess.Popen] = []
+
+    class Watched(subprocess.Popen):
+        def __init__(self, *arguments, **options) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            do()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", Watched)
+        yield started
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_whose_name_nobody_was_told_is_told_to_end(monkeypatch, capsys, number):
-    spawn, started = clients._spawn, []
-
-    def interrupted(job):
-        process = spawn(job)
-        started.append(process)
-        signal.raise_signal(number)  # in the midst of it: there is a process, and nobody knows it yet
-        return process
-
-    monkeypatch.setattr(clients, "_spawn", interrupted)
-    assert main(["--detach", "--engine", "fused", "--ctx", "cpu"]) == 128 + number
+    with whenever_one_starts(monkeypatch, lambda: signal.raise_signal(number)) as started:
+        assert main(["--detach", "--engine", "fused", "--ctx", "cpu"]) == 128 + number
     out, err = capsys.readouterr()
     assert out == "" and re.fullmatch(r"ibtui: interrupted; run-\S+ was told to end\n", err)
     (process,) = started
     assert process.wait(60) in (0, -signal.SIGTERM) and runs.running() == []
 
 
-def test_a_run_that_is_interrupted_while_it_is_waited_for_is_told_to_end(monkeypatch):
-    client = WorkerClient(new_job(LONG, WatchOptions(detach=True)))
-    monkeypatch.setattr(wire, "connect", lambda _: signal.raise_signal(signal.SIGTERM))
+def test_a_run_that_is_interrupted_while_it_is_waited_for_is_told_to_end():
+    def interrupted(name: str):
+        signal.raise_signal(signal.SIGTERM)
+
+    client = WorkerClient(new_job(LONG, WatchOptions(detach=True)), connect=interrupted)
     with pytest.raises(Interrupted), Signals() as signals:
         client.spawn(signals)
-    assert client._process.wait(60) in (0, -signal.SIGTERM)
+    assert client.process.wait(60) in (0, -signal.SIGTERM)
 
 
-def test_a_run_that_does_not_answer_is_told_to_end(monkeypatch):
+def test_a_run_that_does_not_answer_is_told_to_end():
     def silent(name: str):
         raise TimeoutError(f"{name} does not answer")
 
-    client = WorkerClient(new_job(LONG, WatchOptions(detach=True)))
-    monkeypatch.setattr(wire, "connect", silent)
-    monkeypatch.setattr(clients, "START_S", 0.0)
+    client = WorkerClient(
+        new_job(LONG, WatchOptions(detach=True)), patience=Patience(start=0.0), connect=silent
+    )
     with Signals() as signals, pytest.raises(IbtuiError, match=f"{client.name} does not answer"):
         client.spawn(signals)
-    assert client._process.wait(60) in (0, -signal.SIGTERM)
+    assert client.process.wait(60) in (0, -signal.SIGTERM)
 
 
-def test_screens_are_let_in_while_a_slow_folder_is_cleaned(monkeypatch, tmp_path):
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
-    worker = process.Worker(session, WorkerSaver(session, "run-1-c"), "run-1-c")
-    cleaned = threading.Event()
-    monkeypatch.setattr(server, "clean_folder", lambda *_: cleaned.wait(20))
-    threading.Thread(target=worker.server.run, daemon=True).start()
-    wire.connect("run-1-c").close()
-    cleaned.set()
-    session.ended.set()
-    worker.server.close()
+def test_screens_are_let_in_while_a_slow_folder_is_cleaned():
+    state = RunState(WatchOptions(), LogFile(-1))
+    looked, answered = threading.Event(), threading.Event()
+
+    def glob(_: str) -> list[Path]:
+        looked.set()
+        assert answered.wait(20)
+        return []
+
+    state.folder = SimpleNamespace(glob=glob)  # on a disk that takes its time
+    with serving("run-1-c", state):
+        assert looked.wait(20)
+        wire.connect("run-1-c").close()
+        answered.set()
 
 
-def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(monkeypatch, tmp_path):
-    connect, tries = wire.connect, []
+def test_a_worker_that_is_slow_to_greet_is_waited_for_while_it_lives(tmp_path):
+    tries = []
 
     def slow(name: str):
-        connection = connect(name)
+        connection = wire.connect(name)
         tries.append(name)
         if len(tries) > 2:
             return connection
         connection.close()
         raise TimeoutError(f"{name} does not answer")
 
-    monkeypatch.setattr(wire, "connect", slow)
-    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
+    with Driver.train(SMALL, snapshot_dir=str(tmp_path), connect=slow) as driver:
         driver.until_state("finished")
     assert len(tries) == 3
 
 
 @pytest.mark.slow
-def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed(monkeypatch, tmp_path):
-    session = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
-    worker = process.Worker(session, WorkerSaver(session, "run-1-x"), "run-1-x")
-    monkeypatch.setattr(server, "FIRST_SCREEN_S", 1.5)
-    ended = threading.Event()
-    monkeypatch.setattr(worker.server, "_end", lambda save: ended.set())
-    threading.Thread(target=worker.server.run, daemon=True).start()
-    began = time.monotonic()
-    while not ended.wait(0.05):
-        assert time.monotonic() - began < 10
-        runs.running()
-    session.ended.set()  # the thread goes on, and must not listen in another test's folder
-    worker.server.close()
+def test_a_worker_to_which_no_screen_comes_ends_however_often_it_is_listed():
+    over = threading.Event()
+    with serving("run-1-x", end=lambda save: over.set(), first_screen_s=1.5):
+        began = time.monotonic()
+        while not over.wait(0.05):
+            assert time.monotonic() - began < 10
+            runs.running()
 
 
 # Commands at bad moments.
@@ -514,14 +563,13 @@ def test_a_users_own_file_is_not_taken_for_a_library(name):
 def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
     stop = f"stopped by `ibtui stop` \\(pid {os.getpid()}, .*\\)"
     for end, reason in (
-        (lambda d: os.kill(d.client._process.pid, signal.SIGTERM), "the worker was told to end"),
+        (lambda d: d.worker.terminate(), "the worker was told to end"),
         (lambda d: runs.stop_run(d.client.name, yes=True), stop),
     ):
         driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
         driver.until_state("running")
         end(driver)
-        while driver.lost is None:
-            driver.pull()
+        driver.until_lost()
         (path,) = tmp_path.glob("*.npz")
         assert re.fullmatch(reason, driver.lost.reason) and driver.lost.stopped == (reason == stop)
         assert driver.lost.saved == (str(path),)
@@ -535,10 +583,8 @@ def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
         driver.until_state("running")
         driver.send(Save())
         driver.until(lambda d: d.status.saves)
-        os.kill(driver.client._process.pid, signal.SIGKILL)
-        while driver.lost is None:
-            driver.pull()
-        assert driver.lost.saved is None
+        driver.worker.kill()
+        assert driver.until_lost().saved is None
         driver.client.close()
         driver.client.wait()
 
@@ -547,7 +593,7 @@ def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
 def test_a_worker_that_ended_in_order_is_known_to_by_its_end_and_not_by_its_log(tmp_path, own):
     with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
         driver.until_state("running")
-        worker = driver.client._process
+        worker = driver.worker
         screen = driver if own else Driver(WorkerClient(name=driver.client.name))
         screen.pull()
         if own:
@@ -557,8 +603,7 @@ def test_a_worker_that_ended_in_order_is_known_to_by_its_end_and_not_by_its_log(
             worker.send_signal(signal.SIGSTOP)
             places.clear(driver.client.name)
             worker.kill()
-        while screen.lost is None:
-            screen.pull()
+        screen.until_lost()
         written = tuple(map(str, tmp_path.glob("*.npz")))
         assert screen.lost.saved == (written if own else None) and screen.client.lost is screen.lost
         worker.wait(10)
@@ -588,7 +633,6 @@ def test_a_worker_has_ended_with_all_saved_only_where_its_end_says_so(end, saved
 @pytest.mark.parametrize(("end", "saved"), ENDS, ids=str)
 def test_a_worker_that_was_to_save_has_failed_unless_its_end_says_that_nothing_is_unsaved(end, saved):
     client = WorkerClient(new_job(LONG, WatchOptions()))
-    client._process = SimpleNamespace(returncode=0, wait=lambda _: 0, poll=lambda: 0)
     client.send(Stop(save=True))
     if end is not None:
         ended.write(client.name, end)
@@ -597,23 +641,19 @@ def test_a_worker_that_was_to_save_has_failed_unless_its_end_says_that_nothing_i
     assert client.saved == (end.saved if end is not None else ())
 
 
-def test_what_a_worker_left_is_cleared_also_where_its_folder_has_become_unusable(monkeypatch):
-    monkeypatch.setattr(places, "folder", lambda: (_ for _ in ()).throw(UsageError("not yours")))
+def test_what_a_worker_left_is_cleared_also_where_its_folder_has_become_unusable():
+    places.folder().chmod(0o755)  # others can enter it now
+    with pytest.raises(UsageError):
+        places.folder()
     places.clear("run-1")
 
 
 # What the screen's end makes of its worker.
 
 
-def slow_to_open(monkeypatch, seconds: float = 0.5) -> None:
-    """Workers take a while to open their door."""
-    late = f"import time; time.sleep({seconds}); "
-    monkeypatch.setattr(clients, "_MAIN", late + clients._MAIN)
-
-
 @pytest.mark.slow
 def test_a_run_is_detached_also_where_its_screen_is_left_before_it_listens(tmp_path, monkeypatch):
-    slow_to_open(monkeypatch)
+    run_first(monkeypatch, "import time; time.sleep(0.5)")  # a machine on which Python takes a while to start
     client = WorkerClient(new_job(LONG, WatchOptions(snapshot_dir=str(tmp_path))))
     client.start(lambda _: None)
     client.send(Detach())
@@ -622,21 +662,18 @@ def test_a_run_is_detached_also_where_its_screen_is_left_before_it_listens(tmp_p
     (run,) = runs.running()
     assert run.name == client.name and run.status.detached
     assert runs.stop_run(client.name) == 0
-    assert client._process.wait(10) == 0
+    assert client.process.wait(10) == 0
 
 
-def test_a_run_that_could_not_be_told_to_go_on_is_not_said_to_and_is_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(clients, "END_S", 0.05)
-    monkeypatch.setattr(clients, "TELL_S", 0.05)
-    driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
+def test_a_run_that_could_not_be_told_to_go_on_is_not_said_to_and_is_saved(tmp_path):
+    impatient = Patience(end=0.05, tell=0.05)
+    driver = Driver.train(LONG, patience=impatient, snapshot_dir=str(tmp_path), **PACED)
     driver.until(lambda d: d.status.epoch > 3)
     client = driver.client
-    os.kill(client._process.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, client._process.pid, os.WSTOPPED)
-    client.send(Detach())
-    client.close()
-    assert not client.goes_on
-    os.kill(client._process.pid, signal.SIGCONT)
+    with stopped(driver.worker):
+        client.send(Detach())
+        client.close()
+        assert not client.goes_on
     client.wait()
     (path,) = tmp_path.glob("*.npz")
     assert client.saved == (str(path),)
@@ -648,24 +685,20 @@ def test_a_screen_that_goes_as_it_comes_starts_no_worker():
     client.close()  # by the thread that finds the line dropped
     client.start(lambda _: None)
     client.wait()
-    assert client._process is None and not list(places.folder().iterdir())
+    assert client.process is None and not list(places.folder().iterdir())
 
 
 def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it(monkeypatch):
-    starting, spawn = threading.Event(), clients._spawn
-
-    def slowly(job):
-        starting.set()
-        client._closing.wait(0.3)  # it waits for us
-        return spawn(job)
-
-    monkeypatch.setattr(clients, "_spawn", slowly)
     client = WorkerClient(new_job(LONG, WatchOptions()))
-    thread = threading.Thread(target=client.start, args=(lambda _: None,))
-    thread.start()
-    assert starting.wait(10)
-    client.send(Stop(save=False))
-    client.close()
-    thread.join()
-    assert client._process.wait(10) is not None
+    going = threading.Thread(target=client.close)
+
+    def go() -> None:
+        client.send(Stop(save=False))
+        going.start()
+        going.join(0.3)  # it goes now, or waits until the process is known
+
+    with whenever_one_starts(monkeypatch, go):
+        client.start(lambda _: None)
+    going.join()
+    assert client.process.wait(10) is not None
     client.wait()

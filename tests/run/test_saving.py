@@ -18,8 +18,8 @@ import pytest
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.recording import files
-from ibtui.run import client as clients
 from ibtui.run import ended, places, runs
+from ibtui.run import process as processes
 from ibtui.run import worker as process
 from ibtui.run.ended import Ended
 from ibtui.run.estimating import FileJob
@@ -166,7 +166,7 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     assert runs.stop_run(None, yes=True) == 0
     name = driver.client.name
     assert capsys.readouterr().out == f"stopped {name} at epoch 60; had been saved: {path}\n"
-    assert driver.client._process.wait(10) == 0
+    assert driver.worker.wait(10) == 0
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
@@ -335,13 +335,13 @@ def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
     if how == "busy":
         busy = "from ibtui.run.trainer import Trainer; import time; "
         busy += "Trainer.train = lambda *_: time.sleep(600); "
-        monkeypatch.setattr(clients, "_MAIN", busy + clients._MAIN)
+        monkeypatch.setattr(processes, "MAIN", busy + processes.MAIN)
     if how == "failed":
         fails = "from ibtui.run.trainer import Trainer; Trainer.train = lambda *_: 1 / 0; "
-        monkeypatch.setattr(clients, "_MAIN", fails + clients._MAIN)
+        monkeypatch.setattr(processes, "MAIN", fails + processes.MAIN)
     driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
     driver.until_state("failed" if how == "failed" else "running")
-    worker = driver.client._process
+    worker = driver.worker
     worker.send_signal(signal.SIGKILL if how == "died" else signal.SIGTERM)
     status = worker.wait(10)
     end = ended.read(driver.client.name)

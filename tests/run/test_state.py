@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
-from ibtui.run import client as clients
-from ibtui.run import log, mirror, places
+from ibtui.run import log, mirror, places, process
 from ibtui.run.estimating import HistoryThread
 from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
@@ -58,7 +57,7 @@ def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
 def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_path):
     talk = "[os.write(1, b'x' * 999 + b'\\n') for _ in range(30000)]"
     wordy = f"import os, threading; threading.Thread(target=lambda: {talk}, daemon=True).start(); "
-    monkeypatch.setattr(clients, "_MAIN", wordy + clients._MAIN)
+    monkeypatch.setattr(process, "MAIN", wordy + process.MAIN)
     with Driver.train(LONG, **PACED) as driver:
         path = places.log_path(driver.client.name)
         driver.until(lambda d: d.status.epoch > 100)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -49,16 +47,14 @@ def test_pausing_stops_training_and_stepping_moves_exactly_so_many_epochs():
         driver.until(lambda d: d.status.epoch > 3)
         driver.send(Pause())
         epoch = driver.until_state("paused").status.epoch
-        time.sleep(0.2)
-        driver.pull()
-        assert driver.status.epoch == epoch
+        for _ in range(10):
+            assert driver.obeyed().status.epoch == epoch
         for epochs in (1, 1, 10, 7):
             driver.send(Step(epochs))
             epoch += epochs
         driver.until(lambda d: d.status.state == "paused" and d.status.epoch == epoch)
-        time.sleep(0.1)
-        driver.pull()
-        assert driver.status.epoch == epoch
+        for _ in range(10):
+            assert driver.obeyed().status.epoch == epoch
         driver.send(Resume())
         driver.until(lambda d: d.status.epoch > epoch)
 
@@ -209,8 +205,8 @@ def test_bad_news_while_starting_is_a_state_and_not_a_crash(tmp_path):
 def test_the_screen_that_dies_leaves_a_snapshot_and_no_process(tmp_path):
     driver = Driver.train(LONG, epochs_per_second=200.0, snapshot_dir=str(tmp_path))
     driver.until(lambda d: d.status.epoch > 20)
-    driver.client._connection.close()
-    driver.client._process.wait(3)
+    driver.client.close()  # without a word, as a process that is killed goes
+    driver.worker.wait(3)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > 20
 
@@ -219,8 +215,8 @@ def test_the_screen_that_dies_leaves_a_snapshot_and_no_process(tmp_path):
 def test_a_worker_that_is_told_to_end_saves_first(tmp_path, number):
     driver = Driver.train(LONG, epochs_per_second=200.0, snapshot_dir=str(tmp_path))
     driver.until(lambda d: d.status.epoch > 20)
-    driver.client._process.send_signal(number)
-    driver.client._process.wait(3)
+    driver.worker.send_signal(number)
+    driver.worker.wait(3)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > 20
 
@@ -228,10 +224,8 @@ def test_a_worker_that_is_told_to_end_saves_first(tmp_path, number):
 def test_a_worker_that_is_killed_is_lost_with_its_signal_and_history_stays():
     driver = Driver.train(LONG)
     driver.until(lambda d: d.recording is not None and len(d.recording) > 10)
-    os.kill(driver.client._process.pid, signal.SIGKILL)
-    while driver.lost is None:
-        driver.pull()
-    assert "SIGKILL" in driver.lost.reason
+    driver.worker.kill()
+    assert "SIGKILL" in driver.until_lost().reason
     assert len(driver.recording) > 10
 
 
@@ -261,7 +255,7 @@ def test_a_detached_run_survives_its_screen_and_is_listed_attached_and_stopped(t
     again.client.close()
     assert runs.stop_run(run.name) == 0
     assert "saved" in capsys.readouterr().out
-    driver.client._process.wait(3)
+    driver.worker.wait(3)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > epoch
     assert runs.running() == []
