@@ -79,7 +79,6 @@ class _Parser(argparse.ArgumentParser):
         """Lines that end the help."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message as `UsageError`."""
         raise UsageError(f"{printable(message)}; see {self.prog} --help")
 
     def format_help(self) -> str:

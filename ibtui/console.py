@@ -87,7 +87,6 @@ class _Lines(logging.Handler):
     """Prints each record as a line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it, if there is anywhere to."""
         with suppress(OSError):
             print(f"ibtui: {printable(record.getMessage())}", file=sys.stderr)
 

@@ -59,7 +59,6 @@ class File(io.FileIO):
         self.longest = _DIRECTORY_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file does, or refuse."""
         if size is not None and size > self.longest:
             raise RefusedError("not a recording of ibtui: its directory is too long")
         return super().read(size) or b""

@@ -128,7 +128,6 @@ class WorkerClient:
 
     @property
     def detached(self) -> bool:
-        """True once Detach was sent: closing the screen no longer ends the run."""
         return self._fate in _DETACHED
 
     @property
@@ -138,7 +137,6 @@ class WorkerClient:
         return self.detached and there
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
-        """Start the worker, and the thread that talks to it."""
         with self._starting:
             if self._handed is None:
                 self._spawn()
@@ -176,7 +174,6 @@ class WorkerClient:
             raise IbtuiError(f"{why}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
-        """Have a command carried out, in the order of sending."""
         if isinstance(command, Stop):
             self._decide(_Fate.SAVES if command.save else _Fate.DISCARDS)
         elif isinstance(command, Detach):
@@ -193,7 +190,6 @@ class WorkerClient:
             return decided
 
     def pull(self, mirror: Mirror, row: int | None) -> None:
-        """Ask for the next frame, looking at a measurement (None: the present)."""
         self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
         key = mirror.representation.key if mirror.representation is not None else None

@@ -124,7 +124,6 @@ class HistoryThread(threading.Thread):
         return left
 
     def run(self) -> None:
-        """Work until closed."""
         while True:
             with self._changed:
                 self._busy = False

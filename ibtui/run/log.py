@@ -99,23 +99,18 @@ class Output(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of what is written; characters that it lacks are escaped."""
         return self._encoding
 
     def write(self, text: str, /) -> int:
-        """Write at once, or not at all."""
         with _writing, contextlib.suppress(OSError):
             os.write(self._handle, text.encode(self._encoding, "backslashreplace"))
         return len(text)
 
     def fileno(self) -> int:
-        """Return the file's number."""
         return self._handle
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
         return os.isatty(self._handle)
 
     def writable(self) -> bool:
-        """Return True."""
         return True

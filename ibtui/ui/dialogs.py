@@ -67,7 +67,6 @@ class Question(Dialog):
         self._choices = [*choices, Answer("Esc", "stay", "")]
 
     def compose(self) -> ComposeResult:
-        """Put the question, and a line per answer."""
         rows = [f"  {choice.key:<5}{choice.label}" for choice in self._choices]
         rows[0] += "  (Enter)"
         yield Static(Content("\n".join([self._text, "", *rows])), classes="question")
@@ -97,7 +96,6 @@ class Place(Dialog):
         self._suggestion = suggestion
 
     def compose(self) -> ComposeResult:
-        """Put what went wrong, a line to type in, and what the keys mean."""
         with Vertical(classes="question"):
             yield Static(Content(f"{self._text}\n\nAnother folder, or a file in one:"))
             yield Input(self._suggestion, compact=True)  # selected: what is typed replaces it

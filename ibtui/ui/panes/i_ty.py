@@ -27,7 +27,6 @@ class LabelInformation(Curves):
     """The curves of I(T;Y), what the layers tell of the label."""
 
     def quantity(self, scene: Scene) -> Quantity:
-        """Return I(T;Y)."""
         return scene.quantity("i_ty")
 
     def remark(self, scene: Scene) -> Sequence[Piece]:

@@ -92,7 +92,6 @@ class Pane(Drawn):
         self.of_layer = layer
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the pane."""
         event.stop()
         self.post_message(self.Chosen(self.pane, self.of_layer))
 
@@ -101,11 +100,9 @@ class Pane(Drawn):
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
     def key(self, scene: Scene) -> Hashable:
-        """Return what the frame and the content depend on."""
         return self.chosen(scene.view), self.content_key(scene)
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw the frame and what is in it."""
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)
         return framed(drawing, self.chosen(scene.view), scene.view, width, height, styles)
 
