@@ -80,22 +80,7 @@ def participation_ratio(t: ArrayLike) -> float:
 
     Two units whose singular values have the ratio r give 1 + 2r² / (1 + r⁴). Computed as trace(C)² / ‖C‖²,
     which is the same number: a symmetric matrix has the sum of its eigenvalues on its diagonal, and the sum
-    of their squares as its squared Frobenius norm.
-
-    Parameters
-    ----------
-    t : array-like of shape (N, width) or (N,)
-        Activations of one layer; computed on in float64.
-
-    Returns
-    -------
-    float
-        1 to width; NaN where there is no variance, or where activations are not finite.
-
-    Raises
-    ------
-    ValueError
-        If `t` has no rows, no units, or does not hold real numbers.
+    of their squares as its squared Frobenius norm. Argument, range and errors are those of `dimension`.
 
     References
     ----------
