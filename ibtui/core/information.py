@@ -312,9 +312,7 @@ def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
     ValueError
         If shapes differ or labels are not integers.
     """
-    of_a, of_b = _label_cells("a", a), _label_cells("b", b)
-    check.same_length("a", of_a.labels, "b", of_b.labels)
-    return _relate(of_a, of_b, False)[0]
+    return _relate_labels(a, b, False)[0]
 
 
 def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
@@ -322,12 +320,17 @@ def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
     Parameters and errors as there; the formula is `chance_i_xt`'s.
     """
+    return _relate_labels(a, b, True)[1]
+
+
+def _relate_labels(a: ArrayLike, b: ArrayLike, with_chance: bool) -> tuple[float, float]:
     of_a, of_b = _label_cells("a", a), _label_cells("b", b)
     check.same_length("a", of_a.labels, "b", of_b.labels)
-    return _relate(of_a, of_b, True)[1]
+    return _relate(of_a, of_b, with_chance)
 
 
-def _entropy_warned(name: str, values: ArrayLike, cells: _Cells, bounds: tuple[float, float]) -> float:
+def _entropy_warned(name: str, values: ArrayLike, bins: int, bounds: tuple[float, float], kind: str) -> float:
+    cells = _cells(name, values, bins, bounds, kind)
     _warn(name, values, cells, bounds)
     return _entropy(cells)
 
@@ -336,14 +339,14 @@ def entropy_x(
     x: ArrayLike, *, x_bins: int = 4, x_range: tuple[float, float] = (0, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned X, in nats: the ceiling of I(X;T). Arguments and errors as for `i_xt`."""
-    return _entropy_warned("x", x, _cells("x", x, x_bins, x_range, binning), x_range)
+    return _entropy_warned("x", x, x_bins, x_range, binning)
 
 
 def entropy_t(
     t: ArrayLike, *, t_bins: int = 100, t_range: tuple[float, float] = (-1, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned T, in nats. Arguments and errors as for `i_ty`."""
-    return _entropy_warned("t", t, _cells("t", t, t_bins, t_range, binning), t_range)
+    return _entropy_warned("t", t, t_bins, t_range, binning)
 
 
 def entropy_y(y: ArrayLike) -> float:
@@ -384,21 +387,14 @@ def saturation(t: ArrayLike, activation: str) -> float:
 
     Parameters
     ----------
-    t : array-like of shape (N, width) or (N,)
-        One layer's activations.
-    activation : {"tanh", "relu", "sigmoid"}
-        Its ends are those of `t_range`. For ReLU that is 0, and the layer's maximum, which at least one
-        activation always reaches.
+    t, activation
+        As for `t_range`, which says the ends. Of a ReLU that is 0, and the layer's maximum, which at least
+        one activation always reaches.
 
     Returns
     -------
     float
         0 to 1; NaN where activations hold NaN.
-
-    Raises
-    ------
-    ValueError
-        If the activation is unknown, or `t` has no values.
     """
     values = check.matrix("t", t)
     low, high = t_range(activation, values)
