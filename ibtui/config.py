@@ -27,6 +27,7 @@ from ibtui.settings import (
     names,
     one_of,
     optional,
+    parsed,
     path,
     real,
     setting,
@@ -141,17 +142,8 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
-        """Return the configuration that `to_json` wrote, now or in an earlier version.
-
-        Raises
-        ------
-        UsageError
-            The text is no such thing.
-        """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UsageError("configuration: not JSON") from error
+        """Return what `to_json` wrote, now or in an earlier version; `UsageError` where it did not."""
+        values = parsed(text, "configuration")
         if not isinstance(values, dict):
             raise UsageError("configuration: not a JSON object")
         _refuse_unknown_keys(values, (cls,), "configuration")

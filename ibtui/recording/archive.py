@@ -103,7 +103,7 @@ class Archive:
         return f"{key}.npy" in self._names
 
     def expect(self, key: str, shape: tuple[int | None, ...], *types: str) -> tuple[int, ...]:
-        """Check the header of an array.
+        """Check the header of an array, and return its shape.
 
         Parameters
         ----------
@@ -112,11 +112,6 @@ class Archive:
             None stands for any length.
         *types : str
             What its type may be, as NumPy writes it: "<f4"; "<U" for text of any length.
-
-        Returns
-        -------
-        tuple of int
-            The array's shape.
         """
         if key not in self:
             raise RefusedError(f"not a recording of ibtui: {key} is missing")
@@ -182,9 +177,8 @@ class Archive:
         """Return a text that was expected, unless it is long."""
         if self._found[key][1].itemsize > 4 * TEXT_CHARACTERS:
             raise RefusedError(f"its {key} is too long")
-        return (
-            self.array(key).tobytes().decode("utf-32-le").rstrip("\0")
-        )  # NumPy accepts what is no character
+        # Not by NumPy's own way, which accepts what is no character.
+        return self.array(key).tobytes().decode("utf-32-le").rstrip("\0")
 
 
 def _fill(member: IO[bytes], array: Array) -> None:
