@@ -178,7 +178,7 @@ def clean_up(path: str | Path) -> list[Path]:
             match = name.fullmatch(found)
             temporary = path.with_name(found)
             if match is None or not (
-                _age(temporary) > _ABANDONED_S or (match[1] == _HOST and not _alive(int(match[2])))
+                age_of(temporary) > _ABANDONED_S or (match[1] == _HOST and not _alive(int(match[2])))
             ):
                 continue
             with contextlib.suppress(OSError):
@@ -187,7 +187,8 @@ def clean_up(path: str | Path) -> list[Path]:
     return removed
 
 
-def _age(path: Path) -> float:
+def age_of(path: Path) -> float:
+    """Return the seconds since a file was written; negative where the clock has been set back."""
     try:
         return time.time() - path.lstat().st_mtime
     except OSError:

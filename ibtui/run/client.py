@@ -62,11 +62,7 @@ BROKEN_S = 5.0
 """A connection that breaks sooner is not made anew once more."""
 
 
-_DONE = {
-    Step: "the step was made",
-    Restart: "the run was restarted",
-    Save: "a snapshot was written",
-}
+_DONE = {Step: "the step was made", Restart: "the run was restarted", Save: "a snapshot was written"}
 """Commands that must not be carried out twice, and what each does. All others may be sent again."""
 
 
@@ -147,17 +143,12 @@ class WorkerClient:
         """Start the worker without a thread to talk to it, and wait until it listens.
 
         One that does not come to that, or is not waited for, is told to end: nobody would know its name.
-
-        Parameters
-        ----------
-        signals : Signals
-            What arrives breaks off the waiting, and nothing afterwards.
+        Signals break off the waiting, by `Interrupted`, and nothing afterwards.
 
         Raises
         ------
         IbtuiError
             It ended instead, or does not answer.
-        Interrupted
         """
         assert self._job is not None
         self._process = _spawn(self._job)

@@ -24,12 +24,8 @@ _writing = threading.RLock()
 class LogFile:
     """A worker's output: the file behind its standard output, never longer than it has to be.
 
-    Places in it are counted from the first byte ever written, so they stay what they are when it is cut.
-
-    Parameters
-    ----------
-    handle : int
-        The open file; one that cannot be read or is no file gives no lines.
+    Places in it are counted from the first byte ever written, so they stay what they are when it is cut. A
+    handle that cannot be read or is no file gives no lines.
     """
 
     def __init__(self, handle: int) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ibtui.config import WatchOptions
-from ibtui.core.information import Binning
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint, Recording
 from ibtui.run.drawing import DrawnRow
@@ -81,7 +80,6 @@ class Notices:
         """The number of all there have been."""
 
     def add(self, notice: Notice) -> None:
-        """Add one."""
         self._kept.append(notice)
         self.count += 1
 
@@ -99,13 +97,6 @@ class RunState:
     """State written by the source's thread, read by the threads that answer screens.
 
     One lock is held for the few assignments by which anything here changes.
-
-    Parameters
-    ----------
-    options : WatchOptions
-        Pace, folder for snapshots, autosave.
-    log : LogFile
-        The process's output.
     """
 
     def __init__(self, options: WatchOptions, log: LogFile) -> None:
@@ -115,11 +106,7 @@ class RunState:
         self.ended = threading.Event()
         self.stopped_by = ""
         """The process that had the worker ended, where that was not its own screen."""
-        self.status = Status(
-            run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
-            pace=options.epochs_per_second, engine="", device="", why="",
-            binning=Binning(), pending=0, unsaved=False, detached=options.detach,
-        )  # fmt: skip
+        self.status = Status(pace=options.epochs_per_second, detached=options.detach)
         self.speed = Speed()
         self.pausing = False
         """True from when a screen asks for a pause until the source stands still."""
