@@ -104,13 +104,7 @@ class _Parser(argparse.ArgumentParser):
     def add_settings(self, cls: Any, **helps: str | None) -> None:
         """Add the flags of the fields of a configuration, under their headings.
 
-        Parameters
-        ----------
-        cls : type
-            `RunConfig` or `WatchOptions`.
-        **helps : str or None
-            The only fields to add, without their headings, each with its help; None: the field's own.
-            Without any, all fields are added.
+        `helps`: the only fields to add, without their headings, each with its help; None: the field's own.
         """
         for field in fields(cls):
             if helps and field.name not in helps:
@@ -289,8 +283,7 @@ def _report(flags: dict[str, Any]) -> int:
         paged=not flags.pop("no_pager", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
-        quantities=flags.pop("quantities", []),
-        settings=Settings(**flags),
+        settings=Settings(quantities=tuple(flags.pop("quantities", ())), **flags),
     )
 
 

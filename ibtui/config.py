@@ -189,13 +189,8 @@ def read_toml(
 ) -> dict[str, Any]:
     """Return the settings in a file, under the names of the fields of `RunConfig` and `WatchOptions`.
 
-    Hyphens in keys are read as underscores, so that a flag's name works as it is.
-
-    Raises
-    ------
-    UsageError
-        The file is no such thing; a key is unknown; a value is outside its domain, or `check` refuses it,
-        even where a flag would replace it.
+    Hyphens in keys are read as underscores, so that a flag's name works as it is. A value that is outside its
+    domain, or that `check` refuses, is a `UsageError` even where a flag would replace it.
     """
     where = f"--config {printable(path)}"
     values: dict[str, Any] = {}

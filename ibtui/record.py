@@ -33,7 +33,6 @@ def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, 
 
     Parameters
     ----------
-    config : RunConfig
     options : WatchOptions
         Its autosave and history budget are used; there is no pace.
     path : str

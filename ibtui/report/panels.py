@@ -154,9 +154,7 @@ def layer_panel(runs: Sequence[RecordedRun], quantity: Quantity, settings: Setti
     if has_chance and settings.excess:
         title, ceilings = f"{title} over chance", (("chance", 0.0),)
     unit = unit_shown(quantity.unit, settings.unit)
-    return Panel(
-        quantity.name, title, unit, tuple(curves), *_axis(quantity, curves, ceilings), ceilings
-    )  # fmt: skip
+    return Panel(quantity.name, title, unit, tuple(curves), *_axis(quantity, curves, ceilings), ceilings)
 
 
 def _ceilings(runs: Sequence[RecordedRun], quantity: Quantity, scale: float) -> tuple[tuple[str, float], ...]:

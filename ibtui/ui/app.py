@@ -57,19 +57,8 @@ class MainScreen(Patient, Screen[None], inherit_bindings=False):
 class IbtuiApp(App[None], inherit_bindings=False):
     """The application, which is the `Screen` of its `Link`.
 
-    Parameters
-    ----------
-    client : Client
-        The worker's; the app starts it, and closes it no more than that: `run` does.
-    options : WatchOptions
-        Of these, the marker and the panes.
-    workers : Workers, optional
-        Makes the workers that take over, and writes files.
-
-    Raises
-    ------
-    UsageError
-        A pane that was asked for cannot be had.
+    Of the options, the marker and the panes matter here; `UsageError` where a pane cannot be had. The app
+    starts the client, and `run` closes it.
     """
 
     CSS_PATH = "app.tcss"

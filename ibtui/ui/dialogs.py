@@ -48,11 +48,7 @@ class Dialog(Patient, ModalScreen[str]):
 class Question(Dialog):
     """Asks; is dismissed with an answer, which is empty for Esc.
 
-    Parameters
-    ----------
-    text : str
-    choices : sequence of Answer
-        The first is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
+    The first choice is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
     """
 
     def __init__(
@@ -80,14 +76,9 @@ class Question(Dialog):
 
 
 class Place(Dialog):
-    """Asks for another file or folder; is dismissed with it, as it was typed, or with nothing for Esc.
+    """Says what went wrong, and asks for another file or folder.
 
-    Parameters
-    ----------
-    trouble : str
-        Why it could not be written where it should.
-    suggestion : str
-        A place that may be better.
+    Is dismissed with it, as it was typed, or with nothing for Esc.
     """
 
     def __init__(self, trouble: str, suggestion: str, marker: Marker) -> None:

@@ -169,17 +169,9 @@ class _Awaited:
 
 
 class Link:
-    """The connection of a screen to its worker; see the module.
+    """The connection of a screen to its worker, at first that of `client`; see the module.
 
-    Parameters
-    ----------
-    client : Client
-        The first worker's.
-    screen : Screen
-    workers : Workers, optional
-        None: no worker can take over, and the screen itself can write nothing.
-    clock : callable, optional
-        Monotonic, in seconds.
+    Without `workers` none can take over, and the screen itself can write nothing.
     """
 
     def __init__(

@@ -22,14 +22,7 @@ _TELL_S = 0.5
 
 
 class LiveWorkers:
-    """The workers that a screen has had, one after another; makes those that take over, and writes files.
-
-    Parameters
-    ----------
-    client : WorkerClient
-        The first worker's.
-    options : WatchOptions
-    """
+    """The workers that a screen has had, one after another; makes those that take over, and writes files."""
 
     def __init__(self, client: WorkerClient, options: WatchOptions) -> None:
         self.clients = [client]

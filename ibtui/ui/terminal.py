@@ -92,15 +92,8 @@ class TerminalDriver(LinuxDriver):
     def suspend(self, *, group: bool = True) -> bool:
         """Give the terminal back, stop until a shell continues this process, and take it again.
 
-        Parameters
-        ----------
-        group : bool
-            Stop the whole process group, as a key does: what has started this process stands with it.
-
-        Returns
-        -------
-        bool
-            False where it was not stopped, for nothing here would ever continue it.
+        With `group` the whole process group stops, as by a key: what has started this process stands with it.
+        Return False where it was not stopped, for nothing here would ever continue it.
         """
         self.suspend_application_mode()
         self._continued = False

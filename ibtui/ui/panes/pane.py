@@ -66,15 +66,7 @@ class Drawing:
 
 
 class Pane(Drawn):
-    """A framed widget with a title, that can be chosen and enlarged.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the registry.
-    layer : int, optional
-        Its layer, where there is one for each.
-    """
+    """A framed widget with a title, that can be chosen and enlarged; of one layer, where it is per layer."""
 
     ALLOW_SELECT: ClassVar[bool] = False
     declared: ClassVar[Declaration] = Declaration()
