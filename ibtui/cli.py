@@ -90,7 +90,6 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help() + self.commands
 
     def heading(self, name: str) -> argparse._ArgumentGroup:
-        """Return the group of flags under this heading."""
         if name not in self._headings:
             self._headings[name] = self.add_argument_group(name)
         return self._headings[name]
@@ -386,7 +385,6 @@ class Command:
 
     @property
     def description(self) -> str:
-        """The summary as a sentence."""
         return f"{self.summary[0].upper()}{self.summary[1:]}."
 
 

@@ -159,7 +159,6 @@ class _Run:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line."""
     print(text, file=_unbroken(stream or sys.stdout), flush=True)
 
 

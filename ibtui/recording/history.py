@@ -138,12 +138,10 @@ class Recording:
 
     @property
     def dataset(self) -> Dataset:
-        """The samples."""
         return self.experiment.dataset
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers that are measured."""
         return self.experiment.layers
 
     @property
@@ -173,12 +171,10 @@ class Recording:
 
     @property
     def binning(self) -> Binning:
-        """The binning of the estimates."""
         return Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns."""
         return tuple(self._columns)
 
     def column(self, name: str) -> Array:

@@ -290,7 +290,6 @@ def _footnote(runs: Sequence[RecordedRun], settings: Settings, notes: Sequence[s
 
 
 def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
-    """Draw one key for all curves."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

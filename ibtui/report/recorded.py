@@ -67,7 +67,6 @@ class RecordedRun:
 
     @property
     def widths(self) -> list[str]:
-        """The layers' units."""
         return [str(layer.width) for layer in self.layers]
 
     @property

@@ -145,7 +145,6 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tupl
 
 
 def _counts(runs: Sequence[RecordedRun], quantity: Quantity, panel: Panel) -> list[str]:
-    """Return a count over all runs for each layer."""
     epoch = panel.curves[0].epochs[-1]
     counts = sum(run.columns[quantity.name][np.searchsorted(run.epochs, epoch)] for run in runs)
     return [f"{count:,}" for count in np.asarray(counts).tolist()]

@@ -316,7 +316,6 @@ class WorkerClient:
         return connection
 
     def _lost(self, error: Exception) -> Lost:
-        """Return how the worker ended."""
         why, end = self._reason(error), ended.read(self.name)
         saved = end.saved if end is not None and not end.unsaved else None
         stopped = end is not None and bool(end.stopped_by) and not end.error

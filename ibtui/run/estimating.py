@@ -88,7 +88,6 @@ class HistoryThread(threading.Thread):
             self._changed.notify_all()
 
     def write(self, job: FileJob) -> None:
-        """Have a file written."""
         with self._changed:
             self._jobs.append(job)
             self._changed.notify_all()

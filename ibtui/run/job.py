@@ -44,12 +44,10 @@ class Job:
         return self.resume or self.replay
 
     def to_json(self) -> str:
-        """Return it as one line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """Read what `to_json` wrote."""
         return msgspec.convert(json.loads(text), cls)  # msgspec reads no surrogates, which paths may hold
 
 

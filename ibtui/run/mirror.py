@@ -84,5 +84,4 @@ class Mirror:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint that was heard of."""
         return self.recording.checkpoint if self.recording is not None else None

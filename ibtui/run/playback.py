@@ -114,7 +114,6 @@ class Playback(Source):
         self._report()
 
     def _report(self) -> None:
-        """Tell screens where the position is."""
         state = self._state
         epoch = int(self._recording.column("epoch")[self._position])
         state.pausing = False

@@ -39,7 +39,6 @@ class Saver:
         return self._held
 
     def hold(self, run: int, epoch: int) -> None:
-        """Say that some file holds a run up to an epoch."""
         with self._lock:
             self._held = max(self._held or (run, epoch), (run, epoch))
 

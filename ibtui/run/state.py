@@ -52,17 +52,14 @@ class Speed:
     _marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
 
     def mark(self, epoch: int) -> None:
-        """Note how far training is."""
         now = time.monotonic()
         if not self._marks or now - self._marks[-1][0] > SPEED_WINDOW_S / 200:
             self._marks.append((now, epoch))
 
     def forget(self) -> None:
-        """Forget the past: training stands still."""
         self._marks.clear()
 
     def __call__(self) -> float:
-        """Return the speed now."""
         now = time.monotonic()
         marks = [m for m in list(self._marks) if now - m[0] <= SPEED_WINDOW_S] or list(self._marks)[-2:]
         if len(marks) < 2:
@@ -89,7 +86,6 @@ class Notices:
         return tuple(self._kept)[first - self.count :] if first < self.count else ()
 
     def is_newest(self, text: str) -> bool:
-        """Return whether the last notice says the same."""
         return bool(self._kept) and self._kept[-1].text == text
 
 
@@ -143,7 +139,6 @@ class RunState:
                 self.note(text, "error")
 
     def update(self, **status: object) -> None:
-        """Change fields of the status."""
         with self._lock:
             self.status = replace(self.status, **status)  # type: ignore[arg-type]
 
@@ -154,7 +149,6 @@ class RunState:
             self._serial += 1
 
     def note(self, text: str, severity: str = "information") -> None:
-        """Tell the user something, once."""
         with self._lock:
             self.notices.add(Notice(text, severity))
 
@@ -186,7 +180,6 @@ class RunState:
 
     @property
     def unsaved(self) -> bool:
-        """True if there is history that no file holds."""
         with self._lock:
             return self._unsaved(self.status, self.saver.held)
 
@@ -198,7 +191,6 @@ class RunState:
     # From the threads that answer screens.
 
     def obey(self, command: Command) -> None:
-        """Pass a command on to whoever carries it out."""
         match command:
             case Rebin(binning):
                 self.history.rebin(binning)

@@ -116,7 +116,6 @@ class Connection:
         self.send_bytes(encode(message))
 
     def send_bytes(self, data: bytes) -> None:
-        """Send a frame."""
         size = len(data)
         length = struct.pack("!i", size) if size < 1 << 31 else struct.pack("!iQ", -1, size)
         if size < _JOINED_BYTES:
@@ -186,7 +185,6 @@ class Connection:
             self._peer.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of it."""
         self._peer.close()
 
     def __enter__(self) -> Connection:

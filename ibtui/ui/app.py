@@ -103,12 +103,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     @property
     def mirror(self) -> Mirror:
-        """Everything that is known of the worker."""
         return self.link.mirror
 
     @property
     def scene(self) -> Scene:
-        """Everything that is to be drawn."""
         return Scene(self.view, self.link.mirror, self.link.state)
 
     def get_default_screen(self) -> Screen[None]:
@@ -190,12 +188,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Drawing.
 
     def set_view(self, view: View) -> None:
-        """Change the view."""
         self.view = view
         self.draw()
 
     def draw(self) -> None:
-        """Have everything drawn that has changed."""
         if self.is_running:  # messages are heard until after the screens have been closed
             self.board.draw(self.scene, self._styles)
 
@@ -410,7 +406,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.link.close()
 
     def outcome(self) -> Farewell:
-        """Return what is left to say."""
         return outcome(self.scene, self.link, self.exit_status or int(bool(self.return_code)))
 
 

@@ -39,7 +39,6 @@ class Dialog(Patient, ModalScreen[str]):
         self._answered = False
 
     def answer(self, text: str) -> None:
-        """Dismiss the dialog with this."""
         if not self._answered:
             self._answered = True
             self.dismiss(text)

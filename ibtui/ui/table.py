@@ -104,7 +104,6 @@ def _headings(
 
 
 def _cell(pieces: Sequence[Piece], room: int, scene: Scene) -> list[Span]:
-    """Put pieces into a column, filled up with blanks."""
     spans = spaced(fit(pieces, room - 1, 1, scene.view.marker), 1)
     used = sum(len(text) for text, _ in spans)
     return [*spans, (" " * (room - used), palette.TEXT)]

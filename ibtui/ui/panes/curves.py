@@ -111,7 +111,6 @@ def _lines(values: Array) -> Array:
 
 
 def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
-    """Return the chosen layer's numbers where the user looks."""
     shown, layer, view = scene.representation, scene.view.layer, scene.view
     if shown is None or layer >= scene.layers or quantity.name not in shown.values:
         return []

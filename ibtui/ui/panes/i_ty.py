@@ -30,7 +30,6 @@ class LabelInformation(Curves):
         return scene.quantity("i_ty")
 
     def remark(self, scene: Scene) -> Sequence[Piece]:
-        """Return the chosen layer's estimates at other numbers of bins."""
         shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)
         if shown is None or shown.sensitivity is None or layer >= len(shown.points):
             return []

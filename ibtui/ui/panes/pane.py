@@ -88,7 +88,6 @@ class Pane(Drawn):
         self.post_message(self.Chosen(self.pane, self.of_layer))
 
     def chosen(self, view: View) -> bool:
-        """Return True where this is the pane that the user has chosen."""
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
     def key(self, scene: Scene) -> Hashable:
