@@ -22,14 +22,8 @@ def python(statement: str, *arguments: str) -> list[str]:
     """Return a command that runs a statement in a Python of its own, with this ibtui.
 
     No file in the current folder is taken for a library: with -c and -m, Python itself looks there first, and
-    -P, which forbids it, came with Python 3.11. What this process can import the other one can, too.
-
-    Parameters
-    ----------
-    statement : str
-        The code; `sys` is imported.
-    *arguments : str
-        `sys.argv` from 1 on.
+    -P, which forbids it, came with Python 3.11. What this process can import the other one can, too. `sys` is
+    imported, and has the arguments in `sys.argv`.
     """
     path = [*filter(None, sys.path), str(_PACKAGE.parent)]
     first = _FIRST.format(path=path, package=str(_PACKAGE / "__init__.py"))

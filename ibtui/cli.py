@@ -79,7 +79,6 @@ class _Parser(argparse.ArgumentParser):
         """Lines that end the help."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message as `UsageError`."""
         raise UsageError(f"{printable(message)}; see {self.prog} --help")
 
     def format_help(self) -> str:
@@ -91,7 +90,6 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help() + self.commands
 
     def heading(self, name: str) -> argparse._ArgumentGroup:
-        """Return the group of flags under this heading."""
         if name not in self._headings:
             self._headings[name] = self.add_argument_group(name)
         return self._headings[name]
@@ -105,13 +103,7 @@ class _Parser(argparse.ArgumentParser):
     def add_settings(self, cls: Any, **helps: str | None) -> None:
         """Add the flags of the fields of a configuration, under their headings.
 
-        Parameters
-        ----------
-        cls : type
-            `RunConfig` or `WatchOptions`.
-        **helps : str or None
-            The only fields to add, without their headings, each with its help; None: the field's own.
-            Without any, all fields are added.
+        `helps`: the only fields to add, without their headings, each with its help; None: the field's own.
         """
         for field in fields(cls):
             if helps and field.name not in helps:
@@ -304,8 +296,7 @@ def _report(flags: dict[str, Any]) -> int:
         paged=not flags.pop("no_pager", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
-        quantities=flags.pop("quantities", []),
-        settings=Settings(**flags),
+        settings=Settings(quantities=tuple(flags.pop("quantities", ())), **flags),
     )
 
 
@@ -410,7 +401,6 @@ class Command:
 
     @property
     def description(self) -> str:
-        """The summary as a sentence."""
         return f"{self.summary[0].upper()}{self.summary[1:]}."
 
 

@@ -11,13 +11,7 @@ import shtab
 def script(parser: argparse.ArgumentParser, shell: str, names: Mapping[str, Sequence[str]]) -> str:
     """Return the completions of a parser and its subcommands in the language of a shell.
 
-    Parameters
-    ----------
-    parser : ArgumentParser
-        It is of no other use afterwards.
-    shell : {"bash", "zsh", "fish"}
-    names : mapping of str to sequence of str
-        Values of arguments whose help does not list them, by the argument's name.
+    The parser is of no other use afterwards. `names` has values of arguments whose help does not list them.
     """
     for action in _actions(parser):
         shown = action.metavar if isinstance(action.metavar, str) else ""

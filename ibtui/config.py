@@ -27,6 +27,7 @@ from ibtui.settings import (
     names,
     one_of,
     optional,
+    parsed,
     path,
     real,
     setting,
@@ -141,17 +142,8 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
-        """Return the configuration that `to_json` wrote, now or in an earlier version.
-
-        Raises
-        ------
-        UsageError
-            The text is no such thing.
-        """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UsageError("configuration: not JSON") from error
+        """Return what `to_json` wrote, now or in an earlier version; `UsageError` where it did not."""
+        values = parsed(text, "configuration")
         if not isinstance(values, dict):
             raise UsageError("configuration: not a JSON object")
         _refuse_unknown_keys(values, (cls,), "configuration")
@@ -197,13 +189,8 @@ def read_toml(
 ) -> dict[str, Any]:
     """Return the settings in a file, under the names of the fields of `RunConfig` and `WatchOptions`.
 
-    Hyphens in keys are read as underscores, so that a flag's name works as it is.
-
-    Raises
-    ------
-    UsageError
-        The file is no such thing; a key is unknown; a value is outside its domain, or `check` refuses it,
-        even where a flag would replace it.
+    Hyphens in keys are read as underscores, so that a flag's name works as it is. A value that is outside its
+    domain, or that `check` refuses, is a `UsageError` even where a flag would replace it.
     """
     where = f"--config {printable(path)}"
     values: dict[str, Any] = {}

@@ -57,11 +57,9 @@ class _Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> Any:
-        """Write as `io.TextIOBase.write` does."""
         return self._try(self._stream.write, text)
 
     def flush(self) -> None:
-        """Flush as `io.TextIOBase.flush` does."""
         self._try(self._stream.flush)
 
     def _try(self, call: Callable[..., Any], *arguments: str) -> Any:
@@ -87,7 +85,6 @@ class _Lines(logging.Handler):
     """Prints each record as a line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it, if there is anywhere to."""
         with suppress(OSError):
             print(f"ibtui: {printable(record.getMessage())}", file=sys.stderr)
 
@@ -141,7 +138,6 @@ class Signals:
             self.break_off_at(nth)
 
     def ignore(self) -> None:
-        """Ignore every signal from now on."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 

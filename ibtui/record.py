@@ -33,7 +33,6 @@ def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, 
 
     Parameters
     ----------
-    config : RunConfig
     options : WatchOptions
         Its autosave and history budget are used; there is no pace.
     path : str
@@ -160,7 +159,6 @@ class _Run:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line."""
     print(text, file=_unbroken(stream or sys.stdout), flush=True)
 
 

@@ -72,13 +72,7 @@ class Registry(Generic[Thing]):
         return name in self._own or name in self._places
 
     def __getitem__(self, name: str) -> Thing:
-        """Import and return what a name stands for.
-
-        Raises
-        ------
-        UsageError
-            Nothing has that name, or it cannot be imported.
-        """
+        """Import and return what a name stands for; `UsageError` where that cannot be done."""
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]

@@ -5,10 +5,11 @@ Validation, flags, `--help`, the keys of a file of settings and the words of eve
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, TypeVar, cast
 
 from ibtui.errors import UsageError, printable
@@ -64,13 +65,7 @@ def setting_of(field: Field[Any]) -> Setting:
 
 
 def clean(config: Any) -> None:
-    """Check every field of a configuration and bring it into its normal form, in place.
-
-    Raises
-    ------
-    UsageError
-        A value is outside its domain.
-    """
+    """Bring every field of a configuration into its normal form, in place; raises as `checked`."""
     for each in fields(config):
         cleaned = checked(flag(each.name), getattr(config, each.name), setting_of(each).domain)
         object.__setattr__(config, each.name, cleaned)
@@ -108,13 +103,21 @@ def brief(value: object, most: int = 60) -> str:
     return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"
 
 
+def parsed(text: str, what: str) -> Any:
+    """Return what a text of JSON stands for; `UsageError` where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{what}: not JSON") from error
+
+
 def whole(low: int, high: int) -> Domain:
     """Whole numbers, both ends included."""
     return Domain(
         f"a whole number from {low} to {high}",
-        _kept_if(lambda value: _is_number(value, int) and low <= value <= high),
+        _kept_if(lambda value: is_number(value, int) and low <= value <= high),
         "N",
-        lambda text: _parsed(int, text),
+        lambda text: _converted(int, text),
     )
 
 
@@ -123,22 +126,17 @@ def real(high: float, *, zero: bool = False) -> Domain:
 
     def to_float(value: Any) -> float:
         # NaN fails every comparison, and so does an integer that no float can hold.
-        if not _is_number(value, (int, float)) or not (0 < value <= high or (zero and value == 0)):
+        if not is_number(value, (int, float)) or not (0 < value <= high or (zero and value == 0)):
             raise UnfitError
         return float(value)
 
     right = f"a number {'from 0' if zero else 'above 0 and'} up to {high:g}"
-    return Domain(right, to_float, "X", lambda text: _parsed(float, text))
+    return Domain(right, to_float, "X", lambda text: _converted(float, text))
 
 
 def optional(domain: Domain) -> Domain:
     """The same, or None."""
-    return Domain(
-        domain.right,
-        lambda value: None if value is None else domain.clean(value),
-        domain.metavar,
-        domain.parse,
-    )
+    return replace(domain, clean=lambda value: None if value is None else domain.clean(value))
 
 
 def one_of(*choices: str) -> Domain:
@@ -182,8 +180,7 @@ _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 def name() -> Domain:
     """The name of something registered; only its form is checked, for not all may be installed here."""
-    right = "a name: letters, digits, - and _"
-    return Domain(right, _kept_if(_is_name), "NAME")
+    return Domain("a name: letters, digits, - and _", _kept_if(_is_name), "NAME")
 
 
 def names() -> Domain:
@@ -216,7 +213,8 @@ def _kept_if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
     return fitting
 
 
-def _is_number(value: object, types: Any) -> bool:
+def is_number(value: object, types: Any = (int, float)) -> bool:
+    """Return True for a number of these types; true and false are none."""
     return isinstance(value, types) and not isinstance(value, bool)
 
 
@@ -224,7 +222,7 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
-def _parsed(convert: Callable[[str], Any], text: str) -> Any:
+def _converted(convert: Callable[[str], Any], text: str) -> Any:
     try:
         return convert(text)
     except ValueError:

@@ -14,7 +14,6 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -74,13 +73,8 @@ def _made(folder: Path) -> bool:
 class Store:
     """The code of one function: a file for each key, which says by a checksum that it is whole.
 
-    Parameters
-    ----------
-    name : str
-        The function's.
-    stamp : str
-        Everything besides the key that the code was made from. What was stored under another stamp is not
-        found.
+    `stamp` is everything besides the key that the code was made from. What was stored under another stamp is
+    not found.
     """
 
     def __init__(self, name: str, stamp: str) -> None:
@@ -135,11 +129,10 @@ def count_cached() -> int:
 
 def repair_cache() -> int:
     """Remove damaged files of compiled code, and unfinished ones; return how many could be removed."""
-    now = time.time()
-    removed = 0
-    for path in (*_damaged(), *_files(_UNFINISHED)):
+    now, removed = time.time(), 0
+    for path in (*_files(_SUFFIX), *_files(_UNFINISHED)):
         with contextlib.suppress(OSError):
-            if path.suffix == _SUFFIX or now - path.stat().st_mtime > _ABANDONED_S:
+            if _is_damaged(path) if path.suffix == _SUFFIX else now - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()
                 removed += 1
     return removed
@@ -152,14 +145,11 @@ def _files(suffix: str) -> list[Path]:
         return []
 
 
-def _damaged() -> Iterator[Path]:
-    for path in _files(_SUFFIX):
-        try:
-            whole = _is_whole(path.read_bytes())
-        except OSError:
-            whole = False
-        if not whole:
-            yield path
+def _is_damaged(path: Path) -> bool:
+    try:
+        return not _is_whole(path.read_bytes())
+    except OSError:
+        return True
 
 
 def _is_whole(content: bytes) -> bool:

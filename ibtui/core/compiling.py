@@ -80,12 +80,10 @@ class _Code(Store):
     """A `Store` of what Numba calls the data of a compilation."""
 
     def load(self, key: object) -> Any:
-        """Return the data, or None where there is none that is good."""
         code = super().load(key)
         return None if code is None else pickle.loads(code)
 
     def save(self, key: object, code: Any) -> None:
-        """Write the data."""
         super().save(key, serialize.dumps(code))
 
     def flush(self) -> None:
@@ -100,22 +98,18 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> _Locator:
-        """Locate the code of any function."""
         return cls(py_file)
 
     def ensure_cache_path(self) -> None:
         """Leave the folder to `Store.save`."""
 
     def get_cache_path(self) -> str:
-        """Return the folder."""
         return str(cache_folder())
 
     def get_source_stamp(self) -> str:
-        """Return what changes with the source."""
         return hashlib.sha256(Path(self._source).read_bytes()).hexdigest()
 
     def get_disambiguator(self) -> str:
-        """Return nothing: names of functions are whole here."""
         return ""
 
 

@@ -16,14 +16,6 @@ def centred(t: ArrayLike) -> NDArray[np.float64] | None:
     The scale changes no ratio of singular values and keeps their squares from overflowing or vanishing. The
     first row is subtracted before the mean is taken: rows that are all alike then give exactly zero, and not
     the rounding error of their mean.
-
-    Parameters
-    ----------
-    t : array-like of shape (N, width) or (N,)
-
-    Returns
-    -------
-    ndarray of shape (N, width), float64, or None
     """
     values = np.asarray(matrix("t", t), np.float64)
     if not np.isfinite(values).all():
@@ -49,17 +41,12 @@ def dimension(t: ArrayLike) -> float:
     Parameters
     ----------
     t : array-like of shape (N, width) or (N,)
-        Activations of one layer; computed on in float64.
+        Activations of one layer: real numbers, or ValueError; computed on in float64.
 
     Returns
     -------
     float
         1 to width; NaN where there is no variance, or where activations are not finite.
-
-    Raises
-    ------
-    ValueError
-        If `t` has no rows, no units, or does not hold real numbers.
     """
     return _of_singular_values(centred(t))
 
@@ -80,22 +67,7 @@ def participation_ratio(t: ArrayLike) -> float:
 
     Two units whose singular values have the ratio r give 1 + 2r² / (1 + r⁴). Computed as trace(C)² / ‖C‖²,
     which is the same number: a symmetric matrix has the sum of its eigenvalues on its diagonal, and the sum
-    of their squares as its squared Frobenius norm.
-
-    Parameters
-    ----------
-    t : array-like of shape (N, width) or (N,)
-        Activations of one layer; computed on in float64.
-
-    Returns
-    -------
-    float
-        1 to width; NaN where there is no variance, or where activations are not finite.
-
-    Raises
-    ------
-    ValueError
-        If `t` has no rows, no units, or does not hold real numbers.
+    of their squares as its squared Frobenius norm. Argument, range and errors are those of `dimension`.
 
     References
     ----------

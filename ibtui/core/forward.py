@@ -29,11 +29,6 @@ def forward(
     activation : {"tanh", "relu", "sigmoid"}
         Of every layer, the last one too.
 
-    Returns
-    -------
-    list of ndarray of shape (N, out), float32
-        One for each layer.
-
     Raises
     ------
     ValueError

@@ -57,7 +57,6 @@ class Binning:
     """Bins per unit of a layer."""
 
     def __post_init__(self) -> None:
-        """Refuse what is not a binning."""
         check.choice("binning", self.kind, BINNINGS)
         object.__setattr__(self, "x_bins", check.bins("x_bins", self.x_bins))
         object.__setattr__(self, "t_bins", check.bins("t_bins", self.t_bins))
@@ -92,23 +91,16 @@ def _ordered(values: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
     return np.sort(np.ascontiguousarray(values.T), axis=1) if kind == "adaptive" else _EMPTY
 
 
-def _cells(values: NDArray[np.float64], bins: int, bounds: tuple[float, float], kind: str) -> _Cells:
+def _cells(name: str, values: ArrayLike, bins: int, bounds: tuple[float, float], kind: str) -> _Cells:
+    """Number the cells of "x" or "t"."""
     from ibtui.core._compiled import label_cells
 
-    return _Cells(*label_cells(values, _ordered(values, kind), *bounds, bins, kind == "closed"))
-
-
-def _x_cells(x: ArrayLike, x_bins: int, x_range: tuple[float, float], kind: str) -> _Cells:
     check.choice("binning", kind, BINNINGS)
-    on_grid = "notebook" if kind == "adaptive" else kind
-    values = check.float_matrix("x", x)
-    return _cells(values, check.bins("x_bins", x_bins), check.bounds("x_range", x_range), on_grid)
-
-
-def _t_cells(t: ArrayLike, t_bins: int, bounds: tuple[float, float], kind: str) -> _Cells:
-    check.choice("binning", kind, BINNINGS)
-    values = check.float_matrix("t", t)
-    return _cells(values, check.bins("t_bins", t_bins), check.bounds("t_range", bounds), kind)
+    if name == "x" and kind == "adaptive":
+        kind = "notebook"
+    matrix, bins = check.float_matrix(name, values), check.bins(f"{name}_bins", bins)
+    low, high = check.bounds(f"{name}_range", bounds)
+    return _Cells(*label_cells(matrix, _ordered(matrix, kind), low, high, bins, kind == "closed"))
 
 
 def _label_cells(name: str, labels: ArrayLike) -> _Cells:
@@ -164,8 +156,8 @@ def _relate_x_and_t(
     binning: str,
     with_chance: bool,
 ) -> tuple[float, float]:
-    of_x = _x_cells(x, x_bins, x_range, binning)
-    of_t = _t_cells(t, t_bins, t_range, binning)
+    of_x = _cells("x", x, x_bins, x_range, binning)
+    of_t = _cells("t", t, t_bins, t_range, binning)
     check.same_length("x", of_x.labels, "t", of_t.labels)
     _warn("x", x, of_x, x_range)
     _warn("t", t, of_t, t_range)
@@ -183,7 +175,7 @@ def _relate_t_and_y(
 def _t_and_y_cells(
     t: ArrayLike, y: ArrayLike, t_bins: int, t_range: tuple[float, float], binning: str
 ) -> tuple[_Cells, _Cells]:
-    of_t = _t_cells(t, t_bins, t_range, binning)
+    of_t = _cells("t", t, t_bins, t_range, binning)
     of_y = _label_cells("y", y)
     check.same_length("t", of_t.labels, "y", of_y.labels)
     return of_t, of_y
@@ -244,31 +236,12 @@ def i_ty(
     t_range: tuple[float, float] = (-1, 1),
     binning: str = "notebook",
 ) -> float:
-    """Plug-in estimate of I(T;Y), in nats.
+    """Plug-in estimate of I(T;Y), in nats; the rest is as for `i_xt`.
 
     Parameters
     ----------
-    t : array-like of shape (N, width) or (N,)
-        One layer's activations.
     y : array-like of shape (N,), integers
         Labels of the same samples, any values.
-    t_bins, t_range, binning
-        As for `i_xt`.
-
-    Returns
-    -------
-    float
-        0 or more; NaN where `t` holds NaN or its range is not finite, as for `i_xt`.
-
-    Raises
-    ------
-    ValueError
-        If shapes, bins, the range or the binning make no sense, or values are masked.
-
-    Warns
-    -----
-    OutsideWarning
-        Values lie outside their range.
     """
     return _relate_t_and_y(t, y, t_bins, t_range, binning, False)[0]
 
@@ -286,15 +259,8 @@ def chance_i_xt(
     """Return the expected `i_xt` if samples of X and T are paired at random: exact, in nats.
 
     The mean over all N! pairings, from the cells' sample counts alone (hypergeometric model). With few
-    samples per cell it comes close to the estimate's ceiling, so an estimate without it misleads.
-
-    Parameters, Raises, Warns
-        As for `i_xt`.
-
-    Returns
-    -------
-    float
-        0 or more; NaN where `i_xt` is.
+    samples per cell it comes close to the estimate's ceiling, so an estimate without it misleads. Arguments,
+    errors and warnings are those of `i_xt`, and it is NaN where that is.
 
     References
     ----------
@@ -312,20 +278,7 @@ def chance_i_ty(
     t_range: tuple[float, float] = (-1, 1),
     binning: str = "notebook",
 ) -> float:
-    """Return the expected `i_ty` if samples of T and Y are paired at random: exact, in nats.
-
-    Parameters, Raises, Warns
-        As for `i_ty`.
-
-    Returns
-    -------
-    float
-        0 or more; NaN where `i_ty` is.
-
-    References
-    ----------
-    As for `chance_i_xt`.
-    """
+    """Return the expected `i_ty` if samples of T and Y are paired at random: exact; see `chance_i_xt`."""
     return _relate_t_and_y(t, y, t_bins, t_range, binning, True)[1]
 
 
@@ -359,9 +312,7 @@ def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
     ValueError
         If shapes differ or labels are not integers.
     """
-    of_a, of_b = _label_cells("a", a), _label_cells("b", b)
-    check.same_length("a", of_a.labels, "b", of_b.labels)
-    return _relate(of_a, of_b, False)[0]
+    return _relate_labels(a, b, False)[0]
 
 
 def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
@@ -369,12 +320,17 @@ def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
     Parameters and errors as there; the formula is `chance_i_xt`'s.
     """
+    return _relate_labels(a, b, True)[1]
+
+
+def _relate_labels(a: ArrayLike, b: ArrayLike, with_chance: bool) -> tuple[float, float]:
     of_a, of_b = _label_cells("a", a), _label_cells("b", b)
     check.same_length("a", of_a.labels, "b", of_b.labels)
-    return _relate(of_a, of_b, True)[1]
+    return _relate(of_a, of_b, with_chance)
 
 
-def _entropy_warned(name: str, values: ArrayLike, cells: _Cells, bounds: tuple[float, float]) -> float:
+def _entropy_warned(name: str, values: ArrayLike, bins: int, bounds: tuple[float, float], kind: str) -> float:
+    cells = _cells(name, values, bins, bounds, kind)
     _warn(name, values, cells, bounds)
     return _entropy(cells)
 
@@ -383,14 +339,14 @@ def entropy_x(
     x: ArrayLike, *, x_bins: int = 4, x_range: tuple[float, float] = (0, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned X, in nats: the ceiling of I(X;T). Arguments and errors as for `i_xt`."""
-    return _entropy_warned("x", x, _x_cells(x, x_bins, x_range, binning), x_range)
+    return _entropy_warned("x", x, x_bins, x_range, binning)
 
 
 def entropy_t(
     t: ArrayLike, *, t_bins: int = 100, t_range: tuple[float, float] = (-1, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned T, in nats. Arguments and errors as for `i_ty`."""
-    return _entropy_warned("t", t, _t_cells(t, t_bins, t_range, binning), t_range)
+    return _entropy_warned("t", t, t_bins, t_range, binning)
 
 
 def entropy_y(y: ArrayLike) -> float:
@@ -431,21 +387,14 @@ def saturation(t: ArrayLike, activation: str) -> float:
 
     Parameters
     ----------
-    t : array-like of shape (N, width) or (N,)
-        One layer's activations.
-    activation : {"tanh", "relu", "sigmoid"}
-        Its ends are those of `t_range`. For ReLU that is 0, and the layer's maximum, which at least one
-        activation always reaches.
+    t, activation
+        As for `t_range`, which says the ends. Of a ReLU that is 0, and the layer's maximum, which at least
+        one activation always reaches.
 
     Returns
     -------
     float
         0 to 1; NaN where activations hold NaN.
-
-    Raises
-    ------
-    ValueError
-        If the activation is unknown, or `t` has no values.
     """
     values = check.matrix("t", t)
     low, high = t_range(activation, values)
@@ -493,10 +442,9 @@ class Estimator:
         activations: Sequence[str],
         x_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        """Find the cells of X and the labels, once."""
         self.binning = binning
         self.activations = tuple(check.choice("activation", name, ACTIVATIONS) for name in activations)
-        self._x = _x_cells(x, binning.x_bins, x_range, binning.kind)
+        self._x = _cells("x", x, binning.x_bins, x_range, binning.kind)
         self._y = _label_cells("y", y)
         check.same_length("x", self._x.labels, "y", self._y.labels)
         self.h_x = _entropy(self._x)
@@ -510,10 +458,6 @@ class Estimator:
         ----------
         activations : sequence of array-like of shape (N, width)
             Each layer's activations for the estimator's samples, in their order.
-
-        Returns
-        -------
-        Estimates
 
         Raises
         ------
@@ -532,23 +476,14 @@ class Estimator:
             values = check.float_matrix(f"layer {layer}", t)
             check.same_length("x", self._x.labels, f"layer {layer}", values)
             low, high = t_range(self.activations[layer], values)
-            i_xt, i_ty, chance_i_xt, chance_i_ty, kinds, out, valid = measure_layer(
-                values,
-                _ordered(values, kind),
-                low,
-                high,
-                bins,
-                kind == "closed",
-                self._x.labels,
-                self._x.kinds,
-                self._y.labels,
-                self._y.kinds,
-                _log_table(),
-                True,
-            )
+            of_x, of_y = self._x, self._y
+            *information, kinds, out, valid = measure_layer(
+                values, _ordered(values, kind), low, high, bins, kind == "closed",
+                of_x.labels, of_x.kinds, of_y.labels, of_y.kinds, _log_table(), True,
+            )  # fmt: skip
             outside[layer] = out + self.x_outside
             if valid:
-                numbers[:, layer] = i_xt, i_ty, chance_i_xt, chance_i_ty, kinds / len(values)
+                numbers[:, layer] = *information, kinds / len(values)
         if not self._x.valid:
             numbers[[0, 2]] = math.nan
-        return Estimates(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], outside)
+        return Estimates._make((*numbers, outside))

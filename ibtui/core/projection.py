@@ -23,17 +23,12 @@ def project(t: ArrayLike) -> NDArray[np.float32]:
     Parameters
     ----------
     t : array-like of shape (N, width) or (N,)
-        Activations of one layer.
+        Activations of one layer: real numbers, or ValueError.
 
     Returns
     -------
     ndarray of shape (N, 2), float32
         All NaN for a layer wider than two that holds NaN or an infinity.
-
-    Raises
-    ------
-    ValueError
-        If `t` has no rows, no units, or does not hold real numbers.
     """
     values = matrix("t", t)
     samples, width = values.shape

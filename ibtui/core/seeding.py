@@ -29,17 +29,12 @@ def initial_parameters(
     sigma : float
         Standard deviation of the weights, finite and not negative.
     seed : int
-        0 to 2**32 - 1.
+        0 to 2**32 - 1; whatever is out of its range is a ValueError.
 
     Returns
     -------
     list of (W, b)
         W of shape (out, in) and b of shape (out,), both float32, for each layer.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
     """
     if not len(widths):
         raise ValueError("widths must name at least one layer")
@@ -48,10 +43,7 @@ def initial_parameters(
         raise ValueError(f"sigma must be finite and not negative, not {sigma!r}")
     random = np.random.RandomState(whole("seed", seed, 0, 2**32 - 1))
     return [
-        (
-            (random.standard_normal((after, before)) * sigma).astype(np.float32),
-            np.zeros(after, np.float32),
-        )
+        ((random.standard_normal((after, before)) * sigma).astype(np.float32), np.zeros(after, np.float32))
         for before, after in pairwise(sizes)
     ]
 
@@ -67,17 +59,12 @@ def batch_order(seed: int, epoch: int, n: int) -> NDArray[np.int32]:
     seed, epoch : int
         0 to 2**64 - 1.
     n : int
-        Number of training samples, 0 to 2**31 - 1.
+        Number of training samples, 0 to 2**31 - 1; whatever is out of its range is a ValueError.
 
     Returns
     -------
     ndarray of shape (n,), int32
         A permutation of 0 to n - 1.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
     """
     from ibtui.core._compiled import fill_batch_order
 

@@ -37,15 +37,7 @@ class DatasetKind:
 
 
 def dataset(summary: str, *, x_range: tuple[float, float]) -> Callable[[Any], DatasetKind]:
-    """Declare the decorated function a dataset; its module is named by an entry point of `ibtui.datasets`.
-
-    Parameters
-    ----------
-    summary : str
-        What it is, in a line.
-    x_range : (float, float)
-        The range of every input.
-    """
+    """Declare the decorated function a dataset; its module is named by an entry point of `ibtui.datasets`."""
 
     def declare(make: Callable[[RunConfig], Points]) -> DatasetKind:
         return DatasetKind(make, summary, x_range)

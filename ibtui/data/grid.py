@@ -25,7 +25,7 @@ def grid_labels(
     samples : int
         Number of points, 1 or more.
     seed : int
-        Seed of the draw, 0 to 2**32 - 1.
+        Seed of the draw, 0 to 2**32 - 1; whatever is out of its range is a ValueError.
 
     Returns
     -------
@@ -33,11 +33,6 @@ def grid_labels(
         The points. The labels were decided before rounding to float32.
     y : ndarray of shape (samples,), int64
         0 or 1.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
     """
     ngrid = whole("ngrid", ngrid, 1)
     samples = whole("samples", samples, 1)

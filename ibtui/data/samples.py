@@ -30,7 +30,6 @@ class Dataset:
 
     @property
     def inputs(self) -> int:
-        """The number of inputs of a sample."""
         return self.x.shape[1]
 
 

@@ -33,12 +33,10 @@ class Area:
 
     @property
     def rows(self) -> slice:
-        """The rows of the area."""
         return slice(self.top, self.top + self.height)
 
     @property
     def cols(self) -> slice:
-        """The columns of the area."""
         return slice(self.left, self.left + self.width)
 
 

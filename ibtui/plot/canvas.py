@@ -26,12 +26,10 @@ class Cells:
 
     @property
     def height(self) -> int:
-        """The number of rows."""
         return self.chars.shape[0]
 
     @property
     def width(self) -> int:
-        """The number of columns."""
         return self.chars.shape[1]
 
     def text(self) -> list[str]:
@@ -40,29 +38,13 @@ class Cells:
 
 
 class Canvas:
-    """A picture that is being drawn; whatever falls outside is cut off.
-
-    Parameters
-    ----------
-    width, height : int
-        In cells; a negative size counts as 0.
-    """
+    """A picture that is being drawn; whatever falls outside is cut off. A negative size counts as 0."""
 
     def __init__(self, width: int, height: int) -> None:
-        shape = (max(height, 0), max(width, 0))
+        self.height, self.width = shape = max(height, 0), max(width, 0)
         self.chars: Chars = np.full(shape, " ", "<U1")
         self.ink: Inks = np.zeros(shape, np.int16)
         self.paper: Inks = np.zeros(shape, np.int16)
-
-    @property
-    def height(self) -> int:
-        """The number of rows."""
-        return self.chars.shape[0]
-
-    @property
-    def width(self) -> int:
-        """The number of columns."""
-        return self.chars.shape[1]
 
     def put(self, text: str, row: int, col: int, ink: int = palette.TEXT) -> None:
         """Write `text` from (row, col) to the right, over what is there."""

@@ -76,10 +76,6 @@ def curve_plot(
     Parameters
     ----------
     epochs : array-like of shape (E,), rising
-    series : sequence of Series
-    width, height : int
-        In cells, from nothing up.
-    marker : {"braille", "block", "ascii"}
     y_low, y_high : float, optional
         The range of the values, which is that of the series unless given; a value outside it is drawn at the
         edge.
@@ -91,10 +87,6 @@ def curve_plot(
         Written above the axis of a large plot.
     x_labels : bool
         False for a plot with another below it that has the same epochs.
-
-    Returns
-    -------
-    Cells
     """
     canvas = Canvas(width, height)
     time = np.asarray(epochs, np.float64).reshape(-1)
@@ -103,16 +95,10 @@ def curve_plot(
     labels, room = _labels(time, ordered, cursor, width if width >= 20 and height >= 2 else 0)
     large = width >= 60 and height >= 18
     area = draw_axes(
-        canvas,
-        box,
-        marker,
-        right=room,
-        top=int(bool(large and unit)),
-        x_labels=x_labels and width >= 20 and height >= 5,
-        y_labels=width >= 20 and height >= 3,
-        frame_x=large,
-        frame_y=True,
-    )
+        canvas, box, marker,
+        right=room, top=int(bool(large and unit)), frame_x=large, frame_y=True,
+        x_labels=x_labels and width >= 20 and height >= 5, y_labels=width >= 20 and height >= 3,
+    )  # fmt: skip
     dots = Dots(area.width, area.height, marker)
     draw_lines(dots, [_line(time, one) for one in ordered], box)
     canvas.paste(dots.cells(), area.top, area.left)

@@ -32,13 +32,8 @@ class Dots:
 
     A cell is 4 x 2 dots in braille, 2 x 1 in half blocks, one in ASCII. Where one ink reaches is a region:
     the whole cell in braille and ASCII, so the ink that was marked last colours all of it, and the dot itself
-    in half blocks, which show two colours. In ASCII a dot carries a character of its own.
-
-    Parameters
-    ----------
-    width, height : int
-        In cells; a negative size counts as 0.
-    marker : {"braille", "block", "ascii"}
+    in half blocks, which show two colours. In ASCII a dot carries a character of its own. A negative size
+    counts as 0.
     """
 
     def __init__(self, width: int, height: int, marker: Marker) -> None:
@@ -114,21 +109,10 @@ class Dots:
 
 
 def scaled(values: ArrayLike, low: float, high: float, count: int) -> Integers:
-    """Return which of `count` equal parts of [low, high] each value is in.
+    """Return which of `count` equal parts of [low, high], counted from 0, each value is in.
 
-    Values below and above join the first and the last part. Where the interval is empty or not finite there
-    is no scale, and everything is in the middle.
-
-    Parameters
-    ----------
-    values : array-like
-        Numbers without NaN; infinities are far out.
-    low, high : float
-    count : int
-
-    Returns
-    -------
-    ndarray of intp, of the same shape, from 0 to count - 1
+    Values below and above join the first and the last part, infinities included; there must be no NaN. Where
+    the interval is empty or not finite there is no scale, and everything is in the middle.
     """
     given = np.atleast_1d(np.asarray(values, np.float64))
     half_span = high / 2 - low / 2  # halves, because the difference of two floats may be beyond a float

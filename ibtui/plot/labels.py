@@ -9,12 +9,9 @@ import numpy as np
 
 
 def spread_apart(positions: Sequence[float], gap: float, low: float, high: float) -> list[float | None]:
-    """Place labels that want these positions at least `gap` apart, within [low, high].
+    """Place labels that want these positions at least `gap` apart, within [low, high], in the order given.
 
-    Returns
-    -------
-    list of float or None
-        In the order given. None: no room, or a position that is not finite; of too many, some stay.
+    None: no room, or a position that is not finite; of too many, some stay.
     """
     order = sorted((i for i, p in enumerate(positions) if math.isfinite(p)), key=lambda i: positions[i])
     room = max(1, int((high - low) / gap + 1e-9) + 1)

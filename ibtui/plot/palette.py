@@ -80,18 +80,7 @@ def of_chance(layer: int) -> int:
 
 
 def styles(colour_system: ColourSystem) -> list[Style]:
-    """Return the style of each ink.
-
-    Parameters
-    ----------
-    colour_system : {"truecolor", "256", "16", "none"}
-        What the terminal can show; "none" leaves bold, dim and underlined.
-
-    Returns
-    -------
-    list of rich.style.Style
-        Indexed by ink.
-    """
+    """Return the style of each ink, by what the terminal can show; "none" leaves bold, dim and underlined."""
     table = dict(_NAMED)
     for step in range(CYCLE):
         table[CLASS + step] = (_CLASSES[step], _CLASSES_16[step], "bold" if step % 2 else "")

@@ -27,18 +27,7 @@ def performance_plot(
 ) -> Cells:
     """Draw accuracy above loss, or beside it where there are few rows; the held-out half is dotted.
 
-    Parameters
-    ----------
-    epochs, train_accuracy, test_accuracy, train_loss, test_loss : array-like of shape (E,)
-    width, height : int
-        In cells.
-    marker : {"braille", "block", "ascii"}
-    x_high, cursor : float, optional
-        As in `curve_plot`.
-
-    Returns
-    -------
-    Cells
+    Arrays are of shape (E,); `x_high` and `cursor` are as in `curve_plot`.
     """
     canvas = Canvas(width, height)
     stacked = height >= 9 or width < 40
@@ -48,10 +37,7 @@ def performance_plot(
     def panel(
         train: ArrayLike, test: ArrayLike, high: float | None, rows: int, unit: str, x_labels: bool
     ) -> Cells:
-        pair = [
-            Series(train, palette.TRAIN, names[0]),
-            Series(test, palette.HELD_OUT, names[1], "held_out"),
-        ]
+        pair = [Series(train, palette.TRAIN, names[0]), Series(test, palette.HELD_OUT, names[1], "held_out")]
         return curve_plot(
             epochs, pair, each, rows, marker,
             y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels,

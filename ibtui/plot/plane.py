@@ -77,8 +77,7 @@ def plane_plot(
     i_xt, i_ty : array-like of shape (E, L)
         The oldest measurement first.
     width, height : int
-        In cells. Axis titles from 50 x 16 on.
-    marker : {"braille", "block", "ascii"}
+        Axis titles from 50 x 16 on.
     h_x, h_y : float
         The bounds, drawn as faint lines, in the unit of the rest.
     chance : (array-like of shape (E, L), array-like of shape (E, L)), optional
@@ -88,13 +87,8 @@ def plane_plot(
     at : (array-like of shape (L,), array-like of shape (L,)), optional
         I(X;T) and I(T;Y) of what is looked at, where that is not the newest measurement: the layers' numbers
         stand there, and circles at the newest points.
-    unit : str
     sketch : Sketch, optional
         Of the same history when it was shorter, or new; the same picture, at the cost of what has been added.
-
-    Returns
-    -------
-    Cells
     """
     across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
     sketch = sketch or Sketch()

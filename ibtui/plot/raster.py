@@ -44,15 +44,6 @@ def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
         Samples with a NaN are left out; those outside `box` land on the nearest edge.
     labels : array-like of shape (n,)
         Classes, counted from 0; inks repeat from the ninth on.
-    box : (x0, x1, y0, y1)
-        What the picture spans.
-    width, height : int
-        In cells.
-    marker : {"braille", "block", "ascii"}
-
-    Returns
-    -------
-    Cells
     """
     dots = Dots(width, height, marker)
     spots, classes = _placed(points, labels, box, dots)
@@ -68,21 +59,12 @@ def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 
 
 def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
-    """Show how many samples of which class lie in each cell.
+    """Show how many samples of which class lie in each cell; arguments are as for `scatter`.
 
     The shade, one of four, grows as the square root of the count relative to the fullest cell's, so that a
     layer that has gathered in a few corners still shows what is between them. The ink is that of the class
     with at least two thirds of the cell's samples, MIXED where none has; in ASCII the characters differ by
     class as well.
-
-    Parameters
-    ----------
-    points, labels, box, width, height, marker
-        As in `scatter`.
-
-    Returns
-    -------
-    Cells
     """
     dots = Dots(width, height, marker)
     spots, classes = _placed(points, labels, box, dots)
@@ -140,13 +122,6 @@ def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
     Each is reduced to its minimum and maximum per column, so that no spike is lost. Where lines share a cell
     (in half blocks: half a cell) all of their dots show, in the ink of the one that comes last in `lines`; in
     ASCII its character shows, too.
-
-    Parameters
-    ----------
-    dots : Dots
-    lines : sequence of Line
-    box : (x0, x1, y0, y1)
-        What the picture spans.
     """
     if dots.empty or not lines:
         return
@@ -226,12 +201,8 @@ def sparkline(
     ----------
     values : array-like of shape (n,)
         The oldest first. NaN leaves a gap.
-    width : int
-        In cells.
     low, high : float
         The range of the bars; a value outside it has the nearest bar.
-    marker : {"braille", "block", "ascii"}
-    ink : int
 
     Returns
     -------

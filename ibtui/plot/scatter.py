@@ -20,23 +20,9 @@ def scatter_plot(
     *,
     density: bool = False,
 ) -> Cells:
-    """Draw samples on a plane, with ticks.
+    """Draw samples on a plane by `raster.scatter`, or with `density` by `raster.density`.
 
-    Parameters
-    ----------
-    points : array-like of shape (n, 2)
-    labels : array-like of shape (n,)
-    box : (x0, x1, y0, y1)
-        The range of the axes.
-    width, height : int
-        In cells. Ticks and faint lines through zero from 20 x 9 on, axes from 56 x 20 on.
-    marker : {"braille", "block", "ascii"}
-    density : bool
-        Show how many samples of which class are in each cell, and not the samples.
-
-    Returns
-    -------
-    Cells
+    There are ticks and faint lines through zero from 20 x 9 cells on, axes from 56 x 20 on.
     """
     canvas = Canvas(width, height)
     labelled = width >= 20 and height >= 9

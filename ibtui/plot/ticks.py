@@ -14,20 +14,11 @@ _LONG = 100_000
 
 @lru_cache(maxsize=256)
 def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
-    """Choose round values in [low, high], 1, 2 or 5 times a power of ten apart, with their labels.
+    """Choose round values on an axis, 1, 2 or 5 times a power of ten apart, with their labels.
 
-    Parameters
-    ----------
-    low, high : float
-        The axis, in either order.
-    count : int
-        The most ticks wanted.
-
-    Returns
-    -------
-    tuple of (value, label)
-        In rising order, at most `count`; all labels have the same number of decimals. One tick where the axis
-        is a single point or holds no round value at this spacing; none where it is not finite.
+    They are in rising order, at most `count`; all labels have the same number of decimals. There is one tick
+    where the axis is a single point or holds no round value at this spacing; none where it is not finite. Its
+    ends come in either order.
     """
     low, high = min(low, high), max(low, high)
     if count < 1 or not (math.isfinite(low) and math.isfinite(high)):
@@ -75,14 +66,7 @@ def _tick(multiple: int, power: int, largest: float) -> tuple[float, str]:
 def number(value: float) -> str:
     """Write a measured value in at most seven characters: three figures, an exponent from 10,000 on.
 
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    str
-        "n/a" for NaN, as for the dimension of a layer that has none.
+    NaN is "n/a", as for the dimension of a layer that has none.
     """
     if math.isnan(value):
         return "n/a"

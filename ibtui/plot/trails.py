@@ -22,7 +22,6 @@ class Trails:
     ----------
     dots : Dots
         Of the size and with the marker of those that it is to be shown on.
-    box : (x0, x1, y0, y1)
     strides : sequence of int, of length paths
         One of so many of a path's dots is lit, as in `Line`.
     """
@@ -85,12 +84,7 @@ class Trails:
     def paint(self, dots: Dots, inks: ArrayLike, glyphs: Sequence[str]) -> None:
         """Put the paths on top of what `dots` shows already.
 
-        Parameters
-        ----------
-        dots : Dots
-        inks : array-like that broadcasts to (points, paths)
-        glyphs : sequence of str, of length paths
-            What draws a path in ASCII.
+        `inks` broadcast to (points, paths); `glyphs` draw each path in ASCII.
         """
         ink = np.broadcast_to(np.asarray(inks, np.int16), (self.points, len(glyphs)))
         for path, glyph in enumerate(glyphs):

@@ -13,11 +13,7 @@ _NATS_PER_BIT = math.log(2)
 def per_unit(stored: str, shown: Unit) -> float:
     """Return what to divide values of a stored unit by, to have them in the unit shown.
 
-    Parameters
-    ----------
-    stored : {"", "nats"}
-        The unit of the values; those of any other unit than nats are shown as they are.
-    shown : {"nats", "bits"}
+    Those of any other unit than nats are shown as they are.
     """
     return _NATS_PER_BIT if stored == "nats" and shown == "bits" else 1.0
 

@@ -52,17 +52,9 @@ def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
 
 
 class Meter:
-    """Measures nets against one dataset. Not to be shared between threads: `binning` changes it.
+    """Measures nets against one dataset, also by further families of quantities, as `families` has them.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    layers : sequence of Layer
-    binning : Binning
-    forward : callable
-        See `Forward`.
-    extra : sequence of str
-        Names of further families of quantities.
+    Not to be shared between threads: `binning` changes it.
     """
 
     def __init__(
@@ -99,21 +91,10 @@ class Meter:
         """The values that quantities cannot pass with this binning, in nats, by their declared names."""
         return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
-    def measure(
-        self,
-        epoch: int,
-        kept: Mapping[str, Array],
-        scalars: Mapping[str, float],
-    ) -> Measurement:
+    def measure(self, epoch: int, kept: Mapping[str, Array], scalars: Mapping[str, float]) -> Measurement:
         """Measure everything of a net at an epoch.
 
-        Parameters
-        ----------
-        epoch : int
-        kept : mapping of str to ndarray
-            What the engine keeps of a measurement.
-        scalars : mapping of str to float
-            What training itself reports.
+        It is known by what the engine keeps of a measurement, and by what training itself reports.
         """
         activations = list(self.forward(kept, self.dataset.x))
         sample = self._sample(epoch, activations, kept, scalars)
@@ -127,20 +108,7 @@ class Meter:
         kept: Mapping[str, Array],
         scalars: Mapping[str, float],
     ) -> dict[str, Array]:
-        """Measure again, with the binning in force, those quantities that depend on it.
-
-        Parameters
-        ----------
-        epoch, kept, scalars
-            As for `measure`, of a past measurement.
-        activations : sequence of ndarray
-            The past measurement's, per layer (N, width).
-
-        Returns
-        -------
-        dict of str to ndarray
-            A value for each quantity that is re-estimated.
-        """
+        """Measure a past measurement's quantities again that depend on the binning, with the one in force."""
         sample = self._sample(epoch, activations, kept, scalars)
         return {
             quantity.name: values[quantity.name]

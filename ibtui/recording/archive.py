@@ -59,7 +59,6 @@ class File(io.FileIO):
         self.longest = _DIRECTORY_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file does, or refuse."""
         if size is not None and size > self.longest:
             raise RefusedError("not a recording of ibtui: its directory is too long")
         return super().read(size) or b""
@@ -104,7 +103,7 @@ class Archive:
         return f"{key}.npy" in self._names
 
     def expect(self, key: str, shape: tuple[int | None, ...], *types: str) -> tuple[int, ...]:
-        """Check the header of an array.
+        """Check the header of an array, and return its shape.
 
         Parameters
         ----------
@@ -113,11 +112,6 @@ class Archive:
             None stands for any length.
         *types : str
             What its type may be, as NumPy writes it: "<f4"; "<U" for text of any length.
-
-        Returns
-        -------
-        tuple of int
-            The array's shape.
         """
         if key not in self:
             raise RefusedError(f"not a recording of ibtui: {key} is missing")
@@ -183,9 +177,8 @@ class Archive:
         """Return a text that was expected, unless it is long."""
         if self._found[key][1].itemsize > 4 * TEXT_CHARACTERS:
             raise RefusedError(f"its {key} is too long")
-        return (
-            self.array(key).tobytes().decode("utf-32-le").rstrip("\0")
-        )  # NumPy accepts what is no character
+        # Not by NumPy's own way, which accepts what is no character.
+        return self.array(key).tobytes().decode("utf-32-le").rstrip("\0")
 
 
 def _fill(member: IO[bytes], array: Array) -> None:

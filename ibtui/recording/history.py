@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,8 @@ from ibtui.core.information import Binning
 from ibtui.core.layer import Layer
 from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
+from ibtui.errors import IbtuiError
 from ibtui.quantities import Array, Measurement, Quantity
-from ibtui.recording import tables
 from ibtui.recording.machine import Machine
 from ibtui.recording.schema import Change, Declarations
 
@@ -137,12 +138,10 @@ class Recording:
 
     @property
     def dataset(self) -> Dataset:
-        """The samples."""
         return self.experiment.dataset
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers that are measured."""
         return self.experiment.layers
 
     @property
@@ -172,12 +171,10 @@ class Recording:
 
     @property
     def binning(self) -> Binning:
-        """The binning of the estimates."""
         return Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns."""
         return tuple(self._columns)
 
     def column(self, name: str) -> Array:
@@ -202,12 +199,33 @@ class Recording:
         return self._activations.get(row)
 
     def to_dataframe(self) -> Any:
-        """Return a `pandas.DataFrame` with a row for each measurement and layer; see `tables`."""
-        return tables.to_dataframe(self)
+        """Return a `pandas.DataFrame` with a row for each measurement and layer.
+
+        Its index is `epoch` and `layer`, counted from 0; its columns are the quantities. Those of a whole
+        measurement stand in each of its rows.
+        """
+        pandas = _imported("pandas")
+        epochs, layers = self.column("epoch"), len(self.layers)
+        columns = {
+            name: self.column(name).ravel() if quantity.per_layer else np.repeat(self.column(name), layers)
+            for name, quantity in self.quantities.items()
+        }
+        index = pandas.MultiIndex.from_product([epochs, range(layers)], names=["epoch", "layer"])
+        return pandas.DataFrame(columns, index=index)
 
     def to_xarray(self) -> Any:
-        """Return an `xarray.Dataset` over epochs and layers; see `tables`."""
-        return tables.to_xarray(self)
+        """Return an `xarray.Dataset` over `epoch` and `layer`; units, labels and ceilings are attributes."""
+        xarray = _imported("xarray")
+        variables = {
+            name: (
+                ("epoch", "layer") if quantity.per_layer else ("epoch",),
+                self.column(name).copy(),
+                {"long_name": quantity.label, "units": quantity.unit or "1"},
+            )
+            for name, quantity in self.quantities.items()
+        }
+        coordinates = {"epoch": self.column("epoch").copy(), "layer": range(len(self.layers))}
+        return xarray.Dataset(variables, coordinates, {**self.ceilings, "config": self.config.to_json()})
 
     @property
     def stored(self) -> list[int]:
@@ -290,13 +308,9 @@ class Recording:
         return 0 if self.quantities[name].dtype == "int64" else math.nan
 
     def rebin(self, binning: Binning, ceilings: Mapping[str, float]) -> None:
-        """Change the binning: every estimate is forgotten, to be made again (see `pending`, `estimate`).
+        """Change the binning, and so the ceilings: every estimate is forgotten, to be made again.
 
-        Parameters
-        ----------
-        binning : Binning
-        ceilings : mapping of str to float
-            The ceilings with this binning.
+        See `pending` and `estimate`.
         """
         with self.lock:
             before = self.config
@@ -381,3 +395,10 @@ class Recording:
             self._stamp.reserve(count)
             self._stamp.data[rows] = update.tick
             self._rows, self._tick = count, update.tick
+
+
+def _imported(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise IbtuiError(f"{name} is not installed: pip install {name}") from error

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from ibtui.errors import UsageError, printable
+from ibtui.settings import parsed
 
 _MOST = 32
 _MOST_CHARACTERS = 300
@@ -21,17 +22,8 @@ def to_json(machine: Machine) -> str:
 
 
 def from_json(text: str) -> dict[str, str]:
-    """Return what `to_json` wrote.
-
-    Raises
-    ------
-    UsageError
-        The text is no such thing.
-    """
-    try:
-        machine = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError("its machine: not JSON") from error
+    """Return what `to_json` wrote; `UsageError` where the text is no such thing."""
+    machine = parsed(text, "its machine")
     if not isinstance(machine, dict) or not is_machine(machine):
         raise UsageError("its machine: not the JSON that it should be")
     return {printable(name): printable(value) for name, value in machine.items()}

@@ -92,7 +92,7 @@ def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
     try:
         os.link(temporary, path)  # unlike a rename, never replaces
     except FileExistsError:
-        if not _same(temporary, path):  # a network's client repeats what it got no answer to
+        if not _same_file(temporary, path):  # a network's client repeats what it got no answer to
             raise
     except OSError:  # a file system without links
         _rename_to_new(temporary, path)
@@ -101,10 +101,12 @@ def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
         os.unlink(temporary)
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same_file(one: Path | int, path: Path) -> bool:
+    """Return True where a path, or an open file, is the file of a path itself, no link followed."""
     try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except OSError:
+        status = os.fstat(one) if isinstance(one, int) else one.lstat()
+        return os.path.samestat(status, path.lstat())
+    except FileNotFoundError:
         return False
 
 
@@ -176,7 +178,7 @@ def clean_up(path: str | Path) -> list[Path]:
             match = name.fullmatch(found)
             temporary = path.with_name(found)
             if match is None or not (
-                _age(temporary) > _ABANDONED_S or (match[1] == _HOST and not _alive(int(match[2])))
+                age_of(temporary) > _ABANDONED_S or (match[1] == _HOST and not _alive(int(match[2])))
             ):
                 continue
             with contextlib.suppress(OSError):
@@ -185,7 +187,8 @@ def clean_up(path: str | Path) -> list[Path]:
     return removed
 
 
-def _age(path: Path) -> float:
+def age_of(path: Path) -> float:
+    """Return the seconds since a file was written; negative where the clock has been set back."""
     try:
         return time.time() - path.lstat().st_mtime
     except OSError:
@@ -267,10 +270,3 @@ def _holder(handle: int) -> int | None:
 def _claimed(shown: str, holder: int | None) -> RecordingError:
     who = "another run" if holder is None else f"another run (process {holder})"
     return RecordingError(f"{shown}: {who} is recording to it; choose another name")
-
-
-def _same_file(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return False

@@ -48,13 +48,7 @@ class Summary:
 
 
 def peek(path: str | Path) -> Summary:
-    """Check that a file is a recording, all but the contents of its large arrays, and say what it is of.
-
-    Raises
-    ------
-    RecordingError
-        As `load` does.
-    """
+    """Check a file as `load` does, all but the contents of its large arrays, and say what it is of."""
     with _opened(path) as archive:
         return _check_headers(archive)
 
@@ -134,14 +128,11 @@ def _check_headers(archive: Archive) -> Summary:
     reached = int(archive.array("checkpoint_epoch")) if resumable else None
     if reached is not None and not 0 <= reached <= config.epochs:
         raise RefusedError("its checkpoint lies outside the run")
-    return Summary(config, rows, reached, declared, changes, _machine(archive), x_range, inputs)
-
-
-def _machine(archive: Archive) -> Machine:
-    if "machine" not in archive:
-        return {}
-    archive.expect("machine", (), *TEXT)
-    return machine.from_json(archive.text("machine"))
+    computed_on: Machine = {}
+    if "machine" in archive:
+        archive.expect("machine", (), *TEXT)
+        computed_on = machine.from_json(archive.text("machine"))
+    return Summary(config, rows, reached, declared, changes, computed_on, x_range, inputs)
 
 
 def _arrays(

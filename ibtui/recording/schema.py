@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
 from ibtui.core.layer import Layer
@@ -15,6 +15,7 @@ from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import UsageError, printable
 from ibtui.quantities import Quantity
 from ibtui.recording.archive import TEXT_CHARACTERS
+from ibtui.settings import is_number, parsed
 
 SCHEMA = 2
 """The schema of the files that are written."""
@@ -70,7 +71,6 @@ class Declarations:
             _check_quantity(quantity, per_layer)
         for name, spec in (*self.kept.items(), *self.checkpoint.items()):
             _check_array(name, spec)
-
         if any(len(text) > TEXT_CHARACTERS for text in self.to_json().values()):
             raise UsageError("layers, quantities or arrays are declared at too great a length")
 
@@ -87,24 +87,19 @@ class Declarations:
         return {
             "quantities": json.dumps([asdict(quantity) for quantity in self.quantities]),
             "layers": json.dumps([asdict(layer) for layer in self.layers]),
-            "kept": json.dumps(_arrays_as_lists(self.kept)),
-            "checkpoint": json.dumps(_arrays_as_lists(self.checkpoint)),
+            "kept": json.dumps({name: astuple(spec) for name, spec in self.kept.items()}),
+            "checkpoint": json.dumps({name: astuple(spec) for name, spec in self.checkpoint.items()}),
         }
 
     @classmethod
     def from_json(cls, texts: Mapping[str, str]) -> Declarations:
-        """Return what `to_json` wrote.
-
-        Raises
-        ------
-        UsageError
-            A text is no such thing: one line that names the key.
-        """
+        """Return what `to_json` wrote; where it did not, `UsageError` names the key."""
+        layers, quantities = _parsed(texts, "layers", list), _parsed(texts, "quantities", list)
         return cls(
-            tuple(_made(Layer, value, "layers") for value in _parsed(texts["layers"], list, "layers")),
-            tuple(_made(Quantity, v, "quantities") for v in _parsed(texts["quantities"], list, "quantities")),
-            _arrays_from_lists(_parsed(texts["kept"], dict, "kept"), "kept"),
-            _arrays_from_lists(_parsed(texts["checkpoint"], dict, "checkpoint"), "checkpoint"),
+            tuple(_made(Layer, value, "layers") for value in layers),
+            tuple(_made(Quantity, value, "quantities") for value in quantities),
+            _arrays(texts, "kept"),
+            _arrays(texts, "checkpoint"),
         )
 
 
@@ -123,15 +118,9 @@ def changes_to_json(changes: Sequence[Change]) -> str:
 
 
 def changes_from_json(text: str, epochs: int) -> tuple[Change, ...]:
-    """Return what `changes_to_json` wrote for a run of so many epochs.
-
-    Raises
-    ------
-    UsageError
-        The text is no such thing.
-    """
+    """Return what `changes_to_json` wrote for a run of so many epochs; `UsageError` where it did not."""
     changes = []
-    for item in _parsed(text, list, "changes"):
+    for item in _parsed({"changes": text}, "changes", list):
         match item:
             case [int(epoch), str(setting), str() | int() | float() as value] if _NAME.fullmatch(setting):
                 if -1 <= epoch <= epochs and len(str(value)) <= _MOST_CHARACTERS:
@@ -142,39 +131,35 @@ def changes_from_json(text: str, epochs: int) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _parsed(text: str, kind: type, key: str) -> Any:
-    """Return the list, or the dictionary, that a text of JSON stands for; `UsageError` names the key."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"its {key}: not JSON") from error
+def _foreign(key: str) -> UsageError:
+    return UsageError(f"its {key}: not the JSON that it should be")
+
+
+def _parsed(texts: Mapping[str, str], key: str, kind: type) -> Any:
+    """Return the list, or the dictionary, that a key's text of JSON stands for."""
+    value = parsed(texts[key], f"its {key}")
     if not isinstance(value, kind):
-        raise UsageError(f"its {key}: not the JSON that it should be")
+        raise _foreign(key)
     return value
 
 
 def _made(kind: type, value: Any, key: str) -> Any:
     """Return an instance of a dataclass from a dictionary, whose unknown keys are ignored."""
-    if isinstance(value, dict):
+    try:
         known = {f.name: value[f.name] for f in fields(kind) if f.name in value}
-        known = {name: printable(v) if isinstance(v, str) else v for name, v in known.items()}
-        try:
-            return kind(**known)
-        except TypeError:  # one without a default is missing
-            pass
-    raise UsageError(f"its {key}: not the JSON that it should be")
+        return kind(**{name: printable(v) if isinstance(v, str) else v for name, v in known.items()})
+    except TypeError:  # no dictionary, or one without a field that has no default
+        raise _foreign(key) from None
 
 
-def _arrays_as_lists(arrays: Mapping[str, ArraySpec]) -> dict[str, Any]:
-    return {name: [list(spec.shape), spec.dtype] for name, spec in arrays.items()}
-
-
-def _arrays_from_lists(values: dict[str, Any], key: str) -> dict[str, ArraySpec]:
+def _arrays(texts: Mapping[str, str], key: str) -> dict[str, ArraySpec]:
     arrays = {}
-    for name, value in values.items():
-        if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], list)):
-            raise UsageError(f"its {key}: not the JSON that it should be")
-        arrays[name] = ArraySpec(tuple(value[0]), value[1])
+    for name, value in _parsed(texts, key, dict).items():
+        match value:
+            case [[*shape], dtype]:
+                arrays[name] = ArraySpec(tuple(shape), dtype)
+            case _:
+                raise _foreign(key)
     return arrays
 
 
@@ -200,7 +185,7 @@ def _check_quantity(quantity: Quantity, names: Mapping[str, bool]) -> None:
     for field in fields(Quantity):
         value = getattr(quantity, field.name)
         if field.name == "low":
-            fits = value is None or (_is_number(value) and abs(value) < 1e300)
+            fits = value is None or (is_number(value) and abs(value) < 1e300)
         elif isinstance(field.default, bool):
             fits = isinstance(value, bool)
         else:
@@ -227,11 +212,7 @@ def _check_array(name: str, spec: ArraySpec) -> None:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_NUMBERS
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, int) and is_number(value) and 0 <= value <= _MOST_NUMBERS
 
 
 def _shown(value: object) -> str:

@@ -30,7 +30,7 @@ def save(
 ) -> int:
     """Write a recording, whole or not at all, and flushed to the disk.
 
-    The same recording gives the same bytes. A symbolic link is followed.
+    The same recording gives the same bytes. Errors, links and `overwrite` are those of `written_whole`.
 
     Parameters
     ----------
@@ -42,17 +42,11 @@ def save(
     checkpoint : Checkpoint, optional
         The state to resume from; the recording's own by default.
     overwrite : bool
-        Replace an existing file; without it, `FileExistsError`.
 
     Returns
     -------
     int
         Bytes written.
-
-    Raises
-    ------
-    OSError
-        The disk is full, the folder has gone, … Nothing is left behind, and what was there is untouched.
     """
     with written_whole(path, overwrite=overwrite) as file:
         with recording.lock:

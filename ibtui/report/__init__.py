@@ -6,7 +6,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,11 @@ def report(
     *,
     at: str | None = None,
     binning: Mapping[str, Any] | None = None,
-    quantities: Sequence[str] = (),
     marker: str = "auto",
     force: bool = False,
     paged: bool = True,
 ) -> int:
-    """Draw recordings in the terminal or, where `outs` names files, write them there instead.
+    """Draw recordings in the terminal or, where `outs` names files, write them there instead; return 0.
 
     Parameters
     ----------
@@ -52,30 +50,20 @@ def report(
         Recordings; of several, the mean over runs is shown as well.
     outs : sequence of str
         Files to write: a picture (.png, .svg, .pdf) or a table (.csv, .json) each.
-    settings : Settings
     at : str, optional
         Epochs whose layers are drawn, such as "0,100,2000".
     binning : mapping, optional
         `binning`, `t_bins`, `x_bins`: the estimates are made again with these.
-    quantities : sequence of str
-        Names of quantities that have a panel besides the standard ones.
-    marker : {"auto", "braille", "block", "ascii"}
     force : bool
         Replace existing files.
     paged : bool
         Show what is higher than the terminal through the user's pager.
-
-    Returns
-    -------
-    int
-        0.
 
     Raises
     ------
     UsageError
         Something cannot be read, written or drawn: one line that says what.
     """
-    settings = replace(settings, quantities=(*settings.quantities, *quantities))
     _check_outs(outs, force)
     display = None if outs else display_of(sys.stdout, os.environ, marker)
     runs, notes = read_runs(paths, at, binning or {})
@@ -95,11 +83,7 @@ def read_runs(
 ) -> tuple[list[RecordedRun], list[str]]:
     """Read recordings one after another, so that the activations of one are held at a time.
 
-    Returns
-    -------
-    runs : list of RecordedRun
-    notes : list of str
-        What a reader should know of them.
+    Return the runs, and notes on what a reader should know of them.
     """
     seen: set[str] = set()
     for path in paths:

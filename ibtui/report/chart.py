@@ -81,7 +81,6 @@ class Chart:
         return self._plotext.pixel(*map(_colour, (style, behind)), *attributes[:1])
 
     def _drawing(self, letter: str, ink: int) -> Any:
-        """Return the marker of a line."""
         symbol = {"braille": "braille", "block": "hd", "ascii": letter}[self._display.marker]
         return self._plotext.marker(symbol, self._pixel(ink))
 

@@ -47,7 +47,6 @@ class Display:
 
     @cached_property
     def styles(self) -> list[Style]:
-        """The style of each ink."""
         return palette.styles(self.colours)
 
     def line(self, *parts: tuple[str, int]) -> Text:

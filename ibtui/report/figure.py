@@ -68,17 +68,7 @@ _UNDATED: dict[str, dict[str, Any]] = {
 def draw_figure(
     runs: Sequence[RecordedRun], panels: Sequence[Panel], settings: Settings, notes: Sequence[str], kind: str
 ) -> bytes:
-    """Return the figure as a file's contents.
-
-    Parameters
-    ----------
-    runs : sequence of RecordedRun
-    panels : sequence of Panel
-        From `panels.panels`.
-    settings : Settings
-    notes : sequence of str
-        Go below the figure.
-    kind : {"png", "svg", "pdf"}
+    """Return the figure as a file's contents: "png", "svg" or "pdf". Notes go below it.
 
     Raises
     ------
@@ -300,7 +290,6 @@ def _footnote(runs: Sequence[RecordedRun], settings: Settings, notes: Sequence[s
 
 
 def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
-    """Draw one key for all curves."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

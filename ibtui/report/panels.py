@@ -35,7 +35,6 @@ class Settings:
 
     @property
     def unit(self) -> Unit:
-        """The unit of information."""
         return "bits" if self.bits else "nats"
 
 
@@ -66,7 +65,6 @@ class Curve:
 
     @property
     def newest_spread(self) -> float | None:
-        """The last value's spread."""
         return float(self.spread[-1]) if self.spread is not None and len(self.spread) else None
 
     @property
@@ -154,9 +152,7 @@ def layer_panel(runs: Sequence[RecordedRun], quantity: Quantity, settings: Setti
     if has_chance and settings.excess:
         title, ceilings = f"{title} over chance", (("chance", 0.0),)
     unit = unit_shown(quantity.unit, settings.unit)
-    return Panel(
-        quantity.name, title, unit, tuple(curves), *_axis(quantity, curves, ceilings), ceilings
-    )  # fmt: skip
+    return Panel(quantity.name, title, unit, tuple(curves), *_axis(quantity, curves, ceilings), ceilings)
 
 
 def _ceilings(runs: Sequence[RecordedRun], quantity: Quantity, scale: float) -> tuple[tuple[str, float], ...]:
@@ -170,7 +166,6 @@ def _ceilings(runs: Sequence[RecordedRun], quantity: Quantity, scale: float) -> 
 def _axis(
     quantity: Quantity, curves: Iterable[Curve], ceilings: Sequence[tuple[str, float]]
 ) -> tuple[float, float]:
-    """Return the ends of the vertical axis."""
     drawn = [end for curve in curves for end in curve.extremes]
     start = [] if quantity.low is None else [quantity.low]
     top = _number(quantity.ceiling)
@@ -201,7 +196,6 @@ def _curve(
     chances: Sequence[Array] | None = None,
     dotted: bool = False,
 ) -> Curve:
-    """Return one quantity of all runs, from its columns."""
     epochs = common_epochs(runs)
     mean, spread = over_runs(runs, values, epochs)
     several = len(runs) > 1

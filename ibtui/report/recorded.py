@@ -21,6 +21,7 @@ from ibtui.run.protocol import Representation
 from ibtui.run.representation import of_row
 
 Choose = Callable[[Array], list[int]]
+"""From the measured epochs to the rows whose representations are drawn."""
 
 NOT_FINITE = ("no finite activations", "not finite", "n/a")
 """Texts in the place of samples that cannot be drawn, each shorter than the one before."""
@@ -66,7 +67,6 @@ class RecordedRun:
 
     @property
     def widths(self) -> list[str]:
-        """The layers' units."""
         return [str(layer.width) for layer in self.layers]
 
     @property
@@ -76,15 +76,7 @@ class RecordedRun:
 
 
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
-    """Read a recording and, where another binning is asked for, estimate all of it again.
-
-    Parameters
-    ----------
-    path : str
-    asked : mapping
-        Values for some of the fields in `BINNING`.
-    choose : callable
-        From the measured epochs to the rows whose representations are drawn.
+    """Read a recording and, where `asked` has values for some of `BINNING`, estimate all of it again.
 
     Raises
     ------

@@ -28,22 +28,9 @@ def report_lines(
     notes: Sequence[str],
     display: Display,
 ) -> list[str]:
-    """Write the whole report.
+    """Write the whole report: lines, none wider than the display, with colour codes where it has colours.
 
-    Parameters
-    ----------
-    runs : sequence of RecordedRun
-    drawn : sequence of Panel
-        From `panels`.
-    settings : Settings
-    notes : sequence of str
-        What the reader should know of the numbers.
-    display : Display
-
-    Returns
-    -------
-    list of str
-        Lines, none wider than the display; with colour codes unless its colours are "none".
+    What is drawn comes from `panels`; the notes are what the reader should know of the numbers.
     """
     lines = [*_header(runs, notes, display), Text(), *_numbers(runs, drawn, settings, display), Text()]
     lines.append(_key(runs, drawn, display))
@@ -158,7 +145,6 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tupl
 
 
 def _counts(runs: Sequence[RecordedRun], quantity: Quantity, panel: Panel) -> list[str]:
-    """Return a count over all runs for each layer."""
     epoch = panel.curves[0].epochs[-1]
     counts = sum(run.columns[quantity.name][np.searchsorted(run.epochs, epoch)] for run in runs)
     return [f"{count:,}" for count in np.asarray(counts).tolist()]

@@ -65,11 +65,7 @@ class Patience:
     """A connection that breaks sooner is not made anew once more."""
 
 
-_DONE = {
-    Step: "the step was made",
-    Restart: "the run was restarted",
-    Save: "a snapshot was written",
-}
+_DONE = {Step: "the step was made", Restart: "the run was restarted", Save: "a snapshot was written"}
 """Commands that must not be carried out twice, and what each does. All others may be sent again."""
 
 
@@ -144,7 +140,6 @@ class WorkerClient:
 
     @property
     def detached(self) -> bool:
-        """True once Detach was sent: closing the screen no longer ends the run."""
         return self._fate in _DETACHED
 
     @property
@@ -154,7 +149,6 @@ class WorkerClient:
         return self.detached and there
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:
-        """Start the worker, and the thread that talks to it."""
         with self._starting:
             if self._handed is None:
                 self._spawn()
@@ -165,17 +159,12 @@ class WorkerClient:
         """Start the worker without a thread to talk to it, and wait until it listens.
 
         One that does not come to that, or is not waited for, is told to end: nobody would know its name.
-
-        Parameters
-        ----------
-        signals : Signals
-            What arrives breaks off the waiting, and nothing afterwards.
+        Signals break off the waiting, by `Interrupted`, and nothing afterwards.
 
         Raises
         ------
         IbtuiError
             It ended instead, or does not answer.
-        Interrupted
         """
         assert self._job is not None
         self.process = start_worker(self._job)
@@ -192,7 +181,6 @@ class WorkerClient:
             raise IbtuiError(f"{why}{tail and ': '}{tail}") from error
 
     def send(self, command: Command) -> None:
-        """Have a command carried out, in the order of sending."""
         if isinstance(command, Stop):
             self._decide(_Fate.SAVES if command.save else _Fate.DISCARDS)
         elif isinstance(command, Detach):
@@ -209,7 +197,6 @@ class WorkerClient:
             return decided
 
     def pull(self, mirror: Mirror, row: int | None) -> None:
-        """Ask for the next frame, looking at a measurement (None: the present)."""
         self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
         key = mirror.representation.key if mirror.representation is not None else None
@@ -347,7 +334,6 @@ class WorkerClient:
         return connection
 
     def _lost(self, error: Exception) -> Lost:
-        """Return how the worker ended."""
         why, end = self._reason(error), ended.read(self.name)
         saved = end.saved if end is not None and not end.unsaved else None
         stopped = end is not None and bool(end.stopped_by) and not end.error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
+
+import msgspec
 
 from ibtui.errors import UsageError
 from ibtui.recording.files import written_whole
@@ -13,6 +14,8 @@ from ibtui.run import places
 
 _MOST_BYTES = 8 << 20
 """A longer file is none that a worker wrote."""
+_ALWAYS = ("saved", "unsaved", "error", "exit_status")
+"""The fields that the files of all versions have."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +52,12 @@ def read(name: str) -> Ended | None:
     try:
         with open(places.end_path(name), "rb", opener=_open) as file:
             text = file.read(_MOST_BYTES + 1)
-        return _checked(json.loads(text)) if len(text) <= _MOST_BYTES else None
-    except (OSError, ValueError, RecursionError, UsageError):
+        # Json, for msgspec reads no surrogates, which paths may hold.
+        values = dict.fromkeys(_ALWAYS) | json.loads(text)
+        return msgspec.convert(values, Ended) if len(text) <= _MOST_BYTES else None
+    except (OSError, ValueError, TypeError, RecursionError, UsageError, msgspec.ValidationError):
         return None
 
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _checked(values: Any) -> Ended | None:
-    match values:
-        case {
-            "epoch": int(epoch),
-            "saved": [*saved],
-            "unsaved": str(unsaved),
-            "error": str(error),
-            "exit_status": int(exit_status),
-        } if all(isinstance(path, str) for path in saved):
-            by = values.get("stopped_by", "")  # not in the files of version 0.1
-            return Ended(epoch, tuple(saved), unsaved, error, exit_status, by if isinstance(by, str) else "")
-    return None

@@ -40,14 +40,8 @@ class HistoryThread(threading.Thread):
     """Keeps the estimates of one recording at the binning asked for last, and writes files one by one.
 
     A file waits until the estimates agree with the binning, but a run that has been replaced by a new one is
-    written as it is.
-
-    Parameters
-    ----------
-    rebinned : callable
-        Called, in this thread, when the recording has changed its binning.
-    refused : callable
-        Called, in this thread, with what has gone wrong with a binning or an estimate.
+    written as it is. In this thread `rebinned` is called when the recording has changed its binning, and
+    `refused` with what has gone wrong with a binning or an estimate.
     """
 
     def __init__(
@@ -94,7 +88,6 @@ class HistoryThread(threading.Thread):
             self._changed.notify_all()
 
     def write(self, job: FileJob) -> None:
-        """Have a file written."""
         with self._changed:
             self._jobs.append(job)
             self._changed.notify_all()
@@ -124,7 +117,6 @@ class HistoryThread(threading.Thread):
         return left
 
     def run(self) -> None:
-        """Work until closed."""
         while True:
             with self._changed:
                 self._busy = False

@@ -7,6 +7,8 @@ import os
 import secrets
 from dataclasses import asdict, dataclass
 
+import msgspec
+
 from ibtui.config import RunConfig, WatchOptions
 
 
@@ -42,20 +44,11 @@ class Job:
         return self.resume or self.replay
 
     def to_json(self) -> str:
-        """Return it as one line."""
-        values = asdict(self)
-        values["config"] = self.config.to_json() if self.config else None
-        return json.dumps(values)
+        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """Read what `to_json` wrote."""
-        values = json.loads(text)
-        if values["config"]:
-            values["config"] = RunConfig.from_json(values["config"])
-        if values["dead"]:
-            values["dead"] = DeadRun(**values["dead"])
-        return cls(options=WatchOptions(**values.pop("options")), **values)
+        return msgspec.convert(json.loads(text), cls)  # msgspec reads no surrogates, which paths may hold
 
 
 def new_job(

@@ -24,12 +24,8 @@ _writing = threading.RLock()
 class LogFile:
     """A worker's output: the file behind its standard output, never longer than it has to be.
 
-    Places in it are counted from the first byte ever written, so they stay what they are when it is cut.
-
-    Parameters
-    ----------
-    handle : int
-        The open file; one that cannot be read or is no file gives no lines.
+    Places in it are counted from the first byte ever written, so they stay what they are when it is cut. A
+    handle that cannot be read or is no file gives no lines.
     """
 
     def __init__(self, handle: int) -> None:
@@ -99,23 +95,18 @@ class Output(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of what is written; characters that it lacks are escaped."""
         return self._encoding
 
     def write(self, text: str, /) -> int:
-        """Write at once, or not at all."""
         with _writing, contextlib.suppress(OSError):
             os.write(self._handle, text.encode(self._encoding, "backslashreplace"))
         return len(text)
 
     def fileno(self) -> int:
-        """Return the file's number."""
         return self._handle
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
         return os.isatty(self._handle)
 
     def writable(self) -> bool:
-        """Return True."""
         return True

@@ -85,13 +85,7 @@ def estimates_of(recording: Recording, row: int, meter: Meter) -> dict[str, Arra
 
 
 def check_derivable(recording: Recording) -> None:
-    """Refuse to estimate a recording anew whose past activations are neither stored nor to be derived.
-
-    Raises
-    ------
-    EngineError
-        The engine that could derive them is not here.
-    """
+    """Refuse, as `activations_of` does, to estimate a recording anew some of whose activations are lost."""
     if len(recording.stored) < len(recording):
         _engine_here(recording.config)
 

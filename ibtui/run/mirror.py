@@ -29,27 +29,17 @@ class Lost:
 
 @dataclass
 class Mirror:
-    """All that the screen knows of its worker: everything but the activations, small enough to hold whole.
-
-    Attributes
-    ----------
-    status : Status or None
-        None until the first frame.
-    recording : Recording or None
-        The history: scalars and weights of every measurement.
-    reference : Recording or None
-        The history of the run before the last restart.
-    representation : Representation or None
-        What is to be drawn of one epoch.
-    died : Lost or None
-        How the worker ended whose history this is, where it has.
-    """
+    """All that the screen knows of its worker: everything but the activations, small enough to hold whole."""
 
     status: Status | None = None
+    """None until the first frame."""
     recording: Recording | None = None
+    """The history: scalars and weights of every measurement."""
     reference: Recording | None = None
+    """The history of the run before the last restart."""
     representation: Representation | None = None
     died: Lost | None = None
+    """The end of the worker whose history this is, where it has ended."""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     run: int = -1
     log_end: int = 0
@@ -94,5 +84,4 @@ class Mirror:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint that was heard of."""
         return self.recording.checkpoint if self.recording is not None else None

@@ -14,6 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ibtui.errors import UsageError, explain, printable
@@ -154,7 +155,10 @@ def make_known(path: Path) -> None:
 
 
 def _place(name: str, suffix: str) -> Path:
-    """Return a file of the run of this name: where its others are or, of a new one, where they will be."""
+    """Return a file of the run of this name: where its others are or, of a new one, where they will be.
+
+    `UsageError` where it could be no run's name.
+    """
     if not _NAME.match(name):
         raise UsageError(f"{printable(name)}: not the name of a run; ibtui ls lists them")
     known = folders()
@@ -165,24 +169,14 @@ def _place(name: str, suffix: str) -> Path:
     return folder() / f"{name}{suffix}"
 
 
-def socket_path(name: str) -> Path:
-    """The socket of the worker of this name; `UsageError` where it could be no worker's name."""
-    return _place(name, ".sock")
-
-
-def log_path(name: str) -> Path:
-    """The file that takes a worker's output."""
-    return _place(name, ".log")
-
-
-def recording_path(name: str) -> Path:
-    """The recording that is handed to a worker to begin with."""
-    return _place(name, ".npz")
-
-
-def end_path(name: str) -> Path:
-    """The file that says how a run ended."""
-    return _place(name, ".end")
+socket_path = partial(_place, suffix=".sock")
+"""The socket of the worker of this name."""
+log_path = partial(_place, suffix=".log")
+"""The file that takes its output."""
+recording_path = partial(_place, suffix=".npz")
+"""The recording that is handed to it to begin with."""
+end_path = partial(_place, suffix=".end")
+"""The file that says how the run ended."""
 
 
 @contextlib.contextmanager

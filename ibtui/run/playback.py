@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import queue
 import traceback
 
 from ibtui.errors import UsageError
@@ -11,13 +9,11 @@ from ibtui.quantities import Measurement
 from ibtui.recording.files import load
 from ibtui.run.job import Job
 from ibtui.run.measuring import measure, meter_of
-from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step, Stop
-from ibtui.run.source import Source
-from ibtui.run.state import Rebinned, RunState
+from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step
+from ibtui.run.source import SLOWEST_S, Source
+from ibtui.run.state import RunState
 from ibtui.run.worker_saver import WorkerSaver
 
-_SLOWEST_S = 1e6
-"""A slower pace than a measurement in this time stands still for anyone who looks."""
 _FASTEST = 1000.0
 """Measurements a second where there is no pace."""
 
@@ -33,7 +29,7 @@ class Playback(Source):
 
     def __init__(self, state: RunState, saver: WorkerSaver, job: Job) -> None:
         assert job.replay is not None
-        self._state, self._saver = state, saver
+        super().__init__(state, saver)
         self._path, self._dead = job.replay, job.dead
         self._position = 0
         self._playing = False
@@ -78,25 +74,15 @@ class Playback(Source):
             traceback.print_exc()
             return None
 
-    def serve(self) -> bool:
-        """Play and obey until told to stop."""
-        while True:
-            try:
-                command = self._state.commands.get(timeout=self._patience())
-            except queue.Empty:
-                self._move(1)
-                continue
-            if isinstance(command, Stop):
-                return command.save
-            if isinstance(command, Rebinned):
-                if not self.plays:
-                    self._state.set_present(self._last_known())
-            elif type(command) in self.accepts:
-                self._obey(command)
-
     def _patience(self) -> float | None:
-        """Seconds to wait for a command before the position moves; None: for ever."""
-        return min(1 / (self._state.status.pace or _FASTEST), _SLOWEST_S) if self._playing else None
+        return min(1 / (self._state.status.pace or _FASTEST), SLOWEST_S) if self._playing else None
+
+    def _advance(self) -> None:
+        self._move(1)
+
+    def _rebinned(self) -> None:
+        if not self.plays:
+            self._state.set_present(self._last_known())
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -113,7 +99,7 @@ class Playback(Source):
                 self._playing = False
                 self._move(count)
             case SetPace(pace):
-                self._state.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
+                self._set_pace(pace)
             case Restart():
                 self._position = 0
             case _:
@@ -128,7 +114,6 @@ class Playback(Source):
         self._report()
 
     def _report(self) -> None:
-        """Tell screens where the position is."""
         state = self._state
         epoch = int(self._recording.column("epoch")[self._position])
         state.pausing = False
@@ -138,6 +123,3 @@ class Playback(Source):
             state.speed.forget()
         state.set_present(self._position)
         state.update(state="running" if self._playing else "paused", epoch=epoch)
-
-    def close(self) -> None:
-        """Release nothing: the recording is only in memory."""

@@ -26,13 +26,7 @@ SENSITIVITY_BINS = (10, 30, 100)
 
 
 def of_row(recording: Recording, row: int, meter: Meter, key: Key) -> Representation:
-    """Draw a measurement of the recording.
-
-    Raises
-    ------
-    EngineError
-        Its activations are not stored, and the engine that could derive them is not here.
-    """
+    """Draw a measurement of the recording; raises as `activations_of`."""
     epoch = int(recording.column("epoch")[row])
     return _representation(
         key, epoch, row, activations_of(recording, row, meter), recording.values(row), meter

@@ -56,10 +56,7 @@ def _shown(value: object) -> str:
 def resume(path: str, epochs: int, history_bytes: int) -> Recording:
     """Load the recording to append to, so that in the end it is what one run of so many epochs gives.
 
-    Raises
-    ------
-    UsageError
-        It cannot be gone on with: `resumed_config` says the same before.
+    What cannot be gone on with is refused as by `resumed_config`, which says the same before.
     """
     recording = load(path, history_bytes=history_bytes)
     checkpoint, shown = recording.checkpoint, printable(path)

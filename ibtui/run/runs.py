@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.recording.paths import age_of
 from ibtui.run import ended, places, wire
 from ibtui.run.ended import Ended
 from ibtui.run.protocol import Frame, Peek, Status, Stop
@@ -59,7 +60,7 @@ def _files(pattern: str) -> Iterator[Path]:
 
 
 def _run(socket: Path) -> Run | None:
-    name, age = socket.stem, _age_of(socket)
+    name, age = socket.stem, age_of(socket)
     try:
         with wire.connect(name) as connection:
             status = _peek(connection, name)
@@ -130,13 +131,10 @@ def find(name: str | None) -> str:
 
 
 def find_detached(name: str | None) -> str:
-    """Return the name of the one run that is meant, if it is one that a second screen may leave as it likes.
+    """Return the name of a run as `find` does, if it is one that a second screen may leave as it likes.
 
-    Raises
-    ------
-    UsageError
-        There is no such run, or another version's, or it belongs to the screen that started it, and ends with
-        that one's q or ours.
+    Others are refused in the same way: another version's, and one that belongs to the screen that started it,
+    and ends with that one's q or ours.
     """
     if name is None and len(known := running()) == 1:
         name = known[0].name  # also one that is refused: it has its own reason
@@ -150,7 +148,7 @@ def find_detached(name: str | None) -> str:
 def list_runs() -> int:
     """Print a line for each run: name, state, epoch, device and age; and for those that have ended."""
     lines = [_line(run) for run in running()]
-    lines += [_past(path) for path in sorted(_files("*.end"), key=_age_of, reverse=True)]
+    lines += [_past(path) for path in sorted(_files("*.end"), key=age_of, reverse=True)]
     print("\n".join(filter(None, lines)) or "no runs")
     return 0
 
@@ -177,15 +175,7 @@ def _past(path: Path) -> str:
     if path.with_suffix(".sock").exists() or (end := ended.read(path.stem)) is None:
         return ""
     how = "failed" if end.error else "ended"
-    return f"{path.stem}  {how}  epoch {end.epoch:,}{_outcome(end)}  {_age(_age_of(path), ' ago')}"
-
-
-def _age_of(path: Path) -> float:
-    """Return the seconds since a file was written; negative where the clock has been set back."""
-    try:
-        return time.time() - path.lstat().st_mtime
-    except OSError:
-        return 0.0
+    return f"{path.stem}  {how}  epoch {end.epoch:,}{_outcome(end)}  {_age(age_of(path), ' ago')}"
 
 
 def _age(seconds: float, ago: str = "") -> str:
@@ -238,9 +228,9 @@ def stop_run(name: str | None, *, yes: bool = False) -> int:
     Parameters
     ----------
     name : str or None
-        None: the one detached run.
+        As for `find`.
     yes : bool
-        Do not ask, although a screen shows it.
+        Do not ask, although a screen shows it; without it, `UsageError` where nobody can be asked.
 
     Returns
     -------
@@ -249,8 +239,6 @@ def stop_run(name: str | None, *, yes: bool = False) -> int:
 
     Raises
     ------
-    UsageError
-        There is no such run, or a screen shows it and nobody can be asked.
     IbtuiError
         It could not be saved, it does not end, or it died: it has not said how it ended.
     """

@@ -18,18 +18,11 @@ MOST_FILES = 1000
 
 
 class Saver:
-    """Decides when to write, writes, and knows up to where some file holds the run. For any thread.
-
-    Parameters
-    ----------
-    interval_s : float
-        Seconds between two autosaves; 0: only a run that is over is saved unasked.
-    clock : callable
-        Seconds, from any start.
-    """
+    """Decides when to write, writes, and knows up to where some file holds the run. For any thread."""
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.interval_s = interval_s
+        """Seconds between two autosaves; 0: only a run that is over is saved unasked."""
         self.files: tuple[str, ...] = ()
         """The files that were written, oldest first; of very many, the newest."""
         self.writes = 0
@@ -46,7 +39,6 @@ class Saver:
         return self._held
 
     def hold(self, run: int, epoch: int) -> None:
-        """Say that some file holds a run up to an epoch."""
         with self._lock:
             self._held = max(self._held or (run, epoch), (run, epoch))
 

@@ -46,8 +46,8 @@ class Server:
     name : str
         The worker's name.
     end : callable
-        Ends the worker; its argument says whether to save first. Called when a screen asks for it, when the
-        last screen of a run that is not detached has gone, and when none connects at all.
+        Ends the worker; its argument is True to save first. Called when a screen asks for it, when the last
+        screen of a run that is not detached has gone, and when none connects at all.
     tick : callable
         Called about once a second.
     first_screen_s : float

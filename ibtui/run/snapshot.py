@@ -42,7 +42,6 @@ class Snapshot:
         return int(self.recording.column("epoch")[self.rows - 1])
 
     def save(self, path: Path, *, overwrite: bool) -> Path:
-        """Write this file."""
         files.save(self.recording, path, rows=self.rows, checkpoint=self.checkpoint, overwrite=overwrite)
         return path
 

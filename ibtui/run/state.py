@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ibtui.config import WatchOptions
-from ibtui.core.information import Binning
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint, Recording
 from ibtui.run.drawing import DrawnRow
@@ -53,17 +52,14 @@ class Speed:
     _marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
 
     def mark(self, epoch: int) -> None:
-        """Note how far training is."""
         now = time.monotonic()
         if not self._marks or now - self._marks[-1][0] > SPEED_WINDOW_S / 200:
             self._marks.append((now, epoch))
 
     def forget(self) -> None:
-        """Forget the past: training stands still."""
         self._marks.clear()
 
     def __call__(self) -> float:
-        """Return the speed now."""
         now = time.monotonic()
         marks = [m for m in list(self._marks) if now - m[0] <= SPEED_WINDOW_S] or list(self._marks)[-2:]
         if len(marks) < 2:
@@ -81,7 +77,6 @@ class Notices:
         """The number of all there have been."""
 
     def add(self, notice: Notice) -> None:
-        """Add one."""
         self._kept.append(notice)
         self.count += 1
 
@@ -91,7 +86,6 @@ class Notices:
         return tuple(self._kept)[first - self.count :] if first < self.count else ()
 
     def is_newest(self, text: str) -> bool:
-        """Return whether the last notice says the same."""
         return bool(self._kept) and self._kept[-1].text == text
 
 
@@ -99,13 +93,6 @@ class RunState:
     """State written by the source's thread, read by the threads that answer screens.
 
     One lock is held for the few assignments by which anything here changes.
-
-    Parameters
-    ----------
-    options : WatchOptions
-        Pace, folder for snapshots, autosave.
-    log : LogFile
-        The process's output.
     """
 
     def __init__(self, options: WatchOptions, log: LogFile) -> None:
@@ -115,11 +102,7 @@ class RunState:
         self.ended = threading.Event()
         self.stopped_by = ""
         """The process that had the worker ended, where that was not its own screen."""
-        self.status = Status(
-            run=-1, state="starting", epoch=0, epochs=0, epochs_per_second=0.0,
-            pace=options.epochs_per_second, engine="", device="", why="",
-            binning=Binning(), pending=0, unsaved=False, detached=options.detach,
-        )  # fmt: skip
+        self.status = Status(pace=options.epochs_per_second, detached=options.detach)
         self.speed = Speed()
         self.pausing = False
         """True from when a screen asks for a pause until the source stands still."""
@@ -156,7 +139,6 @@ class RunState:
                 self.note(text, "error")
 
     def update(self, **status: object) -> None:
-        """Change fields of the status."""
         with self._lock:
             self.status = replace(self.status, **status)  # type: ignore[arg-type]
 
@@ -167,7 +149,6 @@ class RunState:
             self._serial += 1
 
     def note(self, text: str, severity: str = "information") -> None:
-        """Tell the user something, once."""
         with self._lock:
             self.notices.add(Notice(text, severity))
 
@@ -199,7 +180,6 @@ class RunState:
 
     @property
     def unsaved(self) -> bool:
-        """True if there is history that no file holds."""
         with self._lock:
             return self._unsaved(self.status, self.saver.held)
 
@@ -211,7 +191,6 @@ class RunState:
     # From the threads that answer screens.
 
     def obey(self, command: Command) -> None:
-        """Pass a command on to whoever carries it out."""
         match command:
             case Rebin(binning):
                 self.history.rebin(binning)

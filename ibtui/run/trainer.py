@@ -34,13 +34,6 @@ class Trainer:
     chosen : callable, optional
         Called with the engine and device, before the engine is made: that may take a while.
 
-    Attributes
-    ----------
-    choice : Choice
-        Which engine, on which device, and why.
-    warnings : tuple of str
-        What the user should know to begin with, a line each.
-
     Raises
     ------
     UsageError
@@ -72,6 +65,7 @@ class Trainer:
         self.recording.checkpoint = start
         self.machine = this_machine(choice)
         self.warnings = tuple(filter(None, (choice.warning, self._moved(), self.recording.forewarning())))
+        """Lines that the user should know to begin with."""
 
     def _moved(self) -> str:
         """Note the machine in the recording; say how it differs from the one that the run was begun on."""
@@ -117,10 +111,7 @@ class Trainer:
     def checkpoint(self) -> Checkpoint:
         """Return the present state, from which a run goes on exactly.
 
-        Raises
-        ------
-        EngineError
-            The engine's state is not as it was declared.
+        `EngineError` where the engine's state is not as it was declared.
         """
         state, declared = self.engine.state(), self.recording.experiment.checkpoint
         arrays = {
@@ -143,5 +134,4 @@ class Trainer:
         self.engine.load(start.state, seed)
 
     def close(self) -> None:
-        """Release the engine's device."""
         self.engine.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import queue
 import time
 import traceback
 
@@ -11,16 +9,14 @@ from ibtui.engines.choose import Choice
 from ibtui.errors import explain
 from ibtui.recording import LOADED, Checkpoint
 from ibtui.run.job import Job
-from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step, Stop
-from ibtui.run.source import Source
+from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step
+from ibtui.run.source import SLOWEST_S, Source
 from ibtui.run.state import Rebinned, RunState
 from ibtui.run.worker_saver import WorkerSaver
 
 _LONGEST_S = 0.03
 """Seconds that a stretch of epochs takes at most, so that commands never wait."""
 _TICKS_PER_SECOND = 50
-_SLOWEST_S = 1e6
-"""A slower pace than an epoch in this time stands still for anyone who looks."""
 _CHECKPOINT_S = 0.25
 """The greatest age of the state from which a worker that is ended at once is resumed."""
 
@@ -35,13 +31,13 @@ class Training(Source):
     accepts = frozenset({Pause, Resume, Step, SetPace, Restart, Save})
 
     def __init__(self, state: RunState, saver: WorkerSaver, job: Job) -> None:
-        self._state, self._saver, self._job = state, saver, job
+        super().__init__(state, saver)
+        self._job = job
         self._goal: int | None = 0 if state.options.paused else None
         self._stretch = 1
         self._due_at = self._checkpoint_at = 0.0
 
     def prepare(self) -> None:
-        """Import the engine, compile what it needs, and begin the first run."""
         from ibtui.engines.nvidia import nvml
         from ibtui.recording.files import peek
         from ibtui.run.trainer import Trainer
@@ -77,24 +73,19 @@ class Training(Source):
         self._state.update(message=choice.preparing)
 
     def serve(self) -> bool:
-        """Train and obey until told to stop; return whether to save first."""
         self._report()
-        while True:
-            try:
-                command = self._state.commands.get(timeout=self._patience())
-            except queue.Empty:
-                self._advance()
-                continue
-            try:
-                if isinstance(command, Stop):
-                    self._checkpoint()
-                    return command.save
-                if isinstance(command, Rebinned):
-                    self._report()
-                elif type(command) in self.accepts:
-                    self._obey(command)
-            except Exception as error:
-                self._fail(error)
+        save = super().serve()
+        self._checkpoint()
+        return save
+
+    def _take(self, command: Command | Rebinned) -> None:
+        try:
+            super()._take(command)
+        except Exception as error:
+            self._fail(error)
+
+    def _rebinned(self) -> None:
+        self._report()
 
     @property
     def _running(self) -> bool:
@@ -103,13 +94,12 @@ class Training(Source):
         return self._goal is None or self._trainer.epoch < self._goal
 
     def _patience(self) -> float | None:
-        """Seconds to wait for a command before training goes on; None: for ever."""
         if not self._running:
             return None
-        return min(max(0.0, self._due_at - time.monotonic()), _SLOWEST_S) if self._goal is None else 0.0
+        return min(max(0.0, self._due_at - time.monotonic()), SLOWEST_S) if self._goal is None else 0.0
 
     def _obey(self, command: Command) -> None:
-        trainer, state = self._trainer, self._state
+        trainer = self._trainer
         match command:
             case Pause():
                 self._goal = trainer.epoch
@@ -119,7 +109,7 @@ class Training(Source):
                 paused_at = trainer.epoch if self._goal is None else max(self._goal, trainer.epoch)
                 self._goal = min(paused_at + max(1, epochs), trainer.config.epochs)
             case SetPace(pace):
-                state.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
+                self._set_pace(pace)
                 self._due_at = 0.0
             case Save():
                 self._saver.save(command, self._checkpoint())
@@ -206,5 +196,4 @@ class Training(Source):
         self._state.note(f"training broke off: {why}", "error")
 
     def close(self) -> None:
-        """Release the device."""
         self._trainer.close()

@@ -14,6 +14,7 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -86,30 +87,22 @@ def _unpacked(kind: object, value: object) -> Array:
     return msgspec.convert(value, PackedArray).unpack()
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_packed)
-_requests = msgspec.msgpack.Decoder(Request, dec_hook=_unpacked)
-_answers = msgspec.msgpack.Decoder(Answer, dec_hook=_unpacked)
+def _decoding(kind: Any) -> Callable[[bytes | bytearray], Any]:
+    """Return what decodes messages of a kind, and raises `WireError` for what is none."""
+    decoder = msgspec.msgpack.Decoder(kind, dec_hook=_unpacked)
 
-encode = _encoder.encode
+    def decode(data: bytes | bytearray) -> Any:
+        try:
+            return decoder.decode(data)
+        except Exception as error:  # also a setting that cannot be, too deep a nesting, too little memory
+            raise WireError(f"not a message: {type(error).__name__}: {error}") from error
 
-
-def decode_request(data: bytes | bytearray) -> Request:
-    """Decode a request; `WireError` where it is none."""
-    request: Request = _decoded(_requests, data)
-    return request
-
-
-def decode_answer(data: bytes | bytearray) -> Answer:
-    """Decode an answer; `WireError` where it is none."""
-    answer: Answer = _decoded(_answers, data)
-    return answer
+    return decode
 
 
-def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes | bytearray) -> Any:
-    try:
-        return decoder.decode(data)
-    except Exception as error:  # also a setting that cannot be, too deep a nesting, too little memory
-        raise WireError(f"not a message: {type(error).__name__}: {error}") from error
+encode = msgspec.msgpack.Encoder(enc_hook=_packed).encode
+decode_request: Callable[[bytes | bytearray], Request] = _decoding(Request)
+decode_answer: Callable[[bytes | bytearray], Answer] = _decoding(Answer)
 
 
 class Connection:
@@ -123,7 +116,6 @@ class Connection:
         self.send_bytes(encode(message))
 
     def send_bytes(self, data: bytes) -> None:
-        """Send a frame."""
         size = len(data)
         length = struct.pack("!i", size) if size < 1 << 31 else struct.pack("!iQ", -1, size)
         if size < _JOINED_BYTES:
@@ -193,7 +185,6 @@ class Connection:
             self._peer.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of it."""
         self._peer.close()
 
     def __enter__(self) -> Connection:
@@ -216,13 +207,7 @@ class Greeting(NamedTuple):
 
 
 class OtherVersionError(UsageError):
-    """A worker speaks another number of the protocol.
-
-    Attributes
-    ----------
-    process : int or None
-        The worker's.
-    """
+    """A worker, whose process may be known, speaks another number of the protocol."""
 
     def __init__(self, name: str, greeting: Greeting, process: int | None) -> None:
         age = "newer" if greeting.newer else "older"
@@ -263,7 +248,7 @@ def accept(listener: socket.socket) -> Connection | None:
 
 
 def connect(name: str) -> Connection:
-    """Return a connection to a worker that speaks our protocol.
+    """Return a connection to a worker that speaks our protocol; of another, `OtherVersionError`.
 
     Raises
     ------
@@ -271,7 +256,6 @@ def connect(name: str) -> Connection:
         None listens there, it is another user's, or it does not answer.
     EOFError, WireError
         It is no worker, or has just ended.
-    OtherVersionError
     """
     connection = reach(name)
     try:

@@ -20,12 +20,7 @@ class WorkerSaver:
     """Has the history's thread write files, and says how that came out.
 
     `save` is called by the source's thread, `tick` by one other, `finish` by the one that ends the worker.
-
-    Parameters
-    ----------
-    state : RunState
-    name : str
-        The worker's, in the name of the autosave file.
+    The worker's name is in that of the autosave file.
     """
 
     def __init__(self, state: RunState, name: str) -> None:
@@ -57,10 +52,7 @@ class WorkerSaver:
     def finish(self, save: bool) -> str:
         """Write in the calling thread what was asked for and, with `save`, what no file holds.
 
-        Returns
-        -------
-        str
-            Why history is in no file; empty if nothing is unsaved.
+        Return why history is in no file; empty if nothing is unsaved.
         """
         state = self._state
         save = state.saves_waiting > 0 or save

@@ -57,19 +57,8 @@ class MainScreen(Patient, Screen[None], inherit_bindings=False):
 class IbtuiApp(App[None], inherit_bindings=False):
     """The application, which is the `Screen` of its `Link`.
 
-    Parameters
-    ----------
-    client : Client
-        The worker's; the app starts it, and closes it no more than that: `run` does.
-    options : WatchOptions
-        Of these, the marker and the panes.
-    workers : Workers, optional
-        Makes the workers that take over, and writes files.
-
-    Raises
-    ------
-    UsageError
-        A pane that was asked for cannot be had.
+    Of the options, the marker and the panes matter here; `UsageError` where a pane cannot be had. The app
+    starts the client, and `run` closes it.
     """
 
     CSS_PATH = "app.tcss"
@@ -114,24 +103,19 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     @property
     def mirror(self) -> Mirror:
-        """Everything that is known of the worker."""
         return self.link.mirror
 
     @property
     def scene(self) -> Scene:
-        """Everything that is to be drawn."""
         return Scene(self.view, self.link.mirror, self.link.state)
 
     def get_default_screen(self) -> Screen[None]:
-        """Make the screen that all panes are on."""
         return MainScreen(id="main")
 
     def compose(self) -> ComposeResult:
-        """Put everything on the main screen."""
         yield from self.board.compose()
 
     def on_mount(self) -> None:
-        """Draw what is known, which is little, and ask for the first frame."""
         self.board.begin()
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._recolour()
@@ -158,14 +142,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
                 print(text, end="", file=sys.__stderr__)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """List every key's action by its name, for the command palette."""
         for binding in keys.named(self._keys):
             title = f"{binding.tooltip.rstrip('.')}  ({binding.key_display})"
             yield SystemCommand(title, "", partial(self.run_action, binding.action))
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def on_arrived(self, message: Arrived) -> None:
-        """Have the link take in what is new, and ask for the next frame in time."""
         self.link.hear(message.client, message.news)
         if message.client is self.link.client and isinstance(message.news, Frame):
             self._puller.heard(message.news)
@@ -174,40 +156,31 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     @property
     def row(self) -> int | None:
-        """The measurement looked at."""
         return self.view.row
 
     def forward(self, client: Client, news: Frame | Lost) -> None:
-        """Bring the news into the event loop."""
         self.post_message(Arrived(client, news))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Set a timer."""
         asyncio.get_running_loop().call_later(seconds, self.call_later, call)
 
     def changed(self) -> None:
-        """Draw all that has changed."""
         self.draw()
 
     def sent(self) -> None:
-        """Look for the effect of a command soon."""
         self._puller.commanded()
 
     def restarted(self) -> None:
-        """Look at the present."""
         self.view = replace(self.view, row=None)
 
     def tell(self, text: str, severity: str = "information") -> None:
-        """Tell the user once."""
         known = severity if severity in ("information", "warning", "error") else "warning"
         self.notify(printable(text), severity=known, markup=False)  # type: ignore[arg-type]
 
     def alarm(self) -> None:
-        """Ring the bell."""
         self.bell()
 
     def ask_for_place(self, trouble: str, suggestion: str, answer: Callable[[str], None]) -> None:
-        """Ask in a dialog."""
         from ibtui.ui.dialogs import Place
 
         self.push_screen(Place(trouble, suggestion, self.view.marker), lambda place: answer(place or ""))
@@ -215,12 +188,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Drawing.
 
     def set_view(self, view: View) -> None:
-        """Change the view."""
         self.view = view
         self.draw()
 
     def draw(self) -> None:
-        """Have everything drawn that has changed."""
         if self.is_running:  # messages are heard until after the screens have been closed
             self.board.draw(self.scene, self._styles)
 
@@ -238,7 +209,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
         return known.get(self.console.color_system, "16")
 
     def on_resize(self) -> None:
-        """Draw what another size has room for."""
         self.draw()
 
     def on_drawn_broke(self, message: Drawn.Broke) -> None:
@@ -248,20 +218,17 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.mirror.log.append(f"ibtui: {message.where} cannot be drawn: {explain(message.error)}")
 
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
-        """Choose what was clicked."""
         layer = self.view.layer if message.layer is None else message.layer
         self.set_view(replace(self.view, pane=message.pane, layer=layer))
 
-    # Keys: training.
+    # Keys: training. `ibtui.ui.keys` says what each action does.
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
         if not self._finished():
             running = self.scene.run_state in ("starting", "running")
             self.link.send(Pause() if running else Resume())
 
     def action_step(self, epochs: int) -> None:
-        """Train so many epochs, then stand."""
         if not self._finished():
             self.link.send(Step(epochs))
 
@@ -273,12 +240,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
         return finished
 
     def action_pace(self, by: int) -> None:
-        """Go slower or faster."""
         if self.mirror.status is not None:
             self.link.send(SetPace(views.next_pace(self.scene.pace, by)))
 
     def action_restart(self, seeds_on: int) -> None:
-        """Restart from scratch, with a seed further on."""
         recording = self.mirror.recording
         seed = (recording.config.seed + seeds_on) % 2**32 if seeds_on and recording is not None else None
         restart: Command = Restart(seed)
@@ -286,21 +251,17 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self._unless_unsaved("Restart", "restart", lambda: self.link.send(restart))
 
     def action_go_on(self) -> None:
-        """Go on in a new worker, after a crash."""
         self.link.go_on()
 
     # Keys: binning.
 
     def action_t_bins(self, by: int) -> None:
-        """Take fewer or more bins for T."""
         self._rebin(lambda b: replace(b, t_bins=views.stepped(views.T_BINS, b.t_bins, by)))
 
     def action_x_bins(self, by: int) -> None:
-        """Take fewer or more bins for X."""
         self._rebin(lambda b: replace(b, x_bins=views.stepped(views.X_BINS, b.x_bins, by)))
 
     def action_binning(self) -> None:
-        """Take the next binning."""
         self._rebin(lambda b: replace(b, kind=views.following(BINNINGS, b.kind)))
 
     def _rebin(self, change: Callable[[Binning], Binning]) -> None:
@@ -311,7 +272,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Keys: looking.
 
     def action_change(self, name: str) -> None:
-        """Take the next of a few ways to look."""
         self.set_view(views.cycled(self.view, name))
 
     def action_quantity(self) -> None:
@@ -320,18 +280,15 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self.set_view(views.cycled(self.view, "quantity", choices))
 
     def action_walk(self, by: int) -> None:
-        """Go to a measurement before or after."""
         if self.scene.plays:
             self.link.send(Step(by))
         else:
             self._walk_to(self.scene.row_after(by))
 
     def action_walk_to_first(self) -> None:
-        """Go to the first measurement."""
         self.action_walk(-self.scene.measurements)
 
     def action_walk_to_now(self) -> None:
-        """Go back to the present; in a replay, to the last measurement."""
         if self.scene.plays:
             self.action_walk(self.scene.measurements)
         else:
@@ -344,31 +301,25 @@ class IbtuiApp(App[None], inherit_bindings=False):
             self._puller.hurry()
 
     def action_large_pane(self, name: str) -> None:
-        """Give a pane the whole screen, or take it back."""
         large = self.view.enlarged and self.view.pane == name
         self.set_view(replace(self.view, pane=name, enlarged=not large))
 
     def action_layer(self, layer: int) -> None:
-        """Choose a layer."""
         if layer < self.scene.layers:
             self.set_view(replace(self.view, layer=layer))
 
     def action_pane(self, by: int) -> None:
-        """Choose the next pane, or the one before."""
         compact = views.layout_for(*self.size) == "compact" and not self.view.enlarged
         names = tab_order(self._panes, compact=compact)
         self.set_view(views.next_pane(self.view, by, max(1, self.scene.layers), names))
 
     def action_enlarge(self) -> None:
-        """Give the chosen pane the whole screen."""
         self.set_view(replace(self.view, enlarged=True))
 
     def action_shrink(self) -> None:
-        """Go back to all panes."""
         self.set_view(replace(self.view, enlarged=False))
 
     def action_help(self) -> None:
-        """Show the help screen."""
         from ibtui.ui.help import HelpScreen, definitions
 
         words = definitions(self._panes, self.scene.quantities)
@@ -377,7 +328,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Keys: saving and leaving.
 
     def action_save(self) -> None:
-        """Write a snapshot."""
         self.link.save()
 
     def action_save_reference(self) -> None:
@@ -385,7 +335,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.link.save_reference()
 
     def action_detach(self) -> None:
-        """Let the run outlive this screen."""
         if self.scene.plays:
             self.tell("a replay has nothing that could go on", "warning")
         else:
@@ -417,7 +366,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.push_screen(Question(text, answers, self.view.marker, interrupt=interrupt), answered)
 
     async def action_quit(self) -> None:
-        """Quit, as the key q does."""
         self.action_leave(0)
 
     def action_leave(self, exit_status: int) -> None:
@@ -458,7 +406,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.link.close()
 
     def outcome(self) -> Farewell:
-        """Return what is left to say."""
         return outcome(self.scene, self.link, self.exit_status or int(bool(self.return_code)))
 
 

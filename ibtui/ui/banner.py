@@ -34,15 +34,12 @@ class Banner(Drawn):
     """The reason, the end of the log, and what can be done; nothing while all is well."""
 
     def key(self, scene: Scene) -> Hashable:
-        """Return all that it says."""
         return tuple(_rows(scene, self.size.width))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return the number of rows: none where nothing is wrong."""
         return len(_rows(self._scene, width)) if self._scene is not None else 0
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw a row for each line."""
         return [strip([span], width, styles) for span in _rows(scene, width)]
 
 

@@ -32,16 +32,7 @@ ROWS = (0, 1, 2, None)
 
 
 class Board:
-    """The main screen's widgets, and the turns in which they are drawn.
-
-    Parameters
-    ----------
-    app : App
-        Whose main screen it is.
-    panes : mapping of str to pane
-    hints : sequence of Hint
-        For the footer.
-    """
+    """The widgets of an app's main screen, and the turns in which they are drawn."""
 
     def __init__(self, app: App[Any], panes: Panes, hints: Sequence[Hint]) -> None:
         self._app, self._panes, self._hints = app, panes, hints

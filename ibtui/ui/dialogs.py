@@ -39,7 +39,6 @@ class Dialog(Patient, ModalScreen[str]):
         self._answered = False
 
     def answer(self, text: str) -> None:
-        """Dismiss the dialog with this."""
         if not self._answered:
             self._answered = True
             self.dismiss(text)
@@ -48,11 +47,7 @@ class Dialog(Patient, ModalScreen[str]):
 class Question(Dialog):
     """Asks; is dismissed with an answer, which is empty for Esc.
 
-    Parameters
-    ----------
-    text : str
-    choices : sequence of Answer
-        The first is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
+    The first choice is also what Enter means, and Ctrl-C where `interrupt` is true; so it must lose nothing.
     """
 
     def __init__(
@@ -67,7 +62,6 @@ class Question(Dialog):
         self._choices = [*choices, Answer("Esc", "stay", "")]
 
     def compose(self) -> ComposeResult:
-        """Put the question, and a line per answer."""
         rows = [f"  {choice.key:<5}{choice.label}" for choice in self._choices]
         rows[0] += "  (Enter)"
         yield Static(Content("\n".join([self._text, "", *rows])), classes="question")
@@ -81,14 +75,9 @@ class Question(Dialog):
 
 
 class Place(Dialog):
-    """Asks for another file or folder; is dismissed with it, as it was typed, or with nothing for Esc.
+    """Says what went wrong, and asks for another file or folder.
 
-    Parameters
-    ----------
-    trouble : str
-        Why it could not be written where it should.
-    suggestion : str
-        A place that may be better.
+    Is dismissed with it, as it was typed, or with nothing for Esc.
     """
 
     def __init__(self, trouble: str, suggestion: str, marker: Marker) -> None:
@@ -97,7 +86,6 @@ class Place(Dialog):
         self._suggestion = suggestion
 
     def compose(self) -> ComposeResult:
-        """Put what went wrong, a line to type in, and what the keys mean."""
         with Vertical(classes="question"):
             yield Static(Content(f"{self._text}\n\nAnother folder, or a file in one:"))
             yield Input(self._suggestion, compact=True)  # selected: what is typed replaces it

@@ -35,11 +35,9 @@ class Footer(Drawn):
         self._hints = hints
 
     def key(self, scene: Scene) -> Hashable:
-        """Return what the space key means, the keys in vain, and the way back from an enlarged pane."""
         return space_does(scene), _in_vain(scene), scene.view.enlarged
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw as many hints as fit."""
         hints = list(self._hints)
         if scene.view.enlarged:
             hints = [Hint("Esc", "back", 0), *(hint for hint in hints if hint.keys != "Enter")]

@@ -54,21 +54,17 @@ class HelpScreen(Patient, ModalScreen[None]):
         self._text = help_text(keys, words, marker)
 
     def compose(self) -> ComposeResult:
-        """Put one long text."""
         with VerticalScroll(id="help", can_focus=False):
             yield Static(self._text)
 
     def action_scroll(self, lines: int) -> None:
-        """Move by lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_page(self, pages: int) -> None:
-        """Move by pages."""
         scroll = self.query_one(VerticalScroll)
         scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
 
     def action_end(self, direction: int) -> None:
-        """Move to the beginning or to the end."""
         scroll = self.query_one(VerticalScroll)
         (scroll.scroll_end if direction > 0 else scroll.scroll_home)(animate=False)
 

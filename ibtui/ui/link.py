@@ -169,17 +169,9 @@ class _Awaited:
 
 
 class Link:
-    """The connection of a screen to its worker; see the module.
+    """The connection of a screen to its worker, at first that of `client`; see the module.
 
-    Parameters
-    ----------
-    client : Client
-        The first worker's.
-    screen : Screen
-    workers : Workers, optional
-        None: no worker can take over, and the screen itself can write nothing.
-    clock : callable, optional
-        Monotonic, in seconds.
+    Without `workers` none can take over, and the screen itself can write nothing.
     """
 
     def __init__(
@@ -208,7 +200,6 @@ class Link:
     # Frames: one at a time.
 
     def start(self) -> None:
-        """Have the client begin."""
         try:
             self.client.start(partial(self._screen.forward, self.client))
         except Exception as error:
@@ -220,7 +211,6 @@ class Link:
         return self._pulled is None and not self.state.lost
 
     def pull(self) -> None:
-        """Ask for the next frame, if none is owed."""
         if self.ready:
             self._pulled = self._clock()
             self.client.pull(self.mirror, self._screen.row)
@@ -273,7 +263,6 @@ class Link:
 
     @property
     def detached(self) -> bool:
-        """True where the run goes on without this screen."""
         return self.client.detached and not self.state.lost
 
     def allows(self, command: Command) -> bool:
@@ -429,7 +418,6 @@ class Link:
             self.send(Save())
 
     def save_reference(self) -> None:
-        """Write the history of the run before the last restart."""
         self._write(self.mirror.reference, None)
 
     def save_then(self, done: Callable[[], object], path: str | None = None) -> None:

@@ -22,14 +22,7 @@ _TELL_S = 0.5
 
 
 class LiveWorkers:
-    """The workers that a screen has had, one after another; makes those that take over, and writes files.
-
-    Parameters
-    ----------
-    client : WorkerClient
-        The first worker's.
-    options : WatchOptions
-    """
+    """The workers that a screen has had, one after another; makes those that take over, and writes files."""
 
     def __init__(self, client: WorkerClient, options: WatchOptions) -> None:
         self.clients = [client]
@@ -48,13 +41,11 @@ class LiveWorkers:
         return str(outcome.path)
 
     def hold(self, recording: Recording, dead: DeadRun) -> Client:
-        """Make a worker that holds what is left of one that has gone."""
         job = new_job(None, replace(self._options, detach=False))
         path = str(places.recording_path(job.name))
         return self._handed(replace(job, replay=path, dead=dead), recording)
 
     def go_on(self, recording: Recording) -> Client:
-        """Make a worker that trains on from the last checkpoint of one that has gone."""
         config = recording.config
         if config.ctx.startswith("gpu"):  # a card that failed once is not to be trusted with the rest
             config = replace(config, ctx="cpu", engine="fused")

@@ -33,7 +33,6 @@ class Puller:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Pull the first frame."""
         self._pull()
 
     def heard(self, frame: Frame) -> None:

@@ -33,7 +33,6 @@ class Scene:
 
     @property
     def recording(self) -> Recording | None:
-        """The history, as far as it is known."""
         return self.mirror.recording
 
     @property
@@ -43,17 +42,14 @@ class Scene:
 
     @property
     def representation(self) -> Representation | None:
-        """One epoch, ready to be drawn."""
         return self.mirror.representation
 
     @property
     def run_state(self) -> str:
-        """The run's state, as it is to be shown."""
         return self.link.of_run(self.mirror.status)
 
     @property
     def plays(self) -> bool:
-        """True where the worker plays a recording."""
         return self.mirror.status is not None and self.mirror.status.plays
 
     @property
@@ -116,7 +112,6 @@ class Scene:
 
     @property
     def measurements(self) -> int:
-        """The number of measurements in the history."""
         return len(self.mirror.recording) if self.mirror.recording is not None else 0
 
     def row_after(self, by: int) -> int | None:

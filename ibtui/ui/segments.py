@@ -18,19 +18,7 @@ def strips(cells: Cells, styles: Sequence[Style]) -> list[Strip]:
 
 
 def segments(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
-    """Return the segments of each row, one for each stretch of equal style.
-
-    Parameters
-    ----------
-    cells : Cells
-    styles : sequence of rich.style.Style
-        Indexed by ink, as from `palette.styles`.
-
-    Returns
-    -------
-    list of list of rich.segment.Segment
-        As many as `cells` has rows.
-    """
+    """Return the segments of each row, one for each stretch of equal style; see `palette.styles`."""
     height, width = cells.chars.shape
     if not cells.chars.size:
         return [[] for _ in range(height)]

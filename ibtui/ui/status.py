@@ -29,11 +29,9 @@ class StatusLine(Drawn):
     """One line, from which the least important words go first where it is narrow."""
 
     def key(self, scene: Scene) -> Hashable:
-        """Return all that a line can say."""
         return tuple(status_pieces(scene))
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw what fits."""
         pieces = status_pieces(scene)
         room = width - 2
         spans = fit(pieces, room, 2, scene.view.marker)

@@ -44,19 +44,16 @@ class Table(Drawn):
     """Newest value, chance level and sparkline of each layer's quantities."""
 
     def key(self, scene: Scene) -> Hashable:
-        """Return what everything but the scatters depends on."""
         view, mirror, shown = scene.view, scene.mirror, scene.representation
         chosen = (view.layer, view.pane, view.quantity, view.unit, view.level, mirror.died, scene.when)
         log = mirror.log_end, len(mirror.log)
         return scene.history, shown and shown.key, scene.cursor_row, chosen, log
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return the number of rows: one per layer, while they leave the scatters half of the screen."""
         layers = (self._scene.layers if self._scene is not None else 0) or 4
         return min(layers + _OTHER_ROWS, max(_OTHER_ROWS + 1, viewport.height // 2))
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw headings, layers, accuracy and loss, the log."""
         recording = scene.recording
         if recording is None:
             return []
@@ -107,7 +104,6 @@ def _headings(
 
 
 def _cell(pieces: Sequence[Piece], room: int, scene: Scene) -> list[Span]:
-    """Put pieces into a column, filled up with blanks."""
     spans = spaced(fit(pieces, room - 1, 1, scene.view.marker), 1)
     used = sum(len(text) for text, _ in spans)
     return [*spans, (" " * (room - used), palette.TEXT)]

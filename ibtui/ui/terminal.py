@@ -51,12 +51,10 @@ class TerminalDriver(LinuxDriver):
         self._taken = self._continued = False
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """Return what the terminal says, or else the environment."""
         columns, rows = shutil.get_terminal_size()
         return tty.size(self._output.fileno()) or (columns, rows)
 
     def start_application_mode(self) -> None:
-        """Take the terminal, once its end is watched for and nobody else has it."""
         self._app.watch_for_ends()  # type: ignore[attr-defined]  # ours is the only app with this driver
         self._wait_for_foreground()
         if self._ends:
@@ -67,7 +65,6 @@ class TerminalDriver(LinuxDriver):
         self._taken = self._writer_thread is not None and self._writer_thread.is_alive()
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back, if it was taken."""
         if self._taken:
             super().stop_application_mode()
             self._taken = False
@@ -95,15 +92,8 @@ class TerminalDriver(LinuxDriver):
     def suspend(self, *, group: bool = True) -> bool:
         """Give the terminal back, stop until a shell continues this process, and take it again.
 
-        Parameters
-        ----------
-        group : bool
-            Stop the whole process group, as a key does: what has started this process stands with it.
-
-        Returns
-        -------
-        bool
-            False where it was not stopped, for nothing here would ever continue it.
+        With `group` the whole process group stops, as by a key: what has started this process stands with it.
+        Return False where it was not stopped, for nothing here would ever continue it.
         """
         self.suspend_application_mode()
         self._continued = False

@@ -19,11 +19,9 @@ class TooSmall(Drawn):
     """The size that is needed, and the run's state."""
 
     def key(self, scene: Scene) -> Hashable:
-        """Return what it says."""
         return _lines(scene, self.size.width, self.size.height)
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw it in the middle."""
         lines = [spelled(line, scene.view.marker) for line in _lines(scene, width, height)]
         top = max(0, (height - len(lines)) // 2)
         rows = [strip([(line.center(width), palette.TEXT)], width, styles) for line in lines]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ibtui.plot.dots import Marker
 
@@ -45,13 +45,7 @@ class View:
     marker: Marker = "braille"
 
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "unit": ("nats", "bits"),
-    "level": ("estimate", "excess"),
-    "points": ("samples", "density"),
-    "plane_colour": ("layer", "epoch"),
-    "marker": ("braille", "block", "ascii"),
-}
+CHOICES = {name: get_args(kind) for name, kind in get_type_hints(View).items() if get_origin(kind) is Literal}
 
 
 def cycled(view: View, name: str, choices: Sequence[str] = ()) -> View:

@@ -34,7 +34,6 @@ class Curves(Pane):
         return ()
 
     def content_key(self, scene: Scene) -> Hashable:
-        """Return what changes curves, with the history, and their note, with what is looked at."""
         view, shown = scene.view, scene.representation
         return (
             scene.history, id(scene.mirror.reference), shown and shown.key, scene.cursor_row,
@@ -42,7 +41,6 @@ class Curves(Pane):
         )  # fmt: skip
 
     def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """Draw the curves with the newest values, or those looked at, at their ends."""
         recording, quantity, view = scene.recording, self.quantity(scene), scene.view
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
@@ -113,7 +111,6 @@ def _lines(values: Array) -> Array:
 
 
 def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
-    """Return the chosen layer's numbers where the user looks."""
     shown, layer, view = scene.representation, scene.view.layer, scene.view
     if shown is None or layer >= scene.layers or quantity.name not in shown.values:
         return []

@@ -27,11 +27,9 @@ class LabelInformation(Curves):
     """The curves of I(T;Y), what the layers tell of the label."""
 
     def quantity(self, scene: Scene) -> Quantity:
-        """Return I(T;Y)."""
         return scene.quantity("i_ty")
 
     def remark(self, scene: Scene) -> Sequence[Piece]:
-        """Return the chosen layer's estimates at other numbers of bins."""
         shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)
         if shown is None or shown.sensitivity is None or layer >= len(shown.points):
             return []

@@ -29,5 +29,4 @@ class InputInformation(Curves):
     """The curves of I(X;T), what the layers keep of the input."""
 
     def quantity(self, scene: Scene) -> Quantity:
-        """Return I(X;T)."""
         return scene.quantity("i_xt")

@@ -19,13 +19,11 @@ class LogPane(Pane):
     """The newest lines, the last one at the bottom."""
 
     def content_key(self, scene: Scene) -> Hashable:
-        """Return what changes as lines are added, or pushed out by newer ones."""
         mirror = scene.mirror
         gpu = mirror.status.gpu if mirror.status is not None else ""
         return mirror.log_end, len(mirror.log), mirror.log[-1] if mirror.log else "", mirror.died, gpu
 
     def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """Draw the lines, wrapped; what the graphics card does stands in the title."""
         mirror, status = scene.mirror, scene.status
         lines: list[tuple[str, int]] = [(line, palette.TEXT) for line in list(mirror.log)[-height:]]
         if mirror.died is not None:

@@ -66,15 +66,7 @@ class Drawing:
 
 
 class Pane(Drawn):
-    """A framed widget with a title, that can be chosen and enlarged.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the registry.
-    layer : int, optional
-        Its layer, where there is one for each.
-    """
+    """A framed widget with a title, that can be chosen and enlarged; of one layer, where it is per layer."""
 
     ALLOW_SELECT: ClassVar[bool] = False
     declared: ClassVar[Declaration] = Declaration()
@@ -92,20 +84,16 @@ class Pane(Drawn):
         self.of_layer = layer
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the pane."""
         event.stop()
         self.post_message(self.Chosen(self.pane, self.of_layer))
 
     def chosen(self, view: View) -> bool:
-        """Return True where this is the pane that the user has chosen."""
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
     def key(self, scene: Scene) -> Hashable:
-        """Return what the frame and the content depend on."""
         return self.chosen(scene.view), self.content_key(scene)
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        """Draw the frame and what is in it."""
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)
         return framed(drawing, self.chosen(scene.view), scene.view, width, height, styles)
 

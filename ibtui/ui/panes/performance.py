@@ -29,12 +29,10 @@ class Performance(Pane):
     may_lag: ClassVar[bool] = True
 
     def content_key(self, scene: Scene) -> Hashable:
-        """Return what changes curves, with the history, and numbers, with what is looked at."""
         shown = scene.representation
         return scene.history, shown and shown.key, scene.cursor_row
 
     def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """Draw both panels, with the numbers in the frame."""
         recording = scene.recording
         if recording is None or not len(recording):
             waiting = message(["no measurement yet"], scene.view, width, height, styles)

@@ -39,13 +39,11 @@ class Plane(Pane):
         self._sketch = Sketch()
 
     def content_key(self, scene: Scene) -> Hashable:
-        """Return what changes trajectories, with the history, and numbers, with what is looked at."""
         view, present = scene.view, scene.unrecorded
         where = scene.cursor_row, present and present.key
         return scene.history, where, view.layer, view.unit, view.level, view.plane_colour
 
     def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """Draw the trajectories up to the newest measurement."""
         recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),

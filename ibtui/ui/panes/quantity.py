@@ -13,5 +13,4 @@ class ChosenQuantity(Curves):
     """Any quantity that no other pane shows."""
 
     def quantity(self, scene: Scene) -> Quantity:
-        """Return the quantity chosen with the key d."""
         return scene.chosen_quantity

@@ -33,12 +33,10 @@ class Scatter(Pane):
     """One layer's scatter, or the density of its classes."""
 
     def content_key(self, scene: Scene) -> Hashable:
-        """Return what changes with the epoch that is looked at, and with the ways to draw it."""
         shown = scene.representation
         return shown and shown.key, id(shown), scene.view.points, scene.chosen_quantity.name, scene.link.lost
 
     def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
-        """Draw the samples, with the chosen quantity in the title."""
         shown, layer, view = scene.representation, self.of_layer or 0, scene.view
         name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=2)
         if shown is None or layer >= len(shown.points):
