@@ -9,7 +9,7 @@ import pytest
 
 from ibtui import doctor
 from ibtui.core.cache import repair_cache
-from ibtui.doctor import asking, findings
+from ibtui.doctor import findings, questions
 from ibtui.doctor.finding import Finding, render
 from ibtui.doctor.traps import TRAPS, environment
 from ibtui.engines.nvidia.driver import has_driver
@@ -49,6 +49,7 @@ def test_this_machine_can_run_on_its_cpu(tmp_path):
         "MXNet",
         "engines",
         "CUDA libraries",
+        "cuda-bindings",
         "NVIDIA driver",
         "GPU",
         "terminal",
@@ -133,6 +134,7 @@ TOLD = {
         {"soname": "libcublas.so.11", "wheel": "nvidia-cublas-cu11",
          "path": "/usr/lib/libcublas.so.11", "error": ""},
     ]}], ""),
+    "bindings": ([{"version": "12.9.10"}, {"nvrtc": "12.9"}], ""),
     "driver": ([{"version": "535.1"}, {"cuda": [12, 2], "cards": [CARD, OLD_CARD]}], ""),
     "runs": ([{"folder": "/run/user/1000/ibtui"}], ""),
     "run": ([{"choice": "fused on gpu0", "why": "on NVIDIA H100 (9.0)"}, {"engine": "fused"}], ""),
@@ -141,7 +143,7 @@ TOLD = {
 
 def examined(monkeypatch, ctx="gpu0", **told):
     answers = TOLD | told
-    monkeypatch.setattr(asking, "ask", lambda statement, about, *_: answers[about])
+    monkeypatch.setattr(questions, "ask", lambda statement, about, *_: answers[about])
     found, runs = doctor.examine(ctx)
     lines = render(found, 80)
     assert max(map(len, lines)) <= 80
@@ -153,7 +155,7 @@ def test_a_gpu_box_is_described(monkeypatch):
     assert runs
     for part in (
         "engines ok gluon, fused", "CUDA libraries ok /site/", "ok nvidia/cuda_runtime/lib/libcudart.so.11.0",
-        "ok /usr/lib/libcublas.so.11",
+        "ok /usr/lib/libcublas.so.11", "cuda-bindings ok 12.9.10, NVRTC 12.9",
         "NVIDIA driver ok 535.1, for CUDA up to 12.2", "gpu0 ok NVIDIA H100 (9.0), 80 GiB; runs: fused",
         "gluon does not run: MXNet has machine code",
         "gpu1 - NVIDIA T4 (7.5), 15 GiB; by its capability: gluon, fused",
@@ -168,14 +170,25 @@ def test_what_is_missing_is_named_with_its_fix(monkeypatch):
     text, runs = examined(
         monkeypatch,
         libraries=([{"found": [lost]}], ""),
+        bindings=([], "PackageNotFoundError: No package metadata was found for cuda-bindings"),
         driver=([{"version": "470.1"}, {"cuda": [11, 4], "cards": []}], ""),
         run=([{"choice": "fused on gpu0", "why": ""}, {"failure": "--ctx gpu0: out of luck"}], ""),
     )
     assert not runs
     assert "CUDA libraries ! libcudnn.so.8 is missing" in text
     assert "nvidia-cudnn-cu11 brings it" in text.replace("\n", " ")
-    assert "NVIDIA driver ! 470.1, for CUDA up to 11.4" in text and "driver 520" in text
+    assert "NVIDIA driver ! 470.1, for CUDA up to 11.4" in text and "driver 525" in text
+    assert "cuda-bindings ! not installed" in text
+    assert "pip install '.[gpu]'" in text.replace("\n", " ")
     assert "--ctx gpu0 ! cannot train: out of luck" in text
+
+
+def test_without_a_gpu_the_bindings_are_not_missed(monkeypatch):
+    nothing = ([], "PackageNotFoundError: No package metadata was found for cuda-bindings")
+    text, _ = examined(monkeypatch, ctx="cpu", bindings=nothing)
+    assert "cuda-bindings - not installed" in text
+    broken = ([{"version": "12.9.10"}, {"failure": "NVRTC, which compiles the kernel, is not installed"}], "")
+    assert "cuda-bindings ! NVRTC, which compiles" in examined(monkeypatch, bindings=broken)[0]
 
 
 def test_processes_that_say_nothing_are_findings(monkeypatch):

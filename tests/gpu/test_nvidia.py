@@ -203,6 +203,39 @@ def test_the_driver_says_what_there_is(tmp_path):
 
 
 @NEEDS_GCC
+@pytest.mark.parametrize("visible", ["", "7", "GPU-1234", "MIG-9/1/0"])
+def test_a_variable_that_hides_every_gpu_is_named(tmp_path, monkeypatch, visible):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    said = asked_of(tmp_path, "print(driver.no_gpu('gpu0'))")
+    assert said.startswith(f"CUDA_VISIBLE_DEVICES={visible} hides every GPU: unset it")
+
+
+@NEEDS_GCC
+def test_a_gpu_that_is_not_among_those_there_is_refused(tmp_path):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0"))
+    said = asked_of(tmp_path, "print(driver.no_gpu('gpu1') or 'there', driver.no_gpu('gpu2'))")
+    assert said == "there no such GPU; there is gpu0, gpu1; --ctx cpu needs no GPU"
+
+
+@NEEDS_GCC
+def test_a_card_is_woken_in_a_thread(tmp_path):
+    retain = "int cuDevicePrimaryCtxRetain(void **context, int device)"
+    woken = retain + r'{ printf("woken %d\n", device); return fflush(stdout); }'
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0") + woken)
+    wait = "[t.join() for t in threading.enumerate() if t.name == 'warm']"
+    said = asked_of(tmp_path, f"import threading; driver.warm('gpu1'); {wait}; driver.warm('cpu')")
+    assert said == "woken 11"
+
+
+@NEEDS_GCC
+def test_a_card_that_does_not_wake_is_told_by_whoever_uses_it(tmp_path):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100"))
+    wait = "[t.join() for t in threading.enumerate() if t.name == 'warm']"
+    assert asked_of(tmp_path, f"import threading; driver.warm('gpu0'); {wait}") == ""
+
+
+@NEEDS_GCC
 def test_a_driver_that_refuses_says_why(tmp_path):
     library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100"))
     assert asked_of(tmp_path, "driver.start_driver()").startswith("no GPU answers")
