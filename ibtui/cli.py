@@ -351,12 +351,18 @@ def _add_bench(parser: _Parser) -> None:
     parser.add_argument(
         "--only", action="append", default=[], choices=GROUPS, metavar="GROUP", help=", ".join(GROUPS)
     )
+    parser.add_settings(RunConfig, ctx="a GPU, such as gpu0, for its figures instead of the CPU's (cpu)")
 
 
 def _bench(flags: dict[str, Any]) -> int:
     from ibtui.bench import bench
 
-    return bench(as_json=flags["json"], quick=flags["quick"], only=tuple(flags["only"]))
+    ctx = RunConfig(ctx=flags.get("ctx", "cpu")).ctx
+    if ctx == "auto":
+        raise UsageError("--ctx auto: name cpu, or a GPU such as gpu0")
+    if flags["only"] and ctx != "cpu":
+        raise UsageError("--only: the groups are the CPU's, and --ctx names a GPU")
+    return bench(as_json=flags["json"], quick=flags["quick"], only=tuple(flags["only"]), ctx=ctx)
 
 
 def _add_doctor(parser: _Parser) -> None:

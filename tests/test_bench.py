@@ -15,7 +15,7 @@ import pytest
 
 from ibtui.bench import GROUPS, groups
 from ibtui.bench.child import Child, GoneError
-from ibtui.bench.contenders import CONTENDERS
+from ibtui.bench.contenders import CONTENDERS, GPU_CONTENDERS, GPU_STEPS, Contender
 from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread, Target, at_least, at_most, cells, significant
 from ibtui.bench.running import Group, measured
@@ -37,7 +37,15 @@ def table_of(report: Report) -> str:
 
 
 def test_no_word_is_cut_off_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = {"cpu": "a CPU", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "packages": {}}
+    machine = {
+        "cpu": "a CPU",
+        "cores": 2,
+        "load": 0.1,
+        "system": "Linux",
+        "python": "3.11",
+        "packages": {},
+        "gpu": "",
+    }
     spread = Spread(15_904.0, 15_904.0, 15_904.0, 9)
     target = at_least(spread, 2500, "the tutorials' loop")
     names = ("Gluon as in tutorials, evaluating accuracy", "Gluon, hybridised, arrays in memory")
@@ -87,7 +95,7 @@ def test_what_is_not_installed_is_named_and_left_out(monkeypatch: pytest.MonkeyP
 
 
 def test_a_contender_that_fails_says_why_in_one_line() -> None:
-    child = Child("nothing")
+    child = Child("nothing", "cpu")
     try:
         with pytest.raises(GoneError, match="KeyError"):
             child.ask("nothing", 1)
@@ -147,11 +155,33 @@ def test_the_command_line_knows_the_groups(capsys: pytest.CaptureFixture[str]) -
     assert "measurement" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--ctx", "auto"], "name cpu, or a GPU"),
+        (["--ctx", "gpu0", "--only", "scaling"], "the groups are the CPU's"),
+        (["--ctx", "gpu99"], "--ctx gpu99: "),
+    ],
+)
+def test_a_device_that_cannot_be_measured_is_refused(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1
+
+
+def test_the_card_is_named_above_its_figures() -> None:
+    machine = {"cpu": "a CPU", "gpu": "NVIDIA H100 (9.0)", "cores": 2, "load": 0.1, "system": "Linux"}
+    assert "NVIDIA H100 (9.0)" in table_of(Report(machine | {"python": "3.11", "packages": {}}, False))
+
+
 def test_asking_for_the_bench_imports_nothing_heavy() -> None:
     code = "import sys, ibtui.bench, ibtui.bench.contenders; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
     assert not loaded & {"numba", "mxnet", "textual", "rich", "torch", "jax", "sklearn"}
 
 
-def test_contenders_are_told_apart() -> None:
-    assert len({c.key for c in CONTENDERS}) == len({c.name for c in CONTENDERS}) == len(CONTENDERS)
+@pytest.mark.parametrize("contenders", [CONTENDERS, (*GPU_CONTENDERS, *GPU_STEPS)], ids=["cpu", "gpu"])
+def test_contenders_are_told_apart(contenders: tuple[Contender, ...]) -> None:
+    assert len({c.key for c in contenders}) == len({c.name for c in contenders}) == len(contenders)

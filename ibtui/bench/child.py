@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from ibtui import children
-from ibtui.bench.contenders import CONTENDERS, Train
+from ibtui.bench.contenders import CONTENDERS, GPU_CONTENDERS, GPU_STEPS, Train
 from ibtui.errors import explain
 
 ENOUGH_S = 0.1
@@ -33,12 +33,14 @@ class Child:
     ----------
     package : str
         The package whose contenders it prepares, as they are asked for.
+    device : str
+        The device that they train on: cpu, gpu0, …
     """
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, device: str) -> None:
         self.package = package
         self._process = subprocess.Popen(
-            children.python("from ibtui.bench.child import main; main()"),
+            children.python("from ibtui.bench.child import main; main(sys.argv[1])", device),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -69,18 +71,19 @@ class Child:
         self._process.wait()
 
 
-def main() -> None:
+def main(device: str) -> None:
     """Answer until the standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     ready: dict[str, Train] = {}
-    known = {contender.key: contender.prepare for contender in CONTENDERS}
+    contenders = CONTENDERS if device == "cpu" else (*GPU_CONTENDERS, *GPU_STEPS)
+    known = {contender.key: contender.prepare for contender in contenders}
     done = 0
     for line in sys.stdin:
         key, epochs = json.loads(line)
         try:
             if key not in ready:
-                ready[key] = known[key]()
+                ready[key] = known[key](device)
             began = time.perf_counter()
             ready[key](done, done + epochs)
             answer: dict[str, object] = {"seconds": time.perf_counter() - began}

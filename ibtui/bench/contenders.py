@@ -6,6 +6,7 @@ when those epochs are trained. The loops are written for the bench, in the style
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,7 +21,7 @@ from ibtui.engines import ENGINES
 
 Train = Callable[[int, int], Any]
 
-CONFIG = RunConfig(ctx="cpu")
+CONFIG = RunConfig()
 BATCH, RATE, SIGMA = CONFIG.batch_size, CONFIG.lr, CONFIG.init_sigma
 
 
@@ -32,7 +33,8 @@ class Contender:
     name: str
     package: str
     """The module that it needs; contenders of one package share a process."""
-    prepare: Callable[[], Train]
+    prepare: Callable[[str], Train]
+    """Gets it ready on a device: cpu, gpu0, …"""
 
 
 def _data() -> tuple[Any, Any]:
@@ -45,18 +47,18 @@ def _parameters() -> Any:
     return initial_parameters(CONFIG.layers, sigma=SIGMA, seed=CONFIG.seed)
 
 
-def _engine(make: Callable[..., Any] | None = None, name: str = "gluon") -> Train:
+def _engine(device: str, make: Callable[..., Any] | None = None, name: str = "gluon") -> Train:
     kind, (x, y) = ENGINES[name], _data()
-    engine = (make or kind.create)(CONFIG, "cpu", x, y, kind.initial(CONFIG, x.shape[1]))
+    engine = (make or kind.create)(CONFIG, device, x, y, kind.initial(CONFIG, x.shape[1]))
     train: Train = engine.train
     return train
 
 
-def gluon_trainer() -> Train:
+def gluon_trainer(device: str) -> Train:
     """Prepare the Gluon engine's reference: a hybridised net, autograd and Trainer."""
     from ibtui.bench.gluon_trainer import GluonTrainerEngine
 
-    return _engine(GluonTrainerEngine)
+    return _engine(device, GluonTrainerEngine)
 
 
 def tutorial(evaluating: bool) -> Train:
@@ -97,16 +99,20 @@ def tutorial(evaluating: bool) -> Train:
     return train
 
 
-def torch_eager() -> Train:
+def _torch_net(torch: Any, inputs: int) -> Any:
+    layers: list[Any] = []
+    for before, units in zip((inputs, *CONFIG.layers), CONFIG.layers, strict=False):
+        layers += [torch.nn.Linear(before, units), torch.nn.Tanh()]
+    return torch.nn.Sequential(*layers)
+
+
+def torch_eager(device: str) -> Train:
     """Prepare PyTorch, eager, on tensors in memory and one thread, its fastest on small arrays."""
     torch: Any = import_module("torch")
 
     torch.set_num_threads(1)
     x, y = map(torch.as_tensor, _data())
-    layers: list[Any] = []
-    for before, units in zip((x.shape[1], *CONFIG.layers), CONFIG.layers, strict=False):
-        layers += [torch.nn.Linear(before, units), torch.nn.Tanh()]
-    net = torch.nn.Sequential(*layers)
+    net = _torch_net(torch, x.shape[1])
     criterion = torch.nn.CrossEntropyLoss()
     optimiser = torch.optim.SGD(net.parameters(), lr=RATE)
 
@@ -120,14 +126,54 @@ def torch_eager() -> Train:
     return train
 
 
-def jax_scan(over_epochs: bool) -> Train:
+def torch_graph(device: str) -> Train:
+    """Prepare PyTorch on a GPU, all batches of an epoch in one CUDA graph."""
+    torch: Any = import_module("torch")
+
+    card = torch.device("cuda", int(device.removeprefix("gpu")))
+    x, y = (torch.as_tensor(array).to(card) for array in _data())
+    net = _torch_net(torch, x.shape[1]).to(card)
+    parameters, criterion = list(net.parameters()), torch.nn.CrossEntropyLoss()
+    order = torch.arange(len(x), device=card)
+
+    def epoch() -> None:
+        for batch in order.split(BATCH):
+            gradients = torch.autograd.grad(criterion(net(x[batch]), y[batch]), parameters)
+            with torch.no_grad():
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.sub_(gradient, alpha=RATE)
+
+    torch.cuda.set_device(card)
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):  # as PyTorch asks for before a capture
+        for _ in range(3):
+            epoch()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        epoch()
+
+    def train(start: int, stop: int) -> None:
+        for _ in range(start, stop):
+            order.copy_(torch.randperm(len(order)))
+            graph.replay()
+        torch.cuda.synchronize()
+
+    return train
+
+
+def jax_scan(device: str, over_epochs: bool) -> Train:
     """Prepare JAX: a compiled scan over an epoch's batches, or over epochs and their batches.
 
     The orders are drawn by NumPy, a few microseconds each: JAX's own permutation takes several times as long.
     """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes most of a card's memory
     jax: Any = import_module("jax")
     jnp: Any = import_module("jax.numpy")
     lax = jax.lax
+    platform, index = ("cpu", 0) if device == "cpu" else ("gpu", int(device.removeprefix("gpu")))
+    jax.config.update("jax_default_device", jax.devices(platform)[index])
     x, y = map(jnp.asarray, _data())
     random = np.random.default_rng(CONFIG.seed)
     n, classes = len(x), CONFIG.layers[-1]
@@ -164,15 +210,63 @@ def jax_scan(over_epochs: bool) -> Train:
     return at_once if over_epochs else by_epoch
 
 
+def empty_launch(device: str) -> Train:
+    """Prepare a kernel that does nothing: an "epoch" is a launch of it, and waiting until it is done."""
+    from ibtui.engines.fused.cuda import CudaLauncher
+
+    launcher = CudaLauncher(device, 'extern "C" __global__ void empty(int *x) {}', "empty")
+    array = launcher.array(np.zeros(1, np.int32))
+
+    def launch(start: int, stop: int) -> None:
+        for _ in range(start, stop):
+            launcher.launch((array,), 32, 0)
+            launcher.read(array)
+
+    return launch
+
+
+def compiling(device: str) -> Train:
+    """Prepare the compiler: an "epoch" is compiling the fused engine's kernel for the card."""
+    from ibtui.engines.fused import gpu
+    from ibtui.engines.fused.cuda import compiled
+    from ibtui.engines.nvidia.driver import start_driver
+
+    source, capability = gpu.source(), start_driver().card(device).capability
+
+    def compile_kernel(start: int, stop: int) -> None:
+        for _ in range(start, stop):
+            compiled(source, capability)
+
+    return compile_kernel
+
+
 BASE = "fused"
 SLOWEST = "tutorial"
 CONTENDERS = (
-    Contender("tutorial", "Gluon as in tutorials, evaluating", "mxnet", lambda: tutorial(True)),
-    Contender("plain", "Gluon as in tutorials, not evaluating", "mxnet", lambda: tutorial(False)),
+    Contender("tutorial", "Gluon as in tutorials, evaluating", "mxnet", lambda device: tutorial(True)),
+    Contender("plain", "Gluon as in tutorials, not evaluating", "mxnet", lambda device: tutorial(False)),
     Contender("trainer", "Gluon, hybridised, arrays in memory", "mxnet", gluon_trainer),
     Contender("torch", "PyTorch, eager", "torch", torch_eager),
     Contender("gluon", "ibtui, Gluon engine", "mxnet", _engine),
-    Contender("jax", "JAX, a scan over an epoch", "jax", lambda: jax_scan(False)),
-    Contender("jax_all", "JAX, one scan over epochs and batches", "jax", lambda: jax_scan(True)),
-    Contender("fused", "ibtui, fused engine", "numba", lambda: _engine(name="fused")),
+    Contender("jax", "JAX, a scan over an epoch", "jax", lambda device: jax_scan(device, False)),
+    Contender(
+        "jax_all", "JAX, one scan over epochs and batches", "jax", lambda device: jax_scan(device, True)
+    ),
+    Contender(BASE, "ibtui, fused engine", "numba", lambda device: _engine(device, name="fused")),
 )
+"""Those that train on the CPU."""
+GPU_CONTENDERS = (
+    Contender("graph", "PyTorch, a CUDA graph of an epoch", "torch", torch_graph),
+    Contender(
+        "gpu_jax", "JAX, one scan over epochs and batches", "jax", lambda device: jax_scan(device, True)
+    ),
+    Contender("gpu_gluon", "ibtui, Gluon engine", "mxnet", _engine),
+    Contender("cpu", "ibtui, fused engine, on the CPU", "numba", lambda _: _engine("cpu", name="fused")),
+    Contender(BASE, "ibtui, fused engine", "cuda", lambda device: _engine(device, name="fused")),
+)
+"""Those that train on a GPU, and the CPU to compare with."""
+GPU_STEPS = (
+    Contender("launch", "an empty kernel: a launch, and waiting for it", "cuda", empty_launch),
+    Contender("compile", "the kernel compiled for the card, as the first start does", "cuda", compiling),
+)
+"""Parts of what a run on a GPU costs."""

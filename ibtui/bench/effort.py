@@ -11,7 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numpy", "numba", "textual", "mxnet", "torch", "jax", "scikit-learn")
+from ibtui.engines.nvidia.driver import start_driver
+
+_PACKAGES = ("numpy", "numba", "textual", "mxnet", "torch", "jax", "scikit-learn", "cuda-bindings")
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ class Effort:
         return self.share < 1
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine, to be named beside every figure."""
+def machine(ctx: str = "cpu") -> dict[str, Any]:
+    """Describe the machine, to be named beside every figure; `ctx` is the device that trains."""
     return {
         "cpu": _cpu(),
+        "gpu": "" if ctx == "cpu" else str(start_driver().card(ctx)),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.machine()}",

@@ -25,11 +25,12 @@ class Group:
     """Adds the rows to a report."""
 
 
-def run(groups: Mapping[str, Group], as_json: bool, quick: bool) -> int:
+def run(groups: Mapping[str, Group], as_json: bool, quick: bool, ctx: str = "cpu") -> int:
     """Measure groups, by their names, and print them; returns the exit status, 1 where one broke off."""
     say, end = progress()
     try:
-        report = measured(groups, Effort(*((_QUICK_ROUNDS, _QUICK_SHARE) if quick else (_ROUNDS, 1.0)), say))
+        effort = Effort(*((_QUICK_ROUNDS, _QUICK_SHARE) if quick else (_ROUNDS, 1.0)), say)
+        report = measured(groups, effort, ctx)
     finally:
         end()
     if as_json:
@@ -39,9 +40,9 @@ def run(groups: Mapping[str, Group], as_json: bool, quick: bool) -> int:
     return 1 if report.failed else 0
 
 
-def measured(groups: Mapping[str, Group], effort: Effort) -> Report:
+def measured(groups: Mapping[str, Group], effort: Effort, ctx: str = "cpu") -> Report:
     """Measure groups, by their names."""
-    report = Report(machine(), effort.quick)
+    report = Report(machine(ctx), effort.quick)
     for name, group in groups.items():
         try:
             group.measure(report, effort)

@@ -26,6 +26,8 @@ def show(report: Report, titles: Mapping[str, str], file: TextIO) -> None:
     m = report.machine
     versions = ", ".join(f"{name} {version}" for name, version in m["packages"].items())
     console.print(Text(f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {m['system']}"))
+    if m["gpu"]:
+        console.print(Text(m["gpu"]))
     console.print(Text(f"Python {m['python']}, {versions}"))
     console.print(
         Text("medians (percentiles where said), first and third quartiles; ratios are taken round by round")

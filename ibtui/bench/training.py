@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 
 from ibtui.bench.child import ENOUGH_S, Child, GoneError
 from ibtui.bench.contenders import BASE, CONTENDERS, SLOWEST, Contender
@@ -14,29 +15,39 @@ MOST_EPOCHS = 5000
 
 
 def measure(report: Report, effort: Effort) -> None:
-    """Add a row for each contender; in every round each trains in turn."""
+    """Add a row for each contender on the CPU."""
+    seconds = timed(report, effort, CONTENDERS, "cpu")
+    for contender in CONTENDERS:
+        if contender.key in seconds:
+            report.rows.append(row("training", contender, seconds, _targets(contender.key, seconds)))
+
+
+def timed(
+    report: Report, effort: Effort, contenders: Sequence[Contender], device: str
+) -> dict[str, list[float]]:
+    """Have each contender train in turn, in every round; returns the seconds of an epoch, by their keys."""
     children: dict[str, Child] = {}
     try:
-        epochs = _get_ready(report, effort, children)
+        epochs = _get_ready(report, effort, children, contenders, device)
         seconds: dict[str, list[float]] = {key: [] for key in epochs}
         for at in range(effort.rounds):
             effort.say(f"training: round {at + 1} of {effort.rounds}")
-            for contender in CONTENDERS:
+            for contender in contenders:
                 if contender.key in epochs:
                     took = children[contender.package].ask(contender.key, epochs[contender.key])
                     seconds[contender.key].append(took / epochs[contender.key])
     finally:
         for child in children.values():
             child.close()
-    for contender in CONTENDERS:
-        if contender.key in seconds:
-            report.rows.append(_row(contender, seconds))
+    return seconds
 
 
-def _get_ready(report: Report, effort: Effort, children: dict[str, Child]) -> dict[str, int]:
+def _get_ready(
+    report: Report, effort: Effort, children: dict[str, Child], contenders: Sequence[Contender], device: str
+) -> dict[str, int]:
     """Warm everything up; returns the number of epochs that can be timed, for each contender."""
     epochs = {}
-    for contender in CONTENDERS:
+    for contender in contenders:
         package = contender.package
         if package in report.absent:
             continue
@@ -45,12 +56,12 @@ def _get_ready(report: Report, effort: Effort, children: dict[str, Child]) -> di
             continue
         if package not in children:
             effort.say(f"training: starting {package}")
-            children[package] = Child(package)
+            children[package] = Child(package, device)
         try:
             epochs[contender.key] = _stretch(children[package], contender.key, effort)
         except GoneError as gone:
             report.absent[package] = str(gone)
-            for key in [c.key for c in CONTENDERS if c.package == package]:
+            for key in [c.key for c in contenders if c.package == package]:
                 epochs.pop(key, None)
     return epochs
 
@@ -65,12 +76,14 @@ def _stretch(child: Child, contender: str, effort: Effort) -> int:
     return epochs
 
 
-def _row(contender: Contender, seconds: dict[str, list[float]]) -> Row:
-    key, own = contender.key, seconds[contender.key]
+def row(
+    group: str, contender: Contender, seconds: dict[str, list[float]], targets: tuple[Target, ...] = ()
+) -> Row:
+    """Return the row of a contender, with its ratio to the fused engine."""
+    own, base = seconds[contender.key], seconds.get(BASE)
+    ratio = Spread.of_ratios(own, base) if base and contender.key != BASE else None
     value = Spread.of([1000 * s for s in own])
-    base = seconds[BASE]
-    ratio = Spread.of_ratios(own, base) if key != BASE else None
-    return Row("training", contender.name, value, "ms/epoch", ratio, "fused", _targets(key, seconds))
+    return Row(group, contender.name, value, "ms/epoch", ratio, "fused", targets)
 
 
 def _targets(key: str, seconds: dict[str, list[float]]) -> tuple[Target, ...]:

@@ -1,6 +1,7 @@
 """On a machine with an NVIDIA GPU and the extra gpu: `pytest -m gpu`; elsewhere skipped."""
 
 import functools
+import json
 import math
 import os
 import re
@@ -227,6 +228,17 @@ def test_the_doctor_is_content():
     done = ibtui("doctor", "--ctx", "gpu0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^--ctx gpu0 +ok trains", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_bench_measures_the_card():
+    done = ibtui("bench", "--ctx", "gpu0", "--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert driver.dotted(driver.start_driver().cards[0].capability) in report["machine"]["gpu"]
+    names = " ".join(row["name"] for row in report["rows"])
+    for part in ("fused engine", "on the CPU", "a launch", "compiled for the card", "process start included"):
+        assert part in names
 
 
 def test_the_status_line_names_the_card(capability):
