@@ -42,7 +42,7 @@ def difference(then: Machine, now: Machine) -> str:
         return ""
     both = {**then, **now}
     phrases = (
-        f"{name} {then.get(name) or 'unknown'} then, {now.get(name) or 'unknown'} now"
+        f"{name} {then.get(name) or 'none'} then, {now.get(name) or 'none'} now"
         for name in both
         if then.get(name) != now.get(name)
     )

@@ -155,6 +155,7 @@ def test_the_second_start_compiles_nothing(tmp_path, monkeypatch):
     for engine in (first, second, third):
         engine.train(0, 2)
         assert_same(parameters_of(engine.state()), parameters_of(first.state()))
+    for engine in (first, second, third):
         engine.close()
 
 
