@@ -84,7 +84,7 @@ def test_the_screen_is_told_too(recorded, monkeypatch):
         ({}, {"threads": "1"}, ""),
         ({"threads": "1"}, {"threads": "1"}, ""),
         ({"threads": "1", "processor": "A"}, {"threads": "1", "processor": "B"}, "processor A then, B now"),
-        ({"processor": "A"}, {"processor": "A", "MXNet": "1"}, "MXNet unknown then, 1 now"),
+        ({"processor": "A"}, {"processor": "A", "MXNet": "1"}, "MXNet none then, 1 now"),
     ],
 )
 def test_the_difference_between_machines_is_named(then, now, says):
