@@ -14,7 +14,7 @@ from ibtui.run import places
 CHUNK_BYTES = 64 << 10
 """Bytes of a worker's output that are read at a time; of more, the newest."""
 MOST_BYTES = 4 << 20
-"""A longer log is cut, from its beginning, to a quarter of this."""
+"""The longest that a log becomes."""
 _LINE = 2000
 """Characters of a line that are shown."""
 _writing = threading.RLock()
@@ -30,10 +30,12 @@ class LogFile:
     ----------
     handle : int
         The open file; one that cannot be read or is no file gives no lines.
+    most_bytes : int
+        A longer log is cut, from its beginning, to a quarter of this.
     """
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, handle: int, most_bytes: int = MOST_BYTES) -> None:
+        self._handle, self._most = handle, most_bytes
         self._gone = 0
         self._lock = threading.Lock()
 
@@ -58,9 +60,9 @@ class LogFile:
     def cut(self) -> None:
         """Drop the oldest lines of a log that has become long."""
         with self._lock, _writing, contextlib.suppress(OSError):
-            if (size := self._size()) <= MOST_BYTES:
+            if (size := self._size()) <= self._most:
                 return
-            kept = os.pread(self._handle, MOST_BYTES // 4, size - MOST_BYTES // 4)
+            kept = os.pread(self._handle, self._most // 4, size - self._most // 4)
             kept = kept[kept.find(b"\n") + 1 :]
             os.ftruncate(self._handle, 0)
             self._gone += size - len(kept)
