@@ -214,7 +214,8 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(120, 40), *slow((80, 24))])
+@pytest.mark.alone
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_and_gone_on_with(size):
     with Terminal(*LONG, columns=size[0], rows=size[1]) as terminal:
         epoch = paused_and_killed(terminal)
@@ -248,6 +249,7 @@ def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("end", ["signal", "hang up", "kill"])
 @pytest.mark.parametrize("held", [True, False], ids=["held", "at once"])
 def test_the_end_of_a_screen_whose_worker_has_died_leaves_one_snapshot_and_no_process(end, held):
@@ -371,6 +373,7 @@ def test_every_size_is_survived_and_training_goes_on():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end():
     # A picture of this size does not fit what the system holds for a terminal.
     with Terminal(*LONG, "--epochs-per-second", "0", columns=250, rows=70) as terminal:

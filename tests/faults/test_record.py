@@ -61,9 +61,9 @@ def test_under_nohup_the_run_outlives_its_terminal():
     wait_for(PATH.exists)
     os.close(parent)
     process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
-    reached = files.load(PATH).checkpoint.epoch
-    wait_for(lambda: files.load(PATH).checkpoint.epoch > reached)
+    for _ in range(3):
+        reached = files.load(PATH).checkpoint.epoch
+        wait_for(lambda before=reached: files.load(PATH).checkpoint.epoch > before)
     process.send_signal(signal.SIGTERM)
     assert process.wait(LONG_S) == 143
 

@@ -98,6 +98,7 @@ def test_a_slow_run_is_drawn_though_nothing_more_happens() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "running", "I(X;T)  nats")
