@@ -102,12 +102,18 @@ class Signals:
 
     `status` is 0, or 128 and the number of the first signal. A signal that was ignored before (`nohup`) still
     is. From `break_off_at` on they also interrupt what is done.
+
+    Parameters
+    ----------
+    together_s : float
+        A signal that comes so many seconds after the first belongs to it.
     """
 
     _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self) -> None:
+    def __init__(self, together_s: float = _TOGETHER_S) -> None:
         self.status = 0
+        self._together_s = together_s
         self._arrivals = self._nth = 0
         self._first = 0.0
         self._before: dict[signal.Signals, object] = {}
@@ -143,7 +149,7 @@ class Signals:
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        if self._arrivals and now - self._first < _TOGETHER_S:
+        if self._arrivals and now - self._first < self._together_s:
             return
         if not self._arrivals:
             self.status, self._first = 128 + number, now

@@ -31,8 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
         # that; it does not inherit a handler.
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    cache = getattr(config, "cache", None)
-    os.environ["NUMBA_CACHE_DIR"] = str(cache.mkdir("compiled") if cache else tempfile.mkdtemp("ibtui"))
+    if (cache := getattr(config, "cache", None)) is not None:
+        os.environ["NUMBA_CACHE_DIR"] = str(cache.mkdir("compiled"))
+    else:
+        folder = tempfile.TemporaryDirectory(prefix="ibtui")
+        config.add_cleanup(folder.cleanup)
+        os.environ["NUMBA_CACHE_DIR"] = folder.name
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ from ibtui.recording import files
 from ibtui.run import wire
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
-from ibtui.run.protocol import Peek
-from tests.faults.boxes import resumes_exactly, wait_for
+from tests.faults.boxes import asked, resumes_exactly, sockets, temporaries, wait_for
 from tests.marks import slow
+from tests.pythons import SLOW_DISK, run_first
 from tests.terminal import Terminal
 
 FUSED = ("--engine", "fused", "--ctx", "cpu", "--samples", "200")
@@ -33,13 +33,11 @@ GLUON = ("--engine", "gluon", "--ctx", "cpu", "--samples", "200", "--epochs", "1
 
 
 def no_worker_is_left(seconds: float = 3.0) -> bool:
-    folder = Path(os.environ["XDG_RUNTIME_DIR"], "ibtui")
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not list(folder.glob("*.sock")):
-            return True
-        time.sleep(0.02)
-    return False
+    try:
+        wait_for(lambda: not sockets(), seconds)
+    except AssertionError:
+        return False
+    return True
 
 
 def paused_at(terminal: Terminal) -> int:
@@ -134,20 +132,14 @@ def test_a_signal_ends_the_screen_with_a_snapshot_and_no_process(number):
 
 @pytest.mark.slow
 def test_a_worker_killed_over_its_last_save_leaves_what_the_screen_holds(tmp_path, monkeypatch):
-    slow, snapshots = tmp_path / "slow", tmp_path / "snapshots"
-    slow.mkdir()
+    snapshots = tmp_path / "snapshots"
     snapshots.mkdir()
-    (slow / "sitecustomize.py").write_text(
-        "import os, sys, time\nfsync = os.fsync\n"
-        "def slowly(fd):\n    time.sleep(60 if 'textual' not in sys.modules else 0)\n    fsync(fd)\n"
-        "os.fsync = slowly\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", f"{slow}{os.pathsep}{os.environ['PYTHONPATH']}")
+    run_first(monkeypatch, SLOW_DISK.format(seconds=60))
     with Terminal(*LONG, "--snapshot-dir", str(snapshots)) as terminal:
         terminal.until(r"running +epoch [1-9]\d")
         worker = worker_of(terminal.process.pid)
         terminal.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: list(snapshots.glob(f".*{files.TEMPORARY}")))
+        wait_for(lambda: temporaries(snapshots))
         os.kill(worker, signal.SIGKILL)
         assert terminal.wait() == 143
         left = terminal.raw.decode("utf-8", "replace").rpartition("\x1b[?1049l")[2]
@@ -222,7 +214,8 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(120, 40), *slow((80, 24))])
+@pytest.mark.alone
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_and_gone_on_with(size):
     with Terminal(*LONG, columns=size[0], rows=size[1]) as terminal:
         epoch = paused_and_killed(terminal)
@@ -256,6 +249,7 @@ def test_a_worker_that_is_killed_leaves_a_history_that_is_walked_rebinned_saved_
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("end", ["signal", "hang up", "kill"])
 @pytest.mark.parametrize("held", [True, False], ids=["held", "at once"])
 def test_the_end_of_a_screen_whose_worker_has_died_leaves_one_snapshot_and_no_process(end, held):
@@ -379,6 +373,7 @@ def test_every_size_is_survived_and_training_goes_on():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end():
     # A picture of this size does not fit what the system holds for a terminal.
     with Terminal(*LONG, "--epochs-per-second", "0", columns=250, rows=70) as terminal:
@@ -387,14 +382,11 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end()
         with wire.connect(worker.stem) as line:
             before = asked(line)
             terminal.type(" ")  # nothing is read from here on
-            while (status := asked(line)).state != "paused":
-                time.sleep(0.005)
+            wait_for(lambda: asked(line).state == "paused")
             terminal.type(" ")
-            while (status := asked(line)).state != "running" or status.epoch < before.epoch + 100_000:
-                time.sleep(0.005)
+            wait_for(lambda: asked(line).state == "running" and asked(line).epoch > before.epoch + 100_000)
             terminal.type(" ")
-            while asked(line).state != "paused":
-                time.sleep(0.005)
+            wait_for(lambda: asked(line).state == "paused")
             terminal.type(" ")
         began = time.monotonic()
         terminal.process.send_signal(signal.SIGTERM)
@@ -405,11 +397,6 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end()
         assert files.load(snapshot).checkpoint.epoch > before.epoch + 100_000
         terminal.settle(0.5)
         assert b"\x1b[?1049l" in terminal.raw, "the terminal was not restored"
-
-
-def asked(line):
-    """The worker's status, past its screen."""
-    return line.ask(Peek()).status
 
 
 @pytest.mark.slow

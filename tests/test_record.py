@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import pytest
 from ibtui.config import RunConfig
 from ibtui.recording import files
 from ibtui.run.protocol import Save
+from tests.faults.boxes import wait_for
 from tests.marks import slow, slow_sets
 from tests.run.driver import Driver
 
@@ -103,9 +103,7 @@ def test_a_signal_saves_what_is_there(number, status):
         [sys.executable, "-m", "ibtui", *LONG, "--record", "run.npz", "--autosave", "0.0001"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not Path("run.npz").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_for(lambda: Path("run.npz").exists() or process.poll() is not None)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (status, "")

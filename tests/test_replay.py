@@ -57,9 +57,11 @@ def play(job: Job, size: tuple[int, int], script: Script) -> None:
         async with app.run_test(size=size) as pilot:
             await script(pilot, app)
 
-    asyncio.run(run())
-    client.close()
-    client.wait()
+    try:
+        asyncio.run(run())
+    finally:
+        client.close()
+        client.wait()
 
 
 def live(job: Job, keys: list[list[str]], size: tuple[int, int]) -> list[list[str]]:

@@ -15,6 +15,7 @@ from ibtui.cli import COMMANDS
 from ibtui.run import wire
 from ibtui.run.protocol import Peek
 from tests.faults.boxes import wait_for
+from tests.pythons import run_first
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.slow
@@ -62,16 +63,16 @@ def test_the_screen_is_on_the_terminal_wherever_the_streams_lead(streams):
     assert (">out" not in streams) == ("nothing saved" not in written), "the last line is the output"
 
 
-def test_what_is_told_meanwhile_goes_where_the_standard_error_leads(tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text(
+def test_what_is_told_meanwhile_goes_where_the_standard_error_leads(monkeypatch):
+    run_first(
+        monkeypatch,
         "import sys, threading, time, warnings\n"
         "def warn():\n"
         "    while 'textual' not in sys.modules or sys.stderr is sys.__stderr__:\n"
-        "        time.sleep(0.01)\n"
+        "        time.sleep(0.01)  # Textual tells nobody that it has begun\n"
         "    warnings.warn('mind the step')\n"
-        "threading.Thread(target=warn, daemon=True).start()\n"
+        "threading.Thread(target=warn, daemon=True).start()\n",
     )
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
     with Terminal(*LONG, through=shell('"$@" 2>err')) as terminal:
         terminal.until(r"running +epoch [1-9]")
         wait_for(lambda: "mind the step" in Path("err").read_text())

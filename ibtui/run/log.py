@@ -14,7 +14,7 @@ from ibtui.run import places
 CHUNK_BYTES = 64 << 10
 """Bytes of a worker's output that are read at a time; of more, the newest."""
 MOST_BYTES = 4 << 20
-"""A longer log is cut, from its beginning, to a quarter of this."""
+"""The longest that a log becomes."""
 _LINE = 2000
 """Characters of a line that are shown."""
 _writing = threading.RLock()
@@ -24,12 +24,12 @@ _writing = threading.RLock()
 class LogFile:
     """A worker's output: the file behind its standard output, never longer than it has to be.
 
-    Places in it are counted from the first byte ever written, so they stay what they are when it is cut. A
-    handle that cannot be read or is no file gives no lines.
+    Places in it are counted from the first byte ever written, so they stay what they are when it is cut, from
+    its beginning, to a quarter of `most_bytes`. A handle that cannot be read or is no file gives no lines.
     """
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, handle: int, most_bytes: int = MOST_BYTES) -> None:
+        self._handle, self._most = handle, most_bytes
         self._gone = 0
         self._lock = threading.Lock()
 
@@ -54,9 +54,9 @@ class LogFile:
     def cut(self) -> None:
         """Drop the oldest lines of a log that has become long."""
         with self._lock, _writing, contextlib.suppress(OSError):
-            if (size := self._size()) <= MOST_BYTES:
+            if (size := self._size()) <= self._most:
                 return
-            kept = os.pread(self._handle, MOST_BYTES // 4, size - MOST_BYTES // 4)
+            kept = os.pread(self._handle, self._most // 4, size - self._most // 4)
             kept = kept[kept.find(b"\n") + 1 :]
             os.ftruncate(self._handle, 0)
             self._gone += size - len(kept)

@@ -28,9 +28,9 @@ UNREADY = ".new"
 _SUFFIXES = (".sock", ".log", ".npz", ".end")
 _ELSEWHERE = ".at"
 """The suffix of a link to another folder that holds runs."""
-_SHARED = ("/tmp", "/var/tmp")
+SHARED = ("/tmp", "/var/tmp")
 """Folders for temporary files that are looked into in any environment."""
-_OPENED = "/proc/self/fd"
+OPENED = "/proc/self/fd"
 """Linux has every open folder under its number here."""
 _ABANDONED_S = 24 * 3600.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}\Z")
@@ -121,7 +121,7 @@ def folders() -> list[Path]:
 
 def _fixed() -> list[Path]:
     """Return the folders that are the same in every environment of this user's."""
-    return [Path(f"/run/user/{os.getuid()}/ibtui"), *map(_temporary, _SHARED)]
+    return [Path(f"/run/user/{os.getuid()}/ibtui"), *map(_temporary, SHARED)]
 
 
 def _usual() -> Iterator[Path]:
@@ -134,7 +134,7 @@ def _usual() -> Iterator[Path]:
 
 def _elsewhere() -> Iterator[Path]:
     """Return the folders that `make_known` has left word of."""
-    for base in filter(_is_private, map(_temporary, _SHARED)):
+    for base in filter(_is_private, map(_temporary, SHARED)):
         for link in base.glob(f"*{_ELSEWHERE}"):
             with contextlib.suppress(OSError):
                 yield Path(os.readlink(link))
@@ -145,7 +145,7 @@ def make_known(path: Path) -> None:
     if os.environ.get(OWN) or path in _fixed():
         return
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + _ELSEWHERE
-    for base in map(_temporary, _SHARED):
+    for base in map(_temporary, SHARED):
         with contextlib.suppress(OSError):
             base.mkdir(mode=0o700, exist_ok=True)
             if _is_private(base):
@@ -190,13 +190,13 @@ def short(path: Path) -> Iterator[str]:
         return
     opened = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        through = Path(_OPENED, str(opened))
+        through = Path(OPENED, str(opened))
         if through.is_dir():
             yield str(through / path.name)
             return
     finally:
         os.close(opened)
-    base = next((base for base in _SHARED if os.access(base, os.W_OK | os.X_OK)), None)
+    base = next((base for base in SHARED if os.access(base, os.W_OK | os.X_OK)), None)
     with tempfile.TemporaryDirectory(prefix="ib", dir=base) as place:
         link = Path(place, "at")
         link.symlink_to(path.parent)

@@ -126,7 +126,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def watch_for_ends(self) -> None:
         """Watch for signals and a hang-up: called before the driver takes the terminal."""
         if self._ending is None:
-            self._ending = Ending(self._end, self.let_go)
+            self._ending = Ending(self.end, self.let_go)
             self._ending.watch()
 
     @property
@@ -381,7 +381,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.link.leave()
         self.exit()
 
-    def _end(self, exit_status: int) -> None:
+    def end(self, exit_status: int) -> None:
         """Leave without a question, for nobody is there to answer it."""
         self.exit_status = exit_status
         self.link.keep_all()

@@ -46,14 +46,15 @@ class Watcher:
         while not wanted(status := self.pull()):
             if status.state == "failed" or time.monotonic() > end:
                 raise RuntimeError(f"the worker does not get there: {status.state} {status.message}")
-            time.sleep(0.001)
+            time.sleep(0.001)  # the worker is not asked more often, or that would slow it down
 
     def watch(self, until: float) -> None:
         """Pull as often as the screen does, until a time."""
         while (left := until - time.monotonic()) > 0:
             began = time.monotonic()
             self.pull()
-            time.sleep(max(0.0, min(left, began + 1 / _FRAMES_PER_S - time.monotonic())))
+            pause = max(0.0, min(left, began + 1 / _FRAMES_PER_S - time.monotonic()))
+            time.sleep(pause)  # a screen's pace is what is measured
 
     def close(self) -> None:
         """End the worker."""
@@ -100,7 +101,7 @@ def _throughput(report: Report, effort: Effort, watcher: Watcher) -> None:
             effort.say(f"watching: window {at + 1} of {2 * effort.rounds}")
             watcher.pull()  # what has queued up meanwhile
             watched.append(_speed(line, lambda: watcher.watch(time.monotonic() + window)))
-            alone.append(_speed(line, lambda: time.sleep(window)))
+            alone.append(_speed(line, lambda: time.sleep(window)))  # so much time is what is measured
     finally:
         line.close()
     of_alone = Spread.of_ratios(watched, alone)
@@ -131,7 +132,7 @@ def _look(line: Connection) -> tuple[int, float]:
     known = _epoch(line)
     end = time.monotonic() + _PATIENCE_S
     while (epoch := _epoch(line)) == known and time.monotonic() < end:
-        time.sleep(0.0005)
+        time.sleep(0.0005)  # an epoch that ends tells nobody
     return epoch, time.monotonic()
 
 

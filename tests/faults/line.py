@@ -45,7 +45,7 @@ class Line(Terminal):
             self.taken += len(piece)
             self.tail = (self.tail + piece)[-_TAIL:]
             if limited:
-                time.sleep(_TURN_S)
+                time.sleep(_TURN_S)  # a slow line
 
     def __exit__(self, *about: object) -> None:
         if self.process.poll() is None:

@@ -79,7 +79,7 @@ def _show(bytes_per_second: float, seconds: float) -> _Shown:
                 time.sleep(0.2 * seconds)  # until everything is there that is made when it is needed first
                 pids = terminal.process.pid, children_of(terminal.process.pid)[0]
                 before, epoch, began = [rss_mb(pid) for pid in pids], asked(line).epoch, time.monotonic()
-                time.sleep(0.8 * seconds)
+                time.sleep(0.8 * seconds)  # the speed is that of so much time
                 speed = (asked(line).epoch - epoch) / (time.monotonic() - began)
                 screen, worker = (rss_mb(pid) - mb for pid, mb in zip(pids, before, strict=True))
                 keys = [_press(terminal, line) for _ in range(_PRESSES)]
@@ -95,7 +95,7 @@ def _press(terminal: Line, line) -> float:
     with contextlib.suppress(AssertionError):
         wait_for(lambda: asked(line).state not in (state, "pausing"), PATIENCE_S)
     took = time.monotonic() - began
-    time.sleep(0.2)
+    time.sleep(0.2)  # as long as a user lets go of a key
     return took
 
 

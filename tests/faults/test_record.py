@@ -19,7 +19,9 @@ from ibtui.config import RunConfig, WatchOptions
 from ibtui.engines.fused import cpu as fused
 from ibtui.errors import EngineError, IbtuiError
 from ibtui.recording import files
+from tests.disk import full_disk
 from tests.faults.boxes import ENDLESS, FUSED, LONG_S, ibtui, resumes_exactly, small_disk_command, wait_for
+from tests.pythons import run_first
 
 PATH = Path("run.npz")
 RUN = (*FUSED, "--epochs", str(ENDLESS), "--record", str(PATH), "--autosave", "0.001")
@@ -59,9 +61,9 @@ def test_under_nohup_the_run_outlives_its_terminal():
     wait_for(PATH.exists)
     os.close(parent)
     process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
-    reached = files.load(PATH).checkpoint.epoch
-    wait_for(lambda: files.load(PATH).checkpoint.epoch > reached)
+    for _ in range(3):
+        reached = files.load(PATH).checkpoint.epoch
+        wait_for(lambda before=reached: files.load(PATH).checkpoint.epoch > before)
     process.send_signal(signal.SIGTERM)
     assert process.wait(LONG_S) == 143
 
@@ -83,30 +85,24 @@ def test_closed_standard_streams_are_not_written_to():
     assert files.load(PATH).checkpoint.epoch == 2000
 
 
-def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience(monkeypatch):
+def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience():
     with console.Signals() as heard:
         heard.break_off_at(2)
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         assert heard.status == 129
-        monkeypatch.setattr(console, "_TOGETHER_S", 0.0)
+    with console.Signals(together_s=0.0) as heard:
+        heard.break_off_at(2)
+        os.kill(os.getpid(), signal.SIGHUP)
         with pytest.raises(console.Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # heard no more
     assert heard.status == 129
 
 
-def sitecustomize(monkeypatch, code: str) -> None:
-    """Have every Python that is started run this first."""
-    Path("site").mkdir()
-    Path("site", "sitecustomize.py").write_text(code)
-    path = os.pathsep.join([os.path.abspath("site"), os.environ["PYTHONPATH"]])
-    monkeypatch.setenv("PYTHONPATH", path)
-
-
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_signal_while_the_first_signals_are_listened_for_is_heeded(monkeypatch, after):
-    sitecustomize(
+    run_first(
         monkeypatch,
         f"""
 import os, signal
@@ -124,38 +120,28 @@ signal.signal = then_arrive
     done = ibtui(*RUN)
     said = f"interrupted before the first measurement; {PATH} was not written\n"
     assert (*done.communicate(timeout=LONG_S), done.returncode) == (said, "", 130)
-    assert os.listdir() == ["site"]
+    assert os.listdir() == []
 
 
 @pytest.mark.slow
 def test_impatience_while_a_file_gets_its_name_leaves_it_ours(monkeypatch):
-    sitecustomize(
+    run_first(
         monkeypatch,
         """
-import os, signal
-link, arrived = os.link, []
+import os, signal, time
+link = os.link
 def then_impatient(*places):
     link(*places)
-    import ibtui.console
-    ibtui.console._TOGETHER_S = 0.0
-    for _ in range(2):
-        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0.6)  # a signal that comes sooner would be no impatience
+    signal.raise_signal(signal.SIGINT)
 os.link = then_impatient
 """,
     )
     done = ibtui(*RUN)
     out, err = done.communicate(timeout=LONG_S)
     assert (done.returncode, err) == (130, "") and "interrupted; saved" in out
-    assert sorted(os.listdir()) == [str(PATH), "site"] and len(files.load(PATH))
-
-
-class Broken(fused.FusedEngine):
-    error: Exception = EngineError("the GPU has fallen off the bus")
-
-    def train(self, start: int, stop: int) -> None:
-        if stop > 100:
-            raise self.error
-        super().train(start, stop)
+    assert os.listdir() == [str(PATH)] and len(files.load(PATH))
 
 
 @pytest.mark.parametrize(
@@ -163,9 +149,15 @@ class Broken(fused.FusedEngine):
 )
 def test_training_that_breaks_off_leaves_what_was_done_and_says_where(monkeypatch, error):
     told = r"training broke off: .*saved 11 measurements of 100 epochs in run.npz"
+
+    class Broken(fused.FusedEngine):
+        def train(self, start: int, stop: int) -> None:
+            if stop > 100:
+                raise error
+            super().train(start, stop)
+
     with monkeypatch.context() as patched:
         patched.setattr("ibtui.engines.fused.cpu.FusedEngine", Broken)
-        patched.setattr(Broken, "error", error)
         with pytest.raises(IbtuiError, match=told):
             record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
     assert files.load(PATH).column("epoch").tolist() == list(range(0, 101, 10))
@@ -178,36 +170,33 @@ def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(monkeypatch):
 
     def slowly(*arguments, **options):
         began.append(time.monotonic())
-        time.sleep(0.05)
+        time.sleep(0.05)  # a slow disk
         return save(*arguments, **options)
 
     monkeypatch.setattr(files, "save", slowly)
-    monkeypatch.setattr(record, "_STRETCH_S", 0.01)
     config = replace(CONFIG, epochs=60_000, every=1000)
     record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=False, resume=None)
     assert len(began) >= 2 and np.diff(began[:-1]).min(initial=9) >= 0.95
 
 
-def test_a_run_that_will_take_much_memory_says_so_once(monkeypatch, capfd):
-    monkeypatch.setattr("ibtui.recording.history.MUCH_BYTES", 1)
-    record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
-    assert capfd.readouterr().err.count("this run will take") == 1
+def test_a_run_that_will_take_much_memory_says_so_once():
+    process = ibtui(*RUN, "--layers", "64,64,2", "--every", "1")
+    assert "measurements of this run will take" in process.stderr.readline()
+    wait_for(PATH.exists)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=LONG_S)
+    assert (process.returncode, err) == (143, "")
 
 
-def test_where_nothing_can_be_written_anywhere_the_old_file_stays(monkeypatch, capfd):
+def test_where_nothing_can_be_written_anywhere_the_old_file_stays(capfd):
     config = replace(CONFIG, epochs=3000)
     record.record(CONFIG, WatchOptions(), str(PATH), force=False, resume=None)
     before = PATH.read_bytes()
 
-    def full(*_: object, **__: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "save_new", full)
-    monkeypatch.setattr(files, "save", full)
-    with pytest.raises(IbtuiError, match=r"No space left on device; .*nowhere else"):
+    with full_disk(), pytest.raises(IbtuiError, match=r"File too large; .*nowhere else"):
         record.record(config, WatchOptions(autosave=1e-6), str(PATH), force=True, resume=None)
     assert PATH.read_bytes() == before
-    assert capfd.readouterr().err.count("No space left") == 1
+    assert capfd.readouterr().err.count("File too large") == 1
 
 
 def test_a_small_disk_can_be_made_here():

@@ -307,7 +307,7 @@ def folder_removed(tries: int) -> list[Lost]:
             wait_for(path.exists)
             shutil.rmtree(at, ignore_errors=True)
             shutil.rmtree(at, ignore_errors=True)
-            time.sleep(0.5)
+            time.sleep(0.5)  # it tries several times, and says so once
             back = count % 2 == 0
             if back:
                 at.mkdir(exist_ok=True)
@@ -408,7 +408,7 @@ def stuck_screen(tries: int) -> list[Lost]:
                 connection.greeting()
                 for _ in range(20):
                     connection.send(Pull())
-            time.sleep(0.3)
+            time.sleep(0.3)  # that they are stuck is told by nothing
             before = rss_mb(pid)
             held = _speed(driver)
             grown.append(rss_mb(pid) - before)
@@ -433,5 +433,5 @@ def _speed(driver: Driver) -> float:
     began, epoch = time.monotonic(), driver.status.epoch
     while time.monotonic() - began < 1.0:
         driver.pull()
-        time.sleep(0.05)
+        time.sleep(0.05)  # as often as a screen does
     return (driver.status.epoch - epoch) / (time.monotonic() - began)

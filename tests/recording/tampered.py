@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
@@ -12,11 +11,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
 from numpy.lib import format as npy
 
 from ibtui.recording import files
-from ibtui.recording.files import load, save
+from ibtui.recording.files import save
 from tests.recording.fuzz import (
     as_member,
     example,
@@ -30,44 +28,6 @@ RUN = Path("run.npz")
 
 def temporaries(folder: str = ".") -> list[str]:
     return [name for name in os.listdir(folder) if name.endswith((files.TEMPORARY, files.LOCK))]
-
-
-@pytest.mark.parametrize("call", ["fsync", "fdopen", "replace", "open"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES])
-def test_a_failing_disk_leaves_the_old_file_whole_and_nothing_else(monkeypatch, call, code):
-    save(example(1), RUN)
-    before = RUN.read_bytes()
-
-    def fail(*_, **__):
-        raise OSError(code, os.strerror(code))
-
-    with monkeypatch.context() as broken:
-        broken.setattr(os, call, fail)
-        with pytest.raises(OSError, match=os.strerror(code)):
-            save(example(3), RUN, overwrite=True)
-    assert RUN.read_bytes() == before
-    assert not temporaries()
-    save(example(3), RUN, overwrite=True)
-    assert len(load(RUN)) == 3
-
-
-@pytest.mark.parametrize("limit", [0, 1, 1000, 5000, 10_000])
-def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(limit):
-    save(example(1), RUN)
-    before = RUN.read_bytes()
-    code = f"""
-import resource, os
-from tests.recording.fuzz import example
-from ibtui.recording.files import save
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-try:
-    save(example(60), "run.npz", overwrite=True)
-except OSError as error:
-    print(error.strerror)
-"""
-    assert python(code).stdout == "File too large\n"
-    assert RUN.read_bytes() == before
-    assert not temporaries()
 
 
 def python(code: str, **options) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -119,15 +120,24 @@ def test_the_same_recording_gives_the_same_bytes_whatever_its_arrays_look_like_i
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_a_change_of_binning_while_a_file_is_written_does_not_reach_it(monkeypatch):
-    recording, original = example(3), zipfile.ZipFile
+def test_a_change_of_binning_while_a_file_is_written_does_not_reach_it():
+    recording = example(3)
+    lock = recording.lock
 
-    def rebin_first(*arguments):
-        recording.rebin(Binning("closed", 2, 2), {"h_x": 0.0, "h_y": 0.0})
-        return original(*arguments)
+    class ThenRebinned(contextlib.nullcontext):
+        """The recording's lock, and a change of binning as soon as whoever writes the file lets go of it."""
 
-    monkeypatch.setattr(zipfile, "ZipFile", rebin_first)
+        def __enter__(self) -> None:
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+            recording.lock = lock
+            recording.rebin(Binning("closed", 2, 2), {"h_x": 0.0, "h_y": 0.0})
+
+    recording.lock = ThenRebinned()
     save(recording, "a.npz")
+    assert recording.binning == Binning("closed", 2, 2)
     save(example(3), "b.npz")
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
 

@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 
 from ibtui.errors import RecordingError
-from ibtui.recording import files, paths
+from ibtui.recording import files
 from ibtui.recording.files import check_writable, claim, clean_up, load, save
+from tests.disk import failing, system
 from tests.recording.fuzz import (
     example,
 )
 from tests.recording.tampered import RUN, child, temporaries
 
 
-def test_a_place_is_checked_before_the_run(monkeypatch):
+def test_a_place_is_checked_before_the_run():
     check_writable(RUN)
     check_writable(RUN, force=False)
     RUN.write_text("precious")
@@ -53,13 +54,9 @@ def test_a_place_is_checked_before_the_run(monkeypatch):
         assert re.search(why, line), line
     assert RUN.read_text() == "precious"
 
-    def fail(*_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(os, "open", fail)
-        with pytest.raises(RecordingError, match=r"^new\.npz: cannot be written: Permission denied$"):
-            check_writable("new.npz")
+    denied = r"^new\.npz: cannot be written: Permission denied$"
+    with system(open=failing(errno.EACCES)), pytest.raises(RecordingError, match=denied):
+        check_writable("new.npz")
     assert sorted(os.listdir()) == ["folder", "loop", "pipe", "run.npz"]
 
 
@@ -80,12 +77,12 @@ def test_a_name_of_every_length_that_the_system_takes_will_do(name):
 
 
 WRITING_FOR_EVER = """
-import os, sys, time
+import os, signal, sys
 from tests.recording.fuzz import example
 from ibtui.recording.files import save
 def stall(handle):
     print("writing", flush=True)
-    time.sleep(60)
+    signal.pause()
 os.fsync = stall
 save(example(9), (sys.argv[1:] or ["run.npz"])[0], overwrite=True)
 """
@@ -108,11 +105,10 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_what_a_living_one
     assert os.listdir() == ["run.npz"]
 
 
-def test_only_temporaries_of_this_file_are_removed(monkeypatch):
+def test_only_temporaries_of_this_file_are_removed():
     dead = subprocess.Popen(["true"])
     dead.wait()
-    here = f"{zlib.crc32(socket.gethostname().encode()):08x}"
-    there = f"{zlib.crc32(b'another machine'):08x}"
+    here, there = machine(socket.gethostname()), machine("another machine")
     own = f".run.npz.{here}-{dead.pid}-0123abcd.ibtui-tmp"
     others = [
         f".run.npz.{there}-{dead.pid}-0123abcd.ibtui-tmp",
@@ -132,12 +128,17 @@ def test_only_temporaries_of_this_file_are_removed(monkeypatch):
     assert clean_up("missing/run.npz") == []
 
 
+def machine(name: str) -> str:
+    """How a machine is called in the names of temporary files and in locks."""
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
 CLAIMING = """
-import sys, time
+import signal
 from ibtui.recording.files import claim
 with claim("run.npz"):
     print("claimed", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 
@@ -162,7 +163,7 @@ def test_two_runs_cannot_record_to_one_path():
     assert os.listdir() == ["link.npz"]
 
 
-def test_a_claim_checks_the_place(monkeypatch):
+def test_a_claim_checks_the_place():
     with pytest.raises(RecordingError, match="there is no folder"), claim("missing/run.npz"):
         pytest.fail("no folder")
     save(example(1), RUN)
@@ -170,29 +171,37 @@ def test_a_claim_checks_the_place(monkeypatch):
         pytest.fail("exists")
     with claim(RUN):
         pass
-    # It may appear between the first look and the lock.
-    monkeypatch.setattr(paths, "check_writable", lambda *_, **__: None)
-    with pytest.raises(RecordingError, match="exists already"), claim(RUN, force=False):
+    RUN.unlink()
+
+    def appears(path, *flags, opened=os.open):  # between the first look and the lock
+        if os.fspath(path).endswith(files.LOCK):
+            RUN.touch()
+        return opened(path, *flags)
+
+    with (
+        system(open=appears),
+        pytest.raises(RecordingError, match="exists already"),
+        claim(RUN, force=False),
+    ):
         pytest.fail("exists")
     assert os.listdir() == ["run.npz"]
 
 
-def test_where_there_are_no_locks_the_process_number_decides(monkeypatch):
-    def flock(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    with child(CLAIMING) as process:
-        monkeypatch.setattr(fcntl, "flock", flock)
+def test_where_there_are_no_locks_the_process_number_decides():
+    with child(CLAIMING) as process, system(fcntl, flock=failing(errno.ENOLCK)):
         with pytest.raises(RecordingError, match=f"process {process.pid}"), claim(RUN):
             pytest.fail("two claims")
-    with claim(RUN):
-        pass
-    assert temporaries() == []
-    # What a container that was killed has left: the next one has the same name, and process 1 again.
-    Path(f".{RUN.name}{files.LOCK}").write_text(f"{paths._HOST} {os.getpid()}\n")
-    with claim(RUN):
-        pass
-    assert temporaries() == []
+        process.kill()
+        process.wait()
+        with claim(RUN):
+            pass
+        assert temporaries() == []
+        # What a container that was killed has left: the next one has the same name, and process 1 again.
+        holder = f"{machine(socket.gethostname())} {os.getpid()}\n"
+        Path(f".{RUN.name}{files.LOCK}").write_text(holder)
+        with claim(RUN):
+            pass
+        assert temporaries() == []
 
 
 def test_of_many_that_claim_at_once_one_has_it_at_any_time():
@@ -220,17 +229,16 @@ def test_of_many_that_claim_at_once_one_has_it_at_any_time():
     assert os.listdir() == []
 
 
-def test_a_lock_that_was_removed_before_it_was_taken_counts_for_nothing(monkeypatch):
-    original, removed = fcntl.flock, []
+def test_a_lock_that_was_removed_before_it_was_taken_counts_for_nothing():
+    removed = []
 
-    def flock(handle, operation):
+    def flock(handle, operation, original=fcntl.flock):
         if not removed:  # its holder ends between our opening the file and our locking it
             os.unlink(".run.npz.ibtui-lock")
             removed.append(handle)
         original(handle, operation)
 
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with claim(RUN):
+    with system(fcntl, flock=flock), claim(RUN):
         assert removed
         assert temporaries() == [".run.npz.ibtui-lock"]
         with pytest.raises(RecordingError, match="is recording to it"), claim(RUN):

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from ibtui.errors import RecordingError
-from ibtui.recording import archive
 from ibtui.recording.files import load, peek, save
+from tests.disk import failing, system
 from tests.recording.fuzz import (
     arrays,
     example,
@@ -279,12 +279,8 @@ def test_what_is_no_file_is_refused_and_never_waited_for(monkeypatch):
             assert line.isprintable()
             assert re.search(why, line), line
 
-    def fail(*_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
     save(example(), RUN)
-    with monkeypatch.context() as broken:
-        broken.setattr(os, "open", fail)
+    with system(open=failing(errno.EACCES)):
         refused(RUN, r"^run\.npz: Permission denied$")
 
 
@@ -310,25 +306,38 @@ def test_sizes_that_no_file_of_this_length_can_have_are_refused():
         refused(path, why)
 
 
-def test_a_sum_of_sizes_past_the_memory_is_refused(monkeypatch):
-    save(example(), RUN)
-    monkeypatch.setattr(archive, "_memory", lambda: 4000)
-    refused(RUN, "past what this machine's memory holds")
-    monkeypatch.setattr(archive, "_memory", lambda: 10**6)
-    load(RUN)
+def with_a_gap(path: Path, size: int) -> None:
+    """Move an archive's directory so many bytes back; what is between is a hole, which takes no disk."""
+    content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    with path.open("r+b") as file:
+        file.seek(directory + size)
+        file.write(content[directory:])
 
 
-def test_compressed_arrays_may_come_to_so_much_and_no_more(monkeypatch):
-    monkeypatch.setattr(archive, "_UNPACKED_BYTES", 4000)
-    assert len(load(rewrite({}))) == 3
-    refused(rewrite({}, compression=zipfile.ZIP_DEFLATED), "of compressed arrays")
+@pytest.mark.parametrize(("memory", "outcome"), [(1, "more than 1024 MB, past what this machine's"), (8, "")])
+def test_a_sum_of_sizes_past_the_memory_is_refused(memory, outcome):
+    path = rewrite({})
+    patched_sizes(path, "x", 5 << 28, 5 << 28)
+    with_a_gap(path, 5 << 28)
+    read = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({memory} << 30, {memory} << 30))\n"
+        "from ibtui.errors import RecordingError; from ibtui.recording.files import load\n"
+        f"try: load({str(path)!r})\nexcept RecordingError as error: print(error)"
+    )
+    said = python(read).stdout
+    assert outcome in said and ("memory" in said) == bool(outcome)
 
 
-def test_the_memory_that_is_free_is_known():
-    assert 1 << 20 < archive._memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))"
-    read = "from ibtui.recording import archive; print(archive._memory())"
-    assert int(python(f"{limit}; {read}").stdout) <= 1 << 32
+def test_compressed_arrays_may_come_to_so_much_and_no_more():
+    noise = np.random.default_rng(1).integers(0, 256, 2 << 20, np.uint8)
+    for size, outcome in (
+        ((1 << 30) + 1, "more than 1024 MB of compressed arrays"),
+        (1 << 29, "damaged: x"),
+    ):
+        path = rewrite({"noise": noise}, compression=zipfile.ZIP_DEFLATED)
+        patched_sizes(path, "x", 1 << 20, size)
+        refused(path, outcome)
 
 
 def test_a_net_too_large_to_be_measured_on_its_samples_is_refused():

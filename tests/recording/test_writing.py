@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import shutil
+import signal
 import stat
 import threading
 from pathlib import Path
@@ -18,11 +19,18 @@ from ibtui.core.information import Binning
 from ibtui.quantities.meter import quantities
 from ibtui.recording import paths
 from ibtui.recording.files import load, save, save_new
+from tests.disk import NO_LINKS, failing, system, then
 from tests.recording.fuzz import (
     example,
     measurement,
 )
-from tests.recording.tampered import RUN, temporaries
+from tests.recording.tampered import RUN, python, temporaries
+
+
+def at_last(do):
+    """Somebody else does this when a file is written whole and has not its name yet."""
+    return system(fsync=then(os.fsync, do))
+
 
 REBINNED = [q.name for q in quantities() if q.rebinned]
 
@@ -39,35 +47,57 @@ def test_nothing_is_overwritten_unless_asked_for():
     assert not temporaries()
 
 
-def test_a_file_that_appears_in_the_last_moment_is_not_overwritten(monkeypatch):
-    sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (sync(handle), RUN.write_text("precious")))
-    with pytest.raises(FileExistsError):
+@pytest.mark.parametrize("call", ["fsync", "fdopen", "replace", "open"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES])
+def test_a_failing_disk_leaves_the_old_file_whole_and_nothing_else(call, code):
+    save(example(1), RUN)
+    before = RUN.read_bytes()
+    with system(**{call: failing(code)}), pytest.raises(OSError, match=os.strerror(code)):
+        save(example(3), RUN, overwrite=True)
+    assert RUN.read_bytes() == before
+    assert not temporaries()
+    save(example(3), RUN, overwrite=True)
+    assert len(load(RUN)) == 3
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1000, 5000, 10_000])
+def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(limit):
+    save(example(1), RUN)
+    before = RUN.read_bytes()
+    code = f"""
+import resource, os
+from tests.recording.fuzz import example
+from ibtui.recording.files import save
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    save(example(60), "run.npz", overwrite=True)
+except OSError as error:
+    print(error.strerror)
+"""
+    assert python(code).stdout == "File too large\n"
+    assert RUN.read_bytes() == before
+    assert not temporaries()
+
+
+def test_a_file_that_appears_in_the_last_moment_is_not_overwritten():
+    with at_last(lambda: RUN.write_text("precious")), pytest.raises(FileExistsError):
         save(example(), RUN)
     assert RUN.read_text() == "precious"
     assert not temporaries()
 
 
-def test_a_file_system_without_links_will_do(monkeypatch):
-    def link(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", link)
-    save(example(1), RUN)
-    assert len(load(RUN)) == 1
-    sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (sync(handle), Path("b.npz").write_text("precious")))
-    with pytest.raises(FileExistsError):
-        save(example(), "b.npz")
+def test_a_file_system_without_links_will_do():
+    with system(**NO_LINKS):
+        save(example(1), RUN)
+        assert len(load(RUN)) == 1
+        with at_last(lambda: Path("b.npz").write_text("precious")), pytest.raises(FileExistsError):
+            save(example(), "b.npz")
     assert Path("b.npz").read_text() == "precious"
     assert not temporaries()
 
 
-def test_of_two_that_want_one_name_on_a_file_system_without_links_one_gets_it(monkeypatch):
+def test_of_two_that_want_one_name_on_a_file_system_without_links_one_gets_it():
     both, refused = threading.Barrier(2), []
-
-    def link(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
 
     def lexists(path, real=os.path.lexists):
         there = real(path)
@@ -81,63 +111,48 @@ def test_of_two_that_want_one_name_on_a_file_system_without_links_one_gets_it(mo
         except FileExistsError:
             refused.append(name)
 
-    monkeypatch.setattr(os, "link", link)
-    monkeypatch.setattr(os.path, "lexists", lexists)
-    writers = []
-    for name in ("a", "b"):
-        Path(name).write_text(name)
-        writers.append(threading.Thread(target=put, args=(name,)))
-        writers[-1].start()
-    for writer in writers:
-        writer.join()
+    writers = [threading.Thread(target=put, args=(name,)) for name in ("a", "b")]
+    with system(**NO_LINKS), system(os.path, lexists=lexists):
+        for name, writer in zip(("a", "b"), writers, strict=True):
+            Path(name).write_text(name)
+            writer.start()
+        for writer in writers:
+            writer.join()
     assert len(refused) == 1 and sorted(os.listdir()) == sorted([refused[0], RUN.name])
     assert Path(refused[0]).read_text() == refused[0] != RUN.read_text()
 
 
-def test_a_system_without_such_a_rename_will_do_too(monkeypatch):
-    def link(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", link)
-    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
-    save(example(1), RUN)
-    Path("late").write_text("late")
-    with pytest.raises(FileExistsError):
-        paths.put_in_place(Path("late"), RUN, overwrite=False)
+def test_a_system_without_such_a_rename_will_do_too():
+    with system(**NO_LINKS), system(ctypes, CDLL=lambda *_, **__: object()):
+        save(example(1), RUN)
+        Path("late").write_text("late")
+        with pytest.raises(FileExistsError):
+            paths.put_in_place(Path("late"), RUN, overwrite=False)
     assert len(load(RUN)) == 1
 
 
-def test_a_name_that_was_given_is_given_though_the_answer_was_lost(monkeypatch):
-    link = os.link
-
-    def again(*places):  # as a client of NFS does
+def test_a_name_that_was_given_is_given_though_the_answer_was_lost():
+    def again(*places, link=os.link):  # as a client of NFS does
         link(*places)
         link(*places)
 
-    monkeypatch.setattr(os, "link", again)
-    save(example(1), RUN)
+    with system(link=again):
+        save(example(1), RUN)
     assert len(load(RUN)) == 1 and not temporaries()
 
 
-def test_a_folder_that_vanishes_is_an_ordinary_failure(monkeypatch):
+def test_a_folder_that_vanishes_is_an_ordinary_failure():
     with pytest.raises(FileNotFoundError):
         save(example(), "away/run.npz")
-    os.mkdir("away")
-    sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (sync(handle), shutil.rmtree("away")))
     for overwrite in (True, False):
-        os.makedirs("away", exist_ok=True)
-        with pytest.raises(FileNotFoundError):
+        os.mkdir("away")
+        with at_last(lambda: shutil.rmtree("away")), pytest.raises(FileNotFoundError):
             save(example(), "away/run.npz", overwrite=overwrite)
     assert not os.path.exists("away")
 
 
-def test_an_interrupted_save_leaves_nothing(monkeypatch):
-    def interrupt(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+def test_an_interrupted_save_leaves_nothing():
+    with at_last(lambda: signal.raise_signal(signal.SIGINT)), pytest.raises(KeyboardInterrupt):
         save(example(), RUN)
     assert os.listdir() == []
 
@@ -183,12 +198,12 @@ def test_snapshots_are_numbered_where_the_name_is_taken():
         save_new(example(1), "missing", "snap")
 
 
-def test_a_name_that_is_taken_costs_no_writing(monkeypatch):
+def test_a_name_that_is_taken_costs_no_writing():
     for _ in range(3):
         save_new(example(1), ".", "snap")
     synced = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    save_new(example(1), ".", "snap")
+    with at_last(lambda: synced.append(1)):
+        save_new(example(1), ".", "snap")
     assert len(synced) == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ibtui.run import ended, places
 from ibtui.run.ended import Ended
+from tests.disk import full_disk
 
 END = Ended(23, ("/a/one.npz", "/a/\udcff\x1b.npz"), "/b: No space left on device", "MemoryError", 1)
 
@@ -20,10 +21,8 @@ def test_what_is_written_is_read_and_nothing_else_is_left():
     assert ended.read("run-1") is None and not list(places.folder().iterdir())
 
 
-def test_an_end_that_cannot_be_written_leaves_nothing(monkeypatch):
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-    monkeypatch.setattr("pathlib.Path.replace", os.replace)
-    with pytest.raises(OSError, match="full"):
+def test_an_end_that_cannot_be_written_leaves_nothing():
+    with full_disk(10), pytest.raises(OSError, match="too large"):
         ended.write("run-1", END)
     assert not list(places.folder().iterdir())
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,14 @@ def fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the place of /tmp, and an environment that names no other."""
     folder = tmp_path / "tmp"
     folder.mkdir()
-    for variable in (places.OWN, *VARIABLES):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(places, "_SHARED", (str(folder),))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("tempfile._candidate_tempdir_list", _candidates(folder))
+    share(monkeypatch, folder)
+    elsewhere(monkeypatch)
     return folder
 
 
-def _candidates(folder: Path):
-    return lambda: [*filter(None, map(os.environ.get, VARIABLES[1:])), str(folder)]
+def share(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let this folder stand for /tmp and /var/tmp."""
+    monkeypatch.setattr(places, "SHARED", (str(folder),))
 
 
 def private(path: Path) -> Path:
@@ -47,7 +46,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(tempfile, "tempdir", environment.get("TMPDIR", places.SHARED[0]))
 
 
 # Long paths.
@@ -57,10 +56,10 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
 @pytest.mark.parametrize("length", [10, 40, 60, 80, 100, 150, 250])
 def test_a_socket_can_be_in_a_folder_of_any_length(tmp_path, monkeypatch, length, through):
     if through == "a link":  # as where there is no /proc
-        monkeypatch.setattr(places, "_OPENED", "/nowhere")
+        monkeypatch.setattr(places, "OPENED", "/nowhere")
     links = Path(os.environ["XDG_RUNTIME_DIR"], "links")  # short
     links.mkdir()
-    monkeypatch.setattr(places, "_SHARED", (str(links),))
+    share(monkeypatch, links)
     own = private(tmp_path / ("d" * length))
     monkeypatch.setenv(places.OWN, str(own))
     name = "run-1-" + "n" * 35
@@ -102,7 +101,7 @@ def said(*arguments: str) -> str:
 
 def forget_word_of(folder: Path) -> None:
     """Remove the links that runs in it have left in the machine's own folders."""
-    for base in map(places._temporary, places._SHARED):
+    for base in places.folders():
         for link in base.glob("*.at"):
             if folder in Path(os.readlink(link)).parents:
                 link.unlink()

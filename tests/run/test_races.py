@@ -13,6 +13,7 @@ FIRST = int(os.environ.get("IBTUI_RACES_SEED", "1"))
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + GAMES))
 def test_whatever_is_asked_for_and_when(seed, tmp_path):
     """A failure says the seed in the test's name."""

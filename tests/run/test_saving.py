@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,8 @@ import pytest
 
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
-from ibtui.recording import files
+from ibtui.recording import Checkpoint, files
 from ibtui.run import ended, places, runs
-from ibtui.run import process as processes
 from ibtui.run import worker as process
 from ibtui.run.ended import Ended
 from ibtui.run.estimating import FileJob
@@ -28,10 +28,13 @@ from ibtui.run.log import LogFile
 from ibtui.run.protocol import Pause, Pull, Rebin, Restart, Save, Stop
 from ibtui.run.saver import Saver
 from ibtui.run.state import RunState
+from ibtui.run.trainer import Trainer
 from ibtui.run.training import Training
 from ibtui.run.worker_saver import WorkerSaver
-from tests.faults.boxes import equal, resumes_exactly, uninterrupted, wait_for
+from tests.disk import full_disk
+from tests.faults.boxes import equal, resumes_exactly, temporaries, uninterrupted, wait_for
 from tests.marks import slow, slow_sets
+from tests.pythons import SLOW_DISK, run_first
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
 
 
@@ -48,35 +51,6 @@ def test_autosave_writes_one_file_anew_and_says_nothing(tmp_path):
         driver.until(lambda d: len(list(tmp_path.glob("*.npz"))) == 2)
         assert files.load(path).config.seed == 1
     assert resumes_exactly(path, 50)
-
-
-@pytest.mark.slow
-def test_without_being_asked_for_there_is_no_autosave(tmp_path):
-    with Driver.train(SMALL, snapshot_dir=str(tmp_path)) as driver:
-        driver.until_state("finished")
-        time.sleep(2.2)
-        assert list(tmp_path.glob("*.npz")) == []
-
-
-@pytest.mark.slow
-def test_an_autosave_that_fails_is_told_once_tried_again_and_told_when_it_works(tmp_path):
-    folder = tmp_path / "gone"
-    folder.mkdir()
-    with Driver.train(LONG, autosave=0.0001, snapshot_dir=str(folder), **PACED) as driver:
-        driver.until(lambda d: d.status.saves)
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
-        driver.until(lambda d: d.notices)
-        time.sleep(2.5)  # two more attempts
-        driver.pull()
-        assert len(driver.notices) == 1 and driver.notices[0].severity == "error"
-        assert "No such file" in driver.notices[0].text and str(folder) in driver.notices[0].text
-        folder.mkdir()
-        driver.until(lambda d: list(folder.glob("*.npz")) and len(d.notices) == 2)
-        assert driver.notices[1].severity == "information"
-        epoch = driver.status.epoch
-        driver.until(lambda d: d.status.epoch > epoch)
 
 
 class Clock:
@@ -116,38 +90,75 @@ def seconds(clock: Clock, until: float, saver: WorkerSaver) -> None:
         saver.tick()
 
 
-def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_without_being_asked_for_there_is_no_autosave(tmp_path, state):
     clock = Clock()
+    seconds(clock, 10_000, WorkerSaver(run_state(tmp_path, clock, state=state), "run-1"))
+    assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_an_autosave_that_fails_is_told_once_tried_again_and_told_when_it_works(tmp_path):
+    clock, folder = Clock(), tmp_path / "gone"
+    folder.mkdir()
+    state = run_state(folder, clock, autosave=1.0, epoch=10**6, state="running")
+    saver = WorkerSaver(state, "run-1")
+    seconds(clock, 100, saver)
+    assert len(state.history.written) == 1 and state.notices.count == 0
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    seconds(clock, 300, saver)
+    assert len(state.history.written) == 5
+    (told,) = state.notices.since(0, 10)
+    assert told.severity == "error" and "No such file" in told.text and str(folder) in told.text
+    folder.mkdir()
+    seconds(clock, 500, saver)
+    assert len(list(folder.glob("*.npz"))) == 1
+    assert [notice.severity for notice in state.notices.since(0, 10)] == ["error", "information"]
+
+
+class SlowDisk(Clock):
+    """A clock that files take half a minute of."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._seen = folder, set()
+
+    def __call__(self) -> float:
+        there = {path.stat().st_ino for path in self._folder.glob("*.npz")}
+        self.now += 30 * len(there - self._seen)
+        self._seen = there
+        return self.now
+
+
+def test_an_autosave_costs_no_more_than_a_twentieth_of_the_time(tmp_path):
+    clock = SlowDisk(tmp_path)
     state = run_state(tmp_path, clock, autosave=1.0, epoch=10**6, state="running")
-
-    def slowly(*_: object, **__: object) -> Path:
-        clock.now += 30
-        return tmp_path / "x.npz"
-
-    monkeypatch.setattr(files, "save_new", slowly)
-    monkeypatch.setattr(files, "save", slowly)
     seconds(clock, 4000, WorkerSaver(state, "run-1"))
     written = state.history.written
     assert np.diff(written).min() >= 600 and len(written) >= 5
 
 
-def test_who_is_told_of_a_file_knows_already_that_it_is_saved(tmp_path, monkeypatch):
+def test_who_is_told_of_a_file_knows_already_that_it_is_saved(tmp_path):
     state, told = run_state(tmp_path), []
-    monkeypatch.setattr(
-        "builtins.print", lambda text, **_: told.append((text, state.unsaved, state.notices.count))
-    )
-    WorkerSaver(state, "run-1").save(Save())
-    monkeypatch.undo()
+
+    class Log(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.strip():
+                told.append((text, state.unsaved, state.notices.count))
+            return len(text)
+
+    with contextlib.redirect_stdout(Log()):
+        WorkerSaver(state, "run-1").save(Save())
     assert told == [(f"saved {state.where().saved[0]}", False, 1)]
 
 
-def test_an_epoch_that_is_told_beyond_what_a_file_holds_is_told_to_be_unsaved(tmp_path):
-    state, _, source = training_source(tmp_path)
-    source._trainer.train(10)
-    state.update(epoch=10)
+def test_an_epoch_that_is_told_beyond_what_a_file_holds_is_told_to_be_unsaved():
+    state, trainer = RunState(WatchOptions(), LogFile(-1)), Trainer(LONG, 1 << 28)
+    trainer.train(10)
+    state.begin(trainer.recording, trains=True, epoch=10)
     state.saver.hold(0, 10)
     assert not state.frame(Pull()).status.unsaved
-    source._trainer.train(5)  # a stretch that is not over
+    trainer.train(5)  # a stretch that is not over
     told = state.frame(Pull()).status
     assert (told.epoch, told.unsaved) == (15, True)
 
@@ -157,8 +168,6 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     driver = Driver.train(SMALL, detach=True, snapshot_dir=str(tmp_path))
     driver.until_state("finished")
     driver.until(lambda d: d.status.saved)
-    time.sleep(2.2)
-    driver.pull()
     (path,) = tmp_path.glob("*.npz")
     assert driver.status.saved == (str(path),) and not driver.status.unsaved
     assert equal(files.load(path), uninterrupted(files.load(path), 60))
@@ -168,6 +177,13 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     assert capsys.readouterr().out == f"stopped {name} at epoch 60; had been saved: {path}\n"
     assert driver.worker.wait(10) == 0
     assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_a_detached_run_that_is_saved_is_not_saved_again(tmp_path):
+    clock = Clock()
+    state = run_state(tmp_path, clock, detached=True)
+    seconds(clock, 1000, WorkerSaver(state, "run-1"))
+    assert state.history.written == [1] and len(list(tmp_path.glob("*.npz"))) == 1
 
 
 def test_a_detached_run_that_cannot_save_itself_tries_again(tmp_path):
@@ -204,7 +220,7 @@ def test_a_save_just_before_the_end_is_written_also_while_estimates_are_made(tmp
     assert driver.stop() < 2
     (path,) = tmp_path.glob("*.npz")
     assert len(files.load(path)) > 300
-    assert list(tmp_path.glob(f".*{files.TEMPORARY}")) == []
+    assert not temporaries(tmp_path)
 
 
 def training_source(tmp_path, config=LONG, **options):
@@ -234,17 +250,25 @@ def test_the_last_save_never_waits_for_a_command_that_the_source_has_taken(tmp_p
 def test_a_save_that_the_source_has_just_taken_as_it_all_ends_is_written(tmp_path, monkeypatch):
     state, saver, source = training_source(tmp_path, paused=True)
     taken, over = threading.Event(), threading.Event()
-    checkpoint = source._checkpoint
-    monkeypatch.setattr(source, "_checkpoint", lambda: (taken.set(), over.wait(20), checkpoint())[-1])
+
+    def checkpoint(trainer: Trainer, real=Trainer.checkpoint) -> Checkpoint:
+        if state.commands.qsize() == 1:  # all but Stop
+            taken.set()
+            assert over.wait(20)
+        return real(trainer)
+
+    monkeypatch.setattr(Trainer, "checkpoint", checkpoint)
     state.obey(Save())
     state.obey(Stop())
     serving = threading.Thread(target=source.serve, daemon=True)
     serving.start()
-    assert taken.wait(20)
-    assert saver.finish(False) == ""
-    assert len(list(tmp_path.glob("*.npz"))) == 1
-    over.set()
-    serving.join(20)
+    try:
+        assert taken.wait(20)
+        assert saver.finish(False) == ""
+        assert len(list(tmp_path.glob("*.npz"))) == 1
+    finally:
+        over.set()
+        serving.join(20)
 
 
 def test_what_a_killed_worker_left_in_the_snapshot_folder_is_removed(tmp_path):
@@ -263,13 +287,15 @@ class Left(BaseException):
     """In the place of the process's end."""
 
 
-def end_of(state: RunState, status: int, monkeypatch, *, save: bool = True) -> Ended | None:
+def end_of(
+    state: RunState, status: int, monkeypatch, *, save: bool = True, saver: type[WorkerSaver] = WorkerSaver
+) -> Ended | None:
     """Have a worker leave, and read what it has written of its end."""
 
     def leave(status: int) -> None:
         raise Left(status)
 
-    worker = process.Worker(state, WorkerSaver(state, "run-1-z"), "run-1-z")
+    worker = process.Worker(state, saver(state, "run-1-z"), "run-1-z")
     worker.save_first = save
     with monkeypatch.context() as patched:
         patched.setattr(os, "_exit", leave)
@@ -305,12 +331,9 @@ def test_the_end_of_a_run_says_why_nothing_was_saved(tmp_path, monkeypatch):
     end = end_of(begun(tmp_path), 0, monkeypatch, save=False)
     assert end == Ended(60, (), "it was not to be saved")
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "save_new", full)
-    end = end_of(begun(tmp_path), 0, monkeypatch)
-    assert end == Ended(60, (), f"{tmp_path}: No space left on device")
+    with full_disk():
+        end = end_of(begun(tmp_path), 0, monkeypatch)
+    assert end == Ended(60, (), f"{tmp_path}: File too large")
     assert list(tmp_path.glob("*.npz")) == []
 
 
@@ -320,25 +343,25 @@ def test_the_end_of_a_run_counts_epochs_that_were_measured_and_not_told_of_yet(t
 
 
 def test_a_worker_that_fails_over_its_last_save_does_not_say_that_it_was_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(WorkerSaver, "finish", lambda *_: 1 / 0)
-    end = end_of(begun(tmp_path), 0, monkeypatch)
+    class Failing(WorkerSaver):
+        def finish(self, save: bool) -> str:
+            raise ZeroDivisionError("division by zero")
+
+    end = end_of(begun(tmp_path), 0, monkeypatch, saver=Failing)
     assert end == Ended(60, (), "ZeroDivisionError: division by zero")
 
 
 def test_a_worker_that_cannot_write_its_end_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(ended, "write", lambda *_: 1 / 0)
+    places.end_path("run-1-z").mkdir()  # in its place
     assert end_of(begun(tmp_path), 0, monkeypatch) is None
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", *slow("busy", "failed", "died")])
 def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
-    if how == "busy":
-        busy = "from ibtui.run.trainer import Trainer; import time; "
-        busy += "Trainer.train = lambda *_: time.sleep(600); "
-        monkeypatch.setattr(processes, "MAIN", busy + processes.MAIN)
-    if how == "failed":
-        fails = "from ibtui.run.trainer import Trainer; Trainer.train = lambda *_: 1 / 0; "
-        monkeypatch.setattr(processes, "MAIN", fails + processes.MAIN)
+    trains = {"busy": "threading.Event().wait()", "failed": "1 / 0"}
+    if how in trains:
+        code = "import threading; from ibtui.run.trainer import Trainer; Trainer.train = lambda *_: "
+        run_first(monkeypatch, code + trains[how])
     driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
     driver.until_state("failed" if how == "failed" else "running")
     worker = driver.worker
@@ -420,17 +443,11 @@ def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
 
 @pytest.mark.slow
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
-    slow = tmp_path / "slow"
-    slow.mkdir()
-    (slow / "sitecustomize.py").write_text(
-        "import os, time\nfsync = os.fsync\n"
-        "def slowly(fd):\n    time.sleep(2.5)\n    fsync(fd)\nos.fsync = slowly\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", f"{slow}{os.pathsep}{os.environ['PYTHONPATH']}")
+    run_first(monkeypatch, SLOW_DISK.format(seconds=2.5))
     driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
     driver.until_state("running")
     driver.send(Save())
     driver.pull()  # it has been taken
     driver.stop()
     assert len(list(tmp_path.glob("*.npz"))) == 1 and driver.client.saved
-    assert not [path for path in tmp_path.iterdir() if path.name.endswith(files.TEMPORARY)]
+    assert not temporaries(tmp_path)

@@ -7,9 +7,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
-from ibtui.run import log, mirror, places, process
+from ibtui.run import log, mirror, places
 from ibtui.run.estimating import HistoryThread
 from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
@@ -17,31 +19,29 @@ from ibtui.run.snapshot import Snapshot
 from ibtui.run.state import RunState
 from ibtui.run.trainer import Trainer
 from tests.faults.boxes import wait_for
+from tests.pythons import run_first
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
 
 
-def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "MOST_BYTES", 4000)
+def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_path):
     with open(tmp_path / "log", "a+b") as file:
-        output, truncate = Output(file.fileno()), os.ftruncate
-        output.write("a line like many others\n" * 200)
-        writer = threading.Thread(target=output.write, args=("saved /a/b.npz\n",))
+        output, log = Output(file.fileno()), LogFile(file.fileno(), 4000)
+        writer = threading.Thread(target=lambda: [output.write(f"{n}\n") for n in range(50_000)])
+        writer.start()
+        cuts, size = 0, 0
+        while writer.is_alive():
+            before, size = size, os.fstat(file.fileno()).st_size
+            cuts += size < before
+            log.cut()
+            there = [int(line) for line in log.lines(0)[0]]
+            assert there == list(range(there[0], there[0] + len(there))) if there else not size
+        assert cuts > 10
+    assert (tmp_path / "log").read_text().endswith("49999\n")
 
-        def meanwhile(handle: int, size: int) -> None:
-            writer.start()
-            writer.join(0.2)  # it writes now, or waits
-            truncate(handle, size)
 
-        monkeypatch.setattr(os, "ftruncate", meanwhile)
-        LogFile(file.fileno()).cut()
-        writer.join()
-    assert (tmp_path / "log").read_text().endswith("others\nsaved /a/b.npz\n")
-
-
-def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "MOST_BYTES", 4000)
+def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path):
     with open(tmp_path / "log", "a+b") as file:
-        output = LogFile(file.fileno())
+        output = LogFile(file.fileno(), 4000)
         seen, place = [], 0
         for number in range(5000):
             os.write(file.fileno(), f"line {number}\n".encode())
@@ -56,8 +56,9 @@ def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path, monkeypatch):
 
 def test_the_log_of_a_worker_that_talks_too_much_is_bounded(monkeypatch, tmp_path):
     talk = "[os.write(1, b'x' * 999 + b'\\n') for _ in range(30000)]"
-    wordy = f"import os, threading; threading.Thread(target=lambda: {talk}, daemon=True).start(); "
-    monkeypatch.setattr(process, "MAIN", wordy + process.MAIN)
+    run_first(
+        monkeypatch, f"import os, threading; threading.Thread(target=lambda: {talk}, daemon=True).start()"
+    )
     with Driver.train(LONG, **PACED) as driver:
         path = places.log_path(driver.client.name)
         driver.until(lambda d: d.status.epoch > 100)
@@ -128,14 +129,20 @@ def test_estimates_of_an_old_run_are_never_a_new_ones():
     config = replace(SMALL, binning="closed", x_bins=2, t_bins=9, epochs=5)
     old, new = finished(), finished(config)
     before = {name: new.column(name).copy() for name in new.names}
-    history = HistoryThread()
+    history, pending = HistoryThread(), old.pending
+
+    def then_restarted() -> np.ndarray:
+        rows = pending()
+        if len(rows) and threading.current_thread() is history:
+            history.work_on(new)  # just as the estimates of these rows are to be made
+        return rows
+
+    old.pending = then_restarted
     history.work_on(old)
     history.rebin(wanted)
-    history._next()()
-    work = history._next()  # a restart comes just as estimates are to be made
-    history.work_on(new)
-    work()
-    assert len(old.pending()) == 0
+    history.start()
+    wait_for(lambda: old.binning == wanted and not len(pending()))
+    assert history.wait_until_idle(10)
     assert all(new.column(name).tobytes() == value.tobytes() for name, value in before.items())
 
 

@@ -315,7 +315,7 @@ class Training(StandIn):
     def _run(self) -> None:
         progress = float(self.status.epoch)
         while not self.closed:
-            time.sleep(0.004)
+            time.sleep(0.004)  # as long as a stretch of epochs takes
             with self._lock:
                 if self.status.state == "running":
                     progress = max(progress, self.status.epoch) + 0.004 * (self.status.pace or 1000)

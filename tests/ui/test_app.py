@@ -49,6 +49,7 @@ from ibtui.ui.help import HelpScreen
 from ibtui.ui.line import fit, piece, spaced
 from ibtui.ui.panes import panes
 from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.plane import Plane
 from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
@@ -973,7 +974,7 @@ def test_what_ends_a_screen_that_has_seen_nothing_yet_loses_nothing(end: str, de
         if end == "q":
             await pilot.press("q")
         elif end == "signal":
-            app._end(143)
+            app.end(143)
         else:
             app.let_go()
         assert client.commands == ([] if detached else [Stop(save=True)])
@@ -990,7 +991,7 @@ def test_a_run_goes_on_from_the_key_that_detaches_it(end: str) -> None:
             await pilot.press("q")
             await until(pilot, lambda: app.return_code is not None)
         elif end == "signal":
-            app._end(143)
+            app.end(143)
         else:
             app.let_go()
         assert client.commands == [Detach()]
@@ -1012,7 +1013,7 @@ def test_what_ends_a_screen_as_its_worker_goes_loses_nothing(end: str, saved: tu
         client.lost = Lost("the worker was killed by SIGKILL", (), saved)
         client.arrived(client.lost)  # the loop has not come to it yet
         assert not app.link.state.lost
-        app._end(143) if end == "signal" else app.let_go()
+        app.end(143) if end == "signal" else app.let_go()
         assert len(written) == (0 if saved else 1)
         assert not client.commands
 
@@ -1075,8 +1076,7 @@ def test_numbers_that_are_none_are_shown_as_such(size: tuple[int, int]) -> None:
         recording.column("saturation")[-1, 1] = 0.31
         recording.column("outside")[-1, 2] = 7
         recording.column("weight0")[:] = math.nan
-        recording._tick += 1
-        recording._stamp.data[: len(recording)] = recording.tick
+        recording.apply(replace(recording.update_since(0), tick=recording.tick + 1))
         await shows(app, pilot, "n/a", "NaN", "inf", "no finite")
         if size == FULL:
             await shows(app, pilot, "dim n/a", "sat 31%", "7 out", "diverged at 460")
@@ -1307,7 +1307,7 @@ def test_a_signal_while_dead_loses_nothing(taken: bool) -> None:
         client.lose()
         await shows(app, pilot, HELD if taken else "† dead")
         app.let_go()  # in whichever order: the thread that finds the line dropped, and the loop
-        app._end(129)
+        app.end(129)
         await until(pilot, lambda: app.return_code is not None)
 
     outcome = play(script, hold=lambda *_: second, write=write)
@@ -1491,12 +1491,12 @@ def test_a_failed_run_says_why() -> None:
     play(script, client=StandIn(state="failed", message="GPU 0 is out of memory"))
 
 
-def test_a_fault_in_drawing_stays_in_its_pane(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_drawing_stays_in_its_pane() -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by [zero]")
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        monkeypatch.setattr("ibtui.ui.panes.plane.Plane.draw", broken)
+        app.query_one(Plane).draw = broken  # type: ignore[method-assign]
         client.train_to(600)
         await shows(app, pilot, "cannot be drawn: ZeroDivisionError", "epoch 600")
         client.train_to(700)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
         driver = Driver(client)
         driver.until(lambda d: d.recording is not None and len(d.recording) > 5)
         if "killed" in end:
-            os.kill(client.process.pid, 9)
+            driver.worker.kill()
         client.send(Stop(save="discarding" not in end))
         client.close()
         return Farewell(exit_status=143, unsaved=driver.recording)

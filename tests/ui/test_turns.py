@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from ibtui.config import RunConfig
+from ibtui.plot import palette
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.board import LAG_S
 from ibtui.ui.drawn import Drawn
@@ -22,11 +23,13 @@ def behind(app: IbtuiApp) -> list[str]:
 
 
 def texts(widget: Drawn) -> list[str]:
-    return [strip.text for strip in widget._strips]
+    return [strip.text.rstrip() for strip in widget.render_lines(widget.size.region)]
 
 
 def fresh(widget: Drawn) -> list[str]:
-    return [strip.text for strip in widget._filled(widget._redrawn(widget.app.scene), *widget.size)]
+    width, height = widget.size
+    drawn = widget.paint(widget.app.scene, width, height, palette.styles("truecolor"))
+    return [strip.text.rstrip() for strip in drawn[:height]] + [""] * (height - len(drawn))
 
 
 def late(app: IbtuiApp) -> list[Drawn]:
@@ -95,6 +98,7 @@ def test_a_slow_run_is_drawn_though_nothing_more_happens() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "running", "I(X;T)  nats")
@@ -130,7 +134,7 @@ def test_a_busy_machine_does_not_stop_the_frames(monkeypatch: pytest.MonkeyPatch
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         def late() -> float:
-            time.sleep(0.06)
+            time.sleep(0.06)  # a busy machine
             return time.monotonic()
 
         with monkeypatch.context() as busy:
