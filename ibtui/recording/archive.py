@@ -18,9 +18,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ibtui.errors import printable
+from ibtui.quantities import Array
 from ibtui.settings import brief
-
-Array = np.ndarray[Any, Any]
 
 _DIRECTORY_BYTES = 1 << 20
 _HEADER_BYTES = 1024

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,15 +18,13 @@ from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
 from ibtui.errors import RecordingError, UsageError, explain, printable
-from ibtui.quantities import Quantity
+from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
 from ibtui.recording.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.recording.history import Checkpoint, Experiment, Recording
 from ibtui.recording.machine import Machine
 from ibtui.recording.schema import CEILINGS, READABLE, Change, Declarations, changes_from_json
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

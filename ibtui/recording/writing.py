@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from ibtui.quantities import Array
 from ibtui.recording import machine
 from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, written_whole
 from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
-
-Array = np.ndarray[Any, Any]
 
 
 def save(

@@ -203,8 +203,6 @@ class RunState:
             case Save():
                 with self._lock:
                     self.saves_waiting += 1
-            case _:
-                pass
         self.commands.put(command)
 
     def where(self) -> Status:

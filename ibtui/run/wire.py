@@ -22,6 +22,7 @@ import numpy as np
 
 from ibtui import __version__
 from ibtui.errors import IbtuiError, UsageError
+from ibtui.quantities import Array
 from ibtui.run import places
 from ibtui.run.protocol import GREETING_BYTES, PROTOCOL, Answer, Request
 
@@ -43,7 +44,6 @@ _JOINED_BYTES = 1 << 14
 _WAITING = 64
 """Connections that may wait to be accepted."""
 
-Array = np.ndarray[Any, Any]
 Dtype = Literal["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"]
 
 

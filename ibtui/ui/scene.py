@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from ibtui.core.information import Binning
-from ibtui.plot.units import per_unit, unit_shown
-from ibtui.quantities import FAMILIES, STANDARD, Quantity
+from ibtui.plot.units import per_unit
+from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Representation, Status
 from ibtui.ui.link import LinkState
 from ibtui.ui.view import View
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -170,11 +168,6 @@ class Scene:
         known = self.mirror.recording is not None and name in self.mirror.recording.quantities
         return self.quantity(name if known else View.quantity)
 
-    def history_of(self, quantity: Quantity) -> Array:
-        """Return a quantity's whole history as the view has it, with what is looked at `unrecorded`."""
-        names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
-        return as_viewed(quantity, {name: self.column(name) for name in names}, self.view)
-
     def choosable(self, always: frozenset[str]) -> tuple[str, ...]:
         """Return the quantities that can be chosen: all but those that are always shown, and chance levels.
 
@@ -200,11 +193,6 @@ def in_unit(values: Array, quantity: Quantity, view: View) -> Array:
     return values if scale == 1 else values / scale
 
 
-def unit_of(quantity: Quantity, view: View) -> str:
-    """Return the unit to be shown; empty where there is none."""
-    return unit_shown(quantity.unit, view.unit)
-
-
 def in_excess(quantity: Quantity, view: View) -> bool:
     """Return True where the view has the quantity less its chance level."""
     return bool(quantity.chance) and view.level == "excess"
@@ -227,7 +215,10 @@ def ceiling_of(quantity: Quantity, recording: Recording, view: View) -> float:
     return float(in_unit(np.float64(value), quantity, view))  # type: ignore[arg-type]
 
 
-def recorded(quantity: Quantity, recording: Recording, view: View) -> Array:
-    """Return a quantity's history in a recording as the view has it: of shape (measurements, layers)."""
+def recorded(quantity: Quantity, history: Recording | Scene, view: View) -> Array:
+    """Return a quantity's history as the view has it: of shape (measurements, layers).
+
+    A scene's is that of its recording, with what is looked at `unrecorded`.
+    """
     names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
-    return as_viewed(quantity, {name: recording.column(name) for name in names}, view)
+    return as_viewed(quantity, {name: history.column(name) for name in names}, view)

@@ -14,13 +14,14 @@ from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.raster import sparkline
 from ibtui.plot.ticks import number, value_text
-from ibtui.quantities import Quantity
+from ibtui.plot.units import unit_shown
+from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, fit, piece, spaced, strip
 from ibtui.ui.panes.log import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
-from ibtui.ui.scene import Array, Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded, unit_of
+from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded
 from ibtui.ui.segments import strips
 from ibtui.ui.view import page
 
@@ -85,7 +86,7 @@ def _headings(
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     for column in columns:
         quantity = column.quantity
-        ceiling, unit = ceiling_of(quantity, recording, view), unit_of(quantity, view)
+        ceiling, unit = ceiling_of(quantity, recording, view), unit_shown(quantity.unit, view.unit)
         # The chosen pane is marked, for Enter enlarges it.
         title = [piece(f"[{quantity.label}]" if view.pane == column.pane else quantity.label)]
         if unit:
@@ -128,16 +129,11 @@ def _layer_row(
             continue
         spans = _values(quantity, layer, scene)
         used = sum(len(text) for text, _ in spans)
-        values = recorded(quantity, recording, scene.view)
-        line = _spark(
-            values[:, layer] if quantity.per_layer else values,
-            column.width - used - 1,
-            quantity.low,
-            ceiling_of(quantity, recording, scene.view),
-            scene,
-            ink if quantity.per_layer else palette.TRAIN,
-            styles,
-        )
+        values, drawn = recorded(quantity, recording, scene.view), palette.TRAIN
+        if quantity.per_layer:
+            values, drawn = values[:, layer], ink
+        top = ceiling_of(quantity, recording, scene.view)
+        line = _spark(values, column.width - used - 1, quantity.low, top, scene, drawn, styles)
         parts.append(_joined([strip(spans, used, styles), line], column.width, styles))
     return _joined(parts, width, styles)
 
@@ -161,13 +157,7 @@ def _values(quantity: Quantity, layer: int, scene: Scene) -> list[Span]:
 
 
 def _spark(
-    values: Array,
-    room: int,
-    low: float | None,
-    high: float,
-    scene: Scene,
-    ink: int,
-    styles: Sequence[Style],
+    values: Array, room: int, low: float | None, high: float, scene: Scene, ink: int, styles: Sequence[Style]
 ) -> Strip:
     """Draw a sparkline from `low`, or its least value, to `high`, or its greatest."""
     finite = values[np.isfinite(values)]

@@ -12,11 +12,12 @@ from rich.style import Style
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.ticks import number, value_text
-from ibtui.quantities import Quantity
+from ibtui.plot.units import unit_shown
+from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Array, Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded, unit_of
+from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded
 from ibtui.ui.view import View
 
 
@@ -48,22 +49,16 @@ class Curves(Pane):
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(
-            epochs,
-            series,
-            width,
-            height,
-            view.marker,
-            y_low=_lowest(quantity, series, view),
-            x_high=scene.last_epoch,
-            cursor=None if row is None else float(epochs[row]),
-            unit=unit_of(quantity, view),
-        )
+            epochs, series, width, height, view.marker,
+            y_low=_lowest(quantity, series, view), x_high=scene.last_epoch,
+            cursor=None if row is None else float(epochs[row]), unit=unit_shown(quantity.unit, view.unit),
+        )  # fmt: skip
         return Drawing(title, cells, _note(quantity, scene))
 
 
 def _title(quantity: Quantity, view: View) -> list[Piece]:
     name = f"{quantity.label} − chance" if in_excess(quantity, view) else quantity.label
-    unit = unit_of(quantity, view)
+    unit = unit_shown(quantity.unit, view.unit)
     return [piece(name), *([piece(unit, ink=palette.DIM)] if unit else [])]
 
 
@@ -86,7 +81,7 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
             Series(values, palette.REFERENCE, "", "reference", past)
             for values in _lines(recorded(quantity, before, view))
         ]
-    values = scene.history_of(quantity)
+    values = recorded(quantity, scene, view)
     ceiling = ceiling_of(quantity, recording, view)
     if np.isfinite(ceiling):
         level = np.full(len(values), ceiling)

@@ -61,19 +61,12 @@ class Plane(Pane):
             at = as_viewed(across, present.values, view), as_viewed(up, present.values, view)
         chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
         cells = plane_plot(
-            i_xt,
-            i_ty,
-            width,
-            height,
-            view.marker,
-            h_x=ceiling_of(across, recording, view),
-            h_y=ceiling_of(up, recording, view),
-            chance=None if view.level == "excess" else (chance_x, chance_y),
-            colour_by=view.plane_colour,
+            i_xt, i_ty, width, height, view.marker,
+            h_x=ceiling_of(across, recording, view), h_y=ceiling_of(up, recording, view),
+            chance=None if view.level == "excess" else (chance_x, chance_y), colour_by=view.plane_colour,
             at=None if row is None and present is None else at,
-            unit=view.unit,
-            sketch=self._sketch_of(recording, view),
-        )
+            unit=view.unit, sketch=self._sketch_of(recording, view),
+        )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)
         note = [
             piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
