@@ -136,17 +136,9 @@ def placed(value: float, low: float, high: float, count: int) -> int:
 def line_runs(
     from_col: Integers, from_row: Integers, to_col: Integers, to_row: Integers
 ) -> tuple[Integers, Integers, Integers, Integers]:
-    """Return straight lines as vertical runs of dots, one run for each column that a line crosses.
+    """Return straight lines between dots as vertical runs, one run for each column that a line crosses.
 
-    Parameters
-    ----------
-    from_col, from_row, to_col, to_row : ndarray of shape (n,)
-        The lines' ends, in dots.
-
-    Returns
-    -------
-    line, col, top, bottom : ndarray of intp
-        For each run the line that it belongs to, its column and its two ends.
+    There is for each run the line that it belongs to, its column and its two ends.
     """
     across, down = to_col - from_col, to_row - from_row
     steps = np.abs(across)

@@ -16,14 +16,9 @@ class Trails:
     """Paths to which points are added, each drawn over the one before.
 
     Kept are the dots of each path, and for each region the point that coloured it last; so inks, which may
-    depend on how many points there are, are given only when the picture is wanted.
-
-    Parameters
-    ----------
-    dots : Dots
-        Of the size and with the marker of those that it is to be shown on.
-    strides : sequence of int, of length paths
-        One of so many of a path's dots is lit, as in `Line`.
+    depend on how many points there are, are given only when the picture is wanted. `dots` is of the size and
+    with the marker of those that it is to be shown on; one of every stride of a path's dots is lit, as in
+    `Line`.
     """
 
     def __init__(self, dots: Dots, box: Box, strides: Sequence[int]) -> None:

@@ -21,10 +21,7 @@ Forward = Callable[[Mapping[str, Array], Array], Sequence[Array]]
 def families(extra: Sequence[str] = ()) -> list[Family]:
     """Return the standard families and those named, as `--quantities` names them.
 
-    Raises
-    ------
-    UsageError
-        One is unknown, cannot be loaded, or declares a quantity that another one has.
+    `UsageError` where one is unknown, cannot be loaded, or declares a quantity that another one has.
     """
     found = [FAMILIES[name] for name in dict.fromkeys((*STANDARD, *extra))]
     taken: set[str] = {"epoch"}

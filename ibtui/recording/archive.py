@@ -66,10 +66,7 @@ class File(io.FileIO):
 class Archive:
     """The arrays of a `.npz` file, each to be expected before it is read.
 
-    Raises
-    ------
-    RefusedError
-        Its members claim sizes that they cannot have, or that this machine's memory does not hold.
+    `RefusedError` where its members claim sizes that they cannot have, or that this machine's memory lacks.
     """
 
     def __init__(self, file: File) -> None:

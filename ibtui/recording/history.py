@@ -85,29 +85,19 @@ class Recording:
 
     One thread appends; any thread may read, re-estimate or save. Rows are only ever added, so a reader that
     took `len(recording)` can trust every row below it.
-
-    Attributes
-    ----------
-    experiment : Experiment
-        The subject of the recording.
-    ceilings : dict of str to float
-        Values that quantities cannot pass, by the names in their declarations; in nats, with this binning.
-    checkpoint : Checkpoint or None
-        Where training stands, for an exact resume.
-    changes : list of Change
-        Settings that were changed while the run went on, oldest first.
-    machine : dict of str to str
-        The machine that computes the run, or computed it last; empty: it is not known.
-    history_bytes : int
-        Budget for activations; the oldest are dropped beyond it, for most engines can derive them again.
     """
 
     experiment: Experiment
     ceilings: dict[str, float] = field(default_factory=dict)
+    """Values that quantities cannot pass, by the names in their declarations; in nats, with this binning."""
     checkpoint: Checkpoint | None = None
+    """The state from which training goes on exactly."""
     changes: list[Change] = field(default_factory=list)
+    """Settings that were changed while the run went on, oldest first."""
     machine: Machine = field(default_factory=dict)
+    """The machine that computes the run, or computed it last; empty: it is not known."""
     history_bytes: int = 256 << 20
+    """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:

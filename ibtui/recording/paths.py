@@ -133,12 +133,8 @@ _EXISTS = "{}: exists already; choose another name, or --force to replace it"
 def check_writable(path: str | Path, *, force: bool = True) -> None:
     """Check, before hours of training, that a recording can be written there.
 
-    Temporary files that killed runs left beside it are removed.
-
-    Raises
-    ------
-    RecordingError
-        It cannot: one line that says why.
+    Temporary files that killed runs left beside it are removed. `RecordingError` says in a line why it
+    cannot.
     """
     shown = printable(str(path))
     try:
@@ -210,12 +206,7 @@ def claim(path: str | Path, *, force: bool = True) -> Iterator[None]:
     """Hold the sole right to record to `path` for as long as the block lasts; includes `check_writable`.
 
     It is a lock on a hidden file beside it. The system releases it however the process ends, so a killed run
-    blocks nobody.
-
-    Raises
-    ------
-    RecordingError
-        It cannot be written, or another run records to it: one line that says which.
+    blocks nobody. While another run records there it is refused in the same way.
     """
     shown = printable(str(path))
     check_writable(path, force=force)

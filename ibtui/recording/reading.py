@@ -55,13 +55,7 @@ def load(path: str | Path, *, history_bytes: int = 256 << 20) -> Recording:
 
     Every header is read and checked before the first large array is, so that a file that lies about its
     sizes costs nothing; pickled objects are never read. Arrays must be what the run's engine declares, or
-    where that is not installed what the file itself declares.
-
-    Parameters
-    ----------
-    path : str or Path
-    history_bytes : int
-        Budget for the activations that are kept in memory; see `Recording`.
+    where that is not installed what the file itself declares. `history_bytes` is as in `Recording`.
 
     Raises
     ------

@@ -41,10 +41,7 @@ _MOST_CHARACTERS = 1000
 class Declarations:
     """Everything that must be known of a recording to read it without the packages that made it.
 
-    Raises
-    ------
-    UsageError
-        A file could not hold this, or not be read again.
+    What a file could not hold, or could not be read again, is a `UsageError`.
     """
 
     layers: tuple[Layer, ...]

@@ -27,7 +27,7 @@ def save(
     checkpoint: Checkpoint | None = None,
     overwrite: bool = False,
 ) -> int:
-    """Write a recording, whole or not at all, and flushed to the disk.
+    """Write a recording, whole or not at all, and flushed to the disk; return the bytes written.
 
     The same recording gives the same bytes. Errors, links and `overwrite` are those of `written_whole`.
 
@@ -41,11 +41,6 @@ def save(
     checkpoint : Checkpoint, optional
         The state to resume from; the recording's own by default.
     overwrite : bool
-
-    Returns
-    -------
-    int
-        Bytes written.
     """
     with written_whole(path, overwrite=overwrite) as file:
         with recording.lock:

@@ -70,10 +70,7 @@ def draw_figure(
 ) -> bytes:
     """Return the figure as a file's contents: "png", "svg" or "pdf". Notes go below it.
 
-    Raises
-    ------
-    UsageError
-        There would be too many scatters to draw.
+    Too many scatters to draw are a `UsageError`.
     """
     os.environ.pop("MPLBACKEND", None)  # a shell in Jupyter sets one that is not here; none is used
     import matplotlib

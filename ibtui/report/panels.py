@@ -99,10 +99,7 @@ class Panel:
 def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
     """Return the standard panels, in the order of `USUAL`, and those asked for.
 
-    Raises
-    ------
-    UsageError
-        A quantity is asked for that not all of the runs have.
+    A quantity that not all of the runs have is a `UsageError`.
     """
     known = {quantity.name: quantity for quantity in shared_quantities(runs)}
     for name in settings.quantities:

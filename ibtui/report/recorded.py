@@ -78,12 +78,8 @@ class RecordedRun:
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
     """Read a recording and, where `asked` has values for some of `BINNING`, estimate all of it again.
 
-    Raises
-    ------
-    RecordingError
-        It cannot be read, or holds no measurement.
-    UsageError
-        A setting is outside its domain, or an epoch outside the run.
+    What cannot be read, or holds no measurement, is a `RecordingError`; a setting outside its domain, or an
+    epoch outside the run, is a `UsageError`.
     """
     recording = load(path, history_bytes=sys.maxsize)  # what is stored is measured, and nothing in its place
     recorded = recording.config
@@ -138,12 +134,9 @@ def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
 
 
 def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
-    """Refuse runs that cannot share an axis; return notes about what else their mean would mix.
+    """Return notes about what the mean over these runs would mix besides seeds.
 
-    Raises
-    ------
-    UsageError
-        Two files differ in their number of layers or in the binning of their estimates.
+    `UsageError` where they cannot share an axis: two differ in their number of layers, or in their binning.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -197,10 +190,7 @@ def over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Arra
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
     """Return the measurements nearest to the epochs wanted (the earlier of two), each once, and notes.
 
-    Raises
-    ------
-    UsageError
-        An epoch outside the measured ones.
+    An epoch outside the measured ones is a `UsageError`.
     """
     rows: list[int] = []
     notes = []
@@ -225,13 +215,7 @@ def default_rows(epochs: Array, count: int = DEFAULT_EPOCHS) -> list[int]:
 
 
 def parse_epochs(text: str) -> list[int]:
-    """Return the epochs of "0,10,100".
-
-    Raises
-    ------
-    UsageError
-        The text is no such list, or too long a one.
-    """
+    """Return the epochs of "0,10,100"; `UsageError` where the text is no such list, or too long a one."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
         raise UsageError(f"--at {printable(text)}: must be epochs joined by commas, such as 0,100,2000")

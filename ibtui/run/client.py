@@ -85,16 +85,9 @@ _STOPPED = (_Fate.SAVES, _Fate.DISCARDS)
 
 
 class WorkerClient:
-    """A worker process of our own, or one that is there already.
+    """A worker process of our own, started for a job, or one that is there already, by its name.
 
-    Parameters
-    ----------
-    job : Job, optional
-        Start a worker for this.
-    name : str, optional
-        Connect to the worker of this name.
-    handed : Recording, optional
-        The recording that the job names: it is still to be written there.
+    A recording that is `handed` to it is the one that the job names: it is still to be written there.
     """
 
     def __init__(

@@ -36,13 +36,7 @@ class Ended:
 
 
 def write(name: str, ended: Ended) -> None:
-    """Write the end of the run of this name, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        The runtime folder is full or cannot be written to.
-    """
+    """Write the end of the run of this name, whole or not at all; `OSError` where that cannot be done."""
     with written_whole(places.end_path(name), overwrite=True) as file:
         file.write(json.dumps(asdict(ended)).encode())
 

@@ -67,10 +67,7 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
     """Return a past measurement's activations: stored, or derived to the same bits.
 
-    Raises
-    ------
-    EngineError
-        They are not stored, and the engine that could derive them is not here.
+    `EngineError` where they are not stored, and the engine that could derive them is not here.
     """
     stored = recording.activations(row)
     return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)

@@ -39,10 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}\Z")
 def folder() -> Path:
     """Return the folder for the sockets and logs of new runs, made if it is missing.
 
-    Raises
-    ------
-    UsageError
-        It belongs to somebody else, or others could look into it.
+    It is refused if it belongs to somebody else, or others could look into it.
     """
     path = _chosen()
     try:
@@ -97,10 +94,7 @@ def _refused(path: Path, fault: str) -> UsageError:
 def folders() -> list[Path]:
     """Return the folders that this user's runs may be in, the one for new runs first.
 
-    Raises
-    ------
-    UsageError
-        There is none, and none can be made.
+    `UsageError` where there is none, and none can be made.
     """
     found, trouble = [], None
     try:

@@ -19,18 +19,9 @@ _TOO_FEW = "--epochs {epochs}: {shown} has {done} already; give a total of {done
 def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of a recorded run that is to go on.
 
-    Parameters
-    ----------
-    path : str
-        The recording.
-    asked : mapping
-        Fields of `RunConfig` that the user has set. `epochs` is the total to reach; the others must be what
-        the recording says, or "auto".
-
-    Raises
-    ------
-    UsageError
-        A setting contradicts the recording, by name; or the recording cannot be gone on with.
+    `asked` are the fields of `RunConfig` that the user has set: `epochs` is the total to reach; the others
+    must be what the recording says, or "auto". `UsageError` names what contradicts the recording, or says
+    why that cannot be gone on with.
     """
     found = peek(path)
     config, shown = found.config, printable(path)

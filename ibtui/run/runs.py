@@ -105,10 +105,7 @@ def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
 def find(name: str | None) -> str:
     """Return the name of the one run that is meant; without a name, that is the one detached run.
 
-    Raises
-    ------
-    UsageError
-        There is no such run, or more than one.
+    `UsageError` where there is no such run, or more than one.
     """
     known = running()
     names = [run.name for run in known]
@@ -223,14 +220,8 @@ def _agreed(name: str) -> bool:
 def stop_run(name: str | None, *, yes: bool = False) -> int:
     """End a run, having it saved first, and say where. Several at once may stop the same run.
 
-    How it ended stays known for a day, also to screens that show it.
-
-    Parameters
-    ----------
-    name : str or None
-        As for `find`.
-    yes : bool
-        Do not ask, although a screen shows it; without it, `UsageError` where nobody can be asked.
+    How it ended stays known for a day, also to screens that show it. The name is as for `find`. Where a
+    screen shows the run the user is asked, unless `yes`; `UsageError` where nobody can be.
 
     Returns
     -------

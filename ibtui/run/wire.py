@@ -125,14 +125,9 @@ class Connection:
             self._peer.sendall(data)
 
     def receive_bytes(self, most: int) -> bytearray:
-        """Receive a frame.
+        """Receive a frame; `EOFError` where the connection has ended.
 
-        Raises
-        ------
-        EOFError
-            The connection has ended.
-        WireError
-            The frame is longer than `most`, or breaks off.
+        `WireError` where it is longer than `most`, or breaks off.
         """
         (size,) = struct.unpack("!i", self._exactly(4, at_once=True))
         if size == -1:

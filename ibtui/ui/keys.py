@@ -74,10 +74,7 @@ _AFTER_PANES = (
 def bindings(panes: Panes) -> tuple[Binding, ...]:
     """List all keys, those of panes included, in the order of the help screen.
 
-    Raises
-    ------
-    UsageError
-        Another package's pane declares a key that something else has.
+    `UsageError` where another package's pane declares a key that something else has.
     """
     own: list[Binding] = []
     others: list[Binding] = []

@@ -44,10 +44,7 @@ Panes = Mapping[str, "type[Pane]"]
 def panes(extra: Iterable[str] = ()) -> Panes:
     """Load the panes of every screen, and those named, as `--panes` names them.
 
-    Raises
-    ------
-    UsageError
-        One is unknown, cannot be loaded, or is no pane.
+    `UsageError` where one is unknown, cannot be loaded, or is no pane.
     """
     from ibtui.ui.panes.pane import Pane
 
