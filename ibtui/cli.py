@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
-from ibtui.errors import IbtuiError, UsageError, explain, printable
-from ibtui.settings import checked, flag, path, setting_of, wrong
+from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
+from ibtui.settings import checked, flag, path, setting_of, shown, wrong
 
 if TYPE_CHECKING:
     from ibtui.registry import Registry
@@ -54,9 +53,7 @@ def _run(arguments: list[str]) -> int:
         return _train(arguments)
     name, *rest = arguments
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name[:40], COMMANDS, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
-        raise UsageError(f"{printable(name[:60])}: no such command; {hint}")
+        raise UsageError(f"{printable(name[:60])}: no such command; {hint(name, COMMANDS)}")
     command = COMMANDS[name]
     parser = _Parser(f"ibtui {name}", command.description)
     command.add(parser)
@@ -68,10 +65,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(
-            prog=prog,
-            description=description,
-            allow_abbrev=False,
-            argument_default=argparse.SUPPRESS,
+            prog=prog, description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS
         )
         self._headings: dict[str, argparse._ArgumentGroup] = {}
         self._named: list[argparse.Action] = []
@@ -128,7 +122,7 @@ def _default(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f" ({value:g})"
-    return f" ({','.join(map(str, value)) if isinstance(value, tuple) else value})"
+    return f" ({shown(value)})"
 
 
 def _training_parser() -> _Parser:

@@ -5,7 +5,6 @@ To add a setting is to add a field; see `ibtui.settings`.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import stat
@@ -16,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from ibtui.core.names import ACTIVATIONS, BINNINGS
-from ibtui.errors import UsageError, explain, printable
+from ibtui.errors import UsageError, explain, hint, printable
 from ibtui.settings import (
     Domain,
     UnfitError,
@@ -261,9 +260,7 @@ def _refuse_unknown_keys(values: Mapping[str, Any], classes: tuple[Any, ...], wh
     known = [f.name for cls in classes for f in fields(cls)]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key[:40], known, 1, 0.5)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-            raise UsageError(f"{where}: unknown key {brief(key)}{hint}")
+            raise UsageError(f"{where}: unknown key {brief(key)}; {hint(key, known, 'known:')}")
 
 
 TOO_NARROW = "such that the last layer has a unit per class, {} at least"

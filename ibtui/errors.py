@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 
@@ -47,6 +48,12 @@ def printable(text: str) -> str:
     make a line read as something else.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def hint(name: str, known: Collection[str], otherwise: str = "there is") -> str:
+    """Name the known word that an unknown one is meant to be or, where none is near, all that there are."""
+    near = difflib.get_close_matches(name[:40], known, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"{otherwise} {', '.join(known)}"
 
 
 def explain(error: BaseException) -> str:

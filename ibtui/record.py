@@ -97,7 +97,8 @@ class _Run:
         """Train to the end or to a signal, showing progress and saving now and then."""
         trainer = self.trainer
         stretch = 1
-        with _progress(trainer.config, trainer.epoch) as show:
+        progress = _bar if sys.stdout.isatty() else _tenths
+        with progress(trainer.config, trainer.epoch) as show:
             while not trainer.finished and not signals.status:
                 began = time.monotonic()
                 trainer.train(stretch)
@@ -175,15 +176,7 @@ Show = Callable[[int, Recording], None]
 
 
 @contextmanager
-def _progress(config: RunConfig, start: int) -> Iterator[Show]:
-    if sys.stdout.isatty():
-        with _bar(config, start) as show:
-            yield show
-    else:
-        yield _plain(config, start)
-
-
-def _plain(config: RunConfig, start: int) -> Show:
+def _tenths(config: RunConfig, start: int) -> Iterator[Show]:
     """A line per tenth of the run."""
     began = time.monotonic()
     last = 10 * start // config.epochs
@@ -195,7 +188,7 @@ def _plain(config: RunConfig, start: int) -> Show:
             speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
             _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, speed)[0]}")
 
-    return show
+    yield show
 
 
 def _numbers(epoch: int, recording: Recording, speed: float) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from ibtui.errors import UsageError, blaming, printable
+from ibtui.errors import UsageError, blaming, hint, printable
 
 Thing = TypeVar("Thing")
 
@@ -75,9 +74,7 @@ class Registry(Generic[Thing]):
     def _load(self, name: str) -> Thing:
         place = self._own.get(name) or self._places.get(name)
         if place is None:
-            near = difflib.get_close_matches(name[:40], self.names, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.names)}"
-            raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint}")
+            raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint(name, self.names)}")
         module, _, attribute = place.partition(":")
         where = f"{printable(name)}: this {self.kind} cannot be loaded from {printable(place)}"
         with blaming(where, UsageError):

@@ -103,6 +103,11 @@ def brief(value: object, most: int = 60) -> str:
     return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"
 
 
+def shown(value: object) -> str:
+    """Return a value as the text after its flag has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def parsed(text: str, what: str) -> Any:
     """Return what a text of JSON stands for; `UsageError` where it is none."""
     try:

@@ -38,11 +38,7 @@ class DatasetKind:
 
 def dataset(summary: str, *, x_range: tuple[float, float]) -> Callable[[Any], DatasetKind]:
     """Declare the decorated function a dataset; its module is named by an entry point of `ibtui.datasets`."""
-
-    def declare(make: Callable[[RunConfig], Points]) -> DatasetKind:
-        return DatasetKind(make, summary, x_range)
-
-    return declare
+    return lambda make: DatasetKind(make, summary, x_range)
 
 
 DATASETS: Registry[DatasetKind] = Registry("dataset", "ibtui.datasets", {"grid": "ibtui.data.grid:grid"})

@@ -377,13 +377,11 @@ class Recording:
                 self.changes, self._changed_at = list(update.changes), update.tick
             rows = update.rows
             count = max(self._rows, int(rows[-1]) + 1) if len(rows) else self._rows
-            for name, column in self._columns.items():
+            arrived = [(column, update.columns[name]) for name, column in self._columns.items()]
+            arrived += [(self._estimated, update.estimated), (self._stamp, np.asarray(update.tick))]
+            for column, values in arrived:
                 column.reserve(count)
-                column.data[rows] = update.columns[name]
-            self._estimated.reserve(count)
-            self._estimated.data[rows] = update.estimated
-            self._stamp.reserve(count)
-            self._stamp.data[rows] = update.tick
+                column.data[rows] = values
             self._rows, self._tick = count, update.tick
 
 

@@ -19,6 +19,7 @@ from ibtui.recording.files import load
 from ibtui.run.measuring import estimate_pending, meter_of
 from ibtui.run.protocol import Representation
 from ibtui.run.representation import of_row
+from ibtui.settings import flag
 
 Choose = Callable[[Array], list[int]]
 """From the measured epochs to the rows whose representations are drawn."""
@@ -146,10 +147,9 @@ def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
         for name in BINNING:
             mine, other = getattr(run.config, name), getattr(first.config, name)
             if mine != other:
-                flag = f"--{name.replace('_', '-')}"
                 raise UsageError(
-                    f"{run.name}: estimated with {flag} {mine}, and {first.name} with {other}; "
-                    f"give {flag} to estimate both alike"
+                    f"{run.name}: estimated with {flag(name)} {mine}, and {first.name} with {other}; "
+                    f"give {flag(name)} to estimate both alike"
                 )
     mixed = [name for name in differing(runs) if name not in _INCIDENTAL]
     return [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from ibtui import settings
 from ibtui.config import RunConfig
 from ibtui.errors import UsageError, printable
 from ibtui.recording import Recording
@@ -31,17 +32,13 @@ def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
     for field in fields(config):
         name, ours, theirs = field.name, getattr(wanted, field.name), getattr(config, field.name)
         if name != "epochs" and ours != theirs and not (name in ("ctx", "engine") and ours == "auto"):
-            flag = name.replace("_", "-")
+            asked_for, recorded = printable(settings.shown(ours)), printable(settings.shown(theirs))
             raise UsageError(
-                f"--{flag} {_shown(ours)}: {shown} was recorded with {_shown(theirs)}; leave it out"
+                f"{settings.flag(name)} {asked_for}: {shown} was recorded with {recorded}; leave it out"
             )
     if wanted.epochs < (done := found.checkpoint_epoch):
         raise UsageError(_TOO_FEW.format(epochs=wanted.epochs, shown=shown, done=done))
     return replace(config, epochs=wanted.epochs)
-
-
-def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else printable(str(value))
 
 
 def resume(path: str, epochs: int, history_bytes: int) -> Recording:

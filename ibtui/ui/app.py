@@ -64,17 +64,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     TITLE = "ibtui"
     ALLOW_SELECT: ClassVar[bool] = False
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"),
-        (views.COMPACT[0], "-medium"),
-        (views.FULL[0], "-wide"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (views.COMPACT[0], "-medium"), (views.FULL[0], "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-short"),
-        (views.COMPACT[1], "-average"),
-        (views.FULL[1], "-tall"),
-        (views.ROOMY, "-roomy"),
-    ]
+        (0, "-short"), (views.COMPACT[1], "-average"), (views.FULL[1], "-tall"), (views.ROOMY, "-roomy"),
+    ]  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(panes())]
 
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:

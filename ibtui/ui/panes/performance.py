@@ -19,9 +19,7 @@ from ibtui.ui.scene import Scene
 
 
 @pane(
-    row=2,
-    order=1,
-    quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
+    row=2, order=1, quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss")
 )
 class Performance(Pane):
     """Accuracy above, loss below."""

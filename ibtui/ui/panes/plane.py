@@ -25,7 +25,7 @@ from ibtui.ui.view import View
     quantities=("i_xt", "i_ty"),
     help={
         "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
-        "newest point, or at the epoch that is looked at.",
+        "newest point, or at the epoch that is looked at."
     },
 )
 class Plane(Pane):
