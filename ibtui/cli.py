@@ -178,7 +178,8 @@ def _train(arguments: list[str]) -> int:
 def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) -> int:
     if not (in_background := options.detach and not (sys.stdin.isatty() and sys.stdout.isatty())):
         _need_terminal()
-    _check_snapshot_dir(options.snapshot_dir)
+    if not os.path.isdir(folder := options.snapshot_dir) or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
     from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.recording.files import peek
@@ -197,11 +198,6 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
             return stop.status
         print(f"started {job.name}: ibtui attach {job.name} shows it, ibtui stop {job.name} ends it")
     return 0
-
-
-def _check_snapshot_dir(folder: str) -> None:
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
 
 
 def _add_replay(parser: _Parser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,16 +31,11 @@ _MANY = 500
 _MATHS = {"I(X;T)": r"$I(X;T)$", "I(T;Y)": r"$I(T;Y)$", "H(X)": r"$H(X)$", "H(Y)": r"$H(Y)$"}
 
 
-@lru_cache(maxsize=1)
-def _colours() -> list[str]:
-    """Return the screen's colours, by ink; nearly black where an ink has none."""
-    colours = [style.color for style in palette.styles("truecolor")]
-    return [colour.get_truecolor().hex if colour is not None else "#202020" for colour in colours]
-
-
+@cache
 def colour_of(ink: int) -> str:
-    """Return the colour of an ink."""
-    return _colours()[ink]
+    """Return the screen's colour of an ink; nearly black where it has none."""
+    colour = palette.styles("truecolor")[ink].color
+    return colour.get_truecolor().hex if colour is not None else "#202020"
 
 
 def layer_mark(curve: Curve) -> str:

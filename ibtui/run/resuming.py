@@ -54,13 +54,9 @@ def resume(path: str, epochs: int, history_bytes: int) -> Recording:
         raise UsageError(_TOO_FEW.format(epochs=epochs, shown=shown, done=checkpoint.epoch))
     recording.config = replace(recording.config, epochs=epochs)
     # The measurement at the end of a shorter run is not on the longer one's schedule.
-    while len(recording) and not _on_schedule(recording.newest_epoch, recording.config):
+    while len(recording) and not recording.config.scheduled(recording.newest_epoch):
         recording.drop_last()
     # A file saved in the middle of a change of binning lacks estimates.
     if len(recording.pending()):
         estimate_pending(recording, meter_of(recording))
     return recording
-
-
-def _on_schedule(epoch: int, config: RunConfig) -> bool:
-    return epoch <= config.epochs and config.scheduled(epoch)

@@ -83,13 +83,11 @@ def _packed(value: object) -> object:
     return dtype.str, value.shape, pieces
 
 
-def _unpacked(kind: object, value: object) -> Array:
-    return msgspec.convert(value, PackedArray).unpack()
-
-
 def _decoding(kind: Any) -> Callable[[bytes | bytearray], Any]:
     """Return what decodes messages of a kind, and raises `WireError` for what is none."""
-    decoder = msgspec.msgpack.Decoder(kind, dec_hook=_unpacked)
+    decoder = msgspec.msgpack.Decoder(
+        kind, dec_hook=lambda _, value: msgspec.convert(value, PackedArray).unpack()
+    )
 
     def decode(data: bytes | bytearray) -> Any:
         try:

@@ -315,7 +315,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_help(self) -> None:
         from ibtui.ui.help import HelpScreen, definitions
 
-        words = definitions(self._panes, self.scene.quantities)
+        words = definitions(self._panes, self.scene.quantities.values())
         self.push_screen(HelpScreen(keys.entries(self._keys), words, self.view.marker))
 
     # Keys: saving and leaving.

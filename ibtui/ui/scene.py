@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -150,23 +151,30 @@ class Scene:
     # Quantities.
 
     @property
-    def quantities(self) -> Collection[Quantity]:
-        """The recording's quantities, or those of every run."""
-        recording = self.mirror.recording
-        return (recording.quantities if recording is not None else standard()).values()
+    def quantities(self) -> Mapping[str, Quantity]:
+        """The recording's quantities, or those of every run, by name."""
+        return self.mirror.recording.quantities if self.mirror.recording is not None else standard()
 
     def quantity(self, name: str) -> Quantity:
         """Return the declaration of a quantity of the recording, or of every run."""
-        recording = self.mirror.recording
-        known = recording.quantities if recording is not None else {}
-        return known.get(name) or standard()[name]
+        return self.quantities.get(name) or standard()[name]
 
     @property
     def chosen_quantity(self) -> Quantity:
         """The quantity that the user has chosen, where the recording has it."""
-        name = self.view.quantity
-        known = self.mirror.recording is not None and name in self.mirror.recording.quantities
-        return self.quantity(name if known else View.quantity)
+        known = self.mirror.recording is not None and self.view.quantity in self.quantities
+        return self.quantity(self.view.quantity if known else View.quantity)
+
+    def ceiling(self, quantity: Quantity) -> float:
+        """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
+        recording = self.mirror.recording
+        if recording is None or not quantity.ceiling or in_excess(quantity, self.view):
+            return math.nan
+        if quantity.ceiling == "width":
+            return float(max(layer.width for layer in recording.layers))
+        known = recording.ceilings.get(quantity.ceiling)
+        value = float(quantity.ceiling) if known is None else known
+        return value / per_unit(quantity.unit, self.view.unit)
 
     def choosable(self, always: frozenset[str]) -> tuple[str, ...]:
         """Return the quantities that can be chosen: all but those that are always shown, and chance levels.
@@ -175,9 +183,8 @@ class Scene:
         """
         if self.mirror.recording is None:
             return ()
-        found = self.mirror.recording.quantities
-        hidden = always | {quantity.chance for quantity in found.values()}
-        rest = [quantity for name, quantity in found.items() if name not in hidden]
+        hidden = always | {quantity.chance for quantity in self.quantities.values()}
+        rest = [quantity for name, quantity in self.quantities.items() if name not in hidden]
         return tuple(q.name for q in sorted(rest, key=lambda q: (q.name not in standard(), q.rebinned)))
 
 
@@ -202,17 +209,6 @@ def as_viewed(quantity: Quantity, values: Mapping[str, Array], view: View) -> Ar
     """Return a quantity as the view has it: in its unit, and less its chance level where that is chosen."""
     data = values[quantity.name]
     return in_unit(data - values[quantity.chance] if in_excess(quantity, view) else data, quantity, view)
-
-
-def ceiling_of(quantity: Quantity, recording: Recording, view: View) -> float:
-    """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
-    if not quantity.ceiling or in_excess(quantity, view):
-        return float("nan")
-    if quantity.ceiling == "width":
-        return float(max(layer.width for layer in recording.layers))
-    known = recording.ceilings.get(quantity.ceiling)
-    value = float(quantity.ceiling) if known is None else known
-    return float(in_unit(np.float64(value), quantity, view))  # type: ignore[arg-type]
 
 
 def recorded(quantity: Quantity, history: Recording | Scene, view: View) -> Array:

@@ -16,12 +16,11 @@ from ibtui.plot.raster import sparkline
 from ibtui.plot.ticks import number, value_text
 from ibtui.plot.units import unit_shown
 from ibtui.quantities import Array, Quantity
-from ibtui.recording import Recording
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, fit, piece, spaced, strip
 from ibtui.ui.panes.log import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
-from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded
+from ibtui.ui.scene import Scene, as_viewed, in_excess, in_unit, recorded
 from ibtui.ui.segments import strips
 from ibtui.ui.view import page
 
@@ -55,14 +54,13 @@ class Table(Drawn):
         return min(layers + _OTHER_ROWS, max(_OTHER_ROWS + 1, viewport.height // 2))
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        recording = scene.recording
-        if recording is None:
+        if scene.recording is None:
             return []
         columns = _columns(scene, width)
         layers = page(scene.layers, scene.view.layer, height - _OTHER_ROWS)
-        lines = _headings(scene, recording, columns, width, styles)
-        lines += [_layer_row(layer, scene, recording, columns, width, styles) for layer in layers]
-        lines += [_performance(name, scene, recording, width, styles) for name in ("accuracy", "loss")]
+        lines = _headings(scene, columns, width, styles)
+        lines += [_layer_row(layer, scene, columns, width, styles) for layer in layers]
+        lines += [_performance(name, scene, width, styles) for name in ("accuracy", "loss")]
         return [*lines, _log(scene, width, styles)]
 
 
@@ -78,15 +76,13 @@ def _columns(scene: Scene, width: int) -> list[_Column]:
     return [_Column(name, shown[name], (room + 2 - i) // 3) for i, name in enumerate(shown)]
 
 
-def _headings(
-    scene: Scene, recording: Recording, columns: Sequence[_Column], width: int, styles: Sequence[Style]
-) -> list[Strip]:
+def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Sequence[Style]) -> list[Strip]:
     view = scene.view
     names: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     for column in columns:
         quantity = column.quantity
-        ceiling, unit = ceiling_of(quantity, recording, view), unit_shown(quantity.unit, view.unit)
+        ceiling, unit = scene.ceiling(quantity), unit_shown(quantity.unit, view.unit)
         # The chosen pane is marked, for Enter enlarges it.
         title = [piece(f"[{quantity.label}]" if view.pane == column.pane else quantity.label)]
         if unit:
@@ -111,13 +107,9 @@ def _cell(pieces: Sequence[Piece], room: int, scene: Scene) -> list[Span]:
 
 
 def _layer_row(
-    layer: int,
-    scene: Scene,
-    recording: Recording,
-    columns: Sequence[_Column],
-    width: int,
-    styles: Sequence[Style],
+    layer: int, scene: Scene, columns: Sequence[_Column], width: int, styles: Sequence[Style]
 ) -> Strip:
+    assert scene.recording is not None
     ink = palette.of_layer(layer)
     mark = ">" if layer == scene.view.layer else " "
     label = f"{mark}{layer}".ljust(_label_width(scene))
@@ -129,11 +121,11 @@ def _layer_row(
             continue
         spans = _values(quantity, layer, scene)
         used = sum(len(text) for text, _ in spans)
-        values, drawn = recorded(quantity, recording, scene.view), palette.TRAIN
+        values, drawn = recorded(quantity, scene.recording, scene.view), palette.TRAIN
         if quantity.per_layer:
             values, drawn = values[:, layer], ink
-        top = ceiling_of(quantity, recording, scene.view)
-        line = _spark(values, column.width - used - 1, quantity.low, top, scene, drawn, styles)
+        room, top = column.width - used - 1, scene.ceiling(quantity)
+        line = _spark(values, room, quantity.low, top, scene, drawn, styles)
         parts.append(_joined([strip(spans, used, styles), line], column.width, styles))
     return _joined(parts, width, styles)
 
@@ -168,16 +160,17 @@ def _spark(
     return strips(sparkline(values, room, low, high, scene.view.marker, ink), styles)[0]
 
 
-def _performance(name: str, scene: Scene, recording: Recording, width: int, styles: Sequence[Style]) -> Strip:
+def _performance(name: str, scene: Scene, width: int, styles: Sequence[Style]) -> Strip:
+    assert scene.recording is not None
     title = f"[{name}]" if scene.view.pane == "performance" else name
     parts = [strip([(f" {title.ljust(11)}", palette.TEXT)], 12, styles)]
-    said = diverged(recording) if name == "loss" else []
+    said = diverged(scene) if name == "loss" else []
     warning = fit(said, 24, 0, scene.view.marker)
     room = (width - 12 - sum(len(text) + 1 for text, _ in warning)) // 2
     for half, label, ink in (("train", "train", palette.TRAIN), ("test", "held out", palette.HELD_OUT)):
         value = value_of(scene, f"{half}_{name}")
         text = f"{label} {loss(value) if name == 'loss' else number(value)} "
-        values = recording.column(f"{half}_{name}")
+        values = scene.recording.column(f"{half}_{name}")
         top = 1.0 if name == "accuracy" else float("nan")
         line = _spark(values, room - len(text) - 2, 0.0, top, scene, ink, styles)
         parts.append(_joined([strip([(text, ink)], len(text), styles), line], room, styles))

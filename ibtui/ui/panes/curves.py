@@ -17,7 +17,7 @@ from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded
+from ibtui.ui.scene import Scene, as_viewed, in_excess, in_unit, recorded
 from ibtui.ui.view import View
 
 
@@ -82,8 +82,7 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
             for values in _lines(recorded(quantity, before, view))
         ]
     values = recorded(quantity, scene, view)
-    ceiling = ceiling_of(quantity, recording, view)
-    if np.isfinite(ceiling):
+    if np.isfinite(ceiling := scene.ceiling(quantity)):
         level = np.full(len(values), ceiling)
         series.append(Series(level, palette.CEILING, quantity.ceiling_label, "ceiling"))
     if not quantity.per_layer:

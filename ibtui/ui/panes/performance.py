@@ -12,7 +12,6 @@ from rich.style import Style
 from ibtui.plot import palette
 from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number
-from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
@@ -41,7 +40,7 @@ class Performance(Pane):
             scene.column("train_loss"), scene.column("test_loss"), width, height, scene.view.marker,
             x_high=scene.last_epoch, cursor=None if row is None else float(epochs[row]),
         )  # fmt: skip
-        return Drawing(_halves(scene, "accuracy", number), cells, _note(scene, recording))
+        return Drawing(_halves(scene, "accuracy", number), cells, _note(scene))
 
 
 def value_of(scene: Scene, name: str) -> float:
@@ -59,12 +58,12 @@ def _halves(scene: Scene, name: str, text: Callable[[float], str]) -> list[Piece
     ]
 
 
-def _note(scene: Scene, recording: Recording) -> list[Piece]:
+def _note(scene: Scene) -> list[Piece]:
     # Before the first batch there is no moving loss.
     trained = scene.representation is not None and scene.representation.epoch > 0
     moving = loss(value_of(scene, "moving_loss")) if trained else "n/a"
     moved = piece(f"moving {moving}", ink=palette.DIM, rank=4)
-    return [*_halves(scene, "loss", loss), moved, *diverged(recording)]
+    return [*_halves(scene, "loss", loss), moved, *diverged(scene)]
 
 
 def loss(value: float) -> str:
@@ -72,8 +71,8 @@ def loss(value: float) -> str:
     return "NaN" if np.isnan(value) else number(value)
 
 
-def diverged(recording: Recording) -> list[Piece]:
+def diverged(scene: Scene) -> list[Piece]:
     """Return from where on the loss is not finite, if it ever is not."""
-    if (epoch := recording.diverged_at) is None:
+    if scene.recording is None or (epoch := scene.recording.diverged_at) is None:
         return []
     return [piece(f"not finite from epoch {epoch:,}", f"diverged at {epoch:,}", ink=palette.WARN, rank=3)]

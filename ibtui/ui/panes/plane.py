@@ -13,7 +13,7 @@ from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import piece
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
-from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_unit, recorded
+from ibtui.ui.scene import Scene, as_viewed, in_unit, recorded
 from ibtui.ui.view import View
 
 
@@ -62,10 +62,9 @@ class Plane(Pane):
         chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
-            h_x=ceiling_of(across, recording, view), h_y=ceiling_of(up, recording, view),
-            chance=None if view.level == "excess" else (chance_x, chance_y), colour_by=view.plane_colour,
-            at=None if row is None and present is None else at,
-            unit=view.unit, sketch=self._sketch_of(recording, view),
+            h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=view.unit, colour_by=view.plane_colour,
+            chance=None if view.level == "excess" else (chance_x, chance_y),
+            at=None if row is None and present is None else at, sketch=self._sketch_of(recording, view),
         )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)
         note = [
