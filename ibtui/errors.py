@@ -8,10 +8,7 @@ from contextlib import contextmanager
 
 
 class IbtuiError(Exception):
-    """Anything that ibtui reports to its user in one line.
-
-    `exit_status` is what the command ends with: 1, the run failed.
-    """
+    """Anything that ibtui reports to its user in one line; `exit_status` is what the command ends with."""
 
     exit_status = 1
 

@@ -64,10 +64,7 @@ def _tick(multiple: int, power: int, largest: float) -> tuple[float, str]:
 
 
 def number(value: float) -> str:
-    """Write a measured value in at most seven characters: three figures, an exponent from 10,000 on.
-
-    NaN is "n/a", as for the dimension of a layer that has none.
-    """
+    """Write a value in seven characters at most: three figures, an exponent from 10,000 on; NaN is "n/a"."""
     if math.isnan(value):
         return "n/a"
     size = abs(value)

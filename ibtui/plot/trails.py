@@ -77,10 +77,7 @@ class Trails:
             self.ends[owners[newest]] = divmod(int(spots[newest]) // self._dots.per_cell, self._dots.width)
 
     def paint(self, dots: Dots, inks: ArrayLike, glyphs: Sequence[str]) -> None:
-        """Put the paths on top of what `dots` shows already.
-
-        `inks` broadcast to (points, paths); `glyphs` draw each path in ASCII.
-        """
+        """Put the paths on what `dots` shows; `inks` broadcast to (points, paths), `glyphs` are for ASCII."""
         ink = np.broadcast_to(np.asarray(inks, np.int16), (self.points, len(glyphs)))
         for path, glyph in enumerate(glyphs):
             dots.lit |= self._lit[path]

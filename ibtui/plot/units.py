@@ -11,10 +11,7 @@ _NATS_PER_BIT = math.log(2)
 
 
 def per_unit(stored: str, shown: Unit) -> float:
-    """Return what to divide values of a stored unit by, to have them in the unit shown.
-
-    Those of any other unit than nats are shown as they are.
-    """
+    """Return what to divide values of a stored unit by for the unit shown: 1 for all but nats."""
     return _NATS_PER_BIT if stored == "nats" and shown == "bits" else 1.0
 
 

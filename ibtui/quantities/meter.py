@@ -89,10 +89,7 @@ class Meter:
         return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
     def measure(self, epoch: int, kept: Mapping[str, Array], scalars: Mapping[str, float]) -> Measurement:
-        """Measure everything of a net at an epoch.
-
-        It is known by what the engine keeps of a measurement, and by what training itself reports.
-        """
+        """Measure all of a net, by what its engine keeps of it and what training itself reports."""
         activations = list(self.forward(kept, self.dataset.x))
         sample = self._sample(epoch, activations, kept, scalars)
         values = {name: v for family in self._families for name, v in self._values(family, sample).items()}

@@ -298,10 +298,7 @@ class Recording:
         return 0 if self.quantities[name].dtype == "int64" else math.nan
 
     def rebin(self, binning: Binning, ceilings: Mapping[str, float]) -> None:
-        """Change the binning, and so the ceilings: every estimate is forgotten, to be made again.
-
-        See `pending` and `estimate`.
-        """
+        """Change the binning, and so the ceilings: every estimate is forgotten, to be made again."""
         with self.lock:
             before = self.config
             self._set_binning(binning, ceilings)

@@ -39,10 +39,7 @@ _MOST_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Declarations:
-    """Everything that must be known of a recording to read it without the packages that made it.
-
-    What a file could not hold, or could not be read again, is a `UsageError`.
-    """
+    """All that must be known of a recording to read it anywhere; `UsageError` for what no file could hold."""
 
     layers: tuple[Layer, ...]
     """The layers whose activations are measured."""

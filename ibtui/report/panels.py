@@ -97,10 +97,7 @@ class Panel:
 
 
 def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
-    """Return the standard panels, in the order of `USUAL`, and those asked for.
-
-    A quantity that not all of the runs have is a `UsageError`.
-    """
+    """Return the panels of `USUAL`, and those asked for; `UsageError` where a run lacks a quantity."""
     known = {quantity.name: quantity for quantity in shared_quantities(runs)}
     for name in settings.quantities:
         if name not in known:

@@ -188,10 +188,7 @@ def over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Arra
 
 
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
-    """Return the measurements nearest to the epochs wanted (the earlier of two), each once, and notes.
-
-    An epoch outside the measured ones is a `UsageError`.
-    """
+    """Return the rows nearest to epochs (the earlier of two), each once, and notes; or `UsageError`."""
     rows: list[int] = []
     notes = []
     for epoch in wanted:

@@ -14,10 +14,7 @@ from ibtui.run.protocol import Key, Representation
 
 
 class DrawnRow:
-    """Draws measurements of a recording and keeps the newest drawn.
-
-    Drawing takes long; the source never waits for it.
-    """
+    """Draws measurements of a recording, and keeps the newest drawn; the source never waits for it."""
 
     def __init__(self, recording: Recording, run: int) -> None:
         self._recording, self._run = recording, run

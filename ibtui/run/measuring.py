@@ -41,10 +41,7 @@ def _engine_here(config: RunConfig) -> None:
 
 
 def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
-    """Return what measures nets of a recording's run, with its binning or another one.
-
-    Quantities of packages that are not here are left out.
-    """
+    """Return what measures nets of a recording's run, but for quantities of packages that are not here."""
     config, dataset = recording.config, recording.dataset
 
     def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:

@@ -92,10 +92,7 @@ def _refused(path: Path, fault: str) -> UsageError:
 
 
 def folders() -> list[Path]:
-    """Return the folders that this user's runs may be in, the one for new runs first.
-
-    `UsageError` where there is none, and none can be made.
-    """
+    """Return this user's folders for runs, the one for new runs first; `UsageError` where none can be."""
     found, trouble = [], None
     try:
         found.append(folder())
@@ -175,10 +172,7 @@ end_path = partial(_place, suffix=".end")
 
 @contextlib.contextmanager
 def short(path: Path) -> Iterator[str]:
-    """Give a socket a name that is short enough for the system, whatever folder it is in.
-
-    The name is good in this block, and in this process.
-    """
+    """Give a socket a name that is short enough for the system, good in this block and in this process."""
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
         yield str(path)
         return

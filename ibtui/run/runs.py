@@ -103,10 +103,7 @@ def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
 
 
 def find(name: str | None) -> str:
-    """Return the name of the one run that is meant; without a name, that is the one detached run.
-
-    `UsageError` where there is no such run, or more than one.
-    """
+    """Return the name of the run meant (None: the one detached run); `UsageError` where it is not one."""
     known = running()
     names = [run.name for run in known]
     if name is None:

@@ -43,10 +43,7 @@ class Saver:
             self._held = max(self._held or (run, epoch), (run, epoch))
 
     def due(self, over: bool = False) -> bool:
-        """Return whether it is time for an autosave.
-
-        A run that is over is saved at once and, if that fails, again and again.
-        """
+        """Return whether to autosave; a run that is over is saved at once, and again if that fails."""
         if over and not self._failing:
             return True
         wait = max(self.interval_s or RETRY_S, self._cost_s / SHARE_FOR_SAVING)

@@ -109,10 +109,7 @@ class Trainer:
         return measure(self.recording, self.checkpoint(), self.meter)
 
     def checkpoint(self) -> Checkpoint:
-        """Return the present state, from which a run goes on exactly.
-
-        `EngineError` where the engine's state is not as it was declared.
-        """
+        """Return the state from which a run goes on exactly; `EngineError` where it is not as declared."""
         state, declared = self.engine.state(), self.recording.experiment.checkpoint
         arrays = {
             name: np.asarray(state[name], spec.dtype) for name, spec in declared.items() if name in state

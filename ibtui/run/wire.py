@@ -123,10 +123,7 @@ class Connection:
             self._peer.sendall(data)
 
     def receive_bytes(self, most: int) -> bytearray:
-        """Receive a frame; `EOFError` where the connection has ended.
-
-        `WireError` where it is longer than `most`, or breaks off.
-        """
+        """Receive a frame; `EOFError` where the connection has ended, `WireError` for what is no frame."""
         (size,) = struct.unpack("!i", self._exactly(4, at_once=True))
         if size == -1:
             (size,) = struct.unpack("!Q", self._exactly(8))

@@ -75,10 +75,7 @@ class Question(Dialog):
 
 
 class Place(Dialog):
-    """Says what went wrong, and asks for another file or folder.
-
-    Is dismissed with it, as it was typed, or with nothing for Esc.
-    """
+    """Says what went wrong; is dismissed with another file or folder as typed, or with nothing for Esc."""
 
     def __init__(self, trouble: str, suggestion: str, marker: Marker) -> None:
         super().__init__(marker)
