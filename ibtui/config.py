@@ -222,7 +222,7 @@ def _table(path: str, where: str) -> dict[str, Any]:
         import tomli as tomllib
     try:
         text = _read(path).decode("utf-8-sig")  # some editors begin a file with a byte-order mark
-    except _UnreadableError as error:
+    except UsageError as error:
         raise UsageError(f"{where}: {error}; it takes a TOML file") from error
     except ValueError as error:
         raise UsageError(f"{where}: not text in UTF-8; it takes a TOML file") from error
@@ -230,10 +230,6 @@ def _table(path: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError alone: a number of thousands of digits
         raise UsageError(f"{where}: not TOML: {brief(error, 200)}") from error
-
-
-class _UnreadableError(Exception):
-    """The reason for which a file gives no text."""
 
 
 def _read(path: str) -> bytes:
@@ -245,14 +241,14 @@ def _read(path: str) -> bytes:
     try:
         with open(path, "rb", opener=without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _UnreadableError("not a regular file")
+                raise UsageError("not a regular file")
             content = file.read(_TOML_BYTES + 1)
     except OSError as error:
-        raise _UnreadableError(explain(error)) from error
+        raise UsageError(explain(error)) from error
     except ValueError as error:
-        raise _UnreadableError("not a file name") from error
+        raise UsageError("not a file name") from error
     if len(content) > _TOML_BYTES:
-        raise _UnreadableError(f"more than {_TOML_BYTES >> 10} kB, where a few lines are enough")
+        raise UsageError(f"more than {_TOML_BYTES >> 10} kB, where a few lines are enough")
     return content
 
 

@@ -185,15 +185,14 @@ def _tenths(config: RunConfig, start: int) -> Iterator[Show]:
         nonlocal last
         if (tenth := 10 * epoch // config.epochs) > last:
             last = tenth
-            speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, speed)[0]}")
+            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, start, began)[0]}")
 
     yield show
 
 
-def _numbers(epoch: int, recording: Recording, speed: float) -> list[str]:
+def _numbers(epoch: int, recording: Recording, start: int, began: float) -> list[str]:
     """The speed, and what was measured last, in fewer and fewer words; at which epoch, if not at this one."""
-    numbers = f"{speed:,.0f} epochs/s"
+    numbers = f"{(epoch - start) / max(time.monotonic() - began, 1e-9):,.0f} epochs/s"
     if not len(recording):
         return [numbers]
     measured = int(recording.column("epoch")[-1])
@@ -223,8 +222,7 @@ def _bar(config: RunConfig, start: int) -> Iterator[Show]:
         task = progress.add_task("", total=config.epochs, completed=start, numbers="")
 
         def show(epoch: int, recording: Recording) -> None:
-            speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            said = _numbers(epoch, recording, speed)
+            said = _numbers(epoch, recording, start, began)
             room = progress.console.width - 2 * len(str(config.epochs)) - _BESIDE_NUMBERS
             numbers = next((text for text in said if len(text) <= room), "")
             progress.update(task, completed=epoch, numbers=numbers)

@@ -67,11 +67,8 @@ class Registry(Generic[Thing]):
 
     def __getitem__(self, name: str) -> Thing:
         """Import and return what a name stands for; `UsageError` where that cannot be done."""
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
-
-    def _load(self, name: str) -> Thing:
+        if name in self._loaded:
+            return self._loaded[name]
         place = self._own.get(name) or self._places.get(name)
         if place is None:
             raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint(name, self.names)}")
@@ -81,4 +78,4 @@ class Registry(Generic[Thing]):
             thing = getattr(importlib.import_module(module.strip()), attribute.strip())
         if missing := [member for member in MEMBERS[self.kind] if not hasattr(thing, member)]:
             raise UsageError(f"{where}: it is none, for it has no {', '.join(missing)}")
-        return cast(Thing, thing)
+        return self._loaded.setdefault(name, cast(Thing, thing))

@@ -108,7 +108,11 @@ def _check_headers(archive: Archive) -> Summary:
     (stored,) = archive.expect("t_index", (None,), i8)
     if not samples or not inputs or not held_out:
         raise RefusedError("it has no samples")
-    declared, changes, x_range = _newer(archive, config, inputs) if schema > 1 else _older(config, inputs)
+    if schema > 1:
+        declared, changes, x_range = _newer(archive, config, inputs)
+    else:  # all files of schema 1 were of the grid, by engines for Dense layers
+        declared, changes = _of_engine(kind_of(config), config, inputs, quantities()), ()
+        x_range = (0.0, 1.0)
     if (samples + held_out) * sum(layer.width for layer in declared.layers) > MAX_ACTIVATIONS:
         raise RefusedError("more samples than a net of its size can be measured with")
     if stored > rows:
@@ -142,15 +146,9 @@ def _arrays(
     return arrays
 
 
-_Declared = tuple[Declarations, tuple[Change, ...], tuple[float, float]]
-
-
-def _older(config: RunConfig, inputs: int) -> _Declared:
-    """Return what files of schema 1 leave unsaid: all were of the grid, by engines for Dense layers."""
-    return _of_engine(kind_of(config), config, inputs, quantities()), (), (0.0, 1.0)
-
-
-def _newer(archive: Archive, config: RunConfig, inputs: int) -> _Declared:
+def _newer(
+    archive: Archive, config: RunConfig, inputs: int
+) -> tuple[Declarations, tuple[Change, ...], tuple[float, float]]:
     """Return what a file declares, once it agrees with what its engine and the standard quantities do."""
     keys = ("quantities", "layers", "kept", "checkpoint", "changes")
     for key in keys:

@@ -202,12 +202,12 @@ def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[
     return rows, notes
 
 
-def default_rows(epochs: Array, count: int = DEFAULT_EPOCHS) -> list[int]:
+def default_rows(epochs: Array) -> list[int]:
     """Choose the first and the last measurement and, of those between, more of the early ones."""
     first, last = int(epochs[0]), int(epochs[-1])
-    if len(epochs) <= count:
+    if len(epochs) <= DEFAULT_EPOCHS:
         return list(range(len(epochs)))
-    wanted = first + np.geomspace(int(epochs[1]) - first, last - first, count - 1)
+    wanted = first + np.geomspace(int(epochs[1]) - first, last - first, DEFAULT_EPOCHS - 1)
     return sorted({0, *(int(np.argmin(np.abs(epochs - epoch))) for epoch in wanted)})
 
 

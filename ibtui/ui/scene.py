@@ -71,9 +71,7 @@ class Scene:
     @property
     def pace(self) -> float:
         """The pace asked for last."""
-        status = self.mirror.status
-        known = status.pace if status is not None else 0.0
-        return known if self.link.pace is None else self.link.pace
+        return (self.status or Status()).pace if self.link.pace is None else self.link.pace
 
     # What is looked at.
 
