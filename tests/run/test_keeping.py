@@ -114,7 +114,7 @@ def test_a_command_whose_answer_did_not_come_is_not_carried_out_twice(
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_path, monkeypatch, taken):
-    break_over(Save(), monkeypatch, taken)
+    break_over(Save(None, 7), monkeypatch, taken)
     with Driver.train(LONG, detach=True, paused=True, snapshot_dir=str(tmp_path)) as driver:
         driver.until_state("paused")
         driver.send(Save(None, 7))
