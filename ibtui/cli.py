@@ -367,9 +367,7 @@ class Command:
     """A subcommand."""
 
     summary: str
-    """A line that says what it does."""
     add: Callable[[_Parser], None]
-    """Adds its arguments to a parser."""
     run: Callable[[dict[str, Any]], int]
     """Carries it out, from the arguments that were given, by name; returns the exit status."""
 

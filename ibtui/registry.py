@@ -28,7 +28,6 @@ MEMBERS = {
         "summary", "layers", "kept", "checkpoint", "initial", "scalars", "activations", "refusal", "create",
     ),
 }  # fmt: skip
-"""Attributes that a thing of each kind has."""
 
 
 class Registry(Generic[Thing]):

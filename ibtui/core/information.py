@@ -66,9 +66,7 @@ class Estimates(NamedTuple):
     """One measurement of L layers: arrays of shape (L,); NaN for a layer that diverged."""
 
     i_xt: NDArray[np.float64]
-    """I(X;T), nats."""
     i_ty: NDArray[np.float64]
-    """I(T;Y), nats."""
     chance_i_xt: NDArray[np.float64]
     """The expected I(X;T) if samples are paired at random, nats."""
     chance_i_ty: NDArray[np.float64]
@@ -316,10 +314,7 @@ def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
-    """Return the expected `mutual_information_of_labels` for a random pairing: exact, in nats.
-
-    Parameters and errors as there; the formula is `chance_i_xt`'s.
-    """
+    """Return the expected `mutual_information_of_labels` for a random pairing; see `chance_i_xt`."""
     return _relate_labels(a, b, True)[1]
 
 

@@ -31,7 +31,6 @@ class DatasetKind:
     make: Callable[[RunConfig], Points]
     """From a configuration to points (samples, inputs) and classes (samples,), drawn by its data seed."""
     summary: str
-    """A line that describes it."""
     x_range: tuple[float, float]
     """The range of each input, which is divided into bins."""
 

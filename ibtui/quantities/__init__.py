@@ -111,7 +111,6 @@ class Measurement:
 
     epoch: int
     binning: Binning
-    """The binning that the estimates use."""
     values: Mapping[str, Array]
     """Each quantity by its name: shape (layers,), or ()."""
     kept: Mapping[str, Array]

@@ -19,10 +19,7 @@ Forward = Callable[[Mapping[str, Array], Array], Sequence[Array]]
 
 
 def families(extra: Sequence[str] = ()) -> list[Family]:
-    """Return the standard families and those named, as `--quantities` names them.
-
-    `UsageError` where one is unknown, cannot be loaded, or declares a quantity that another one has.
-    """
+    """Return the standard families and those named; `UsageError` where one cannot be had, or names clash."""
     found = [FAMILIES[name] for name in dict.fromkeys((*STANDARD, *extra))]
     taken: set[str] = {"epoch"}
     for family in found:
@@ -49,10 +46,7 @@ def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
 
 
 class Meter:
-    """Measures nets against one dataset, also by further families of quantities, as `families` has them.
-
-    Not to be shared between threads: `binning` changes it.
-    """
+    """Measures nets against one dataset, by `families`. It is of one thread, for `binning` changes it."""
 
     def __init__(
         self,

@@ -64,10 +64,7 @@ class File(io.FileIO):
 
 
 class Archive:
-    """The arrays of a `.npz` file, each to be expected before it is read.
-
-    `RefusedError` where its members claim sizes that they cannot have, or that this machine's memory lacks.
-    """
+    """A `.npz` file's arrays, each expected before it is read; `RefusedError` for sizes that cannot be."""
 
     def __init__(self, file: File) -> None:
         if file.read(4) != b"PK\x03\x04":  # NumPy does not accept an archive that begins later, either

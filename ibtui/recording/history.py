@@ -189,11 +189,7 @@ class Recording:
         return self._activations.get(row)
 
     def to_dataframe(self) -> Any:
-        """Return a `pandas.DataFrame` with a row for each measurement and layer.
-
-        Its index is `epoch` and `layer`, counted from 0; its columns are the quantities. Those of a whole
-        measurement stand in each of its rows.
-        """
+        """Return a `pandas.DataFrame` of all quantities, with a row for each epoch and layer (from 0)."""
         pandas = _imported("pandas")
         epochs, layers = self.column("epoch"), len(self.layers)
         columns = {
@@ -326,10 +322,7 @@ class Recording:
             return np.flatnonzero(~self._estimated.data[: self._rows])
 
     def estimate(self, row: int, binning: Binning, values: Mapping[str, Array]) -> bool:
-        """Fill in a row's estimates; return False, and do nothing, if the binning has changed meanwhile.
-
-        Estimates that `values` lacks stay unknown.
-        """
+        """Fill in a row's estimates, as far as known; return False, at once, if the binning has changed."""
         with self.lock:
             if binning != self.binning:
                 return False

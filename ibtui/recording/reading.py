@@ -185,7 +185,6 @@ def _essence(quantity: Quantity) -> tuple[object, ...]:
 
 
 def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recording:
-    """Read the arrays, once all headers are known to agree."""
     declared = summary.declared
     x, y, x_test, y_test = (archive.array(key) for key in ("x", "y", "x_test", "y_test"))
     dataset = Dataset(x, y, x_test, y_test, summary.x_range)

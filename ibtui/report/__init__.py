@@ -81,10 +81,7 @@ def report(
 def read_runs(
     paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
 ) -> tuple[list[RecordedRun], list[str]]:
-    """Read recordings one after another, so that the activations of one are held at a time.
-
-    Return the runs, and notes on what a reader should know of them.
-    """
+    """Read recordings one after another, to hold the activations of one at a time; also return notes."""
     seen: set[str] = set()
     for path in paths:
         if (file := os.path.realpath(path)) in seen:
@@ -138,7 +135,6 @@ def _write(
     notes: Sequence[str],
     force: bool,
 ) -> None:
-    """Write one file, whole or not at all."""
     kind, shown = _kind(path), printable(path)
     if kind in TABLES:
         from ibtui.report.table import as_csv, as_json

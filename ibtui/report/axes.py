@@ -20,9 +20,7 @@ Axes: TypeAlias = Any
 
 GREY = "#6e6e6e"
 DASHED: dict[str, Any] = {"color": "#b9b9b9", "linestyle": (0, (5, 2)), "linewidth": 0.8}
-"""The line of a ceiling."""
 DOTTED: dict[str, Any] = {"linestyle": (0, (1, 1.4)), "linewidth": 1.0}
-"""The line of a chance level."""
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "annotation_clip": False}
 """A name beside the axes."""
 _LAYER_MARKS, _CLASS_MARKS = "osD^vPX*", "o^sDvPX*"
@@ -131,7 +129,6 @@ def _name_ends(axes: Axes, panel: Panel) -> None:
 
 
 def _write_right(axes: Axes, name: str, level: float, colour: str) -> None:
-    """Write a name to the right of the axes, at a value."""
     at = {"xycoords": ("axes fraction", "data"), "xytext": (3, 0), "va": "center"}
     axes.annotate(name, (1, level), color=colour, **at, **_BESIDE)
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from ibtui.errors import UsageError, printable
 from ibtui.plot import palette
-from ibtui.plot.ticks import number
-from ibtui.plot.units import Unit, per_unit, unit_shown
+from ibtui.plot.ticks import Unit, number, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
 

@@ -29,10 +29,7 @@ def report_lines(
     notes: Sequence[str],
     display: Display,
 ) -> list[str]:
-    """Write the whole report: lines, none wider than the display, with colour codes where it has colours.
-
-    What is drawn comes from `panels`; the notes are what the reader should know of the numbers.
-    """
+    """Write the report of what `panels` gave, in lines no wider than the display, with colour codes."""
     lines = [*_header(runs, notes, display), Text(), *_numbers(runs, drawn, settings, display), Text()]
     lines.append(_key(runs, drawn, display))
     for at, block in enumerate(figures(runs, drawn, display)):
@@ -41,7 +38,6 @@ def report_lines(
 
 
 def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display) -> list[Text]:
-    """Say which runs these are, and what they have in common."""
     changing = [name for name in differing(runs) if name not in ("epochs", "every")]
     lines: list[Text] = []
     for run in runs:

@@ -62,10 +62,7 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
 
 
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
-    """Return a past measurement's activations: stored, or derived to the same bits.
-
-    `EngineError` where they are not stored, and the engine that could derive them is not here.
-    """
+    """Return past activations, stored or derived to the same bits; `EngineError` where neither can be."""
     stored = recording.activations(row)
     return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)
 

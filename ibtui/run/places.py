@@ -37,10 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}\Z")
 
 
 def folder() -> Path:
-    """Return the folder for the sockets and logs of new runs, made if it is missing.
-
-    It is refused if it belongs to somebody else, or others could look into it.
-    """
+    """Return the folder for sockets and logs of new runs, made if missing; refused if not ours alone."""
     path = _chosen()
     try:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -146,10 +143,7 @@ def make_known(path: Path) -> None:
 
 
 def _place(name: str, suffix: str) -> Path:
-    """Return a file of the run of this name: where its others are or, of a new one, where they will be.
-
-    `UsageError` where it could be no run's name.
-    """
+    """Return a file of a run, where its others are or will be; `UsageError` for what is no run's name."""
     if not _NAME.match(name):
         raise UsageError(f"{printable(name)}: not the name of a run; ibtui ls lists them")
     known = folders()

@@ -141,7 +141,6 @@ class Status:
     epoch: int = 0
     """Epochs trained; in a replay, the epoch of the measurement that is shown."""
     epochs: int = 0
-    """Epochs to train in all."""
     epochs_per_second: float = 0.0
     """Measured over the last seconds; 0 while nothing trains."""
     pace: float = 0.0
@@ -173,7 +172,6 @@ class Status:
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
     screens: int = 0
-    """Screens that show the run."""
     seconds: float = 0.0
     """The time since the worker began, by a clock that nobody sets."""
 

@@ -182,10 +182,7 @@ def _age(seconds: float, ago: str = "") -> str:
 
 
 def _outcome(end: Ended, known: Collection[str] = ()) -> str:
-    """Say why the run failed, where it did, and in which file it is, or why in none.
-
-    A file that was known before is said to have been there.
-    """
+    """Say why the run failed, where it did, and which file holds it (`known`: held it before), or none."""
     failed = f"; it had failed: {printable(end.error)}" if end.error else ""
     if end.unsaved:
         return f"{failed}; not saved: {printable(end.unsaved)}"

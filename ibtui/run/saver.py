@@ -26,7 +26,6 @@ class Saver:
         self.files: tuple[str, ...] = ()
         """The files that were written, oldest first; of very many, the newest."""
         self.writes = 0
-        """The number of times that a file was written."""
         self._clock, self._ended_at = clock, clock()
         self._cost_s = 0.0
         self._failing = False

@@ -73,7 +73,6 @@ class Notices:
     def __init__(self) -> None:
         self._kept: deque[Notice] = deque(maxlen=NOTICES)
         self.count = 0
-        """The number of all there have been."""
 
     def add(self, notice: Notice) -> None:
         self._kept.append(notice)
@@ -89,10 +88,7 @@ class Notices:
 
 
 class RunState:
-    """State written by the source's thread, read by the threads that answer screens.
-
-    One lock is held for the few assignments by which anything here changes.
-    """
+    """Written by the source's thread, read by those that answer screens, under one lock for each change."""
 
     def __init__(self, options: WatchOptions, log: LogFile) -> None:
         self.options, self.log = options, log
@@ -205,7 +201,6 @@ class RunState:
         self.commands.put(command)
 
     def where(self) -> Status:
-        """Return where the run stands now."""
         with self._lock:
             status, saver = self.status, self.saver
             running = status.state == "running"

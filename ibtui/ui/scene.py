@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ibtui.core.information import Binning
-from ibtui.plot.units import per_unit
+from ibtui.plot.ticks import per_unit
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror

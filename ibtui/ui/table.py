@@ -13,8 +13,7 @@ from textual.strip import Strip
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.raster import sparkline
-from ibtui.plot.ticks import number, value_text
-from ibtui.plot.units import unit_shown
+from ibtui.plot.ticks import number, unit_shown, value_text
 from ibtui.quantities import Array, Quantity
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, fit, piece, spaced, strip

@@ -11,8 +11,7 @@ from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
-from ibtui.plot.ticks import number, value_text
-from ibtui.plot.units import unit_shown
+from ibtui.plot.ticks import number, unit_shown, value_text
 from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece

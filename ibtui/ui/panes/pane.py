@@ -110,10 +110,7 @@ SomePane = TypeVar("SomePane", bound=type[Pane])
 
 
 def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
-    """Declare the decorated class a pane, by fields of `Declaration`.
-
-    Its module is named by an entry point of `ibtui.panes`.
-    """
+    """Declare the decorated class a pane, by fields of `Declaration`; an entry point names its module."""
 
     def declare(made: SomePane) -> SomePane:
         made.declared = Declaration(**declared)
