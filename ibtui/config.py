@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -32,7 +33,6 @@ from ibtui.settings import (
     setting,
     setting_of,
     switch,
-    text,
     whole,
     wrong,
 )
@@ -54,10 +54,14 @@ HEADINGS = RUN, DATA, TRAINING, MEASURING, WATCHING, KEEPING = (
 def device() -> Domain:
     """The device that trains: auto, cpu, or a GPU by its number."""
 
-    def is_device(value: str) -> bool:
-        return value in ("auto", "cpu") or (value[:3] == "gpu" and _is_index(value[3:]))
+    def to_device(value: Any) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise UnfitError("text")
+        if not re.fullmatch(r"auto|cpu|gpu(0|[1-9]\d{0,2})", value, re.ASCII):
+            raise UnfitError
+        return value
 
-    return text("auto, cpu, gpu0, gpu1, …", is_device)
+    return Domain("auto, cpu, gpu0, gpu1, …", to_device, "TEXT")
 
 
 def widths() -> Domain:
@@ -274,7 +278,3 @@ def _width(part: Any) -> int:
 def weight_count(widths: tuple[int, ...]) -> int:
     """Return the number of weights between neighbours in a chain of layers."""
     return sum(a * b for a, b in pairwise(widths))
-
-
-def _is_index(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3 and (text == "0" or text[0] != "0")

@@ -154,19 +154,6 @@ def switch() -> Domain:
     return Domain("true or false", _kept_if(lambda value: isinstance(value, bool)), "")
 
 
-def text(right: str = "text", allowed: Callable[[str], bool] = lambda text: True) -> Domain:
-    """Text that the system can be given and that is `allowed`; `right` says what that is."""
-
-    def fitting(value: Any) -> Any:
-        if not isinstance(value, str) or "\0" in value:
-            raise UnfitError("text")
-        if not allowed(value):
-            raise UnfitError
-        return value
-
-    return Domain(right, fitting, "TEXT")
-
-
 def path() -> Domain:
     """The path of a file or a folder; kept with the home folder in the place of a leading ~."""
 
