@@ -29,18 +29,10 @@ _BESIDE_NUMBERS = 26
 
 
 def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, resume: str | None) -> int:
-    """Train without a screen and write the recording.
+    """Train without a screen and write the recording: it is absent or whole at any time, and one run's alone.
 
-    Parameters
-    ----------
-    options : WatchOptions
-        Its autosave and history budget are used; there is no pace.
-    path : str
-        The recording. It is absent or whole at any time, and one run writes it at a time.
-    force : bool
-        Replace an existing file.
-    resume : str or None
-        A recording to go on with; its history goes to `path` too.
+    Of the options, autosave and history budget are used; there is no pace. `force` replaces an existing
+    file; the history of a recording to resume goes to `path` too.
 
     Returns
     -------

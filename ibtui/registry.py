@@ -34,16 +34,9 @@ class Registry(Generic[Thing]):
     """The datasets, quantities, panes or engines that there are.
 
     Finding a name imports nothing; asking for what it names imports that module alone. What is installed
-    beside ibtui is searched only for a name that is not its own, and for all names.
-
-    Parameters
-    ----------
-    kind : str
-        What is registered, in a word, for messages: "dataset".
-    group : str
-        The group of entry points in which other packages declare theirs: "ibtui.datasets".
-    own : mapping of str to str
-        ibtui's own, by name: "module:attribute", as an entry point has it.
+    beside ibtui is searched only for a name that is not its own, and for all names. The kind is a word for
+    messages, such as "dataset"; other packages declare theirs in the group of entry points, such as
+    "ibtui.datasets"; our own are given as an entry point has them: "module:attribute".
     """
 
     def __init__(self, kind: str, group: str, own: Mapping[str, str]) -> None:

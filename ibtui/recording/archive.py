@@ -98,13 +98,8 @@ class Archive:
     def expect(self, key: str, shape: tuple[int | None, ...], *types: str) -> tuple[int, ...]:
         """Check the header of an array, and return its shape.
 
-        Parameters
-        ----------
-        key : str
-        shape : tuple
-            None stands for any length.
-        *types : str
-            What its type may be, as NumPy writes it: "<f4"; "<U" for text of any length.
+        None in a shape stands for any length. Types are as NumPy writes them: "<f4"; "<U" for text of any
+        length.
         """
         if key not in self:
             raise RefusedError(f"not a recording of ibtui: {key} is missing")

@@ -52,15 +52,9 @@ def _hidden(path: Path) -> str:
 def written_whole(path: str | Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Open a file to write that has its name, flushed to the disk, only once the block has ended.
 
-    A symbolic link is followed. Where the block or the disk fails, nothing is left behind, and what was there
-    is untouched.
-
-    Raises
-    ------
-    FileExistsError
-        The name is taken by what is not to be replaced: by anything, or with `overwrite` by what is no file.
-    OSError
-        The disk is full, the folder has gone, …
+    A symbolic link is followed. Where the block or the disk fails, nothing is left behind, and what was
+    there is untouched. `FileExistsError` where the name is taken by what is not to be replaced: by
+    anything, or with `overwrite` by what is no file.
     """
     path = real_path(path)
     if os.path.lexists(path) and not (overwrite and path.is_file()):

@@ -30,17 +30,8 @@ def save(
     """Write a recording, whole or not at all, and flushed to the disk; return the bytes written.
 
     The same recording gives the same bytes. Errors, links and `overwrite` are those of `written_whole`.
-
-    Parameters
-    ----------
-    recording : Recording
-        Another thread may go on appending to it.
-    path : str or Path
-    rows : int, optional
-        Write the first rows only; all of them by default.
-    checkpoint : Checkpoint, optional
-        The state to resume from; the recording's own by default.
-    overwrite : bool
+    Only the first `rows` are written where that is given; `checkpoint` goes before the recording's own.
+    Another thread may go on appending to it.
     """
     with written_whole(path, overwrite=overwrite) as file:
         with recording.lock:

@@ -42,7 +42,7 @@ def report(
     force: bool = False,
     paged: bool = True,
 ) -> int:
-    """Draw recordings in the terminal or, where `outs` names files, write them there instead; return 0.
+    """Draw recordings in the terminal or, where `outs` names files, write them there; return 0, or `UsageError`.
 
     Parameters
     ----------
@@ -58,11 +58,6 @@ def report(
         Replace existing files.
     paged : bool
         Show what is higher than the terminal through the user's pager.
-
-    Raises
-    ------
-    UsageError
-        Something cannot be read, written or drawn: one line that says what.
     """
     _check_outs(outs, force)
     display = None if outs else display_of(sys.stdout, os.environ, marker)

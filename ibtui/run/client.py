@@ -136,12 +136,8 @@ class WorkerClient:
         """Start the worker without a thread to talk to it, and wait until it listens.
 
         One that does not come to that, or is not waited for, is told to end: nobody would know its name.
-        Signals break off the waiting, by `Interrupted`, and nothing afterwards.
-
-        Raises
-        ------
-        IbtuiError
-            It ended instead, or does not answer.
+        Signals break off the waiting, by `Interrupted`, and nothing afterwards. `IbtuiError` says that it
+        ended, or does not answer.
         """
         assert self._job is not None
         self._process = _spawn(self._job)

@@ -23,16 +23,9 @@ from ibtui.run.resuming import resume
 class Trainer:
     """One run of an engine, and its recording. Lives in one thread.
 
-    Parameters
-    ----------
-    config : RunConfig
-        What to train; the recording's carries the engine and device that were chosen.
-    history_bytes : int
-        See `Recording`.
-    resume_from : str, optional
-        A recording to go on with from its checkpoint; its whole history is taken over.
-    chosen : callable, optional
-        Called with the engine and device, before the engine is made: that may take a while.
+    The recording's configuration carries the engine and device that were chosen. A recording to resume from
+    is gone on with from its checkpoint, and its whole history is taken over. `chosen` is called before the
+    engine is made: that may take a while.
 
     Raises
     ------

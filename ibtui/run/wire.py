@@ -240,12 +240,8 @@ def accept(listener: socket.socket) -> Connection | None:
 def connect(name: str) -> Connection:
     """Return a connection to a worker that speaks our protocol; of another, `OtherVersionError`.
 
-    Raises
-    ------
-    OSError
-        None listens there, it is another user's, or it does not answer.
-    EOFError, WireError
-        It is no worker, or has just ended.
+    `OSError` where none listens there, it is another user's, or it does not answer; `EOFError` or
+    `WireError` where it is no worker, or has just ended.
     """
     connection = reach(name)
     try:
