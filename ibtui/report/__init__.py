@@ -42,7 +42,7 @@ def report(
     force: bool = False,
     paged: bool = True,
 ) -> int:
-    """Draw recordings in the terminal or, where `outs` names files, write them there; return 0, or `UsageError`.
+    """Draw recordings in the terminal or write them to files; return 0. What cannot be is a `UsageError`.
 
     Parameters
     ----------
