@@ -214,10 +214,10 @@ def _agreed(name: str) -> bool:
 def stop_run(name: str | None, *, yes: bool = False) -> int:
     """End a run, having it saved first, and say where. Several at once may stop the same run.
 
-    How it ended stays known for a day, also to screens that show it. The name is as for `find`. Where a screen
-    shows the run the user is asked, unless `yes`; `UsageError` where nobody can be. `IbtuiError` where it could
-    not be saved, does not end, or died: it has not said how it ended. Return the exit status: 1 where the user
-    was asked, and it is not to be ended.
+    How it ended stays known for a day, also to screens that show it. The name is as for `find`. Where a
+    screen shows the run the user is asked, unless `yes`; `UsageError` where nobody can be. `IbtuiError`
+    where it could not be saved, does not end, or died: it has not said how it ended. Return the exit status:
+    1 where the user was asked, and it is not to be ended.
     """
     name = find(name)
     before, other_version = None, False
