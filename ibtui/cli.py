@@ -189,7 +189,7 @@ def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) ->
     choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
     job = new_job(config, options, resume=resume)
     if not in_background:
-        return _watch(WorkerClient(job), options)
+        return _show_live(WorkerClient(job), options)
     with Signals() as signals:
         try:
             WorkerClient(job).spawn(signals)
@@ -221,7 +221,7 @@ def _replay(flags: dict[str, Any]) -> int:
     from ibtui.run.client import WorkerClient
     from ibtui.run.job import new_job
 
-    return _watch(WorkerClient(new_job(None, options, replay=os.path.abspath(file))), options)
+    return _show_live(WorkerClient(new_job(None, options, replay=os.path.abspath(file))), options)
 
 
 def _add_report(parser: _Parser) -> None:
@@ -289,7 +289,7 @@ def _attach(flags: dict[str, Any]) -> int:
     options = WatchOptions(detach=True, **flags)
     _check_names(None, options)
     _need_terminal()
-    return _watch(WorkerClient(name=name), options)
+    return _show_live(WorkerClient(name=name), options)
 
 
 def _ls(flags: dict[str, Any]) -> int:
@@ -437,7 +437,7 @@ def _need_terminal() -> None:
         )  # fmt: skip
 
 
-def _watch(client: WorkerClient, options: WatchOptions) -> int:
-    from ibtui.ui.live import watch
+def _show_live(client: WorkerClient, options: WatchOptions) -> int:
+    from ibtui.ui.live import show_live
 
-    return watch(client, options)
+    return show_live(client, options)

@@ -90,7 +90,7 @@ class _Run:
         trainer = self.trainer
         stretch = 1
         progress = _bar if sys.stdout.isatty() else _tenths
-        with progress(trainer.config, trainer.epoch) as show:
+        with progress(trainer.config, trainer.epoch) as advance:
             while not trainer.finished and not signals.status:
                 began = time.monotonic()
                 trainer.train(stretch)
@@ -99,7 +99,7 @@ class _Run:
                     stretch *= 2
                 elif took > 2 * _STRETCH_S:
                     stretch = max(1, stretch // 2)
-                show(trainer.epoch, trainer.recording)
+                advance(trainer.epoch, trainer.recording)
                 with signals.held_back():  # a file that is there is to be known for ours
                     self._autosave()
 
@@ -164,22 +164,22 @@ def _unbroken(stream: TextIO) -> TextIO:
         return stream  # one that is no file
 
 
-Show = Callable[[int, Recording], None]
+Advance = Callable[[int, Recording], None]
 
 
 @contextmanager
-def _tenths(config: RunConfig, start: int) -> Iterator[Show]:
+def _tenths(config: RunConfig, start: int) -> Iterator[Advance]:
     """A line per tenth of the run."""
     began = time.monotonic()
     last = 10 * start // config.epochs
 
-    def show(epoch: int, recording: Recording) -> None:
+    def advance(epoch: int, recording: Recording) -> None:
         nonlocal last
         if (tenth := 10 * epoch // config.epochs) > last:
             last = tenth
             _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, start, began)[0]}")
 
-    yield show
+    yield advance
 
 
 def _numbers(epoch: int, recording: Recording, start: int, began: float) -> list[str]:
@@ -197,7 +197,7 @@ def _numbers(epoch: int, recording: Recording, start: int, began: float) -> list
 
 
 @contextmanager
-def _bar(config: RunConfig, start: int) -> Iterator[Show]:
+def _bar(config: RunConfig, start: int) -> Iterator[Advance]:
     """A progress bar: epoch, epochs/s, time left, accuracy, loss and the last layer's I(T;Y)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -213,10 +213,10 @@ def _bar(config: RunConfig, start: int) -> Iterator[Show]:
     with Progress(*columns, console=Console(file=_unbroken(sys.stdout)), expand=True) as progress:
         task = progress.add_task("", total=config.epochs, completed=start, numbers="")
 
-        def show(epoch: int, recording: Recording) -> None:
+        def advance(epoch: int, recording: Recording) -> None:
             said = _numbers(epoch, recording, start, began)
             room = progress.console.width - 2 * len(str(config.epochs)) - _BESIDE_NUMBERS
             numbers = next((text for text in said if len(text) <= room), "")
             progress.update(task, completed=epoch, numbers=numbers)
 
-        yield show
+        yield advance

@@ -69,7 +69,7 @@ def report(
             _write(path, runs, drawn, settings, notes, force)
     else:
         lines = report_lines(runs, drawn, settings, notes, display)
-        pager.show(lines, display.height if paged else len(lines), os.environ)
+        pager.print_paged(lines, display.height if paged else len(lines), os.environ)
     return 0
 
 
