@@ -190,17 +190,12 @@ class Greeting(NamedTuple):
     protocol: int
     version: str
 
-    @property
-    def newer(self) -> bool:
-        """True where the worker's version is the newer one, and not ours."""
-        return self.protocol > PROTOCOL
-
 
 class OtherVersionError(UsageError):
     """A worker, whose process may be known, speaks another number of the protocol."""
 
     def __init__(self, name: str, greeting: Greeting, process: int | None) -> None:
-        age = "newer" if greeting.newer else "older"
+        age = "newer" if greeting.protocol > PROTOCOL else "older"
         self.sentence = f"was started by ibtui {greeting.version}, which is {age} than this, {__version__}"
         self.process = process
         super().__init__(

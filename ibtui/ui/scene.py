@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ibtui.core.information import Binning
-from ibtui.plot.ticks import per_unit
+from ibtui.plot.ticks import number, per_unit, value_text
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror
@@ -173,6 +173,17 @@ class Scene:
         known = recording.ceilings.get(quantity.ceiling)
         value = float(quantity.ceiling) if known is None else known
         return value / per_unit(quantity.unit, self.view.unit)
+
+    def texts(self, quantity: Quantity, layer: int) -> tuple[str, str] | None:
+        """Return a quantity of a layer at the epoch looked at, and its chance level, or nothing of that."""
+        shown = self.mirror.representation
+        if shown is None or layer >= self.layers or quantity.name not in shown.values:
+            return None
+        of_layer = layer if quantity.per_layer else ()
+        value = value_text(as_viewed(quantity, shown.values, self.view)[of_layer])
+        if not quantity.chance:
+            return value, ""
+        return value, number(float(in_unit(shown.values[quantity.chance], quantity, self.view)[of_layer]))
 
     def choosable(self, always: frozenset[str]) -> tuple[str, ...]:
         """Return the quantities that can be chosen: all but those that are always shown, and chance levels.

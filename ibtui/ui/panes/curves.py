@@ -11,12 +11,12 @@ from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
-from ibtui.plot.ticks import number, unit_shown, value_text
+from ibtui.plot.ticks import unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Scene, as_viewed, in_excess, in_unit, recorded
+from ibtui.ui.scene import Scene, in_excess, in_unit, recorded
 from ibtui.ui.view import View
 
 
@@ -104,18 +104,14 @@ def _lines(values: Array) -> Array:
 
 
 def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
-    shown, layer, view = scene.representation, scene.view.layer, scene.view
-    if shown is None or layer >= scene.layers or quantity.name not in shown.values:
+    layer = scene.view.layer
+    value, chance = scene.texts(quantity, layer) or ("", "")
+    if not value:
         return []
-    value = as_viewed(quantity, shown.values, view)
     if not quantity.per_layer:
-        return [piece(value_text(value))]
+        return [piece(value)]
     name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=1)
-    if not quantity.chance:
-        return [name, piece(value_text(value[layer]))]
-    chance = number(float(in_unit(shown.values[quantity.chance], quantity, view)[layer]))
-    if in_excess(quantity, view):
-        return [name, piece(f"{number(float(value[layer]))} over {chance}")]
-    return [
-        name, piece(value_text(value[layer])), piece(f"chance {chance}", ink=palette.DIM, rank=1),
-    ]  # fmt: skip
+    if in_excess(quantity, scene.view):
+        return [name, piece(f"{value} over {chance}")]
+    level = [piece(f"chance {chance}", ink=palette.DIM, rank=1)] if chance else []
+    return [name, piece(value), *level]
