@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ibtui import __version__, tty
 from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
-from ibtui.errors import IbtuiError, UsageError, explain, printable
-from ibtui.settings import checked, flag, path, setting_of, wrong
+from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
+from ibtui.settings import checked, flag, path, setting_of, shown, wrong
 
 if TYPE_CHECKING:
     from ibtui.registry import Registry
@@ -54,9 +53,7 @@ def _run(arguments: list[str]) -> int:
         return _train(arguments)
     name, *rest = arguments
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name[:40], COMMANDS, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
-        raise UsageError(f"{printable(name[:60])}: no such command; {hint}")
+        raise UsageError(f"{printable(name[:60])}: no such command; {hint(name, COMMANDS)}")
     command = COMMANDS[name]
     parser = _Parser(f"ibtui {name}", command.description)
     command.add(parser)
@@ -68,10 +65,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(
-            prog=prog,
-            description=description,
-            allow_abbrev=False,
-            argument_default=argparse.SUPPRESS,
+            prog=prog, description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS
         )
         self._headings: dict[str, argparse._ArgumentGroup] = {}
         self._named: list[argparse.Action] = []
@@ -128,7 +122,7 @@ def _default(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f" ({value:g})"
-    return f" ({','.join(map(str, value)) if isinstance(value, tuple) else value})"
+    return f" ({shown(value)})"
 
 
 def _training_parser() -> _Parser:
@@ -187,13 +181,14 @@ def _train(arguments: list[str]) -> int:
 def _train_live(config: RunConfig, options: WatchOptions, resume: str | None) -> int:
     if not (in_background := options.detach and not (sys.stdin.isatty() and sys.stdout.isatty())):
         _need_terminal()
-    _check_snapshot_dir(options.snapshot_dir)
+    if not os.path.isdir(folder := options.snapshot_dir) or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
     from ibtui.run.job import new_job
 
     job = new_job(config, options, resume=resume)
     if in_background:
         return _train_in_background(job)
-    return _watch(job, lambda: _choose(config, resume))
+    return _show_worker(job, lambda: _choose(config, resume))
 
 
 def _train_in_background(job: Job) -> int:
@@ -220,11 +215,6 @@ def _choose(config: RunConfig, resume: str | None) -> None:
     choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
 
 
-def _check_snapshot_dir(folder: str) -> None:
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"--snapshot-dir {printable(folder)}: must be a folder that can be written to")
-
-
 def _add_replay(parser: _Parser) -> None:
     parser.add_path("file", metavar="FILE.npz")
     parser.add_settings(
@@ -245,7 +235,7 @@ def _replay(flags: dict[str, Any]) -> int:
     _need_terminal()
     from ibtui.run.job import new_job
 
-    return _watch(new_job(None, options, replay=os.path.abspath(file)))
+    return _show_worker(new_job(None, options, replay=os.path.abspath(file)))
 
 
 def _add_report(parser: _Parser) -> None:
@@ -313,9 +303,9 @@ def _attach(flags: dict[str, Any]) -> int:
     options = WatchOptions(detach=True, **flags)
     _check_names(None, options)
     _need_terminal()
-    from ibtui.ui.live import watch
+    from ibtui.ui.live import show_live
 
-    return watch(WorkerClient(name=name), options)
+    return show_live(WorkerClient(name=name), options)
 
 
 def _ls(flags: dict[str, Any]) -> int:
@@ -399,9 +389,7 @@ class Command:
     """A subcommand."""
 
     summary: str
-    """A line that says what it does."""
     add: Callable[[_Parser], None]
-    """Adds its arguments to a parser."""
     run: Callable[[dict[str, Any]], int]
     """Carries it out, from the arguments that were given, by name; returns the exit status."""
 
@@ -472,7 +460,7 @@ def _need_terminal() -> None:
         )  # fmt: skip
 
 
-def _watch(job: Job, check: Callable[[], None] = lambda: None) -> int:
+def _show_worker(job: Job, check: Callable[[], None] = lambda: None) -> int:
     """Show a job's worker, which starts while this process checks that it can run, and imports the screen."""
     from ibtui.run.process import started
 
@@ -482,9 +470,9 @@ def _watch(job: Job, check: Callable[[], None] = lambda: None) -> int:
                 signals.break_off_at(1)
                 check()
                 from ibtui.run.client import WorkerClient
-                from ibtui.ui.live import watch
+                from ibtui.ui.live import show_live
 
                 signals.break_off_at(0)
         except Interrupted as stop:
             return stop.status
-    return watch(WorkerClient(job, process=process), job.options)
+    return show_live(WorkerClient(job, process=process), job.options)

@@ -9,10 +9,7 @@ import shtab
 
 
 def script(parser: argparse.ArgumentParser, shell: str, names: Mapping[str, Sequence[str]]) -> str:
-    """Return the completions of a parser and its subcommands in the language of a shell.
-
-    The parser is of no other use afterwards. `names` has values of arguments whose help does not list them.
-    """
+    """Return a shell's completions of a parser, of no other use then; `names` has unlisted values."""
     for action in _actions(parser):
         shown = action.metavar if isinstance(action.metavar, str) else ""
         if action.dest in names:

@@ -5,9 +5,9 @@ To add a setting is to add a field; see `ibtui.settings`.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from ibtui.core.names import ACTIVATIONS, BINNINGS
-from ibtui.errors import UsageError, explain, printable
+from ibtui.errors import UsageError, explain, hint, printable
 from ibtui.settings import (
     Domain,
     UnfitError,
@@ -33,7 +33,6 @@ from ibtui.settings import (
     setting,
     setting_of,
     switch,
-    text,
     whole,
     wrong,
 )
@@ -55,10 +54,14 @@ HEADINGS = RUN, DATA, TRAINING, MEASURING, WATCHING, KEEPING = (
 def device() -> Domain:
     """The device that trains: auto, cpu, or a GPU by its number."""
 
-    def is_device(value: str) -> bool:
-        return value in ("auto", "cpu") or (value[:3] == "gpu" and _is_index(value[3:]))
+    def to_device(value: Any) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise UnfitError("text")
+        if not re.fullmatch(r"auto|cpu|gpu(0|[1-9]\d{0,2})", value, re.ASCII):
+            raise UnfitError
+        return value
 
-    return text("auto, cpu, gpu0, gpu1, …", is_device)
+    return Domain("auto, cpu, gpu0, gpu1, …", to_device, "TEXT")
 
 
 def widths() -> Domain:
@@ -223,7 +226,7 @@ def _table(path: str, where: str) -> dict[str, Any]:
         import tomli as tomllib
     try:
         text = _read(path).decode("utf-8-sig")  # some editors begin a file with a byte-order mark
-    except _UnreadableError as error:
+    except UsageError as error:
         raise UsageError(f"{where}: {error}; it takes a TOML file") from error
     except ValueError as error:
         raise UsageError(f"{where}: not text in UTF-8; it takes a TOML file") from error
@@ -231,10 +234,6 @@ def _table(path: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError alone: a number of thousands of digits
         raise UsageError(f"{where}: not TOML: {brief(error, 200)}") from error
-
-
-class _UnreadableError(Exception):
-    """The reason for which a file gives no text."""
 
 
 def _read(path: str) -> bytes:
@@ -246,14 +245,14 @@ def _read(path: str) -> bytes:
     try:
         with open(path, "rb", opener=without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _UnreadableError("not a regular file")
+                raise UsageError("not a regular file")
             content = file.read(_TOML_BYTES + 1)
     except OSError as error:
-        raise _UnreadableError(explain(error)) from error
+        raise UsageError(explain(error)) from error
     except ValueError as error:
-        raise _UnreadableError("not a file name") from error
+        raise UsageError("not a file name") from error
     if len(content) > _TOML_BYTES:
-        raise _UnreadableError(f"more than {_TOML_BYTES >> 10} kB, where a few lines are enough")
+        raise UsageError(f"more than {_TOML_BYTES >> 10} kB, where a few lines are enough")
     return content
 
 
@@ -261,9 +260,7 @@ def _refuse_unknown_keys(values: Mapping[str, Any], classes: tuple[Any, ...], wh
     known = [f.name for cls in classes for f in fields(cls)]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key[:40], known, 1, 0.5)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-            raise UsageError(f"{where}: unknown key {brief(key)}{hint}")
+            raise UsageError(f"{where}: unknown key {brief(key)}; {hint(key, known, 'known:')}")
 
 
 TOO_NARROW = "such that the last layer has a unit per class, {} at least"
@@ -281,7 +278,3 @@ def _width(part: Any) -> int:
 def weight_count(widths: tuple[int, ...]) -> int:
     """Return the number of weights between neighbours in a chain of layers."""
     return sum(a * b for a, b in pairwise(widths))
-
-
-def _is_index(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3 and (text == "0" or text[0] != "0")

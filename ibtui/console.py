@@ -30,10 +30,7 @@ class ClosedError(OutputError):
 def standard_output() -> Iterator[None]:
     """Write all that is printed in this block before it ends; characters the encoding lacks are escaped.
 
-    Raises
-    ------
-    OutputError
-        As soon as something cannot be written.
+    `OutputError` as soon as something cannot be written.
     """
     with open(os.devnull, "w") as null:
         stream: Any = sys.stdout or null  # None: the command was started without one

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 
 class IbtuiError(Exception):
-    """Anything that ibtui reports to its user in one line.
-
-    `exit_status` is what the command ends with: 1, the run failed.
-    """
+    """Anything that ibtui reports to its user in one line; `exit_status` is what the command ends with."""
 
     exit_status = 1
 
@@ -47,6 +45,12 @@ def printable(text: str) -> str:
     make a line read as something else.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def hint(name: str, known: Collection[str], otherwise: str = "there is") -> str:
+    """Name the known word that an unknown one is meant to be or, where none is near, all that there are."""
+    near = difflib.get_close_matches(name[:40], known, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"{otherwise} {', '.join(known)}"
 
 
 def explain(error: BaseException) -> str:

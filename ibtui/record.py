@@ -29,18 +29,10 @@ _BESIDE_NUMBERS = 26
 
 
 def record(config: RunConfig, options: WatchOptions, path: str, *, force: bool, resume: str | None) -> int:
-    """Train without a screen and write the recording.
+    """Train without a screen and write the recording: it is absent or whole at any time, and one run's alone.
 
-    Parameters
-    ----------
-    options : WatchOptions
-        Its autosave and history budget are used; there is no pace.
-    path : str
-        The recording. It is absent or whole at any time, and one run writes it at a time.
-    force : bool
-        Replace an existing file.
-    resume : str or None
-        A recording to go on with; its history goes to `path` too.
+    Of the options, autosave and history budget are used; there is no pace. `force` replaces an existing
+    file; the history of a recording to resume goes to `path` too.
 
     Returns
     -------
@@ -97,7 +89,8 @@ class _Run:
         """Train to the end or to a signal, showing progress and saving now and then."""
         trainer = self.trainer
         stretch = 1
-        with _progress(trainer.config, trainer.epoch) as show:
+        progress = _bar if sys.stdout.isatty() else _tenths
+        with progress(trainer.config, trainer.epoch) as advance:
             while not trainer.finished and not signals.status:
                 began = time.monotonic()
                 trainer.train(stretch)
@@ -106,7 +99,7 @@ class _Run:
                     stretch *= 2
                 elif took > 2 * _STRETCH_S:
                     stretch = max(1, stretch // 2)
-                show(trainer.epoch, trainer.recording)
+                advance(trainer.epoch, trainer.recording)
                 with signals.held_back():  # a file that is there is to be known for ours
                     self._autosave()
 
@@ -171,36 +164,27 @@ def _unbroken(stream: TextIO) -> TextIO:
         return stream  # one that is no file
 
 
-Show = Callable[[int, Recording], None]
+Advance = Callable[[int, Recording], None]
 
 
 @contextmanager
-def _progress(config: RunConfig, start: int) -> Iterator[Show]:
-    if sys.stdout.isatty():
-        with _bar(config, start) as show:
-            yield show
-    else:
-        yield _plain(config, start)
-
-
-def _plain(config: RunConfig, start: int) -> Show:
+def _tenths(config: RunConfig, start: int) -> Iterator[Advance]:
     """A line per tenth of the run."""
     began = time.monotonic()
     last = 10 * start // config.epochs
 
-    def show(epoch: int, recording: Recording) -> None:
+    def advance(epoch: int, recording: Recording) -> None:
         nonlocal last
         if (tenth := 10 * epoch // config.epochs) > last:
             last = tenth
-            speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, speed)[0]}")
+            _say(f"epoch {epoch:,} of {config.epochs:,}  {_numbers(epoch, recording, start, began)[0]}")
 
-    return show
+    yield advance
 
 
-def _numbers(epoch: int, recording: Recording, speed: float) -> list[str]:
+def _numbers(epoch: int, recording: Recording, start: int, began: float) -> list[str]:
     """The speed, and what was measured last, in fewer and fewer words; at which epoch, if not at this one."""
-    numbers = f"{speed:,.0f} epochs/s"
+    numbers = f"{(epoch - start) / max(time.monotonic() - began, 1e-9):,.0f} epochs/s"
     if not len(recording):
         return [numbers]
     measured = int(recording.column("epoch")[-1])
@@ -213,7 +197,7 @@ def _numbers(epoch: int, recording: Recording, speed: float) -> list[str]:
 
 
 @contextmanager
-def _bar(config: RunConfig, start: int) -> Iterator[Show]:
+def _bar(config: RunConfig, start: int) -> Iterator[Advance]:
     """A progress bar: epoch, epochs/s, time left, accuracy, loss and the last layer's I(T;Y)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -229,11 +213,10 @@ def _bar(config: RunConfig, start: int) -> Iterator[Show]:
     with Progress(*columns, console=Console(file=_unbroken(sys.stdout)), expand=True) as progress:
         task = progress.add_task("", total=config.epochs, completed=start, numbers="")
 
-        def show(epoch: int, recording: Recording) -> None:
-            speed = (epoch - start) / max(time.monotonic() - began, 1e-9)
-            said = _numbers(epoch, recording, speed)
+        def advance(epoch: int, recording: Recording) -> None:
+            said = _numbers(epoch, recording, start, began)
             room = progress.console.width - 2 * len(str(config.epochs)) - _BESIDE_NUMBERS
             numbers = next((text for text in said if len(text) <= room), "")
             progress.update(task, completed=epoch, numbers=numbers)
 
-        yield show
+        yield advance

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Collection, Mapping
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from ibtui.errors import UsageError, blaming, printable
+from ibtui.errors import UsageError, blaming, hint, printable
 
 Thing = TypeVar("Thing")
 
@@ -29,23 +28,15 @@ MEMBERS = {
         "summary", "layers", "kept", "checkpoint", "initial", "scalars", "activations", "refusal", "create",
     ),
 }  # fmt: skip
-"""Attributes that a thing of each kind has."""
 
 
 class Registry(Generic[Thing]):
     """The datasets, quantities, panes or engines that there are.
 
     Finding a name imports nothing; asking for what it names imports that module alone. What is installed
-    beside ibtui is searched only for a name that is not its own, and for all names.
-
-    Parameters
-    ----------
-    kind : str
-        What is registered, in a word, for messages: "dataset".
-    group : str
-        The group of entry points in which other packages declare theirs: "ibtui.datasets".
-    own : mapping of str to str
-        ibtui's own, by name: "module:attribute", as an entry point has it.
+    beside ibtui is searched only for a name that is not its own, and for all names. The kind is a word for
+    messages, such as "dataset"; other packages declare theirs in the group of entry points, such as
+    "ibtui.datasets"; our own are given as an entry point has them: "module:attribute".
     """
 
     def __init__(self, kind: str, group: str, own: Mapping[str, str]) -> None:
@@ -73,20 +64,15 @@ class Registry(Generic[Thing]):
 
     def __getitem__(self, name: str) -> Thing:
         """Import and return what a name stands for; `UsageError` where that cannot be done."""
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
-
-    def _load(self, name: str) -> Thing:
+        if name in self._loaded:
+            return self._loaded[name]
         place = self._own.get(name) or self._places.get(name)
         if place is None:
-            near = difflib.get_close_matches(name[:40], self.names, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.names)}"
-            raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint}")
+            raise UsageError(f"{printable(name[:60])}: no {self.kind} of that name; {hint(name, self.names)}")
         module, _, attribute = place.partition(":")
         where = f"{printable(name)}: this {self.kind} cannot be loaded from {printable(place)}"
         with blaming(where, UsageError):
             thing = getattr(importlib.import_module(module.strip()), attribute.strip())
         if missing := [member for member in MEMBERS[self.kind] if not hasattr(thing, member)]:
             raise UsageError(f"{where}: it is none, for it has no {', '.join(missing)}")
-        return cast(Thing, thing)
+        return self._loaded.setdefault(name, cast(Thing, thing))

@@ -103,6 +103,11 @@ def brief(value: object, most: int = 60) -> str:
     return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"
 
 
+def shown(value: object) -> str:
+    """Return a value as the text after its flag has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def parsed(text: str, what: str) -> Any:
     """Return what a text of JSON stands for; `UsageError` where it is none."""
     try:
@@ -147,19 +152,6 @@ def one_of(*choices: str) -> Domain:
 def switch() -> Domain:
     """True or false; its flag is given without a value."""
     return Domain("true or false", _kept_if(lambda value: isinstance(value, bool)), "")
-
-
-def text(right: str = "text", allowed: Callable[[str], bool] = lambda text: True) -> Domain:
-    """Text that the system can be given and that is `allowed`; `right` says what that is."""
-
-    def fitting(value: Any) -> Any:
-        if not isinstance(value, str) or "\0" in value:
-            raise UnfitError("text")
-        if not allowed(value):
-            raise UnfitError
-        return value
-
-    return Domain(right, fitting, "TEXT")
 
 
 def path() -> Domain:

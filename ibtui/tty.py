@@ -59,10 +59,7 @@ def follow(handle: int) -> None:
 def screen() -> int:
     """Return the handle to draw on: the terminal whose keys are read, wherever the other streams lead.
 
-    Raises
-    ------
-    UsageError
-        The standard input is no terminal, or its terminal cannot be written to.
+    `UsageError` where the standard input is no terminal, or its terminal cannot be written to.
     """
     if not os.isatty(0):
         raise UsageError(_NEEDED)

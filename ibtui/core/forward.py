@@ -77,7 +77,7 @@ def evaluate(outputs: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     outputs : array-like of shape (N, classes)
         The last layer's activations; computed on in float64.
     y : array-like of shape (N,), int
-        The right class, 0 to classes - 1.
+        The right class, 0 to classes - 1, or ValueError.
 
     Returns
     -------
@@ -86,11 +86,6 @@ def evaluate(outputs: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         has no largest output, and counts as wrong.
     loss : float
         In nats. NaN where outputs have diverged.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or a label is not a class.
     """
     scores = np.asarray(matrix("outputs", outputs), np.float64)
     right = labels("y", y)

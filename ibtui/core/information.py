@@ -66,9 +66,7 @@ class Estimates(NamedTuple):
     """One measurement of L layers: arrays of shape (L,); NaN for a layer that diverged."""
 
     i_xt: NDArray[np.float64]
-    """I(X;T), nats."""
     i_ty: NDArray[np.float64]
-    """I(T;Y), nats."""
     chance_i_xt: NDArray[np.float64]
     """The expected I(X;T) if samples are paired at random, nats."""
     chance_i_ty: NDArray[np.float64]
@@ -316,10 +314,7 @@ def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
-    """Return the expected `mutual_information_of_labels` for a random pairing: exact, in nats.
-
-    Parameters and errors as there; the formula is `chance_i_xt`'s.
-    """
+    """Return the expected `mutual_information_of_labels` for a random pairing; see `chance_i_xt`."""
     return _relate_labels(a, b, True)[1]
 
 
@@ -367,12 +362,7 @@ def t_range(activation: str, t: ArrayLike) -> tuple[float, float]:
     -------
     (float, float)
         [-1, 1] for tanh, [0, 1] for sigmoid, [0, the layer's maximum] for ReLU: (0, 0) for a layer that has
-        died, and not finite for one that diverged.
-
-    Raises
-    ------
-    ValueError
-        If the activation is unknown, or `t` has no values.
+        died, and not finite for one that diverged. No values, and an unknown activation, are a ValueError.
     """
     check.choice("activation", activation, ACTIVATIONS)
     values = check.matrix("t", t)
@@ -416,7 +406,8 @@ class Estimator:
         Their labels.
     binning : Binning
     activations : sequence of {"tanh", "relu", "sigmoid"}
-        Each layer's activation function, which decides T's range; see `t_range`.
+        Each layer's activation function, which decides T's range; see `t_range`. An unknown one, or shapes
+        that differ, are a ValueError.
     x_range : (float, float)
         The range of each input, which is divided into bins.
 
@@ -427,11 +418,6 @@ class Estimator:
         NaN.
     x_outside : int
         Values of X outside their range.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or an activation is unknown.
     """
 
     def __init__(
@@ -452,17 +438,9 @@ class Estimator:
         self.x_outside = self._x.outside
 
     def estimate(self, activations: Sequence[ArrayLike]) -> Estimates:
-        """Measure layers.
+        """Measure each layer's activations, (N, width), of the estimator's samples, in their order.
 
-        Parameters
-        ----------
-        activations : sequence of array-like of shape (N, width)
-            Each layer's activations for the estimator's samples, in their order.
-
-        Raises
-        ------
-        ValueError
-            If there are not as many layers as activation functions, or one has another number of samples.
+        ValueError if there are not as many layers as activation functions, or one has other samples.
         """
         from ibtui.core._compiled import measure_layer
 

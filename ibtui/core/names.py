@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
-"""Activation functions."""
 BINNINGS = ("notebook", "closed", "adaptive")
 """Ways to bin activations; `ibtui.core.information` says what each does."""

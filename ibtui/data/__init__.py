@@ -31,18 +31,13 @@ class DatasetKind:
     make: Callable[[RunConfig], Points]
     """From a configuration to points (samples, inputs) and classes (samples,), drawn by its data seed."""
     summary: str
-    """A line that describes it."""
     x_range: tuple[float, float]
     """The range of each input, which is divided into bins."""
 
 
 def dataset(summary: str, *, x_range: tuple[float, float]) -> Callable[[Any], DatasetKind]:
     """Declare the decorated function a dataset; its module is named by an entry point of `ibtui.datasets`."""
-
-    def declare(make: Callable[[RunConfig], Points]) -> DatasetKind:
-        return DatasetKind(make, summary, x_range)
-
-    return declare
+    return lambda make: DatasetKind(make, summary, x_range)
 
 
 DATASETS: Registry[DatasetKind] = Registry("dataset", "ibtui.datasets", {"grid": "ibtui.data.grid:grid"})

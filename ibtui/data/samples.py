@@ -34,13 +34,7 @@ class Dataset:
 
 
 def make_dataset(config: RunConfig) -> Dataset:
-    """Make a run's samples: the first half trains and is measured, the second half is held out.
-
-    Raises
-    ------
-    UsageError
-        The dataset is unknown, or what it returns are no points with classes.
-    """
+    """Make a run's samples: the first half trains and is measured, the second half is held out."""
     kind = DATASETS[config.data]
     with blaming(f"--data {printable(config.data)}", UsageError):
         x, y = _checked(config.data, *kind.make(config))

@@ -25,17 +25,11 @@ Role = Literal["estimate", "held_out", "ceiling", "chance", "reference"]
 # Least important first: the order of drawing, and of giving up labels. Dotted lines are dimmer than any ink
 # makes them.
 _STRIDES: dict[Role, int] = {"reference": 4, "chance": 2, "ceiling": 2, "held_out": 2, "estimate": 1}
+_GLYPHS: dict[Role, str] = {"reference": ",", "chance": ".", "ceiling": "-", "held_out": "o", "estimate": "*"}
 _ROLES = list(_STRIDES)
 _SOLID = ("estimate", "held_out")
 _LABEL_SHARE = 0.4
 """The largest share of a plot's width that its labels may fill."""
-_ROLE_GLYPHS: dict[Role, str] = {
-    "reference": ",",
-    "chance": ".",
-    "ceiling": "-",
-    "held_out": "o",
-    "estimate": "*",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +119,7 @@ _Label = tuple[str, float, int, tuple[int, int]]
 def _line(time: Floats, one: Series) -> Line:
     initial = one.label[:1]
     named = one.role in ("estimate", "held_out") and initial.isascii() and initial.isalnum()
-    glyph = initial if named else _ROLE_GLYPHS[one.role]
+    glyph = initial if named else _GLYPHS[one.role]
     return Line(time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role])
 
 

@@ -78,10 +78,7 @@ class Dots:
         return run, spots
 
     def runs(self, cols: Integers, tops: Integers, bottoms: Integers, inks: Whole, glyphs: Chars) -> None:
-        """Light vertical runs of dots, both ends included, with an ink and an ASCII character for each run.
-
-        The last run wins a region.
-        """
+        """Light vertical runs of dots, ends included, each with an ink and a character; the last one wins."""
         run, spots = self.spots_of(cols, tops, bottoms)
         self.lit[spots] = True
         regions = spots // self.per_region
@@ -136,18 +133,7 @@ def placed(value: float, low: float, high: float, count: int) -> int:
 def line_runs(
     from_col: Integers, from_row: Integers, to_col: Integers, to_row: Integers
 ) -> tuple[Integers, Integers, Integers, Integers]:
-    """Return straight lines as vertical runs of dots, one run for each column that a line crosses.
-
-    Parameters
-    ----------
-    from_col, from_row, to_col, to_row : ndarray of shape (n,)
-        The lines' ends, in dots.
-
-    Returns
-    -------
-    line, col, top, bottom : ndarray of intp
-        For each run the line that it belongs to, its column and its two ends.
-    """
+    """Return lines as vertical runs of dots, one for each column: its line, its column, its two ends."""
     across, down = to_col - from_col, to_row - from_row
     steps = np.abs(across)
     lengths = steps + 1

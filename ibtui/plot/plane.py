@@ -169,13 +169,7 @@ def _plane_titles(canvas: Canvas, area: Area, h_x: float, h_y: float, unit: str)
         text = f"H(X) {number(h_x)}"
         canvas.put(text, 0, min(area.col(h_x), canvas.width - len(text)), palette.CEILING)
     if np.isfinite(h_y):
-        text = f"H(Y) {number(h_y)}"
-        row = slice(area.row(h_y), area.row(h_y) + 1)
+        text, row, col = f"H(Y) {number(h_y)}", area.row(h_y), area.left + 1
         # Over the line, where no trajectory is.
-        if not _drawn_on(canvas, area.row(h_y), area.left + 1, len(text)):
-            canvas.put(text, row.start, area.left + 1, palette.CEILING)
-
-
-def _drawn_on(canvas: Canvas, row: int, col: int, width: int) -> bool:
-    inks = canvas.ink[row, col : col + width]
-    return bool(np.isin(inks, (palette.NONE, palette.AXIS), invert=True).any())
+        if np.isin(canvas.ink[row, col : col + len(text)], (palette.NONE, palette.AXIS)).all():
+            canvas.put(text, row, col, palette.CEILING)

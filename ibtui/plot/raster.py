@@ -191,23 +191,11 @@ def _condensed(x: Floats, y: Floats, first: Integers | None) -> tuple[Floats, Fl
 def sparkline(
     values: ArrayLike, width: int, low: float, high: float, marker: Marker, ink: int = palette.TEXT
 ) -> Cells:
-    """Draw a series as one row of bars.
+    """Draw a series as one row of bars between `low` and `high`, the oldest first; NaN leaves a gap.
 
     A value has a column of its own until `width` is full; from then on a column shows, of its smallest and
     its largest value, the one further from the columns beside it. So a spike stays, up or down, and a curve
-    that only rises or falls ends with its newest value.
-
-    Parameters
-    ----------
-    values : array-like of shape (n,)
-        The oldest first. NaN leaves a gap.
-    low, high : float
-        The range of the bars; a value outside it has the nearest bar.
-
-    Returns
-    -------
-    Cells
-        One row, or none where `width` is 0.
+    that only rises or falls ends with its newest value. A value outside the range has the nearest bar.
     """
     canvas = Canvas(width, 1 if width > 0 else 0)
     series = np.asarray(values, np.float64).reshape(-1)

@@ -1,10 +1,10 @@
-"""The ticks of an axis, and how numbers are written."""
+"""The ticks of an axis, and how numbers and units are written: recordings hold nats, bits may be shown."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -64,10 +64,7 @@ def _tick(multiple: int, power: int, largest: float) -> tuple[float, str]:
 
 
 def number(value: float) -> str:
-    """Write a measured value in at most seven characters: three figures, an exponent from 10,000 on.
-
-    NaN is "n/a", as for the dimension of a layer that has none.
-    """
+    """Write a value in seven characters at most: three figures, an exponent from 10,000 on; NaN is "n/a"."""
     if math.isnan(value):
         return "n/a"
     size = abs(value)
@@ -96,3 +93,18 @@ def _exponent(value: float, places: int = 1) -> str:
     digits, _, power = f"{value:.{places}e}".partition("e")
     digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
     return f"{digits}e{int(power)}"
+
+
+Unit = Literal["nats", "bits"]
+
+_NATS_PER_BIT = math.log(2)
+
+
+def per_unit(stored: str, shown: Unit) -> float:
+    """Return what to divide values of a stored unit by for the unit shown: 1 for all but nats."""
+    return _NATS_PER_BIT if stored == "nats" and shown == "bits" else 1.0
+
+
+def unit_shown(stored: str, shown: Unit) -> str:
+    """Return the unit that values of a stored unit are shown in."""
+    return shown if stored == "nats" else stored

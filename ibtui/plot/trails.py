@@ -16,14 +16,9 @@ class Trails:
     """Paths to which points are added, each drawn over the one before.
 
     Kept are the dots of each path, and for each region the point that coloured it last; so inks, which may
-    depend on how many points there are, are given only when the picture is wanted.
-
-    Parameters
-    ----------
-    dots : Dots
-        Of the size and with the marker of those that it is to be shown on.
-    strides : sequence of int, of length paths
-        One of so many of a path's dots is lit, as in `Line`.
+    depend on how many points there are, are given only when the picture is wanted. `dots` is of the size and
+    with the marker of those that it is to be shown on; one of every stride of a path's dots is lit, as in
+    `Line`.
     """
 
     def __init__(self, dots: Dots, box: Box, strides: Sequence[int]) -> None:
@@ -82,10 +77,7 @@ class Trails:
             self.ends[owners[newest]] = divmod(int(spots[newest]) // self._dots.per_cell, self._dots.width)
 
     def paint(self, dots: Dots, inks: ArrayLike, glyphs: Sequence[str]) -> None:
-        """Put the paths on top of what `dots` shows already.
-
-        `inks` broadcast to (points, paths); `glyphs` draw each path in ASCII.
-        """
+        """Put the paths on what `dots` shows; `inks` broadcast to (points, paths), `glyphs` are for ASCII."""
         ink = np.broadcast_to(np.asarray(inks, np.int16), (self.points, len(glyphs)))
         for path, glyph in enumerate(glyphs):
             dots.lit |= self._lit[path]

@@ -94,11 +94,7 @@ class Family:
 
 def measures(*quantities: Quantity) -> Callable[[Any], Family]:
     """Declare that the decorated function measures these quantities; see the module."""
-
-    def declare(measure: Callable[[Sample], Mapping[str, ArrayLike]]) -> Family:
-        return Family(quantities, measure)
-
-    return declare
+    return lambda measure: Family(quantities, measure)
 
 
 STANDARD = ("information", "geometry", "performance")
@@ -115,7 +111,6 @@ class Measurement:
 
     epoch: int
     binning: Binning
-    """The binning that the estimates use."""
     values: Mapping[str, Array]
     """Each quantity by its name: shape (layers,), or ()."""
     kept: Mapping[str, Array]

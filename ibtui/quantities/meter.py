@@ -19,13 +19,7 @@ Forward = Callable[[Mapping[str, Array], Array], Sequence[Array]]
 
 
 def families(extra: Sequence[str] = ()) -> list[Family]:
-    """Return the standard families and those named, as `--quantities` names them.
-
-    Raises
-    ------
-    UsageError
-        One is unknown, cannot be loaded, or declares a quantity that another one has.
-    """
+    """Return the standard families and those named; `UsageError` where one cannot be had, or names clash."""
     found = [FAMILIES[name] for name in dict.fromkeys((*STANDARD, *extra))]
     taken: set[str] = {"epoch"}
     for family in found:
@@ -52,10 +46,7 @@ def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
 
 
 class Meter:
-    """Measures nets against one dataset, also by further families of quantities, as `families` has them.
-
-    Not to be shared between threads: `binning` changes it.
-    """
+    """Measures nets against one dataset, by `families`. It is of one thread, for `binning` changes it."""
 
     def __init__(
         self,
@@ -92,10 +83,7 @@ class Meter:
         return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
     def measure(self, epoch: int, kept: Mapping[str, Array], scalars: Mapping[str, float]) -> Measurement:
-        """Measure everything of a net at an epoch.
-
-        It is known by what the engine keeps of a measurement, and by what training itself reports.
-        """
+        """Measure all of a net, by what its engine keeps of it and what training itself reports."""
         activations = list(self.forward(kept, self.dataset.x))
         sample = self._sample(epoch, activations, kept, scalars)
         values = {name: v for family in self._families for name, v in self._values(family, sample).items()}

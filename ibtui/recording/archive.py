@@ -18,9 +18,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ibtui.errors import printable
+from ibtui.quantities import Array
 from ibtui.settings import brief
-
-Array = np.ndarray[Any, Any]
 
 _DIRECTORY_BYTES = 1 << 20
 _HEADER_BYTES = 1024
@@ -65,13 +64,7 @@ class File(io.FileIO):
 
 
 class Archive:
-    """The arrays of a `.npz` file, each to be expected before it is read.
-
-    Raises
-    ------
-    RefusedError
-        Its members claim sizes that they cannot have, or that this machine's memory does not hold.
-    """
+    """A `.npz` file's arrays, each expected before it is read; `RefusedError` for sizes that cannot be."""
 
     def __init__(self, file: File) -> None:
         if file.read(4) != b"PK\x03\x04":  # NumPy does not accept an archive that begins later, either
@@ -105,13 +98,8 @@ class Archive:
     def expect(self, key: str, shape: tuple[int | None, ...], *types: str) -> tuple[int, ...]:
         """Check the header of an array, and return its shape.
 
-        Parameters
-        ----------
-        key : str
-        shape : tuple
-            None stands for any length.
-        *types : str
-            What its type may be, as NumPy writes it: "<f4"; "<U" for text of any length.
+        None in a shape stands for any length. Types are as NumPy writes them: "<f4"; "<U" for text of any
+        length.
         """
         if key not in self:
             raise RefusedError(f"not a recording of ibtui: {key} is missing")

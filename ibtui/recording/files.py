@@ -6,17 +6,6 @@ from ibtui.recording.schema import SCHEMA
 from ibtui.recording.writing import save, save_at, save_new
 
 __all__ = [
-    "LOCK",
-    "SCHEMA",
-    "TEMPORARY",
-    "Summary",
-    "check_writable",
-    "claim",
-    "clean_up",
-    "load",
-    "peek",
-    "save",
-    "save_at",
-    "save_new",
-    "written_whole",
-]
+    "LOCK", "SCHEMA", "TEMPORARY", "Summary", "check_writable", "claim", "clean_up", "load", "peek", "save",
+    "save_at", "save_new", "written_whole",
+]  # fmt: skip

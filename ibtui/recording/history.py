@@ -85,29 +85,19 @@ class Recording:
 
     One thread appends; any thread may read, re-estimate or save. Rows are only ever added, so a reader that
     took `len(recording)` can trust every row below it.
-
-    Attributes
-    ----------
-    experiment : Experiment
-        The subject of the recording.
-    ceilings : dict of str to float
-        Values that quantities cannot pass, by the names in their declarations; in nats, with this binning.
-    checkpoint : Checkpoint or None
-        Where training stands, for an exact resume.
-    changes : list of Change
-        Settings that were changed while the run went on, oldest first.
-    machine : dict of str to str
-        The machine that computes the run, or computed it last; empty: it is not known.
-    history_bytes : int
-        Budget for activations; the oldest are dropped beyond it, for most engines can derive them again.
     """
 
     experiment: Experiment
     ceilings: dict[str, float] = field(default_factory=dict)
+    """Values that quantities cannot pass, by the names in their declarations; in nats, with this binning."""
     checkpoint: Checkpoint | None = None
+    """The state from which training goes on exactly."""
     changes: list[Change] = field(default_factory=list)
+    """Settings that were changed while the run went on, oldest first."""
     machine: Machine = field(default_factory=dict)
+    """The machine that computes the run, or computed it last; empty: it is not known."""
     history_bytes: int = 256 << 20
+    """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
@@ -199,11 +189,7 @@ class Recording:
         return self._activations.get(row)
 
     def to_dataframe(self) -> Any:
-        """Return a `pandas.DataFrame` with a row for each measurement and layer.
-
-        Its index is `epoch` and `layer`, counted from 0; its columns are the quantities. Those of a whole
-        measurement stand in each of its rows.
-        """
+        """Return a `pandas.DataFrame` of all quantities, with a row for each epoch and layer (from 0)."""
         pandas = _imported("pandas")
         epochs, layers = self.column("epoch"), len(self.layers)
         columns = {
@@ -308,10 +294,7 @@ class Recording:
         return 0 if self.quantities[name].dtype == "int64" else math.nan
 
     def rebin(self, binning: Binning, ceilings: Mapping[str, float]) -> None:
-        """Change the binning, and so the ceilings: every estimate is forgotten, to be made again.
-
-        See `pending` and `estimate`.
-        """
+        """Change the binning, and so the ceilings: every estimate is forgotten, to be made again."""
         with self.lock:
             before = self.config
             self._set_binning(binning, ceilings)
@@ -339,10 +322,7 @@ class Recording:
             return np.flatnonzero(~self._estimated.data[: self._rows])
 
     def estimate(self, row: int, binning: Binning, values: Mapping[str, Array]) -> bool:
-        """Fill in a row's estimates; return False, and do nothing, if the binning has changed meanwhile.
-
-        Estimates that `values` lacks stay unknown.
-        """
+        """Fill in a row's estimates, as far as known; return False, at once, if the binning has changed."""
         with self.lock:
             if binning != self.binning:
                 return False
@@ -387,13 +367,11 @@ class Recording:
                 self.changes, self._changed_at = list(update.changes), update.tick
             rows = update.rows
             count = max(self._rows, int(rows[-1]) + 1) if len(rows) else self._rows
-            for name, column in self._columns.items():
+            arrived = [(column, update.columns[name]) for name, column in self._columns.items()]
+            arrived += [(self._estimated, update.estimated), (self._stamp, np.asarray(update.tick))]
+            for column, values in arrived:
                 column.reserve(count)
-                column.data[rows] = update.columns[name]
-            self._estimated.reserve(count)
-            self._estimated.data[rows] = update.estimated
-            self._stamp.reserve(count)
-            self._stamp.data[rows] = update.tick
+                column.data[rows] = values
             self._rows, self._tick = count, update.tick
 
 

@@ -52,15 +52,9 @@ def _hidden(path: Path) -> str:
 def written_whole(path: str | Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Open a file to write that has its name, flushed to the disk, only once the block has ended.
 
-    A symbolic link is followed. Where the block or the disk fails, nothing is left behind, and what was there
-    is untouched.
-
-    Raises
-    ------
-    FileExistsError
-        The name is taken by what is not to be replaced: by anything, or with `overwrite` by what is no file.
-    OSError
-        The disk is full, the folder has gone, …
+    A symbolic link is followed. Where the block or the disk fails, nothing is left behind, and what was
+    there is untouched. `FileExistsError` where the name is taken by what is not to be replaced: by
+    anything, or with `overwrite` by what is no file.
     """
     path = real_path(path)
     if os.path.lexists(path) and not (overwrite and path.is_file()):
@@ -133,12 +127,8 @@ _EXISTS = "{}: exists already; choose another name, or --force to replace it"
 def check_writable(path: str | Path, *, force: bool = True) -> None:
     """Check, before hours of training, that a recording can be written there.
 
-    Temporary files that killed runs left beside it are removed.
-
-    Raises
-    ------
-    RecordingError
-        It cannot: one line that says why.
+    Temporary files that killed runs left beside it are removed. `RecordingError` says in a line why it
+    cannot.
     """
     shown = printable(str(path))
     try:
@@ -210,12 +200,7 @@ def claim(path: str | Path, *, force: bool = True) -> Iterator[None]:
     """Hold the sole right to record to `path` for as long as the block lasts; includes `check_writable`.
 
     It is a lock on a hidden file beside it. The system releases it however the process ends, so a killed run
-    blocks nobody.
-
-    Raises
-    ------
-    RecordingError
-        It cannot be written, or another run records to it: one line that says which.
+    blocks nobody. While another run records there it is refused in the same way.
     """
     shown = printable(str(path))
     check_writable(path, force=force)

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,15 +18,13 @@ from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
 from ibtui.errors import RecordingError, UsageError, explain, printable
-from ibtui.quantities import Quantity
+from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
 from ibtui.recording.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.recording.history import Checkpoint, Experiment, Recording
 from ibtui.recording.machine import Machine
 from ibtui.recording.schema import CEILINGS, READABLE, Change, Declarations, changes_from_json
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -58,13 +55,7 @@ def load(path: str | Path, *, history_bytes: int = 256 << 20) -> Recording:
 
     Every header is read and checked before the first large array is, so that a file that lies about its
     sizes costs nothing; pickled objects are never read. Arrays must be what the run's engine declares, or
-    where that is not installed what the file itself declares.
-
-    Parameters
-    ----------
-    path : str or Path
-    history_bytes : int
-        Budget for the activations that are kept in memory; see `Recording`.
+    where that is not installed what the file itself declares. `history_bytes` is as in `Recording`.
 
     Raises
     ------
@@ -117,7 +108,11 @@ def _check_headers(archive: Archive) -> Summary:
     (stored,) = archive.expect("t_index", (None,), i8)
     if not samples or not inputs or not held_out:
         raise RefusedError("it has no samples")
-    declared, changes, x_range = _newer(archive, config, inputs) if schema > 1 else _older(config, inputs)
+    if schema > 1:
+        declared, changes, x_range = _newer(archive, config, inputs)
+    else:  # all files of schema 1 were of the grid, by engines for Dense layers
+        declared, changes = _of_engine(kind_of(config), config, inputs, quantities()), ()
+        x_range = (0.0, 1.0)
     if (samples + held_out) * sum(layer.width for layer in declared.layers) > MAX_ACTIVATIONS:
         raise RefusedError("more samples than a net of its size can be measured with")
     if stored > rows:
@@ -151,15 +146,9 @@ def _arrays(
     return arrays
 
 
-_Declared = tuple[Declarations, tuple[Change, ...], tuple[float, float]]
-
-
-def _older(config: RunConfig, inputs: int) -> _Declared:
-    """Return what files of schema 1 leave unsaid: all were of the grid, by engines for Dense layers."""
-    return _of_engine(kind_of(config), config, inputs, quantities()), (), (0.0, 1.0)
-
-
-def _newer(archive: Archive, config: RunConfig, inputs: int) -> _Declared:
+def _newer(
+    archive: Archive, config: RunConfig, inputs: int
+) -> tuple[Declarations, tuple[Change, ...], tuple[float, float]]:
     """Return what a file declares, once it agrees with what its engine and the standard quantities do."""
     keys = ("quantities", "layers", "kept", "checkpoint", "changes")
     for key in keys:
@@ -196,7 +185,6 @@ def _essence(quantity: Quantity) -> tuple[object, ...]:
 
 
 def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recording:
-    """Read the arrays, once all headers are known to agree."""
     declared = summary.declared
     x, y, x_test, y_test = (archive.array(key) for key in ("x", "y", "x_test", "y_test"))
     dataset = Dataset(x, y, x_test, y_test, summary.x_range)

@@ -18,7 +18,6 @@ from ibtui.recording.archive import TEXT_CHARACTERS
 from ibtui.settings import is_number, parsed
 
 SCHEMA = 2
-"""The schema of the files that are written."""
 READABLE = (1, 2)
 
 CEILINGS = ("h_x", "h_y")
@@ -39,16 +38,9 @@ _MOST_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Declarations:
-    """Everything that must be known of a recording to read it without the packages that made it.
-
-    Raises
-    ------
-    UsageError
-        A file could not hold this, or not be read again.
-    """
+    """All that must be known of a recording to read it anywhere; `UsageError` for what no file could hold."""
 
     layers: tuple[Layer, ...]
-    """The layers whose activations are measured."""
     quantities: tuple[Quantity, ...]
     """The quantities that are measured, in the order of the columns."""
     kept: Mapping[str, ArraySpec]

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from ibtui.quantities import Array
 from ibtui.recording import machine
 from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, written_whole
 from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
-
-Array = np.ndarray[Any, Any]
 
 
 def save(
@@ -28,25 +27,11 @@ def save(
     checkpoint: Checkpoint | None = None,
     overwrite: bool = False,
 ) -> int:
-    """Write a recording, whole or not at all, and flushed to the disk.
+    """Write a recording, whole or not at all, and flushed to the disk; return the bytes written.
 
     The same recording gives the same bytes. Errors, links and `overwrite` are those of `written_whole`.
-
-    Parameters
-    ----------
-    recording : Recording
-        Another thread may go on appending to it.
-    path : str or Path
-    rows : int, optional
-        Write the first rows only; all of them by default.
-    checkpoint : Checkpoint, optional
-        The state to resume from; the recording's own by default.
-    overwrite : bool
-
-    Returns
-    -------
-    int
-        Bytes written.
+    Only the first `rows` are written where that is given; `checkpoint` goes before the recording's own.
+    Another thread may go on appending to it.
     """
     with written_whole(path, overwrite=overwrite) as file:
         with recording.lock:

@@ -42,7 +42,7 @@ def report(
     force: bool = False,
     paged: bool = True,
 ) -> int:
-    """Draw recordings in the terminal or, where `outs` names files, write them there instead; return 0.
+    """Draw recordings in the terminal or write them to files; return 0. What cannot be is a `UsageError`.
 
     Parameters
     ----------
@@ -58,11 +58,6 @@ def report(
         Replace existing files.
     paged : bool
         Show what is higher than the terminal through the user's pager.
-
-    Raises
-    ------
-    UsageError
-        Something cannot be read, written or drawn: one line that says what.
     """
     _check_outs(outs, force)
     display = None if outs else display_of(sys.stdout, os.environ, marker)
@@ -74,17 +69,14 @@ def report(
             _write(path, runs, drawn, settings, notes, force)
     else:
         lines = report_lines(runs, drawn, settings, notes, display)
-        pager.show(lines, display.height if paged else len(lines), os.environ)
+        pager.print_paged(lines, display.height if paged else len(lines), os.environ)
     return 0
 
 
 def read_runs(
     paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
 ) -> tuple[list[RecordedRun], list[str]]:
-    """Read recordings one after another, so that the activations of one are held at a time.
-
-    Return the runs, and notes on what a reader should know of them.
-    """
+    """Read recordings one after another, to hold the activations of one at a time; also return notes."""
     seen: set[str] = set()
     for path in paths:
         if (file := os.path.realpath(path)) in seen:
@@ -138,7 +130,6 @@ def _write(
     notes: Sequence[str],
     force: bool,
 ) -> None:
-    """Write one file, whole or not at all."""
     kind, shown = _kind(path), printable(path)
     if kind in TABLES:
         from ibtui.report.table import as_csv, as_json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,9 +20,7 @@ Axes: TypeAlias = Any
 
 GREY = "#6e6e6e"
 DASHED: dict[str, Any] = {"color": "#b9b9b9", "linestyle": (0, (5, 2)), "linewidth": 0.8}
-"""The line of a ceiling."""
 DOTTED: dict[str, Any] = {"linestyle": (0, (1, 1.4)), "linewidth": 1.0}
-"""The line of a chance level."""
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "annotation_clip": False}
 """A name beside the axes."""
 _LAYER_MARKS, _CLASS_MARKS = "osD^vPX*", "o^sDvPX*"
@@ -31,16 +29,11 @@ _MANY = 500
 _MATHS = {"I(X;T)": r"$I(X;T)$", "I(T;Y)": r"$I(T;Y)$", "H(X)": r"$H(X)$", "H(Y)": r"$H(Y)$"}
 
 
-@lru_cache(maxsize=1)
-def _colours() -> list[str]:
-    """Return the screen's colours, by ink; nearly black where an ink has none."""
-    colours = [style.color for style in palette.styles("truecolor")]
-    return [colour.get_truecolor().hex if colour is not None else "#202020" for colour in colours]
-
-
+@cache
 def colour_of(ink: int) -> str:
-    """Return the colour of an ink."""
-    return _colours()[ink]
+    """Return the screen's colour of an ink; nearly black where it has none."""
+    colour = palette.styles("truecolor")[ink].color
+    return colour.get_truecolor().hex if colour is not None else "#202020"
 
 
 def layer_mark(curve: Curve) -> str:
@@ -136,7 +129,6 @@ def _name_ends(axes: Axes, panel: Panel) -> None:
 
 
 def _write_right(axes: Axes, name: str, level: float, colour: str) -> None:
-    """Write a name to the right of the axes, at a value."""
     at = {"xycoords": ("axes fraction", "data"), "xytext": (3, 0), "va": "center"}
     axes.annotate(name, (1, level), color=colour, **at, **_BESIDE)
 

@@ -181,10 +181,7 @@ def finite_stretches(x: Array, y: Array) -> list[tuple[Array, Array]]:
 
 
 def reduced(x: Array, y: Array, columns: int) -> tuple[Array, Array]:
-    """Reduce a long curve to the first, least, greatest and last value of each of so many columns.
-
-    No spike is lost, and no point moves.
-    """
+    """Reduce a long curve to the first, least, greatest and last value of each column: no spike is lost."""
     if len(x) <= 4 * columns:
         return x, y
     column = ((x - x[0]) / (x[-1] - x[0]) * columns).astype(int)

@@ -73,13 +73,7 @@ class Display:
 
 
 def display_of(stream: IO[str], environment: Mapping[str, str], marker: str = "auto") -> Display:
-    """Find out what a stream can show.
-
-    Raises
-    ------
-    UsageError
-        It is a terminal that is too narrow.
-    """
+    """Find out what a stream can show; `UsageError` where it is a terminal that is too narrow."""
     encoding = getattr(stream, "encoding", None) or "ascii"
     if stream.isatty():
         bare = not tty.shows_unicode(environment, encoding)

@@ -68,13 +68,7 @@ _UNDATED: dict[str, dict[str, Any]] = {
 def draw_figure(
     runs: Sequence[RecordedRun], panels: Sequence[Panel], settings: Settings, notes: Sequence[str], kind: str
 ) -> bytes:
-    """Return the figure as a file's contents: "png", "svg" or "pdf". Notes go below it.
-
-    Raises
-    ------
-    UsageError
-        There would be too many scatters to draw.
-    """
+    """Return a figure as a file of this kind, the notes below it; `UsageError` for too many scatters."""
     os.environ.pop("MPLBACKEND", None)  # a shell in Jupyter sets one that is not here; none is used
     import matplotlib
 

@@ -12,7 +12,7 @@ _NOT_RUN = (126, 127)
 """A shell's exit statuses where a command cannot be run."""
 
 
-def show(lines: Sequence[str], height: int, environment: Mapping[str, str]) -> None:
+def print_paged(lines: Sequence[str], height: int, environment: Mapping[str, str]) -> None:
     """Print lines, through $PAGER or less where the output is a terminal of fewer lines.
 
     A pager that is left early, or by Ctrl-C, is no error; one that cannot be run is done without.

@@ -14,8 +14,7 @@ import numpy as np
 
 from ibtui.errors import UsageError, printable
 from ibtui.plot import palette
-from ibtui.plot.ticks import number
-from ibtui.plot.units import Unit, per_unit, unit_shown
+from ibtui.plot.ticks import Unit, number, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
 
@@ -97,13 +96,7 @@ class Panel:
 
 
 def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
-    """Return the standard panels, in the order of `USUAL`, and those asked for.
-
-    Raises
-    ------
-    UsageError
-        A quantity is asked for that not all of the runs have.
-    """
+    """Return the panels of `USUAL`, and those asked for; `UsageError` where a run lacks a quantity."""
     known = {quantity.name: quantity for quantity in shared_quantities(runs)}
     for name in settings.quantities:
         if name not in known:

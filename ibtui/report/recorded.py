@@ -19,6 +19,7 @@ from ibtui.recording.files import load
 from ibtui.run.measuring import estimate_pending, meter_of
 from ibtui.run.protocol import Representation
 from ibtui.run.representation import of_row
+from ibtui.settings import flag
 
 Choose = Callable[[Array], list[int]]
 """From the measured epochs to the rows whose representations are drawn."""
@@ -78,12 +79,8 @@ class RecordedRun:
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
     """Read a recording and, where `asked` has values for some of `BINNING`, estimate all of it again.
 
-    Raises
-    ------
-    RecordingError
-        It cannot be read, or holds no measurement.
-    UsageError
-        A setting is outside its domain, or an epoch outside the run.
+    What cannot be read, or holds no measurement, is a `RecordingError`; a setting outside its domain, or an
+    epoch outside the run, is a `UsageError`.
     """
     recording = load(path, history_bytes=sys.maxsize)  # what is stored is measured, and nothing in its place
     recorded = recording.config
@@ -138,12 +135,9 @@ def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
 
 
 def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
-    """Refuse runs that cannot share an axis; return notes about what else their mean would mix.
+    """Return notes about what the mean over these runs would mix besides seeds.
 
-    Raises
-    ------
-    UsageError
-        Two files differ in their number of layers or in the binning of their estimates.
+    `UsageError` where they cannot share an axis: two differ in their number of layers, or in their binning.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -153,10 +147,9 @@ def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
         for name in BINNING:
             mine, other = getattr(run.config, name), getattr(first.config, name)
             if mine != other:
-                flag = f"--{name.replace('_', '-')}"
                 raise UsageError(
-                    f"{run.name}: estimated with {flag} {mine}, and {first.name} with {other}; "
-                    f"give {flag} to estimate both alike"
+                    f"{run.name}: estimated with {flag(name)} {mine}, and {first.name} with {other}; "
+                    f"give {flag(name)} to estimate both alike"
                 )
     mixed = [name for name in differing(runs) if name not in _INCIDENTAL]
     return [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []
@@ -195,13 +188,7 @@ def over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Arra
 
 
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
-    """Return the measurements nearest to the epochs wanted (the earlier of two), each once, and notes.
-
-    Raises
-    ------
-    UsageError
-        An epoch outside the measured ones.
-    """
+    """Return the rows nearest to epochs (the earlier of two), each once, and notes; or `UsageError`."""
     rows: list[int] = []
     notes = []
     for epoch in wanted:
@@ -215,23 +202,17 @@ def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[
     return rows, notes
 
 
-def default_rows(epochs: Array, count: int = DEFAULT_EPOCHS) -> list[int]:
+def default_rows(epochs: Array) -> list[int]:
     """Choose the first and the last measurement and, of those between, more of the early ones."""
     first, last = int(epochs[0]), int(epochs[-1])
-    if len(epochs) <= count:
+    if len(epochs) <= DEFAULT_EPOCHS:
         return list(range(len(epochs)))
-    wanted = first + np.geomspace(int(epochs[1]) - first, last - first, count - 1)
+    wanted = first + np.geomspace(int(epochs[1]) - first, last - first, DEFAULT_EPOCHS - 1)
     return sorted({0, *(int(np.argmin(np.abs(epochs - epoch))) for epoch in wanted)})
 
 
 def parse_epochs(text: str) -> list[int]:
-    """Return the epochs of "0,10,100".
-
-    Raises
-    ------
-    UsageError
-        The text is no such list, or too long a one.
-    """
+    """Return the epochs of "0,10,100"; `UsageError` where the text is no such list, or too long a one."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
         raise UsageError(f"--at {printable(text)}: must be epochs joined by commas, such as 0,100,2000")

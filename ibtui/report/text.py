@@ -16,6 +16,7 @@ from ibtui.report.display import Display
 from ibtui.report.layout import cut, figures
 from ibtui.report.panels import Curve, Panel, Settings, layer_panel
 from ibtui.report.recorded import RecordedRun, binning_in_words, differing, shared_quantities
+from ibtui.settings import shown
 
 _CHANCE = "chance"
 """The heading of a column of chance levels."""
@@ -28,10 +29,7 @@ def report_lines(
     notes: Sequence[str],
     display: Display,
 ) -> list[str]:
-    """Write the whole report: lines, none wider than the display, with colour codes where it has colours.
-
-    What is drawn comes from `panels`; the notes are what the reader should know of the numbers.
-    """
+    """Write the report of what `panels` gave, in lines no wider than the display, with colour codes."""
     lines = [*_header(runs, notes, display), Text(), *_numbers(runs, drawn, settings, display), Text()]
     lines.append(_key(runs, drawn, display))
     for at, block in enumerate(figures(runs, drawn, display)):
@@ -40,13 +38,12 @@ def report_lines(
 
 
 def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display) -> list[Text]:
-    """Say which runs these are, and what they have in common."""
     changing = [name for name in differing(runs) if name not in ("epochs", "every")]
     lines: list[Text] = []
     for run in runs:
         count, first, last = len(run.epochs), int(run.epochs[0]), int(run.epochs[-1])
         facts = f"{count:,} measurement{'s'[: count > 1]}, epochs {first:,} to {last:,}"
-        own = [f"{name.replace('_', ' ')} {_shown(getattr(run.config, name))}" for name in changing]
+        own = [f"{name.replace('_', ' ')} {shown(getattr(run.config, name))}" for name in changing]
         lines += _flow([facts, *own], display, head=run.name)
     run, c = runs[0], runs[0].config
     common = {
@@ -63,10 +60,6 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
     for note in notes:
         lines += _flow([note], display, head="note:", ink=palette.WARN)
     return lines
-
-
-def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
 
 
 def _flow(items: Sequence[str], display: Display, head: str = "", ink: int = palette.TEXT) -> list[Text]:

@@ -88,21 +88,11 @@ _STOPPED = (_Fate.SAVES, _Fate.DISCARDS)
 
 
 class WorkerClient:
-    """A worker process of our own, or one that is there already.
+    """A worker process of our own, started for a job, or one that is there already, by its name.
 
-    Parameters
-    ----------
-    job : Job, optional
-        Start a worker for this.
-    name : str, optional
-        Connect to the worker of this name.
-    handed : Recording, optional
-        The recording that the job names: it is still to be written there.
-    process : Popen, optional
-        The job's worker, where it is started already.
-    patience : Patience, optional
-    connect : callable
-        Makes a connection to the worker of a name.
+    A recording that is `handed` to it is the one that the job names: it is still to be written there.
+    `process` is the job's worker where it is started already; `connect` makes a connection to the worker of a
+    name.
     """
 
     def __init__(
@@ -159,12 +149,8 @@ class WorkerClient:
         """Start the worker without a thread to talk to it, and wait until it listens.
 
         One that does not come to that, or is not waited for, is told to end: nobody would know its name.
-        Signals break off the waiting, by `Interrupted`, and nothing afterwards.
-
-        Raises
-        ------
-        IbtuiError
-            It ended instead, or does not answer.
+        Signals break off the waiting, by `Interrupted`, and nothing afterwards. `IbtuiError` says that it
+        ended, or does not answer.
         """
         assert self._job is not None
         self.process = start_worker(self._job)

@@ -14,10 +14,7 @@ from ibtui.run.protocol import Key, Representation
 
 
 class DrawnRow:
-    """Draws measurements of a recording and keeps the newest drawn.
-
-    Drawing takes long; the source never waits for it.
-    """
+    """Draws measurements of a recording, and keeps the newest drawn; the source never waits for it."""
 
     def __init__(self, recording: Recording, run: int) -> None:
         self._recording, self._run = recording, run
@@ -27,13 +24,15 @@ class DrawnRow:
         self._undrawable: tuple[int, ...] = ()
         self._last_row = -1
 
-    def row(self, row: int) -> Representation | None:
-        """Draw a measurement of the recording; None if that cannot be done."""
+    def draw(self, row: int | None, present: Measurement | int | None, serial: int) -> Representation | None:
+        """Draw the measurement that a screen looks at (None: the present); None if that cannot be done."""
+        if row is None and isinstance(present, Measurement):
+            return self._draw((self._run, -1, serial), present)
+        if not (rows := len(self._recording)):
+            return None
+        row = present if row is None and isinstance(present, int) else row
+        row = rows - 1 if row is None else min(max(row, 0), rows - 1)
         return self._draw((self._run, row, self._recording.stamp(row)), row)
-
-    def measurement(self, measurement: Measurement, serial: int) -> Representation | None:
-        """Draw a measurement that is not in the recording; None if that cannot be done."""
-        return self._draw((self._run, -1, serial), measurement)
 
     def _draw(self, key: Key, what: Measurement | int) -> Representation | None:
         with self._drawing:

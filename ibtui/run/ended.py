@@ -36,13 +36,7 @@ class Ended:
 
 
 def write(name: str, ended: Ended) -> None:
-    """Write the end of the run of this name, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        The runtime folder is full or cannot be written to.
-    """
+    """Write the end of the run of this name, whole or not at all; `OSError` where that cannot be done."""
     with written_whole(places.end_path(name), overwrite=True) as file:
         file.write(json.dumps(asdict(ended)).encode())
 
@@ -50,14 +44,11 @@ def write(name: str, ended: Ended) -> None:
 def read(name: str) -> Ended | None:
     """Read how the run of this name ended; None if it has not, or if its worker could not say so."""
     try:
-        with open(places.end_path(name), "rb", opener=_open) as file:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(places.end_path(name), flags), "rb") as file:
             text = file.read(_MOST_BYTES + 1)
         # Json, for msgspec reads no surrogates, which paths may hold.
         values = dict.fromkeys(_ALWAYS) | json.loads(text)
         return msgspec.convert(values, Ended) if len(text) <= _MOST_BYTES else None
     except (OSError, ValueError, TypeError, RecursionError, UsageError, msgspec.ValidationError):
         return None
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

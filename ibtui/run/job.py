@@ -30,7 +30,6 @@ class Job:
     config: RunConfig | None
     options: WatchOptions
     resume: str | None = None
-    """A recording to resume."""
     replay: str | None = None
     """A recording to play instead of training."""
     dead: DeadRun | None = None

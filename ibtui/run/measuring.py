@@ -41,10 +41,7 @@ def _engine_here(config: RunConfig) -> None:
 
 
 def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
-    """Return what measures nets of a recording's run, with its binning or another one.
-
-    Quantities of packages that are not here are left out.
-    """
+    """Return what measures nets of a recording's run, but for quantities of packages that are not here."""
     config, dataset = recording.config, recording.dataset
 
     def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:
@@ -65,13 +62,7 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
 
 
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
-    """Return a past measurement's activations: stored, or derived to the same bits.
-
-    Raises
-    ------
-    EngineError
-        They are not stored, and the engine that could derive them is not here.
-    """
+    """Return past activations, stored or derived to the same bits; `EngineError` where neither can be."""
     stored = recording.activations(row)
     return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)
 

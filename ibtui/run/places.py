@@ -37,13 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}\Z")
 
 
 def folder() -> Path:
-    """Return the folder for the sockets and logs of new runs, made if it is missing.
-
-    Raises
-    ------
-    UsageError
-        It belongs to somebody else, or others could look into it.
-    """
+    """Return the folder for sockets and logs of new runs, made if missing; refused if not ours alone."""
     path = _chosen()
     try:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -95,13 +89,7 @@ def _refused(path: Path, fault: str) -> UsageError:
 
 
 def folders() -> list[Path]:
-    """Return the folders that this user's runs may be in, the one for new runs first.
-
-    Raises
-    ------
-    UsageError
-        There is none, and none can be made.
-    """
+    """Return this user's folders for runs, the one for new runs first; `UsageError` where none can be."""
     found, trouble = [], None
     try:
         found.append(folder())
@@ -155,10 +143,7 @@ def make_known(path: Path) -> None:
 
 
 def _place(name: str, suffix: str) -> Path:
-    """Return a file of the run of this name: where its others are or, of a new one, where they will be.
-
-    `UsageError` where it could be no run's name.
-    """
+    """Return a file of a run, where its others are or will be; `UsageError` for what is no run's name."""
     if not _NAME.match(name):
         raise UsageError(f"{printable(name)}: not the name of a run; ibtui ls lists them")
     known = folders()
@@ -181,10 +166,7 @@ end_path = partial(_place, suffix=".end")
 
 @contextlib.contextmanager
 def short(path: Path) -> Iterator[str]:
-    """Give a socket a name that is short enough for the system, whatever folder it is in.
-
-    The name is good in this block, and in this process.
-    """
+    """Give a socket a name that is short enough for the system, good in this block and in this process."""
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
         yield str(path)
         return

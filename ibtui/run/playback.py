@@ -102,8 +102,6 @@ class Playback(Source):
                 self._set_pace(pace)
             case Restart():
                 self._position = 0
-            case _:
-                pass
         self._report()
 
     def _move(self, count: int) -> None:

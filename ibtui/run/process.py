@@ -12,15 +12,12 @@ from ibtui.errors import IbtuiError, explain
 from ibtui.run import places
 from ibtui.run.job import Job
 
-MAIN = "from ibtui.run import __main__"
-"""Runs the worker."""
-
 
 def start_worker(job: Job) -> subprocess.Popen[bytes]:
     """Start a worker in a session of its own: it gets no signals of the terminal and writes nothing there."""
     with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
         process = subprocess.Popen(
-            children.python(MAIN),
+            children.python("from ibtui.run import __main__"),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -10,16 +10,15 @@ else is another number, and the worker's greeting says it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-import numpy as np
 
 from ibtui import __version__
 from ibtui.core.information import Binning
+from ibtui.quantities import Array
 from ibtui.recording import Checkpoint, Experiment, Update
 
-Array = np.ndarray[Any, Any]
 Key = tuple[int, int, int]
 """Identifies a representation; equal keys, equal representations."""
 
@@ -63,25 +62,15 @@ class Rebin(Message, frozen=True):
     binning: Binning
 
 
-class Save(Message, frozen=True, eq=False):
+class Save(Message, frozen=True):
     """Write a snapshot: to this file, to a new one in this folder or, with None, in the snapshot folder.
 
-    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`. Saves to one
-    place are equal, whatever their tickets.
+    The outcome arrives as a `Notice` and, where there is a ticket, in `Status.save_results`.
     """
 
     path: str | None = None
     ticket: int = 0
     """The sender's own number, by which it finds its result among others'; 0: it does not wait for one."""
-
-    def __eq__(self, other: object) -> bool:
-        return self.path == other.path if isinstance(other, Save) else NotImplemented
-
-    def __ne__(self, other: object) -> bool:  # msgspec's own would be asked for it
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(self.path)
 
 
 class Restart(Message, frozen=True):
@@ -152,7 +141,6 @@ class Status:
     epoch: int = 0
     """Epochs trained; in a replay, the epoch of the measurement that is shown."""
     epochs: int = 0
-    """Epochs to train in all."""
     epochs_per_second: float = 0.0
     """Measured over the last seconds; 0 while nothing trains."""
     pace: float = 0.0
@@ -184,7 +172,6 @@ class Status:
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
     screens: int = 0
-    """Screens that show the run."""
     seconds: float = 0.0
     """The time since the worker began, by a clock that nobody sets."""
 

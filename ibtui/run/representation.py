@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ibtui.core.information import i_ty_and_chance, t_range
 from ibtui.core.layer import Layer
 from ibtui.core.projection import project
-from ibtui.quantities import Measurement
+from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
 from ibtui.run.measuring import activations_of
 from ibtui.run.protocol import Key, Representation
-
-Array = np.ndarray[Any, Any]
 
 MOST_POINTS = 5000
 """More than a terminal has dots for; of more samples, evenly spaced ones are drawn."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from ibtui import settings
 from ibtui.config import RunConfig
 from ibtui.errors import UsageError, printable
 from ibtui.recording import Recording
@@ -19,18 +20,9 @@ _TOO_FEW = "--epochs {epochs}: {shown} has {done} already; give a total of {done
 def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of a recorded run that is to go on.
 
-    Parameters
-    ----------
-    path : str
-        The recording.
-    asked : mapping
-        Fields of `RunConfig` that the user has set. `epochs` is the total to reach; the others must be what
-        the recording says, or "auto".
-
-    Raises
-    ------
-    UsageError
-        A setting contradicts the recording, by name; or the recording cannot be gone on with.
+    `asked` are the fields of `RunConfig` that the user has set: `epochs` is the total to reach; the others
+    must be what the recording says, or "auto". `UsageError` names what contradicts the recording, or says
+    why that cannot be gone on with.
     """
     found = peek(path)
     config, shown = found.config, printable(path)
@@ -40,17 +32,13 @@ def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
     for field in fields(config):
         name, ours, theirs = field.name, getattr(wanted, field.name), getattr(config, field.name)
         if name != "epochs" and ours != theirs and not (name in ("ctx", "engine") and ours == "auto"):
-            flag = name.replace("_", "-")
+            asked_for, recorded = printable(settings.shown(ours)), printable(settings.shown(theirs))
             raise UsageError(
-                f"--{flag} {_shown(ours)}: {shown} was recorded with {_shown(theirs)}; leave it out"
+                f"{settings.flag(name)} {asked_for}: {shown} was recorded with {recorded}; leave it out"
             )
     if wanted.epochs < (done := found.checkpoint_epoch):
         raise UsageError(_TOO_FEW.format(epochs=wanted.epochs, shown=shown, done=done))
     return replace(config, epochs=wanted.epochs)
-
-
-def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else printable(str(value))
 
 
 def resume(path: str, epochs: int, history_bytes: int) -> Recording:
@@ -66,13 +54,9 @@ def resume(path: str, epochs: int, history_bytes: int) -> Recording:
         raise UsageError(_TOO_FEW.format(epochs=epochs, shown=shown, done=checkpoint.epoch))
     recording.config = replace(recording.config, epochs=epochs)
     # The measurement at the end of a shorter run is not on the longer one's schedule.
-    while len(recording) and not _on_schedule(recording.newest_epoch, recording.config):
+    while len(recording) and not recording.config.scheduled(recording.newest_epoch):
         recording.drop_last()
     # A file saved in the middle of a change of binning lacks estimates.
     if len(recording.pending()):
         estimate_pending(recording, meter_of(recording))
     return recording
-
-
-def _on_schedule(epoch: int, config: RunConfig) -> bool:
-    return epoch <= config.epochs and config.scheduled(epoch)

@@ -103,13 +103,7 @@ def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
 
 
 def find(name: str | None) -> str:
-    """Return the name of the one run that is meant; without a name, that is the one detached run.
-
-    Raises
-    ------
-    UsageError
-        There is no such run, or more than one.
-    """
+    """Return the name of the run meant (None: the one detached run); `UsageError` where it is not one."""
     known = running()
     names = [run.name for run in known]
     if name is None:
@@ -188,10 +182,7 @@ def _age(seconds: float, ago: str = "") -> str:
 
 
 def _outcome(end: Ended, known: Collection[str] = ()) -> str:
-    """Say why the run failed, where it did, and in which file it is, or why in none.
-
-    A file that was known before is said to have been there.
-    """
+    """Say why the run failed, where it did, and which file holds it (`known`: held it before), or none."""
     failed = f"; it had failed: {printable(end.error)}" if end.error else ""
     if end.unsaved:
         return f"{failed}; not saved: {printable(end.unsaved)}"
@@ -223,24 +214,10 @@ def _agreed(name: str) -> bool:
 def stop_run(name: str | None, *, yes: bool = False) -> int:
     """End a run, having it saved first, and say where. Several at once may stop the same run.
 
-    How it ended stays known for a day, also to screens that show it.
-
-    Parameters
-    ----------
-    name : str or None
-        As for `find`.
-    yes : bool
-        Do not ask, although a screen shows it; without it, `UsageError` where nobody can be asked.
-
-    Returns
-    -------
-    int
-        The exit status: 1 where the user was asked, and it is not to be ended.
-
-    Raises
-    ------
-    IbtuiError
-        It could not be saved, it does not end, or it died: it has not said how it ended.
+    How it ended stays known for a day, also to screens that show it. The name is as for `find`. Where a
+    screen shows the run the user is asked, unless `yes`; `UsageError` where nobody can be. `IbtuiError`
+    where it could not be saved, does not end, or died: it has not said how it ended. Return the exit status:
+    1 where the user was asked, and it is not to be ended.
     """
     name = find(name)
     before, other_version = None, False

@@ -26,7 +26,6 @@ class Saver:
         self.files: tuple[str, ...] = ()
         """The files that were written, oldest first; of very many, the newest."""
         self.writes = 0
-        """The number of times that a file was written."""
         self._clock, self._ended_at = clock, clock()
         self._cost_s = 0.0
         self._failing = False
@@ -43,10 +42,7 @@ class Saver:
             self._held = max(self._held or (run, epoch), (run, epoch))
 
     def due(self, over: bool = False) -> bool:
-        """Return whether it is time for an autosave.
-
-        A run that is over is saved at once and, if that fails, again and again.
-        """
+        """Return whether to autosave; a run that is over is saved at once, and again if that fails."""
         if over and not self._failing:
             return True
         wait = max(self.interval_s or RETRY_S, self._cost_s / SHARE_FOR_SAVING)

@@ -37,21 +37,11 @@ class _Screen:
 
 
 class Server:
-    """Listens from construction on; `run` accepts connections.
+    """Listens under the worker's name from construction on; `run` accepts connections.
 
-    Parameters
-    ----------
-    state : RunState
-        Answers what screens ask.
-    name : str
-        The worker's name.
-    end : callable
-        Ends the worker; its argument is True to save first. Called when a screen asks for it, when the last
-        screen of a run that is not detached has gone, and when none connects at all.
-    tick : callable
-        Called about once a second.
-    first_screen_s : float
-        Seconds that the first screen may take to connect.
+    `end` ends the worker; its argument is True to save first. It is called when a screen asks for it, when
+    the last screen of a run that is not detached has gone, and when none connects within `first_screen_s`.
+    `tick` is called about once a second.
     """
 
     def __init__(

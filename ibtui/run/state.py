@@ -25,7 +25,6 @@ from ibtui.run.protocol import (
     Pause,
     Pull,
     Rebin,
-    Representation,
     Save,
     Status,
 )
@@ -74,7 +73,6 @@ class Notices:
     def __init__(self) -> None:
         self._kept: deque[Notice] = deque(maxlen=NOTICES)
         self.count = 0
-        """The number of all there have been."""
 
     def add(self, notice: Notice) -> None:
         self._kept.append(notice)
@@ -90,10 +88,7 @@ class Notices:
 
 
 class RunState:
-    """State written by the source's thread, read by the threads that answer screens.
-
-    One lock is held for the few assignments by which anything here changes.
-    """
+    """Written by the source's thread, read by those that answer screens, under one lock for each change."""
 
     def __init__(self, options: WatchOptions, log: LogFile) -> None:
         self.options, self.log = options, log
@@ -203,12 +198,9 @@ class RunState:
             case Save():
                 with self._lock:
                     self.saves_waiting += 1
-            case _:
-                pass
         self.commands.put(command)
 
     def where(self) -> Status:
-        """Return where the run stands now."""
         with self._lock:
             status, saver = self.status, self.saver
             running = status.state == "running"
@@ -249,34 +241,19 @@ class RunState:
         update = recording.update_since(0 if fresh else pull.tick)
         status = self._reached(status, recording, held)
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
-        drawn = _draw(recording, drawing, row, present, serial)
+        drawn = drawing.draw(row, present, serial)
         if drawn is not None and drawn.row is not None and pull.row is None:
             passed = drawing.skipped(drawn.row)
             with self._lock:
                 self.update(skipped=self.status.skipped + passed)
                 status = replace(status, skipped=self.status.skipped)
         reached = checkpoint.epoch if checkpoint else -1
+        new = NewRun(status.run, recording.experiment, recording.ceilings, dict(recording.machine))
         return Frame(
             status,
-            _new_run(status.run, recording) if fresh else None,
+            new if fresh else None,
             update,
             None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,
             **told,  # type: ignore[arg-type]
         )
-
-
-def _new_run(run: int, recording: Recording) -> NewRun:
-    return NewRun(run, recording.experiment, recording.ceilings, dict(recording.machine))
-
-
-def _draw(
-    recording: Recording, drawing: DrawnRow, row: int | None, present: Measurement | int | None, serial: int
-) -> Representation | None:
-    """Draw the measurement that a screen looks at; None is the present."""
-    if row is None and isinstance(present, Measurement):
-        return drawing.measurement(present, serial)
-    if not (rows := len(recording)):
-        return None
-    row = present if row is None and isinstance(present, int) else row
-    return drawing.row(rows - 1 if row is None else min(max(row, 0), rows - 1))

@@ -23,16 +23,9 @@ from ibtui.run.resuming import resume
 class Trainer:
     """One run of an engine, and its recording. Lives in one thread.
 
-    Parameters
-    ----------
-    config : RunConfig
-        What to train; the recording's carries the engine and device that were chosen.
-    history_bytes : int
-        See `Recording`.
-    resume_from : str, optional
-        A recording to go on with from its checkpoint; its whole history is taken over.
-    chosen : callable, optional
-        Called with the engine and device, before the engine is made: that may take a while.
+    The recording's configuration carries the engine and device that were chosen. A recording to resume from
+    is gone on with from its checkpoint, and its whole history is taken over. `chosen` is called before the
+    engine is made: that may take a while.
 
     Raises
     ------
@@ -109,10 +102,7 @@ class Trainer:
         return measure(self.recording, self.checkpoint(), self.meter)
 
     def checkpoint(self) -> Checkpoint:
-        """Return the present state, from which a run goes on exactly.
-
-        `EngineError` where the engine's state is not as it was declared.
-        """
+        """Return the state from which a run goes on exactly; `EngineError` where it is not as declared."""
         state, declared = self.engine.state(), self.recording.experiment.checkpoint
         arrays = {
             name: np.asarray(state[name], spec.dtype) for name, spec in declared.items() if name in state

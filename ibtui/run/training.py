@@ -115,8 +115,6 @@ class Training(Source):
                 self._saver.save(command, self._checkpoint())
             case Restart(seed):
                 self._restart(trainer.config.seed if seed is None else seed)
-            case _:
-                pass
         self._report()
 
     def _restart(self, seed: int) -> None:

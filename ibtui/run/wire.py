@@ -22,6 +22,7 @@ import numpy as np
 
 from ibtui import __version__
 from ibtui.errors import IbtuiError, UsageError
+from ibtui.quantities import Array
 from ibtui.run import places
 from ibtui.run.protocol import GREETING_BYTES, PROTOCOL, Answer, Request
 
@@ -43,7 +44,6 @@ _JOINED_BYTES = 1 << 14
 _WAITING = 64
 """Connections that may wait to be accepted."""
 
-Array = np.ndarray[Any, Any]
 Dtype = Literal["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"]
 
 
@@ -83,13 +83,11 @@ def _packed(value: object) -> object:
     return dtype.str, value.shape, pieces
 
 
-def _unpacked(kind: object, value: object) -> Array:
-    return msgspec.convert(value, PackedArray).unpack()
-
-
 def _decoding(kind: Any) -> Callable[[bytes | bytearray], Any]:
     """Return what decodes messages of a kind, and raises `WireError` for what is none."""
-    decoder = msgspec.msgpack.Decoder(kind, dec_hook=_unpacked)
+    decoder = msgspec.msgpack.Decoder(
+        kind, dec_hook=lambda _, value: msgspec.convert(value, PackedArray).unpack()
+    )
 
     def decode(data: bytes | bytearray) -> Any:
         try:
@@ -125,15 +123,7 @@ class Connection:
             self._peer.sendall(data)
 
     def receive_bytes(self, most: int) -> bytearray:
-        """Receive a frame.
-
-        Raises
-        ------
-        EOFError
-            The connection has ended.
-        WireError
-            The frame is longer than `most`, or breaks off.
-        """
+        """Receive a frame; `EOFError` where the connection has ended, `WireError` for what is no frame."""
         (size,) = struct.unpack("!i", self._exactly(4, at_once=True))
         if size == -1:
             (size,) = struct.unpack("!Q", self._exactly(8))
@@ -200,17 +190,12 @@ class Greeting(NamedTuple):
     protocol: int
     version: str
 
-    @property
-    def newer(self) -> bool:
-        """True where the worker's version is the newer one, and not ours."""
-        return self.protocol > PROTOCOL
-
 
 class OtherVersionError(UsageError):
     """A worker, whose process may be known, speaks another number of the protocol."""
 
     def __init__(self, name: str, greeting: Greeting, process: int | None) -> None:
-        age = "newer" if greeting.newer else "older"
+        age = "newer" if greeting.protocol > PROTOCOL else "older"
         self.sentence = f"was started by ibtui {greeting.version}, which is {age} than this, {__version__}"
         self.process = process
         super().__init__(
@@ -250,12 +235,8 @@ def accept(listener: socket.socket) -> Connection | None:
 def connect(name: str) -> Connection:
     """Return a connection to a worker that speaks our protocol; of another, `OtherVersionError`.
 
-    Raises
-    ------
-    OSError
-        None listens there, it is another user's, or it does not answer.
-    EOFError, WireError
-        It is no worker, or has just ended.
+    `OSError` where none listens there, it is another user's, or it does not answer; `EOFError` or
+    `WireError` where it is no worker, or has just ended.
     """
     connection = reach(name)
     try:

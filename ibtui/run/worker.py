@@ -108,8 +108,10 @@ class Worker:
         with self._leaving:
             try:
                 self._state.ended.set()
-                unsaved = self._save()
-                ended.write(self._name, self._ended(unsaved, status))
+                unsaved, now = self._save(), self._state.reached()
+                error = now.message if now.state == "failed" else ""
+                end = Ended(now.epoch, now.saved, unsaved, error, status, self._state.stopped_by)
+                ended.write(self._name, end)
                 print("ended", flush=True)
             except BaseException:
                 traceback.print_exc()
@@ -126,8 +128,3 @@ class Worker:
         except BaseException as error:
             traceback.print_exc()
             return explain(error)
-
-    def _ended(self, unsaved: str, status: int) -> Ended:
-        now = self._state.reached()
-        error = now.message if now.state == "failed" else ""
-        return Ended(now.epoch, now.saved, unsaved, error, status, self._state.stopped_by)

@@ -64,17 +64,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     TITLE = "ibtui"
     ALLOW_SELECT: ClassVar[bool] = False
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"),
-        (views.COMPACT[0], "-medium"),
-        (views.FULL[0], "-wide"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (views.COMPACT[0], "-medium"), (views.FULL[0], "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-short"),
-        (views.COMPACT[1], "-average"),
-        (views.FULL[1], "-tall"),
-        (views.ROOMY, "-roomy"),
-    ]
+        (0, "-short"), (views.COMPACT[1], "-average"), (views.FULL[1], "-tall"), (views.ROOMY, "-roomy"),
+    ]  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(panes())]
 
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
@@ -322,7 +315,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_help(self) -> None:
         from ibtui.ui.help import HelpScreen, definitions
 
-        words = definitions(self._panes, self.scene.quantities)
+        words = definitions(self._panes, self.scene.quantities.values())
         self.push_screen(HelpScreen(keys.entries(self._keys), words, self.view.marker))
 
     # Keys: saving and leaving.

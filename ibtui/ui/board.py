@@ -86,7 +86,6 @@ class Board:
         self._last_drawn = drawn
 
     def _catch_up(self) -> None:
-        """Draw everything that has stayed behind."""
         for widget in self.widgets:
             if widget.stale:
                 widget.redraw()

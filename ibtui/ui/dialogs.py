@@ -67,7 +67,6 @@ class Question(Dialog):
         yield Static(Content("\n".join([self._text, "", *rows])), classes="question")
 
     def on_key(self, event: events.Key) -> None:
-        """Take an answer; all other keys are swallowed."""
         event.stop()
         event.prevent_default()
         if event.key in self._answers:
@@ -75,10 +74,7 @@ class Question(Dialog):
 
 
 class Place(Dialog):
-    """Says what went wrong, and asks for another file or folder.
-
-    Is dismissed with it, as it was typed, or with nothing for Esc.
-    """
+    """Says what went wrong; is dismissed with another file or folder as typed, or with nothing for Esc."""
 
     def __init__(self, trouble: str, suggestion: str, marker: Marker) -> None:
         super().__init__(marker)
@@ -92,13 +88,11 @@ class Place(Dialog):
             yield Static(Content("\n  Enter  save there\n  Esc    stay"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take what was typed; nothing is no answer."""
         event.stop()
         if event.value.strip():
             self.answer(event.value.strip())
 
     def on_key(self, event: events.Key) -> None:
-        """End on two keys; all others are the line's."""
         if event.key in ("escape", "ctrl+c"):
             event.stop()
             event.prevent_default()

@@ -55,7 +55,6 @@ class Drawn(Widget):
         return self.is_attached and self._present_key() != self._told
 
     def redraw(self) -> None:
-        """Have what was given drawn."""
         self._told, self.drawn_at, self._fresh = self._present_key(), time.monotonic(), False
         self.refresh()
 

@@ -20,13 +20,9 @@ PATIENCE_S = 1.5
 class Ending:
     """Sees to it that the process ends, whatever its terminal does.
 
-    Parameters
-    ----------
-    leave : callable
-        Ends the screen in order; called in the event loop with the exit status.
-    let_go : callable
-        Lets go of the worker; called in a thread where the screen cannot be ended in order any more, for
-        writing to a terminal that has gone would block or spin.
+    `leave` ends the screen in order; it is called in the event loop with the exit status. `let_go` lets go
+    of the worker; it is called in a thread where the screen cannot be ended in order any more, for writing
+    to a terminal that has gone would block or spin.
     """
 
     def __init__(self, leave: Callable[[int], None], let_go: Callable[[], None]) -> None:

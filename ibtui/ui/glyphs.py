@@ -12,15 +12,9 @@ CHOSEN_FRAME = "┏┓┗┛━┃"
 """Corners from top left to bottom right, then the horizontal and the vertical line."""
 
 STATES: Mapping[str, str] = {
-    "starting": "◌",
-    "running": "●",
-    "pausing": "◍",
-    "paused": "‖",
-    "finished": "■",
-    "failed": "✗",
-    "dead": "†",
-    "stopped": "■",
-}
+    "starting": "◌", "running": "●", "pausing": "◍", "paused": "‖", "finished": "■", "failed": "✗",
+    "dead": "†", "stopped": "■",
+}  # fmt: skip
 
 # A console's font has some 256 glyphs, those of code page 437 for the most part.
 _CONSOLE = str.maketrans(
@@ -30,18 +24,8 @@ _CONSOLE = str.maketrans(
 _ASCII = str.maketrans(
     dict(zip("╭╮╰╯─│┏┓┗┛━┃", "++++-|####=#", strict=True))
     | {"●": "*", "◌": "~", "◍": "~", "‖": "=", "■": "#", "✗": "x", "†": "x", "·": "-", "…": "...", "—": "-"}
-    | {
-        "−": "-",
-        "←": "<-",
-        "→": "->",
-        "↑": "up",
-        "↓": "down",
-        "∞": "inf",
-        "≤": "<=",
-        "Σ": "sum ",
-        "²": "^2",
-        "λ": "lambda",
-    }
+    | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2"}
+    | {"λ": "lambda"}
 )
 _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE, "ascii": _ASCII}
 

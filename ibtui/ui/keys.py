@@ -72,13 +72,7 @@ _AFTER_PANES = (
 
 
 def bindings(panes: Panes) -> tuple[Binding, ...]:
-    """List all keys, those of panes included, in the order of the help screen.
-
-    Raises
-    ------
-    UsageError
-        Another package's pane declares a key that something else has.
-    """
+    """List all keys in the order of the help; `UsageError` where a pane's key is taken."""
     own: list[Binding] = []
     others: list[Binding] = []
     for name, made in panes.items():

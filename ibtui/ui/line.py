@@ -70,6 +70,13 @@ def strip(spans: Sequence[Span], width: int, styles: Sequence[Style]) -> Strip:
     return made.adjust_cell_length(width, styles[palette.TEXT])
 
 
+def centred(lines: Sequence[str], ink: int, width: int, height: int, styles: Sequence[Style]) -> list[Strip]:
+    """Put lines into the middle of an otherwise empty area."""
+    top = max(0, (height - len(lines)) // 2)
+    rows = [strip([(line.center(width), ink)], width, styles) for line in lines]
+    return [*[blank(width, styles)] * top, *rows][:height]
+
+
 def blank(width: int, styles: Sequence[Style]) -> Strip:
     """Make an empty line."""
     return Strip([Segment(" " * width, styles[palette.TEXT])] if width > 0 else [], max(width, 0))

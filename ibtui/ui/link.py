@@ -193,7 +193,6 @@ class Link:
         self._keeping = threading.Lock()
 
     def _enter(self, **changes: Any) -> None:
-        """Change the state, and have it drawn."""
         self.state = replace(self.state, **changes)
         self._screen.changed()
 

@@ -59,7 +59,7 @@ class LiveWorkers:
         return client
 
 
-def watch(client: WorkerClient, options: WatchOptions) -> int:
+def show_live(client: WorkerClient, options: WatchOptions) -> int:
     """Show a worker until the user leaves, then say in a line what there was; returns the exit status."""
     workers = LiveWorkers(client, options)
     outcome = run(client, options, workers)

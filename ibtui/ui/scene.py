@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from ibtui.core.information import Binning
-from ibtui.plot.units import per_unit, unit_shown
-from ibtui.quantities import FAMILIES, STANDARD, Quantity
+from ibtui.plot.ticks import number, per_unit, value_text
+from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Representation, Status
 from ibtui.ui.link import LinkState
 from ibtui.ui.view import View
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,7 @@ class Scene:
     @property
     def pace(self) -> float:
         """The pace asked for last."""
-        status = self.mirror.status
-        known = status.pace if status is not None else 0.0
-        return known if self.link.pace is None else self.link.pace
+        return (self.status or Status()).pace if self.link.pace is None else self.link.pace
 
     # What is looked at.
 
@@ -152,28 +149,41 @@ class Scene:
     # Quantities.
 
     @property
-    def quantities(self) -> Collection[Quantity]:
-        """The recording's quantities, or those of every run."""
-        recording = self.mirror.recording
-        return (recording.quantities if recording is not None else standard()).values()
+    def quantities(self) -> Mapping[str, Quantity]:
+        """The recording's quantities, or those of every run, by name."""
+        return self.mirror.recording.quantities if self.mirror.recording is not None else standard()
 
     def quantity(self, name: str) -> Quantity:
         """Return the declaration of a quantity of the recording, or of every run."""
-        recording = self.mirror.recording
-        known = recording.quantities if recording is not None else {}
-        return known.get(name) or standard()[name]
+        return self.quantities.get(name) or standard()[name]
 
     @property
     def chosen_quantity(self) -> Quantity:
         """The quantity that the user has chosen, where the recording has it."""
-        name = self.view.quantity
-        known = self.mirror.recording is not None and name in self.mirror.recording.quantities
-        return self.quantity(name if known else View.quantity)
+        known = self.mirror.recording is not None and self.view.quantity in self.quantities
+        return self.quantity(self.view.quantity if known else View.quantity)
 
-    def history_of(self, quantity: Quantity) -> Array:
-        """Return a quantity's whole history as the view has it, with what is looked at `unrecorded`."""
-        names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
-        return as_viewed(quantity, {name: self.column(name) for name in names}, self.view)
+    def ceiling(self, quantity: Quantity) -> float:
+        """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
+        recording = self.mirror.recording
+        if recording is None or not quantity.ceiling or in_excess(quantity, self.view):
+            return math.nan
+        if quantity.ceiling == "width":
+            return float(max(layer.width for layer in recording.layers))
+        known = recording.ceilings.get(quantity.ceiling)
+        value = float(quantity.ceiling) if known is None else known
+        return value / per_unit(quantity.unit, self.view.unit)
+
+    def texts(self, quantity: Quantity, layer: int) -> tuple[str, str] | None:
+        """Return a quantity of a layer at the epoch looked at, and its chance level, or nothing of that."""
+        shown = self.mirror.representation
+        if shown is None or layer >= self.layers or quantity.name not in shown.values:
+            return None
+        of_layer = layer if quantity.per_layer else ()
+        value = value_text(as_viewed(quantity, shown.values, self.view)[of_layer])
+        if not quantity.chance:
+            return value, ""
+        return value, number(float(in_unit(shown.values[quantity.chance], quantity, self.view)[of_layer]))
 
     def choosable(self, always: frozenset[str]) -> tuple[str, ...]:
         """Return the quantities that can be chosen: all but those that are always shown, and chance levels.
@@ -182,9 +192,8 @@ class Scene:
         """
         if self.mirror.recording is None:
             return ()
-        found = self.mirror.recording.quantities
-        hidden = always | {quantity.chance for quantity in found.values()}
-        rest = [quantity for name, quantity in found.items() if name not in hidden]
+        hidden = always | {quantity.chance for quantity in self.quantities.values()}
+        rest = [quantity for name, quantity in self.quantities.items() if name not in hidden]
         return tuple(q.name for q in sorted(rest, key=lambda q: (q.name not in standard(), q.rebinned)))
 
 
@@ -200,11 +209,6 @@ def in_unit(values: Array, quantity: Quantity, view: View) -> Array:
     return values if scale == 1 else values / scale
 
 
-def unit_of(quantity: Quantity, view: View) -> str:
-    """Return the unit to be shown; empty where there is none."""
-    return unit_shown(quantity.unit, view.unit)
-
-
 def in_excess(quantity: Quantity, view: View) -> bool:
     """Return True where the view has the quantity less its chance level."""
     return bool(quantity.chance) and view.level == "excess"
@@ -216,18 +220,10 @@ def as_viewed(quantity: Quantity, values: Mapping[str, Array], view: View) -> Ar
     return in_unit(data - values[quantity.chance] if in_excess(quantity, view) else data, quantity, view)
 
 
-def ceiling_of(quantity: Quantity, recording: Recording, view: View) -> float:
-    """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
-    if not quantity.ceiling or in_excess(quantity, view):
-        return float("nan")
-    if quantity.ceiling == "width":
-        return float(max(layer.width for layer in recording.layers))
-    known = recording.ceilings.get(quantity.ceiling)
-    value = float(quantity.ceiling) if known is None else known
-    return float(in_unit(np.float64(value), quantity, view))  # type: ignore[arg-type]
+def recorded(quantity: Quantity, history: Recording | Scene, view: View) -> Array:
+    """Return a quantity's history as the view has it: of shape (measurements, layers).
 
-
-def recorded(quantity: Quantity, recording: Recording, view: View) -> Array:
-    """Return a quantity's history in a recording as the view has it: of shape (measurements, layers)."""
+    A scene's is that of its recording, with what is looked at `unrecorded`.
+    """
     names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
-    return as_viewed(quantity, {name: recording.column(name) for name in names}, view)
+    return as_viewed(quantity, {name: history.column(name) for name in names}, view)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ibtui.errors import printable
 from ibtui.recording import Recording
+from ibtui.run.protocol import Status
 from ibtui.ui.link import Link
 from ibtui.ui.scene import Scene
 
@@ -63,13 +64,13 @@ def last_measured(scene: Scene) -> tuple[int, Mapping[str, Any]]:
 
 def outcome(scene: Scene, link: Link, exit_status: int) -> Farewell:
     """Return what is left to say of a scene; an `exit_status` but 0 goes before the run's own."""
-    status, state = scene.status, scene.run_state
+    status, state = scene.status or Status(), scene.run_state
     epoch, values = last_measured(scene)
-    failure = status.message if status is not None and state == "failed" else ""
+    failure = status.message if state == "failed" else ""
     failed = 2 if state == "failed" and scene.plays else int(state in ("failed", "dead"))
     return Farewell(
-        epoch=status.epoch if status is not None else 0,
-        epochs=status.epochs if status is not None else 0,
+        epoch=status.epoch,
+        epochs=status.epochs,
         train_accuracy=float(values.get("train_accuracy", "nan")),
         test_accuracy=float(values.get("test_accuracy", "nan")),
         measured=epoch,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from rich.style import Style
@@ -13,14 +12,13 @@ from textual.strip import Strip
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.raster import sparkline
-from ibtui.plot.ticks import number, value_text
-from ibtui.quantities import Quantity
-from ibtui.recording import Recording
+from ibtui.plot.ticks import number, unit_shown
+from ibtui.quantities import Array, Quantity
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, fit, piece, spaced, strip
 from ibtui.ui.panes.log import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
-from ibtui.ui.scene import Array, Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded, unit_of
+from ibtui.ui.scene import Scene, in_excess, recorded
 from ibtui.ui.segments import strips
 from ibtui.ui.view import page
 
@@ -31,13 +29,8 @@ _NUMBER = 7
 """The widest number that `ticks.number` writes."""
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A quantity's column, as wide as it is; its heading is marked where the pane of that name is chosen."""
-
-    pane: str
-    quantity: Quantity
-    width: int
+_Column = tuple[str, Quantity, int]
+"""The pane that shows a quantity, the quantity, and the width of its column."""
 
 
 class Table(Drawn):
@@ -54,14 +47,13 @@ class Table(Drawn):
         return min(layers + _OTHER_ROWS, max(_OTHER_ROWS + 1, viewport.height // 2))
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
-        recording = scene.recording
-        if recording is None:
+        if scene.recording is None:
             return []
         columns = _columns(scene, width)
         layers = page(scene.layers, scene.view.layer, height - _OTHER_ROWS)
-        lines = _headings(scene, recording, columns, width, styles)
-        lines += [_layer_row(layer, scene, recording, columns, width, styles) for layer in layers]
-        lines += [_performance(name, scene, recording, width, styles) for name in ("accuracy", "loss")]
+        lines = _headings(scene, columns, width, styles)
+        lines += [_layer_row(layer, scene, columns, width, styles) for layer in layers]
+        lines += [_performance(name, scene, width, styles) for name in ("accuracy", "loss")]
         return [*lines, _log(scene, width, styles)]
 
 
@@ -74,32 +66,29 @@ def _columns(scene: Scene, width: int) -> list[_Column]:
     """Divide the width; what is left over goes to the first ones."""
     room = width - _label_width(scene)
     shown = {name: scene.quantity(name) for name in ("i_xt", "i_ty")} | {"quantity": scene.chosen_quantity}
-    return [_Column(name, shown[name], (room + 2 - i) // 3) for i, name in enumerate(shown)]
+    return [(name, shown[name], (room + 2 - i) // 3) for i, name in enumerate(shown)]
 
 
-def _headings(
-    scene: Scene, recording: Recording, columns: Sequence[_Column], width: int, styles: Sequence[Style]
-) -> list[Strip]:
+def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Sequence[Style]) -> list[Strip]:
     view = scene.view
     names: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
-    for column in columns:
-        quantity = column.quantity
-        ceiling, unit = ceiling_of(quantity, recording, view), unit_of(quantity, view)
+    for pane, quantity, room in columns:
+        ceiling, unit = scene.ceiling(quantity), unit_shown(quantity.unit, view.unit)
         # The chosen pane is marked, for Enter enlarges it.
-        title = [piece(f"[{quantity.label}]" if view.pane == column.pane else quantity.label)]
+        title = [piece(f"[{quantity.label}]" if view.pane == pane else quantity.label)]
         if unit:
             title.append(piece(unit, ink=palette.DIM))
         if not np.isnan(ceiling):
             title.append(piece(f"of {number(ceiling)}", ink=palette.DIM, rank=1))
-        names += _cell(title, column.width, scene)
+        names += _cell(title, room, scene)
         if not quantity.chance:
             said: list[str] = [scene.when]
         elif in_excess(quantity, view):
             said = ["over chance"]
         else:
             said = ["value".ljust(_NUMBER), "chance"]
-        legend += _cell([piece(text, ink=palette.DIM) for text in said], column.width, scene)
+        legend += _cell([piece(text, ink=palette.DIM) for text in said], room, scene)
     return [strip(names, width, styles), strip(legend, width, styles)]
 
 
@@ -110,35 +99,25 @@ def _cell(pieces: Sequence[Piece], room: int, scene: Scene) -> list[Span]:
 
 
 def _layer_row(
-    layer: int,
-    scene: Scene,
-    recording: Recording,
-    columns: Sequence[_Column],
-    width: int,
-    styles: Sequence[Style],
+    layer: int, scene: Scene, columns: Sequence[_Column], width: int, styles: Sequence[Style]
 ) -> Strip:
+    assert scene.recording is not None
     ink = palette.of_layer(layer)
     mark = ">" if layer == scene.view.layer else " "
     label = f"{mark}{layer}".ljust(_label_width(scene))
     parts = [strip([(label, ink)], len(label), styles)]
-    for column in columns:
-        quantity = column.quantity
+    for _, quantity, room in columns:
         if not quantity.per_layer and layer > 0:  # its one value stands in the first row
-            parts.append(strip([], column.width, styles))
+            parts.append(strip([], room, styles))
             continue
         spans = _values(quantity, layer, scene)
         used = sum(len(text) for text, _ in spans)
-        values = recorded(quantity, recording, scene.view)
-        line = _spark(
-            values[:, layer] if quantity.per_layer else values,
-            column.width - used - 1,
-            quantity.low,
-            ceiling_of(quantity, recording, scene.view),
-            scene,
-            ink if quantity.per_layer else palette.TRAIN,
-            styles,
-        )
-        parts.append(_joined([strip(spans, used, styles), line], column.width, styles))
+        values, drawn = recorded(quantity, scene.recording, scene.view), palette.TRAIN
+        if quantity.per_layer:
+            values, drawn = values[:, layer], ink
+        top = scene.ceiling(quantity)
+        line = _spark(values, room - used - 1, quantity.low, top, scene, drawn, styles)
+        parts.append(_joined([strip(spans, used, styles), line], room, styles))
     return _joined(parts, width, styles)
 
 
@@ -148,26 +127,14 @@ def _joined(parts: Sequence[Strip], width: int, styles: Sequence[Style]) -> Stri
 
 def _values(quantity: Quantity, layer: int, scene: Scene) -> list[Span]:
     """Return a quantity of a layer and, if it has one, its chance level, at the epoch looked at."""
-    view, shown = scene.view, scene.representation
-    levels = [palette.TEXT] + ([palette.DIM] if quantity.chance and not in_excess(quantity, view) else [])
-    if shown is None or layer >= scene.layers or quantity.name not in shown.values:
-        texts = ["n/a", "n/a"]
-    else:
-        values = as_viewed(quantity, shown.values, view)
-        texts = [value_text(values[layer] if quantity.per_layer else values)]
-        if quantity.chance:
-            texts.append(number(float(in_unit(shown.values[quantity.chance], quantity, view)[layer])))
+    has_level = quantity.chance and not in_excess(quantity, scene.view)
+    levels = [palette.TEXT, palette.DIM] if has_level else [palette.TEXT]
+    texts = scene.texts(quantity, layer) or ("n/a", "n/a")
     return [(text.ljust(_NUMBER + 1), ink) for text, ink in zip(texts, levels, strict=False)]
 
 
 def _spark(
-    values: Array,
-    room: int,
-    low: float | None,
-    high: float,
-    scene: Scene,
-    ink: int,
-    styles: Sequence[Style],
+    values: Array, room: int, low: float | None, high: float, scene: Scene, ink: int, styles: Sequence[Style]
 ) -> Strip:
     """Draw a sparkline from `low`, or its least value, to `high`, or its greatest."""
     finite = values[np.isfinite(values)]
@@ -178,16 +145,17 @@ def _spark(
     return strips(sparkline(values, room, low, high, scene.view.marker, ink), styles)[0]
 
 
-def _performance(name: str, scene: Scene, recording: Recording, width: int, styles: Sequence[Style]) -> Strip:
+def _performance(name: str, scene: Scene, width: int, styles: Sequence[Style]) -> Strip:
+    assert scene.recording is not None
     title = f"[{name}]" if scene.view.pane == "performance" else name
     parts = [strip([(f" {title.ljust(11)}", palette.TEXT)], 12, styles)]
-    said = diverged(recording) if name == "loss" else []
+    said = diverged(scene) if name == "loss" else []
     warning = fit(said, 24, 0, scene.view.marker)
     room = (width - 12 - sum(len(text) + 1 for text, _ in warning)) // 2
     for half, label, ink in (("train", "train", palette.TRAIN), ("test", "held out", palette.HELD_OUT)):
         value = value_of(scene, f"{half}_{name}")
         text = f"{label} {loss(value) if name == 'loss' else number(value)} "
-        values = recording.column(f"{half}_{name}")
+        values = scene.recording.column(f"{half}_{name}")
         top = 1.0 if name == "accuracy" else float("nan")
         line = _spark(values, room - len(text) - 2, 0.0, top, scene, ink, styles)
         parts.append(_joined([strip([(text, ink)], len(text), styles), line], room, styles))

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from ibtui.plot import palette
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import STATES, spelled
-from ibtui.ui.line import blank, strip
+from ibtui.ui.line import centred
 from ibtui.ui.scene import Scene
 from ibtui.ui.view import COMPACT
 
@@ -23,9 +23,7 @@ class TooSmall(Drawn):
 
     def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
         lines = [spelled(line, scene.view.marker) for line in _lines(scene, width, height)]
-        top = max(0, (height - len(lines)) // 2)
-        rows = [strip([(line.center(width), palette.TEXT)], width, styles) for line in lines]
-        return [*[blank(width, styles)] * top, *rows][:height]
+        return centred(lines, palette.TEXT, width, height, styles)
 
 
 def _lines(scene: Scene, width: int, height: int) -> tuple[str, ...]:

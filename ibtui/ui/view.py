@@ -54,10 +54,10 @@ def cycled(view: View, name: str, choices: Sequence[str] = ()) -> View:
     return replace(view, **changed)
 
 
-def following(choices: Sequence[str], present: str, by: int = 1) -> str:
-    """Return the choice `by` places after the present one, round in a circle."""
+def following(choices: Sequence[str], present: str) -> str:
+    """Return the choice after the present one, round in a circle."""
     at = choices.index(present) if present in choices else -1
-    return choices[(at + by) % len(choices)]
+    return choices[(at + 1) % len(choices)]
 
 
 def stepped(ladder: tuple[int, ...], value: float, by: int) -> int:
@@ -88,10 +88,9 @@ def next_pane(view: View, by: int, layers: int, names: Sequence[str]) -> View:
 
 def layout_for(width: int, height: int) -> Layout:
     """Return the layout that a screen has room for."""
-    for layout, (least_width, least_height) in (("full", FULL), ("compact", COMPACT)):
-        if width >= least_width and height >= least_height:
-            return layout  # type: ignore[return-value]
-    return "small"
+    if width >= FULL[0] and height >= FULL[1]:
+        return "full"
+    return "compact" if width >= COMPACT[0] and height >= COMPACT[1] else "small"
 
 
 def page(count: int, chosen: int, room: int) -> range:

@@ -167,6 +167,11 @@ class StandIn:
     def _new_recording(self) -> Recording:
         return Recording(experiment_of(self.config, self.dataset), dict(CEILINGS))
 
+    @property
+    def told(self) -> list[Command]:
+        """The commands, whatever the tickets of those that save."""
+        return [Save(c.path) if isinstance(c, Save) else c for c in self.commands]
+
     # Client.
 
     def start(self, arrived: Callable[[Frame | Lost], None]) -> None:

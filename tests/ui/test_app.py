@@ -333,7 +333,7 @@ def test_a_key_sends_its_command(pressed: str, commands: list[Command]) -> None:
         await pilot.press(*pressed.replace("r d", "r r").split())
         await until(pilot, lambda: len(client.commands) >= len(commands))
         await pilot.pause()
-        assert client.commands == commands
+        assert client.told == commands
 
     play(script)
 
@@ -709,7 +709,7 @@ def _leave_with(*pressed: str) -> Script:
 def test_leaving_an_unsaved_run_asks(pressed: str, commands: list[Command], status: int) -> None:
     client = StandIn()
     outcome = play(_leave_with(*pressed.split()), client=client)
-    assert client.commands == commands
+    assert client.told == commands
     assert outcome.exit_status == status
     assert outcome.saved == (("snapshots/ibtui-1.npz",) if Save() in commands else ())
 
@@ -1203,7 +1203,7 @@ def test_what_is_left_of_a_run_is_walked_rebinned_and_saved_by_the_worker_that_h
         assert "space" not in screen_text(app)[-1] and "restart" not in screen_text(app)[-1]
         await pilot.press("w")
         await shows(app, pilot, "saved snapshots/ibtui-1.npz")
-        assert second.commands == [Rebin(Binning(t_bins=70)), Save()]
+        assert second.told == [Rebin(Binning(t_bins=70)), Save()]
         await until(pilot, lambda: not app.link.unsaved)
         await pilot.press("q")
         await until(pilot, lambda: app.return_code is not None)

@@ -295,7 +295,7 @@ def test_what_follows_a_save_waits_for_that_very_file() -> None:
     done: list[str] = []
     client.obeying = False
     link.save_then(lambda: done.append("left"))
-    assert client.commands == [Pause(), Save()] and link.state.saving == "writing"
+    assert client.told == [Pause(), Save()] and link.state.saving == "writing"
     client.send(Save(ticket=3))  # another screen's
     client.obey(client.commands[-1])
     screen.frame()

@@ -62,7 +62,7 @@ def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
 
     monkeypatch.setattr(watch, "run", run)
     session = WatchOptions(epochs_per_second=300.0, snapshot_dir=str(tmp_path))
-    assert watch.watch(WorkerClient(new_job(LONG, session)), session) == 143
+    assert watch.show_live(WorkerClient(new_job(LONG, session)), session) == 143
     found = list(tmp_path.glob("*.npz"))
     assert len(found) == count
     told = capsys.readouterr().out

@@ -32,7 +32,7 @@ def quit_without_saving(terminal: Terminal) -> None:
 
 
 def test_panes_are_in_the_order_of_their_rows() -> None:
-    assert tuple(panes()) == OWN
+    assert tuple(panes()) == tuple(OWN)
     assert tab_order(panes(), compact=False) == list(OWN)
     assert tab_order(panes(), compact=True) == [name for name in OWN if name != "plane"]
 

@@ -21,34 +21,24 @@ from ibtui.registry import Registry
 if TYPE_CHECKING:
     from ibtui.ui.panes.pane import Pane
 
-PANES: Registry[type[Pane]] = Registry(
-    "pane",
-    "ibtui.panes",
-    {
-        "scatter": "ibtui.ui.panes.scatter:Scatter",
-        "i_xt": "ibtui.ui.panes.i_xt:InputInformation",
-        "i_ty": "ibtui.ui.panes.i_ty:LabelInformation",
-        "plane": "ibtui.ui.panes.plane:Plane",
-        "quantity": "ibtui.ui.panes.quantity:ChosenQuantity",
-        "performance": "ibtui.ui.panes.performance:Performance",
-        "log": "ibtui.ui.panes.log:LogPane",
-    },
-)
-OWN = ("scatter", "i_xt", "i_ty", "plane", "quantity", "performance", "log")
+OWN = {
+    "scatter": "ibtui.ui.panes.scatter:Scatter",
+    "i_xt": "ibtui.ui.panes.i_xt:InputInformation",
+    "i_ty": "ibtui.ui.panes.i_ty:LabelInformation",
+    "plane": "ibtui.ui.panes.plane:Plane",
+    "quantity": "ibtui.ui.panes.quantity:ChosenQuantity",
+    "performance": "ibtui.ui.panes.performance:Performance",
+    "log": "ibtui.ui.panes.log:LogPane",
+}
 """The panes of every screen."""
+PANES: Registry[type[Pane]] = Registry("pane", "ibtui.panes", OWN)
 
 Panes = Mapping[str, "type[Pane]"]
 """Panes by name: row by row, each row from left to right; those without a place come last."""
 
 
 def panes(extra: Iterable[str] = ()) -> Panes:
-    """Load the panes of every screen, and those named, as `--panes` names them.
-
-    Raises
-    ------
-    UsageError
-        One is unknown, cannot be loaded, or is no pane.
-    """
+    """Load the panes of every screen, and those that `--panes` names; `UsageError` where one is none."""
     from ibtui.ui.panes.pane import Pane
 
     found = {name: PANES[name] for name in dict.fromkeys((*OWN, *extra))}

@@ -11,12 +11,12 @@ from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
-from ibtui.plot.ticks import number, value_text
-from ibtui.quantities import Quantity
+from ibtui.plot.ticks import unit_shown
+from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Array, Scene, as_viewed, ceiling_of, in_excess, in_unit, recorded, unit_of
+from ibtui.ui.scene import Scene, in_excess, in_unit, recorded
 from ibtui.ui.view import View
 
 
@@ -48,22 +48,16 @@ class Curves(Pane):
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(
-            epochs,
-            series,
-            width,
-            height,
-            view.marker,
-            y_low=_lowest(quantity, series, view),
-            x_high=scene.last_epoch,
-            cursor=None if row is None else float(epochs[row]),
-            unit=unit_of(quantity, view),
-        )
+            epochs, series, width, height, view.marker,
+            y_low=_lowest(quantity, series, view), x_high=scene.last_epoch,
+            cursor=None if row is None else float(epochs[row]), unit=unit_shown(quantity.unit, view.unit),
+        )  # fmt: skip
         return Drawing(title, cells, _note(quantity, scene))
 
 
 def _title(quantity: Quantity, view: View) -> list[Piece]:
     name = f"{quantity.label} − chance" if in_excess(quantity, view) else quantity.label
-    unit = unit_of(quantity, view)
+    unit = unit_shown(quantity.unit, view.unit)
     return [piece(name), *([piece(unit, ink=palette.DIM)] if unit else [])]
 
 
@@ -86,9 +80,8 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
             Series(values, palette.REFERENCE, "", "reference", past)
             for values in _lines(recorded(quantity, before, view))
         ]
-    values = scene.history_of(quantity)
-    ceiling = ceiling_of(quantity, recording, view)
-    if np.isfinite(ceiling):
+    values = recorded(quantity, scene, view)
+    if np.isfinite(ceiling := scene.ceiling(quantity)):
         level = np.full(len(values), ceiling)
         series.append(Series(level, palette.CEILING, quantity.ceiling_label, "ceiling"))
     if not quantity.per_layer:
@@ -111,18 +104,14 @@ def _lines(values: Array) -> Array:
 
 
 def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
-    shown, layer, view = scene.representation, scene.view.layer, scene.view
-    if shown is None or layer >= scene.layers or quantity.name not in shown.values:
+    layer = scene.view.layer
+    value, chance = scene.texts(quantity, layer) or ("", "")
+    if not value:
         return []
-    value = as_viewed(quantity, shown.values, view)
     if not quantity.per_layer:
-        return [piece(value_text(value))]
+        return [piece(value)]
     name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=1)
-    if not quantity.chance:
-        return [name, piece(value_text(value[layer]))]
-    chance = number(float(in_unit(shown.values[quantity.chance], quantity, view)[layer]))
-    if in_excess(quantity, view):
-        return [name, piece(f"{number(float(value[layer]))} over {chance}")]
-    return [
-        name, piece(value_text(value[layer])), piece(f"chance {chance}", ink=palette.DIM, rank=1),
-    ]  # fmt: skip
+    if in_excess(quantity, scene.view):
+        return [name, piece(f"{value} over {chance}")]
+    level = [piece(f"chance {chance}", ink=palette.DIM, rank=1)] if chance else []
+    return [name, piece(value), *level]

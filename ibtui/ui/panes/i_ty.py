@@ -20,7 +20,7 @@ from ibtui.ui.scene import Scene, in_excess, in_unit
     quantities=("i_ty",),
     help={
         "Bins beside I(T;Y)": "The chosen layer's estimate at 10, 30 and 100 bins: how much it is a "
-        "matter of binning.",
+        "matter of binning."
     },
 )
 class LabelInformation(Curves):

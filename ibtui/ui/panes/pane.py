@@ -17,7 +17,7 @@ from ibtui.plot import palette
 from ibtui.plot.canvas import Cells
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import CHOSEN_FRAME, FRAME, spelled
-from ibtui.ui.line import Piece, blank, fit, piece, spaced, strip
+from ibtui.ui.line import Piece, blank, centred, fit, piece, spaced, strip
 from ibtui.ui.scene import Scene
 from ibtui.ui.segments import segments
 from ibtui.ui.view import View
@@ -110,10 +110,7 @@ SomePane = TypeVar("SomePane", bound=type[Pane])
 
 
 def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
-    """Declare the decorated class a pane, by fields of `Declaration`.
-
-    Its module is named by an entry point of `ibtui.panes`.
-    """
+    """Declare the decorated class a pane, by fields of `Declaration`; an entry point names its module."""
 
     def declare(made: SomePane) -> SomePane:
         made.declared = Declaration(**declared)
@@ -155,6 +152,4 @@ def message(
     """Put a few words in the middle of an otherwise empty pane."""
     said = [fit([piece(word) for word in text.split()], width, 1, view.marker) for text in lines]
     texts = [" ".join(word for word, _ in words) for words in said]
-    top = max(0, (height - len(texts)) // 2)
-    rows = [strip([(t.center(width), palette.DIM)], width, styles) for t in texts]
-    return [*[blank(width, styles)] * top, *rows][:height]
+    return centred(texts, palette.DIM, width, height, styles)

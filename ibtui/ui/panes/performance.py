@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,16 +12,13 @@ from rich.style import Style
 from ibtui.plot import palette
 from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number
-from ibtui.recording import Recording
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
 
 
 @pane(
-    row=2,
-    order=1,
-    quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
+    row=2, order=1, quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss")
 )
 class Performance(Pane):
     """Accuracy above, loss below."""
@@ -38,22 +35,12 @@ class Performance(Pane):
             waiting = message(["no measurement yet"], scene.view, width, height, styles)
             return Drawing([piece("accuracy · loss")], waiting)
         row, epochs = scene.cursor_row, scene.column("epoch")
-        train_accuracy, test_accuracy, train_loss, test_loss = (
-            scene.column(f"{half}_{name}") for name in ("accuracy", "loss") for half in ("train", "test")
-        )
         cells = performance_plot(
-            epochs,
-            train_accuracy,
-            test_accuracy,
-            train_loss,
-            test_loss,
-            width,
-            height,
-            scene.view.marker,
-            x_high=scene.last_epoch,
-            cursor=None if row is None else float(epochs[row]),
-        )
-        return Drawing(_title(scene), cells, _note(scene, recording))
+            epochs, scene.column("train_accuracy"), scene.column("test_accuracy"),
+            scene.column("train_loss"), scene.column("test_loss"), width, height, scene.view.marker,
+            x_high=scene.last_epoch, cursor=None if row is None else float(epochs[row]),
+        )  # fmt: skip
+        return Drawing(_halves(scene, "accuracy", number), cells, _note(scene))
 
 
 def value_of(scene: Scene, name: str) -> float:
@@ -62,28 +49,21 @@ def value_of(scene: Scene, name: str) -> float:
     return float(shown.values.get(name, math.nan)) if shown is not None else math.nan
 
 
-def _title(scene: Scene) -> list[Piece]:
-    train, test = (number(value_of(scene, f"{half}_accuracy")) for half in ("train", "test"))
+def _halves(scene: Scene, name: str, text: Callable[[float], str]) -> list[Piece]:
+    train, test = (text(value_of(scene, f"{half}_{name}")) for half in ("train", "test"))
     return [
-        piece("accuracy"),
+        piece(name),
         piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
         piece(f"held out {test}", f"h {test}", ink=palette.HELD_OUT, rank=2),
     ]
 
 
-def _note(scene: Scene, recording: Recording) -> list[Piece]:
-    train, test = (loss(value_of(scene, f"{half}_loss")) for half in ("train", "test"))
+def _note(scene: Scene) -> list[Piece]:
+    # Before the first batch there is no moving loss.
     trained = scene.representation is not None and scene.representation.epoch > 0
-    moving = (
-        loss(value_of(scene, "moving_loss")) if trained else "n/a"
-    )  # before the first batch there is none
-    return [
-        piece("loss"),
-        piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
-        piece(f"held out {test}", f"h {test}", ink=palette.HELD_OUT, rank=2),
-        piece(f"moving {moving}", ink=palette.DIM, rank=4),
-        *diverged(recording),
-    ]
+    moving = loss(value_of(scene, "moving_loss")) if trained else "n/a"
+    moved = piece(f"moving {moving}", ink=palette.DIM, rank=4)
+    return [*_halves(scene, "loss", loss), moved, *diverged(scene)]
 
 
 def loss(value: float) -> str:
@@ -91,8 +71,8 @@ def loss(value: float) -> str:
     return "NaN" if np.isnan(value) else number(value)
 
 
-def diverged(recording: Recording) -> list[Piece]:
+def diverged(scene: Scene) -> list[Piece]:
     """Return from where on the loss is not finite, if it ever is not."""
-    if (epoch := recording.diverged_at) is None:
+    if scene.recording is None or (epoch := scene.recording.diverged_at) is None:
         return []
     return [piece(f"not finite from epoch {epoch:,}", f"diverged at {epoch:,}", ink=palette.WARN, rank=3)]

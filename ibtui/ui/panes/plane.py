@@ -13,7 +13,7 @@ from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import piece
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
-from ibtui.ui.scene import Scene, as_viewed, ceiling_of, in_unit, recorded
+from ibtui.ui.scene import Scene, as_viewed, in_unit, recorded
 from ibtui.ui.view import View
 
 
@@ -25,7 +25,7 @@ from ibtui.ui.view import View
     quantities=("i_xt", "i_ty"),
     help={
         "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
-        "newest point, or at the epoch that is looked at.",
+        "newest point, or at the epoch that is looked at."
     },
 )
 class Plane(Pane):
@@ -61,19 +61,11 @@ class Plane(Pane):
             at = as_viewed(across, present.values, view), as_viewed(up, present.values, view)
         chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
         cells = plane_plot(
-            i_xt,
-            i_ty,
-            width,
-            height,
-            view.marker,
-            h_x=ceiling_of(across, recording, view),
-            h_y=ceiling_of(up, recording, view),
+            i_xt, i_ty, width, height, view.marker,
+            h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=view.unit, colour_by=view.plane_colour,
             chance=None if view.level == "excess" else (chance_x, chance_y),
-            colour_by=view.plane_colour,
-            at=None if row is None and present is None else at,
-            unit=view.unit,
-            sketch=self._sketch_of(recording, view),
-        )
+            at=None if row is None and present is None else at, sketch=self._sketch_of(recording, view),
+        )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)
         note = [
             piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
