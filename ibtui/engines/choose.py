@@ -91,25 +91,6 @@ def _why(name: str, device: str, no_gluon: str) -> str:
 def create_engine(
     choice: Choice, config: RunConfig, x: NDArray[np.float32], y: Labels, state: State
 ) -> Engine:
-    """Make the chosen engine, ready to train.
-
-    Compiled code is loaded, or compiled, in here: seconds, the first time on a machine.
-
-    Parameters
-    ----------
-    choice : Choice
-        From `choose`.
-    config : RunConfig
-    x : ndarray of shape (N, inputs), float32
-    y : ndarray of shape (N,), int
-        Class of each sample, from 0 on.
-    state : mapping of str to ndarray
-        To start from, as `EngineKind.checkpoint` declares it; copied.
-
-    Raises
-    ------
-    EngineError
-        If the engine cannot be made after all.
-    """
+    """Make the chosen engine; see `EngineKind.create`. What it raises names the engine."""
     with blaming(f"--engine {choice.engine}", EngineError):
         return ENGINES[choice.engine].create(config, choice.ctx, x, y, state)

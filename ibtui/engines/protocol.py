@@ -87,7 +87,19 @@ class EngineKind(Protocol):
     def create(
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
     ) -> Engine:
-        """Make an engine, ready to train from a state; code is loaded, or compiled, in here.
+        """Make an engine, ready to train; code is loaded, or compiled, in here.
+
+        Parameters
+        ----------
+        config : RunConfig
+        device : str
+            cpu, gpu0, …
+        x : ndarray of shape (N, inputs), float32
+            The samples that train.
+        y : ndarray of shape (N,), int
+            Class of each, from 0 on.
+        state : mapping of str to ndarray
+            To start from, as `checkpoint` declares it; copied.
 
         Raises
         ------

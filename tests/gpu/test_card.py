@@ -25,7 +25,8 @@ from ibtui.engines.nvidia import driver, nvml
 from ibtui.errors import EngineError, UsageError
 from tests.engines import oracle
 from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, moving_loss, problem
-from tests.gpu.test_emulated import BATCHES, on_cpu
+from tests.gpu import test_emulated
+from tests.gpu.test_emulated import BATCHES
 from tests.run.driver import Driver
 
 pytestmark = pytest.mark.gpu
@@ -53,17 +54,8 @@ def make(config, x, y, parameters, *, engine="fused"):
     return create_engine(Choice(engine, "gpu0", ""), config, x, y, packed(parameters, math.nan))
 
 
-def assert_epochs_match(arguments, engine="fused", start=0, epochs=1):
-    trained, other = make(*arguments, engine=engine), on_cpu(*arguments)
-    for each in (trained, other):
-        each.train(start, start + epochs)
-    during = range(start, start + epochs)
-    exact, loss = oracle.train(*arguments, during)
-    rounded, rounded_loss = oracle.train(*arguments, during, dtype=np.float32)
-    tolerance = 10 * distance(rounded, exact) + 2e-6
-    assert distance(parameters_of(trained.state()), exact) <= tolerance
-    assert distance(parameters_of(trained.state()), parameters_of(other.state())) <= 2 * tolerance
-    assert abs(moving_loss(trained) - loss) <= 10 * abs(rounded_loss - loss) + 5e-6
+def assert_epochs_match(arguments, engine="fused", **during):
+    test_emulated.assert_epochs_match(arguments, trained=make(*arguments, engine=engine), **during)
 
 
 @pytest.fixture(params=["fused", "gluon"])

@@ -39,8 +39,8 @@ def on_cpu(config, x, y, parameters):
     return FusedEngine(config, x, y, packed(parameters, math.nan))
 
 
-def assert_epochs_match(arguments, start=0, epochs=1):
-    trained, other = make(*arguments), on_cpu(*arguments)
+def assert_epochs_match(arguments, start=0, epochs=1, trained=None):
+    trained, other = trained or make(*arguments), on_cpu(*arguments)
     during = range(start, start + epochs)
     for engine in (trained, other):
         engine.train(start, start + epochs)

@@ -20,17 +20,7 @@ class FusedEngine:
     """Stochastic gradient descent in Numba-compiled code, sixteen samples at a time.
 
     The compiled code is kept on disk. The first engine of a process loads it (0.2 s), or compiles it
-    (seconds) where there is none for this machine.
-
-    Parameters
-    ----------
-    config : RunConfig
-        Layers, activation, learning rate, batch size and seed are used.
-    x : ndarray of shape (N, D), float32
-    y : ndarray of shape (N,), int
-        Class of each sample, from 0 to the last layer's width - 1.
-    state : mapping of str to ndarray
-        To start from, as `Dense.checkpoint` declares it; copied.
+    (seconds) where there is none for this machine. The arguments are those of `EngineKind.create`.
     """
 
     name = "fused"

@@ -109,24 +109,8 @@ class Launcher(Protocol):
 class FusedGpuEngine:
     """Stochastic gradient descent by the kernel in `fused.cu`.
 
-    Parameters
-    ----------
-    config : RunConfig
-        Layers, activation, learning rate, batch size, seed and the epochs between measurements are used.
-    device : str
-        gpu0, gpu1, …
-    x : ndarray of shape (N, D), float32
-    y : ndarray of shape (N,), int
-        Class of each sample, from 0 to the last layer's width - 1.
-    state : mapping of str to ndarray
-        To start from, as `Dense.checkpoint` declares it; copied.
-    launcher : Launcher
-        That device, and the kernel on it.
-
-    Raises
-    ------
-    EngineError
-        If the net does not fit a block's shared memory.
+    The arguments are those of `EngineKind.create`, and a launcher: that device, with the kernel on it. A net
+    that does not fit a block's shared memory is an `EngineError`.
     """
 
     name = "fused"

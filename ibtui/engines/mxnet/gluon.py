@@ -148,20 +148,7 @@ class Steps(HybridBlock):  # type: ignore[misc]
 
 
 class GluonEngine:
-    """A stack of Dense layers trained by graphs of many steps.
-
-    Parameters
-    ----------
-    config : RunConfig
-        Layers, activation, learning rate, batch size and seed are used.
-    device : str
-        cpu, gpu0, …
-    x : ndarray of shape (N, D), float32
-    y : ndarray of shape (N,), int
-        Class of each sample, from 0 to the last layer's width - 1.
-    state : mapping of str to ndarray
-        To start from, as `Dense.checkpoint` declares it; copied.
-    """
+    """A stack of Dense layers trained by graphs of many steps; its arguments are `EngineKind.create`'s."""
 
     name = "gluon"
 
