@@ -169,9 +169,6 @@ def _train(arguments: list[str]) -> int:
         asked = {f.name: settings[f.name] for f in fields(RunConfig) if f.name in settings}
         config = resumed_config(resume, asked)
     if record_to is not None:
-        from ibtui.engines.nvidia import driver
-
-        driver.warm(config.ctx)
         from ibtui.record import record
 
         return record(config, options, record_to, force=force, resume=resume)
@@ -473,6 +470,8 @@ def _show_worker(job: Job, check: Callable[[], None] = lambda: None) -> int:
                 from ibtui.ui.live import show_live
 
                 signals.break_off_at(0)
+                if signals.status:
+                    raise Interrupted(signals.status)
         except Interrupted as stop:
             return stop.status
     return show_live(WorkerClient(job, process=process), job.options)

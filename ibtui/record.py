@@ -73,6 +73,9 @@ class _Run:
     def __init__(
         self, config: RunConfig, options: WatchOptions, path: str, force: bool, resume_from: str | None
     ) -> None:
+        from ibtui.engines.nvidia import driver
+
+        driver.warm(config.ctx, config.engine)
         from ibtui.run.trainer import Trainer
 
         self._path, self._shown, self._overwrite = Path(os.path.abspath(path)), printable(path), force

@@ -177,7 +177,7 @@ def test_what_is_missing_is_named_with_its_fix(monkeypatch):
     assert not runs
     assert "CUDA libraries ! libcudnn.so.8 is missing" in text
     assert "nvidia-cudnn-cu11 brings it" in text.replace("\n", " ")
-    assert "NVIDIA driver ! 470.1, for CUDA up to 11.4" in text and "driver 525" in text
+    assert "NVIDIA driver - 470.1, for CUDA up to 11.4" in text and "driver 525" in text
     assert "cuda-bindings ! not installed" in text
     assert "pip install '.[gpu]'" in text.replace("\n", " ")
     assert "--ctx gpu0 ! cannot train: out of luck" in text

@@ -13,6 +13,7 @@ from ibtui.bench.contenders import GPU_CONTENDERS, GPU_STEPS
 from ibtui.bench.effort import Effort
 from ibtui.bench.rows import Report, Row, Spread
 from ibtui.bench.training import row, timed
+from ibtui.errors import IbtuiError
 
 _EPOCHS = 10
 
@@ -46,11 +47,13 @@ def _starts(report: Report, effort: Effort, device: str) -> None:
 def _record(ctx: str, path: Path) -> float:
     flags = ["--ctx", ctx, "--engine", "fused", "--epochs", str(_EPOCHS), "--record", str(path), "--force"]
     began = time.perf_counter()
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "ibtui", *flags],
-        check=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
+    if done.returncode:
+        raise IbtuiError(done.stderr.strip().removeprefix("ibtui: ") or f"it ended with {done.returncode}")
     return time.perf_counter() - began

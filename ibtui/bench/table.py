@@ -33,7 +33,7 @@ def show(report: Report, titles: Mapping[str, str], file: TextIO) -> None:
         Text("medians (percentiles where said), first and third quartiles; ratios are taken round by round")
     )
     if report.quick:
-        console.print(Text("--quick: these figures are rough, and whole runs are of 50 epochs"))
+        console.print(Text("--quick: these figures are rough, and whole runs are short"))
     for group, title in titles.items():
         rows = [row for row in report.rows if row.group == group]
         if rows:

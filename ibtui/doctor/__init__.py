@@ -53,7 +53,7 @@ def examine(ctx: str) -> tuple[list[Finding], bool]:
         *findings.libraries(told["libraries"], cuda_build),
         findings.bindings(told["bindings"], ctx.startswith("gpu")),
         findings.driver(told["driver"], cuda_build or ctx.startswith("gpu")),
-        *findings.cards(told["driver"], told["engines"], device),
+        *findings.cards(told["driver"], told["engines"], told["bindings"], device),
         findings.terminal(os.environ, findings.terminal_size()),
         *environment({**tty.forgotten, **os.environ}),
         compiled_code(damaged),

@@ -109,12 +109,13 @@ def driver(told: Told, needed: bool) -> Finding:
         text = f"{version}: {why}" if version else why
         if not needed and not version and "failure" in told:
             return Finding(label, NOTE, text)
-        fix = "install NVIDIA's driver, 525 or newer, or reboot after an update; --ctx cpu needs none"
-        return Finding(label, PROBLEM, text, fix)
+        absent = "no NVIDIA driver" in why
+        fix = "install NVIDIA's driver, 525 or newer" if absent else "after an update, reboot"
+        return Finding(label, PROBLEM, text, f"{fix}; --ctx cpu needs none")
     supports = tuple(told["cuda"])
     text = f"{version or 'version unknown'}, for CUDA up to {dotted(supports)}"
     if supports < LEAST_CUDA:
-        return Finding(label, PROBLEM, text, "the fused engine on a GPU needs driver 525 or newer")
+        return Finding(label, NOTE, text, "the fused engine on a GPU needs driver 525 or newer")
     return Finding(label, OK, text)
 
 
@@ -128,7 +129,7 @@ def _kernel_module() -> str:
     return found[0] if found else ""
 
 
-def cards(driver: Told, engines: Told, tried: str) -> Iterator[Finding]:
+def cards(driver: Told, engines: Told, bindings: Told, tried: str) -> Iterator[Finding]:
     """Describe each GPU; of the one that was tried, the engines that run on it."""
     cards = driver.get("cards")
     if not cards:
@@ -142,6 +143,8 @@ def cards(driver: Told, engines: Told, tried: str) -> Iterator[Finding]:
             yield Finding(device, NOTE, f"{text}; by its capability: {', '.join(likely) or 'no engine'}")
             continue
         refusals = {name: engines.get(name, {}).get("refusal", "not tried") for name in ENGINES.names}
+        if "nvrtc" not in bindings:  # the engine itself finds that out when it compiles
+            refusals["fused"] = refusals["fused"] or bindings.get("failure") or bindings["error"]
         runs = ", ".join(name for name, refusal in refusals.items() if not refusal)
         yield Finding(device, OK if runs else PROBLEM, f"{text}; runs: {runs or 'no engine'}")
         for name, refusal in refusals.items():

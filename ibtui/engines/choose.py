@@ -74,6 +74,9 @@ def _on(device: str, config: RunConfig, inputs: int) -> Choice:
     if refusal := ENGINES[name].refusal(config, inputs, device):
         asked = f"--engine {name}" if device == "cpu" or config.engine == "gluon" else f"--ctx {device}"
         also = f"; Gluon: {no_gluon}" if no_gluon and no_gluon not in refusal else ""
+        if config.engine == "gluon" and device != "cpu":
+            runs = not ENGINES["fused"].refusal(config, inputs, device)
+            also = "; --engine fused runs there" if runs else ""
         raise UsageError(f"{asked}: {refusal}{also}")
     warning = ""
     if device == "cpu" and no_gluon and (build := library.installed()) and not build.obstacle:
@@ -84,7 +87,10 @@ def _on(device: str, config: RunConfig, inputs: int) -> Choice:
 def _why(name: str, device: str, no_gluon: str) -> str:
     if device == "cpu":
         return no_gluon or (str(library.installed()) if name == "gluon" else "as asked")
-    by = f"{library.installed()} " if name == "gluon" else ""
+    build = library.installed()
+    if no_gluon and build is not None and build.cuda is not False:  # it may have been meant
+        return no_gluon
+    by = f"{build} " if name == "gluon" else ""
     return f"{by}on {driver.start_driver().card(device)}"
 
 

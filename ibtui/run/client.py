@@ -104,7 +104,7 @@ class WorkerClient:
         patience: Patience | None = None,
         connect: Callable[[str], Connection] = wire.connect,
     ) -> None:
-        self._job, self._handed = job, handed
+        self.job, self._handed = job, handed
         self._patience, self._reach = patience or Patience(), connect
         self.name = job.name if job is not None else name or ""
         self.lost: Lost | None = None
@@ -152,8 +152,8 @@ class WorkerClient:
         Signals break off the waiting, by `Interrupted`, and nothing afterwards. `IbtuiError` says that it
         ended, or does not answer.
         """
-        assert self._job is not None
-        self.process = start_worker(self._job)
+        assert self.job is not None
+        self.process = start_worker(self.job)
         try:
             signals.break_off_at(1)
             self._connect().close()
@@ -213,7 +213,7 @@ class WorkerClient:
 
         Nothing of one that has ended is left in the runtime folder.
         """
-        if self._job is None or self.goes_on:
+        if self.job is None or self.goes_on:
             return
         if self.process is not None:
             nothing_to_write = self._fate is _Fate.DISCARDS and not self._save_sent
@@ -288,8 +288,8 @@ class WorkerClient:
 
     def _hand_over(self, recording: Recording) -> None:
         """Start the worker, once the recording that it is to begin with is written: that takes a while."""
-        assert self._job is not None and self._job.recording is not None
-        files.save(recording, self._job.recording, overwrite=True)
+        assert self.job is not None and self.job.recording is not None
+        files.save(recording, self.job.recording, overwrite=True)
         self._handed = None
         self._spawn()
         if self.process is None:
@@ -298,8 +298,8 @@ class WorkerClient:
     def _spawn(self) -> None:
         """Start the worker, unless there is one, or none is wanted, or we have been left meanwhile."""
         with self._starting:
-            if self._job is not None and self.process is None and not self._closing.is_set():
-                self.process = start_worker(self._job)
+            if self.job is not None and self.process is None and not self._closing.is_set():
+                self.process = start_worker(self.job)
 
     def _connect(self) -> Connection:
         """Return a connection to the worker, which may be about to start."""
@@ -336,7 +336,7 @@ class WorkerClient:
         if self.detached and self._connection is not None and self._answers():
             return f"the connection breaks again and again; the run goes on: ibtui attach {self.name}"
         if self.process is None:
-            return f"the connection to {self.name} has ended" if self._job is None else explain(error)
+            return f"the connection to {self.name} has ended" if self.job is None else explain(error)
         try:
             status = self.process.wait(0.5)
         except subprocess.TimeoutExpired:

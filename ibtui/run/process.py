@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import weakref
 from collections.abc import Iterator
 
 from ibtui import children
@@ -14,19 +15,30 @@ from ibtui.run.job import Job
 
 
 def start_worker(job: Job) -> subprocess.Popen[bytes]:
-    """Start a worker in a session of its own: it gets no signals of the terminal and writes nothing there."""
-    with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
-        process = subprocess.Popen(
-            children.python("from ibtui.run import __main__"),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin:
-        process.stdin.write(job.to_json().encode() + b"\n")
+    """Start a worker in a session of its own: it gets no signals of the terminal and writes nothing there.
+
+    Its standard input stays open for as long as this process, and what is returned, lives. Where that ends
+    before a screen has looked at a run that began from nothing, the worker goes too, with all that is its.
+    """
+    read, write = os.pipe()
+    try:
+        with open(places.log_path(job.name), "a+b") as log:  # the worker reads it too
+            process = subprocess.Popen(
+                children.python("from ibtui.run import __main__"),
+                stdin=read,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+    except BaseException:
+        os.close(write)
+        raise
+    finally:
+        os.close(read)
+    weakref.finalize(process, os.close, write)
+    with contextlib.suppress(BrokenPipeError), open(write, "wb", closefd=False) as line:
+        line.write(job.to_json().encode() + b"\n")
     return process
 
 

@@ -17,6 +17,8 @@ from ibtui.run.worker_saver import WorkerSaver
 _LONGEST_S = 0.03
 """Seconds that a stretch of epochs takes at most, so that commands never wait."""
 _TICKS_PER_SECOND = 50
+_LOOK_S = 0.01
+"""Seconds between two looks for the first screen."""
 _CHECKPOINT_S = 0.25
 """The greatest age of the state from which a worker that is ended at once is resumed."""
 
@@ -63,7 +65,12 @@ class Training(Source):
                 message="",
             )
             # Not estimated or measured anew, and nothing taken back: the file holds it, and will.
-            if not job.temporary and len(trainer.recording) == rows and trainer.recording.tick == LOADED:
+            as_filed = (
+                not job.temporary and len(trainer.recording) == rows and trainer.recording.tick == LOADED
+            )
+            if (
+                as_filed or trainer.epoch == 0
+            ):  # initial weights follow from the seed, and no file has to hold them
                 state.saver.hold(state.status.run, trainer.epoch)
         for text in trainer.warnings:
             state.note(text, "warning")
@@ -93,9 +100,16 @@ class Training(Source):
             return False
         return self._goal is None or self._trainer.epoch < self._goal
 
+    @property
+    def _unseen(self) -> bool:
+        """True while a run that is to be watched has nobody who looks: its first epochs are worth seeing."""
+        return not (self._state.seen or self._state.status.detached)
+
     def _patience(self) -> float | None:
         if not self._running:
             return None
+        if self._unseen:
+            return _LOOK_S
         return min(max(0.0, self._due_at - time.monotonic()), SLOWEST_S) if self._goal is None else 0.0
 
     def _obey(self, command: Command) -> None:
@@ -139,6 +153,8 @@ class Training(Source):
 
     def _advance(self) -> None:
         """Train the next stretch: a few epochs, as many as the pace has for one tick."""
+        if self._unseen:
+            return
         trainer, state = self._trainer, self._state
         pace = state.status.pace
         free = self._goal is None

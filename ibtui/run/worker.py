@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ibtui.console import tell_warnings
 from ibtui.errors import IbtuiError, explain
-from ibtui.run import ended
+from ibtui.run import ended, places
 from ibtui.run.ended import Ended
 from ibtui.run.job import Job
 from ibtui.run.log import LogFile, Output
@@ -35,6 +35,8 @@ def main(job: Job) -> int:
         signal.signal(number, lambda *_: worker.end(save=True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=worker.server.run, name="server", daemon=True).start()
+    if job.recording is None and not job.options.detach:
+        threading.Thread(target=worker.outlive_nobody, name="starter", daemon=True).start()
     status = 1
     try:
         status = worker.run(job)
@@ -62,6 +64,8 @@ class Worker:
         """True if what is unsaved is to be saved before the end."""
         self._state, self._saver, self._name = state, saver, name
         self._leaving = threading.Lock()
+        self._forsaken = False
+        """True where nobody knows of the run, nor will."""
         self.server = Server(state, name, self.end, saver.tick)
 
     def run(self, job: Job) -> int:
@@ -89,6 +93,14 @@ class Worker:
         self._state.commands.put(Stop(save))
         threading.Thread(target=self._insist, daemon=True).start()
 
+    def outlive_nobody(self) -> None:
+        """Wait for whoever started this to go; if no screen has looked by then, end and leave nothing."""
+        while sys.stdin.buffer.read(1):
+            pass
+        if not self._state.seen:
+            self._forsaken = True
+            self.end(save=False)
+
     def _insist(self) -> None:
         if not self._state.ended.wait(END_S):
             self.leave(0)
@@ -108,16 +120,19 @@ class Worker:
         with self._leaving:
             try:
                 self._state.ended.set()
-                unsaved, now = self._save(), self._state.reached()
-                error = now.message if now.state == "failed" else ""
-                end = Ended(now.epoch, now.saved, unsaved, error, status, self._state.stopped_by)
-                ended.write(self._name, end)
-                print("ended", flush=True)
+                if not self._forsaken:
+                    unsaved, now = self._save(), self._state.reached()
+                    error = now.message if now.state == "failed" else ""
+                    end = Ended(now.epoch, now.saved, unsaved, error, status, self._state.stopped_by)
+                    ended.write(self._name, end)
+                    print("ended", flush=True)
             except BaseException:
                 traceback.print_exc()
             finally:
                 try:
                     self.server.close()
+                    if self._forsaken:
+                        places.clear(self._name)
                 finally:
                     os._exit(status)
 

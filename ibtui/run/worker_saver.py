@@ -60,7 +60,7 @@ class WorkerSaver:
             state.history.wait_until_idle(_ESTIMATES_S)
         for job in state.history.close():
             job.do()
-        if not state.unsaved:
+        if not (state.unsaved or state.saves_waiting):
             return ""
         return self._write_last() if save else "it was not to be saved"
 

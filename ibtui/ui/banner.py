@@ -18,6 +18,7 @@ from ibtui.ui.scene import Scene
 
 _MOST_ROWS = 4
 _KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"
+_KEYS_NOTHING = "c begin anew, on the CPU if a GPU failed  q quit"
 _KEYS_LOST = "w save what the screen holds  c continue from the last checkpoint  q quit"
 _KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
 
@@ -76,7 +77,7 @@ def _rows(scene: Scene, width: int) -> list[Span]:
 
 def _can_be_done(scene: Scene) -> str:
     if scene.link.progress:
-        return f"a new worker is to continue from the last checkpoint: {printable(scene.link.progress)}"
+        return f"a new worker is to go on: {printable(scene.link.progress)}"
     if not scene.link.lost:
-        return _KEYS
+        return _KEYS if scene.mirror.recording is not None else _KEYS_NOTHING
     return _KEYS_LOST_REPLAY if scene.plays else _KEYS_LOST

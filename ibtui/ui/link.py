@@ -34,7 +34,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from ibtui.core.information import Binning
-from ibtui.errors import explain
+from ibtui.errors import UsageError, explain
 from ibtui.recording import Recording
 from ibtui.run.client import Client
 from ibtui.run.job import DeadRun
@@ -114,6 +114,9 @@ class Workers(Protocol):
 
     def go_on(self, recording: Recording) -> Client:
         """Make a worker that trains on from the recording's checkpoint."""
+
+    def begin_anew(self) -> Client | None:
+        """Make a worker for a run that could not begin, on the CPU; None if its settings are not known."""
 
     def write(self, recording: Recording, place: str | None) -> str:
         """Write a recording to a file or folder (None: where snapshots go), and return the file's path."""
@@ -316,24 +319,30 @@ class Link:
             self._hand_over("holding", partial(self._workers.hold, recording, dead))
 
     def go_on(self) -> None:
-        """Have a new worker train on from the last checkpoint of one that died, or whose run failed."""
+        """Have a new worker train on from the last checkpoint of one that died or failed, or begin anew."""
         recording, status = self.mirror.recording, self.mirror.status
         if self.state.of_run(status) not in ("dead", "stopped", "failed"):
             self._screen.tell("nothing to continue: the worker has not crashed")
-        elif self._workers is None or recording is None or status is None or status.plays:
+        elif self._workers is None or status is None or status.plays:
             self._screen.tell("this run cannot be continued from here", "warning")
         elif self.state.handover != "continuing":
-            self._hand_over("continuing", partial(self._workers.go_on, recording))
+            workers = self._workers
+            make = workers.begin_anew if recording is None else partial(workers.go_on, recording)
+            self._hand_over("continuing", make)
             if self._successor is not None:
                 self._screen.restarted()
                 self._enter(progress="starting")
 
-    def _hand_over(self, purpose: Literal["holding", "continuing"], make: Callable[[], Client]) -> None:
+    def _hand_over(
+        self, purpose: Literal["holding", "continuing"], make: Callable[[], Client | None]
+    ) -> None:
         """Start a worker that is to take over, in the place of any other that is about to."""
         self._dismiss_successor()
         self.state = replace(self.state, handover=purpose)
         try:
             client = make()
+            if client is None:
+                raise UsageError("it was begun elsewhere")
             client.start(partial(self._screen.forward, client))
         except Exception as error:
             self._fail(str(error))

@@ -8,7 +8,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from ibtui.config import WatchOptions
+from ibtui.config import RunConfig, WatchOptions
 from ibtui.recording import Recording
 from ibtui.run import places
 from ibtui.run.client import Client, WorkerClient
@@ -46,17 +46,27 @@ class LiveWorkers:
         return self._handed(replace(job, replay=path, dead=dead), recording)
 
     def go_on(self, recording: Recording) -> Client:
-        config = recording.config
-        if config.ctx.startswith("gpu"):  # a card that failed once is not to be trusted with the rest
-            config = replace(config, ctx="cpu", engine="fused")
-        job = new_job(config, replace(self._options, paused=False))
+        job = new_job(_without_gpu(recording.config), replace(self._options, paused=False))
         return self._handed(replace(job, resume=str(places.recording_path(job.name))), recording)
+
+    def begin_anew(self) -> Client | None:
+        job = self.clients[-1].job
+        if job is None or job.config is None or job.temporary:
+            return None
+        again = new_job(_without_gpu(job.config), job.options, resume=job.resume)
+        self.clients.append(WorkerClient(again))
+        return self.clients[-1]
 
     def _handed(self, job: Job, recording: Recording) -> Client:
         """Make a worker that begins with a recording of the screen's."""
         client = WorkerClient(replace(job, temporary=True), handed=recording)
         self.clients.append(client)
         return client
+
+
+def _without_gpu(config: RunConfig) -> RunConfig:
+    """Return the configuration for the CPU: a card that failed once is not to be trusted with the rest."""
+    return replace(config, ctx="cpu", engine="fused") if config.ctx.startswith("gpu") else config
 
 
 def show_live(client: WorkerClient, options: WatchOptions) -> int:

@@ -8,6 +8,7 @@ import pytest
 from ibtui.core.cache import Store
 from ibtui.engines.dense import packed, parameters_of
 from ibtui.engines.fused import gpu
+from ibtui.engines.fused.kind import FUSED
 from ibtui.engines.nvidia.driver import Card, Driver
 from ibtui.engines.nvidia.guard import Guarded
 from ibtui.errors import EngineError
@@ -112,16 +113,71 @@ def test_kept_code_that_cannot_be_read_is_compiled_anew(machine, tmp_path):
 
 def test_kept_code_needs_no_compiler(machine, monkeypatch):
     machine()
-    Store(gpu.KERNEL, repr((gpu.source(), ()))).save((str(H100), (12, 4)), b"code")
+    Store(gpu.KERNEL, gpu.source()).save(((), str(H100), (12, 4)), b"code")
     monkeypatch.setattr(cuda, "nvrtc_version", lambda: pytest.fail("NVRTC was loaded"))
     bindings = machine()
     launcher()
     assert bindings.codes == [b"code"]
 
 
+def test_each_set_of_options_has_its_own_code(machine, monkeypatch):
+    compiled, real = [], cuda.compiled
+    monkeypatch.setattr(cuda, "compiled", lambda *args: compiled.append(args[2]) or real(*args))
+    machine()
+    for options in (["-DA"], ["-DB"], ["-DA"], ["-DB"]):
+        cuda.CudaLauncher("gpu0", gpu.source(), gpu.KERNEL, options)
+    assert compiled == [["-DA"], ["-DB"]]
+
+
+def test_kept_code_that_the_driver_does_not_take_is_compiled_anew(machine):
+    Store(gpu.KERNEL, gpu.source()).save(((), str(H100), (12, 4)), b"stale")
+    bindings = machine()
+    take = bindings.cuModuleLoadData
+    bindings.cuModuleLoadData = lambda code: (CUresult(1),) if code == b"stale" else take(code)
+    launcher()
+    assert bindings.codes[-1][:4] == b"\x7fELF"
+    again = machine()
+    launcher()
+    assert again.codes == bindings.codes[-1:]
+
+
+def test_code_that_does_not_load_is_not_kept(machine, tmp_path):
+    machine(cuModuleLoadData=CUresult.CUDA_ERROR_INVALID_VALUE)
+    with pytest.raises(cuda.CudaError):
+        launcher()
+    assert not list((tmp_path / "cache").glob("*.compiled"))
+
+
+@pytest.mark.parametrize("call", ["cuModuleLoadData", "cuModuleGetFunction"])
+def test_a_launcher_that_cannot_be_made_leaves_nothing_on_the_card(machine, call):
+    bindings = machine(**{call: CUresult.CUDA_ERROR_INVALID_VALUE})
+    with pytest.raises(cuda.CudaError):
+        launcher()
+    assert bindings.contexts == 0
+
+
+def test_an_engine_that_cannot_be_made_leaves_nothing_on_the_card(machine, monkeypatch):
+    config, x, y, parameters = problem()
+    bindings = machine(cuMemAlloc=CUresult.CUDA_ERROR_OUT_OF_MEMORY)
+    with pytest.raises(EngineError, match="out of memory"):
+        FUSED.create(config, "gpu0", x, y, packed(parameters, math.nan))
+    assert bindings.contexts == 0
+
+
+def test_closing_gives_the_context_back_whatever_else_fails(machine):
+    bindings = machine(cuMemFree=CUresult.CUDA_ERROR_ECC_UNCORRECTABLE)
+    device = launcher()
+    device.array(np.zeros(3))
+    with pytest.raises(cuda.CudaError, match="ECC"):
+        device.close()
+    assert bindings.contexts == 0
+
+
 def test_a_driver_that_is_older_than_the_compiler_is_told(machine):
     machine(version=(11, 8))
-    with pytest.raises(EngineError, match=r"supports CUDA up to 11\.8, and NVRTC 1\d\.\d+ compiles"):
+    with pytest.raises(
+        EngineError, match=r"CUDA up to 11\.8, and NVRTC is of 1\d\.\d+: update the driver, or pip"
+    ):
         launcher()
 
 

@@ -1,4 +1,4 @@
-"""Libraries, driver, compiler, monitor and failures, where there is no GPU."""
+"""Libraries, driver, monitor and failures, where there is no GPU."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def test_mxnets_extra_brings_what_is_loaded_and_nothing_else():
 
 def test_the_light_extra_brings_no_more_than_bindings_compiler_and_monitor():
     names = [re.split(r"[=<>;]", line)[0] for line in EXTRAS["gpu"]]
-    assert names == ["cuda-bindings", "nvidia-cuda-nvrtc-cu12", "nvidia-ml-py"]
+    assert names == ["cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc-cu12", "nvidia-ml-py"]
 
 
 @pytest.mark.parametrize("library", libraries.LIBRARIES, ids=lambda library: library.soname)
@@ -132,7 +132,7 @@ def test_only_a_cuda_build_has_libraries_loaded(monkeypatch, cuda_build):
     monkeypatch.setattr(mxnet.importlib, "import_module", lambda name: name)
     absent = [libraries.Loaded("libcublas.so.11", "nvidia-cublas-cu11", "", "no")]
     monkeypatch.setattr(libraries, "preload", lambda: asked.append(1) or absent)
-    for name in mxnet._ENVIRONMENT:
+    for name in ("CUDA_MODULE_LOADING", "MXNET_CUDNN_LIB_CHECKING"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, "kept") if cuda_build is None else None
     if cuda_build:
@@ -218,21 +218,44 @@ def test_a_gpu_that_is_not_among_those_there_is_refused(tmp_path):
     assert said == "there no such GPU; there is gpu0, gpu1; --ctx cpu needs no GPU"
 
 
+CONTEXTS = r"""
+static int held = 0;
+static int say(int device) { printf("held %d of %d\n", held, device); return fflush(stdout); }
+int cuDevicePrimaryCtxRetain(void **context, int device) { held++; return say(device); }
+int cuDevicePrimaryCtxRelease_v2(int device) { held--; return say(device); }
+"""
+
+
 @NEEDS_GCC
-def test_a_card_is_woken_in_a_thread(tmp_path):
-    retain = "int cuDevicePrimaryCtxRetain(void **context, int device)"
-    woken = retain + r'{ printf("woken %d\n", device); return fflush(stdout); }'
-    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0") + woken)
-    wait = "[t.join() for t in threading.enumerate() if t.name == 'warm']"
-    said = asked_of(tmp_path, f"import threading; driver.warm('gpu1'); {wait}; driver.warm('cpu')")
-    assert said == "woken 11"
+def test_a_card_is_woken_for_the_engine_that_takes_it_over(tmp_path):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0") + CONTEXTS)
+    said = asked_of(tmp_path, "driver.warm('gpu1', 'fused'); driver.warmed('gpu1'); driver.warmed('gpu1')")
+    assert said.splitlines() == ["held 1 of 11", "held 0 of 11"]
+
+
+@NEEDS_GCC
+@pytest.mark.parametrize(("device", "engine"), [("cpu", "fused"), ("gpu0", "gluon"), ("auto", "auto")])
+def test_no_card_is_woken_for_what_does_not_take_it_over(tmp_path, device, engine):
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "0") + CONTEXTS)
+    assert asked_of(tmp_path, f"driver.warm('{device}', '{engine}'); driver.warmed('{device}')") == ""
 
 
 @NEEDS_GCC
 def test_a_card_that_does_not_wake_is_told_by_whoever_uses_it(tmp_path):
-    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100"))
-    wait = "[t.join() for t in threading.enumerate() if t.name == 'warm']"
-    assert asked_of(tmp_path, f"import threading; driver.warm('gpu0'); {wait}") == ""
+    library(tmp_path, "libcuda.so.1", DRIVER.replace("STATUS", "100") + CONTEXTS)
+    assert asked_of(tmp_path, "driver.warm('gpu0', 'fused'); driver.warmed('gpu0')") == ""
+
+
+@NEEDS_GCC
+def test_a_driver_is_started_once_whatever_comes_of_it(tmp_path):
+    for status in ("0", "100"):
+        counts = 'int cuInit(unsigned f) { printf("init\\n"); fflush(stdout); return STATUS; }'
+        code = re.sub(r"int cuInit.*", lambda _, counts=counts: counts, DRIVER).replace("STATUS", status)
+        library(tmp_path / status, "libcuda.so.1", code)
+        said = asked_of(
+            tmp_path / status, "driver.no_gpu('gpu0'); driver.no_gpu('gpu0'); driver.start_driver()"
+        )
+        assert said.count("init") == 1
 
 
 @NEEDS_GCC

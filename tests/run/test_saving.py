@@ -223,18 +223,22 @@ def test_a_save_just_before_the_end_is_written_also_while_estimates_are_made(tmp
     assert not temporaries(tmp_path)
 
 
-def training_source(tmp_path, config=LONG, **options):
-    """A source in this process, its state and its saver."""
+def training_source(tmp_path, config=LONG, resume=None, **options):
+    """A source in this process, its state and its saver; what it resumes was written for it alone."""
     state = RunState(WatchOptions(snapshot_dir=str(tmp_path), **options), LogFile(-1))
     saver = WorkerSaver(state, "run-1-here")
-    source = Training(state, saver, Job("run-1-here", config, state.options))
+    job = Job("run-1-here", config, state.options, resume=resume, temporary=resume is not None)
+    source = Training(state, saver, job)
     state.update(trains=source.trains, plays=source.plays)
     source.prepare()
     return state, saver, source
 
 
 def test_the_last_save_never_waits_for_a_command_that_the_source_has_taken(tmp_path):
-    state, saver, _ = training_source(tmp_path, paused=True)
+    handed = tmp_path / "handed" / "run.npz"
+    handed.parent.mkdir()
+    files.save(finished(), handed)
+    state, saver, _ = training_source(tmp_path, resume=str(handed), paused=True)
 
     class TakenMeanwhile(queue.Queue):
         def empty(self) -> bool:

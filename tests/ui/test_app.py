@@ -1347,14 +1347,12 @@ def test_c_goes_on_from_what_is_left_and_ends_the_worker_that_held_it() -> None:
         client.lose()
         await shows(app, pilot, HELD)
         await pilot.press("left", "c", "c")
-        await shows(app, pilot, "to continue from the last checkpoint: starting")
+        await shows(app, pilot, "a new worker is to go on: starting")
         assert app.mirror.status is not None and app.mirror.status.state == "dead"
         assert not second.closed
         third.unready = {"state": "starting", "message": "loading the engine"}
         third.answer()
-        await shows(
-            app, pilot, "to continue from the last checkpoint: loading the engine", "epoch 500 of 2,000"
-        )
+        await shows(app, pilot, "a new worker is to go on: loading the engine", "epoch 500 of 2,000")
         await until(pilot, lambda: third.waiting is not None)
         third.unready, third.answering = {}, True
         third.answer()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from ibtui.core.cache import Store
 from ibtui.engines.nvidia import EXTRA
-from ibtui.engines.nvidia.driver import LEAST_CAPABILITY, dotted, start_driver
+from ibtui.engines.nvidia.driver import LEAST_CAPABILITY, Card, Driver, dotted, start_driver, warmed
 from ibtui.errors import EngineError
 
 
@@ -64,8 +65,8 @@ def architecture(capability: tuple[int, int], known: Sequence[int]) -> str:
     fitting = [arch for arch in known if least <= arch <= most]
     if not fitting:
         raise EngineError(
-            f"a GPU of compute capability {dotted(capability)} is too old: NVRTC compiles for "
-            f"{dotted(divmod(min(known), 10))} or newer"
+            f"this NVRTC compiles for capability {dotted(divmod(min(known), 10))} or newer, and the GPU has "
+            f"{dotted(capability)}: {EXTRA}"
         )
     newest = max(fitting)
     return f"{'sm' if newest // 10 == capability[0] else 'compute'}_{newest}"
@@ -144,19 +145,33 @@ class CudaLauncher:
         self._device = _checked(cuda.cuDeviceGet(index))
         self._context = _checked(cuda.cuDevicePrimaryCtxRetain(self._device))
         self._arrays: list[DeviceArray] = []
-        self._use()
-        store = Store(kernel, repr((source, tuple(options))))
-        key = (str(card), machine.cuda)
-        if (code := store.load(key)) is None:
-            if (version := nvrtc_version())[0] > machine.cuda[0]:
-                raise EngineError(
-                    f"the NVIDIA driver supports CUDA up to {dotted(machine.cuda)}, and NVRTC "
-                    f"{dotted(version)} compiles the kernel: update the driver"
-                )
-            code = compiled(source, card.capability, options)
-            store.save(key, code)
+        self._module: Any = None
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            warmed(device)
+            self._use()
+            self._kernel = self._loaded(machine, card, source, kernel, options)
+            undo.pop_all()
+
+    def _loaded(self, machine: Driver, card: Card, source: str, kernel: str, options: Sequence[str]) -> Any:
+        """Load the kernel: what is kept of it, or else compiled anew, and kept once it has loaded."""
+        store, key = Store(kernel, source), (tuple(options), str(card), machine.cuda)
+        if (code := store.load(key)) is not None:
+            with suppress(CudaError):
+                return self._function(code, kernel)
+        if (version := nvrtc_version())[0] > machine.cuda[0]:
+            raise EngineError(
+                f"the NVIDIA driver supports CUDA up to {dotted(machine.cuda)}, and NVRTC is of "
+                f"{dotted(version)}: update the driver, or {EXTRA}"
+            )
+        code = compiled(source, card.capability, options)
+        function = self._function(code, kernel)
+        store.save(key, code)
+        return function
+
+    def _function(self, code: bytes, kernel: str) -> Any:
         self._module = _checked(cuda.cuModuleLoadData(code))
-        self._kernel = _checked(cuda.cuModuleGetFunction(self._module, kernel.encode()))
+        return _checked(cuda.cuModuleGetFunction(self._module, kernel.encode()))
 
     def array(self, values: NDArray[Any]) -> DeviceArray:
         """Make an array on the device, of the same dtype."""
@@ -191,11 +206,13 @@ class CudaLauncher:
 
     def close(self) -> None:
         """Free all that is on the card."""
-        self._use()
-        while self._arrays:
-            _checked(cuda.cuMemFree(self._arrays.pop().pointer))
-        _checked(cuda.cuModuleUnload(self._module))
-        _checked(cuda.cuDevicePrimaryCtxRelease(self._device))
+        with ExitStack() as last:
+            last.callback(lambda: _checked(cuda.cuDevicePrimaryCtxRelease(self._device)))
+            self._use()
+            while self._arrays:
+                _checked(cuda.cuMemFree(self._arrays.pop().pointer))
+            if self._module is not None:
+                _checked(cuda.cuModuleUnload(self._module))
 
     def _use(self) -> None:
         """Make the card's context that of this thread."""

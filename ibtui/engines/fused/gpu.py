@@ -99,8 +99,8 @@ class Launcher(Protocol):
     def read(self, array: Any) -> NDArray[Any]:
         """Return a copy, once what was launched before is done."""
 
-    def launch(self, arguments: Sequence[Any], threads: int, shared_bytes: int) -> None:
-        """Run the kernel on one block: returns at once, or when it is done."""
+    def launch(self, arguments: Sequence[Any], threads: int, shared_bytes: int, blocks: int = 1) -> None:
+        """Run the kernel: returns at once, or when it is done."""
 
     def close(self) -> None:
         """Give back what is on the device."""

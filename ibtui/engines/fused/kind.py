@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +36,14 @@ class Fused(Dense):
             gpu.plan((inputs, *config.layers), config.batch_size)
         except EngineError as error:
             return f"the fused engine: {error}; --ctx cpu needs no GPU"
-        driver = start_driver()
+        driver, least = start_driver(), dotted(LEAST_CAPABILITY)
+        if (card := driver.card(device)).capability < LEAST_CAPABILITY:
+            return f"{card} is too old: the fused engine needs compute capability {least}; --ctx cpu"
         if driver.cuda < LEAST_CUDA:
             return (
                 f"the NVIDIA driver supports CUDA up to {dotted(driver.cuda)}, and the fused engine needs "
                 f"driver 525 or newer (CUDA {dotted(LEAST_CUDA)}): update it, or --ctx cpu"
             )
-        if (card := driver.card(device)).capability < LEAST_CAPABILITY:
-            return f"{card} is too old: the fused engine needs compute capability {dotted(LEAST_CAPABILITY)}"
         return "" if _has_bindings() else f"the fused engine needs NVIDIA's cuda-bindings: {EXTRA}"
 
     def create(
@@ -56,19 +57,23 @@ class Fused(Dense):
             return FusedEngine(config, x, y, state)
 
         def make() -> Engine:
-            from ibtui.engines.fused.cuda import (
-                CudaLauncher,  # this imports cuda.bindings, which may be absent
-            )
-
+            try:
+                from ibtui.engines.fused.cuda import CudaLauncher
+            except ImportError as error:
+                raise EngineError(f"NVIDIA's cuda-bindings cannot be imported ({error}): {EXTRA}") from error
             launcher = CudaLauncher(device, gpu.source(), gpu.KERNEL)
-            return gpu.FusedGpuEngine(config, device, x, y, state, launcher)
+            with ExitStack() as undo:
+                undo.callback(launcher.close)
+                engine = gpu.FusedGpuEngine(config, device, x, y, state, launcher)
+                undo.pop_all()
+            return engine
 
         return Guarded(self.name, device, make)
 
 
 def _has_bindings() -> bool:
     try:
-        return importlib.util.find_spec("cuda.bindings") is not None
+        return None not in map(importlib.util.find_spec, ("cuda.bindings", "cuda.pathfinder"))
     except ImportError:  # not even a package cuda
         return False
 

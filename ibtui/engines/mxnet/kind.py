@@ -11,7 +11,6 @@ from ibtui.config import RunConfig
 from ibtui.engines.dense import Dense, check_net
 from ibtui.engines.mxnet import EXTRA, library, trial
 from ibtui.engines.nvidia import MXNET_EXTRA
-from ibtui.engines.nvidia.driver import no_gpu
 from ibtui.engines.nvidia.guard import Guarded
 from ibtui.engines.protocol import Engine, Labels, State
 
@@ -29,10 +28,7 @@ class Gluon(Dense):
                 return f"{library.not_installed()}: {_advice()}; --engine fused needs no MXNet"
             obstacle = trial.no_mxnet()
             return f"{obstacle}; --engine fused needs no MXNet" if obstacle else ""
-        if refusal := no_gpu(device):
-            return refusal
-        failure = trial.no_gluon(device)
-        return f"{failure}; --engine fused may run there, or --ctx cpu" if failure else ""
+        return trial.no_gluon(device)
 
     def create(
         self, config: RunConfig, device: str, x: NDArray[np.float32], y: Labels, state: State
@@ -59,7 +55,7 @@ class Gluon(Dense):
 
 
 def _advice() -> str:
-    return f"{EXTRA} (CUDA: {MXNET_EXTRA})" if MXNET_EXTRA != EXTRA else EXTRA
+    return f"{EXTRA}, or for a GPU {MXNET_EXTRA}" if MXNET_EXTRA != EXTRA else EXTRA
 
 
 GLUON = Gluon()

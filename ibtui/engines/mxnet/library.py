@@ -29,10 +29,6 @@ from ibtui.engines.mxnet import EXTRA
 from ibtui.engines.nvidia import driver, libraries
 from ibtui.errors import EngineError, printable
 
-_ENVIRONMENT = {
-    "CUDA_MODULE_LOADING": "LAZY",  # a kernel's code goes to the GPU when it is first used
-    "MXNET_CUDNN_LIB_CHECKING": "0",  # no word about cuDNN 8.9 where it was built with 8.1
-}
 _VARIANTS = ("", "-cu112", "-cu110", "-cu102", "-cu101", "-cu100", "-cu92", "-native")
 
 
@@ -132,8 +128,8 @@ def import_mxnet() -> Any:
 
 def _load_cuda(build: Build) -> None:
     """Load what a CUDA build links, from the wheels that the extra `cu112` brings or from the system."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    driver.load_lazily()
+    os.environ.setdefault("MXNET_CUDNN_LIB_CHECKING", "0")  # it was built with cuDNN 8.1, and warns of 8.9
     # Where no package says which build it is, a CPU build needs none of it: its import tells.
     if driver.has_driver() and (missing := libraries.missing(libraries.preload())) and build.cuda:
         raise EngineError(f"{build} {missing}; --engine fused --ctx cpu needs no MXNet")

@@ -26,21 +26,16 @@ def no_gluon(device: str) -> str:
     """Say why MXNet's own operators cannot run on a GPU (gpu0, gpu1, …); empty: they can."""
     if refusal := driver.no_gpu(device):
         return refusal
-    build = library.installed()
-    if build is None:
-        return f"Gluon needs MXNet with CUDA here, and {library.not_installed()}: {MXNET_EXTRA}"
-    if build.cuda is False:
-        return (
-            f"Gluon needs MXNet with CUDA here, and {build} is the CPU build: "
-            f"pip uninstall mxnet, then {MXNET_EXTRA}"
-        )
-    if obstacle := build.obstacle or variables.wrong():
-        return obstacle
     card = driver.start_driver().card(device)
     if not has_machine_code(card.capability):
         first, last = map(driver.dotted, MACHINE_CODE)
         return f"MXNet has machine code for compute capability {first} to {last}, and this is {card}"
-    return failure(device)
+    build = library.installed()
+    if build is None:
+        return f"{library.not_installed()}: {MXNET_EXTRA}"
+    if build.cuda is False:
+        return f"{build} is the CPU build: pip uninstall mxnet, then {MXNET_EXTRA}"
+    return build.obstacle or variables.wrong() or failure(device)
 
 
 @functools.cache

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import os
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ _SONAME = "libcuda.so.1"
 _NO_DEVICE, _INVALID_DEVICE = 100, 101  # of CUresult
 _MAJOR, _MINOR = 75, 76  # of CUdevice_attribute
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_starting = threading.Lock()
 
 
 class _CallError(EngineError):
@@ -82,15 +85,36 @@ def has_driver() -> bool:
     return True
 
 
-@functools.cache
 def start_driver() -> Driver:
-    """Start the driver and ask it for its GPUs, once in a process.
+    """Start the driver and ask it for its GPUs, once in a process, whatever the outcome.
 
     Raises
     ------
     EngineError
         There is none, or it refuses.
     """
+    with _starting:
+        outcome = _started()
+    if isinstance(outcome, EngineError):
+        raise EngineError(str(outcome))
+    return outcome
+
+
+def load_lazily() -> None:
+    """Have a kernel's code go to the GPU when it is first used; the driver reads this as it starts."""
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
+
+
+@functools.cache
+def _started() -> Driver | EngineError:
+    try:
+        return _start()
+    except EngineError as error:
+        return error
+
+
+def _start() -> Driver:
+    load_lazily()
     try:
         library = ctypes.CDLL(_SONAME)
     except OSError as error:
@@ -114,7 +138,8 @@ def start_driver() -> Driver:
 def no_gpu(device: str) -> str:
     """Say why this machine has no such GPU (gpu0, gpu1, …), and what would be right; empty: it has."""
     if not has_driver():
-        return f"no NVIDIA driver on this machine ({_SONAME}): install it, or --ctx cpu"
+        install = "" if sys.platform == "darwin" else "install it, or "
+        return f"no NVIDIA driver on this machine ({_SONAME}): {install}--ctx cpu"
     try:
         start_driver().card(device)
     except EngineError as error:
@@ -122,22 +147,49 @@ def no_gpu(device: str) -> str:
     return ""
 
 
-def warm(device: str) -> None:
-    """Start the driver and make a card's context, in a thread; for the CPU, nothing.
+class _Warming(threading.Thread):
+    """Starts the driver and makes a card's context."""
 
-    That takes 0.3 s, in which Python can import: whoever uses the card later finds both there. What fails
-    here fails there again, and is told there.
+    def __init__(self, device: str) -> None:
+        super().__init__(name="warming", daemon=True)
+        self._device = device
+        self._card: ctypes.c_int | None = None
+
+    def run(self) -> None:
+        with suppress(Exception):  # it fails again where the card is used, and is told there
+            start_driver().card(self._device)
+            library, card, context = ctypes.CDLL(_SONAME), ctypes.c_int(), ctypes.c_void_p()
+            _call(library, "cuDeviceGet", ctypes.byref(card), int(self._device.removeprefix("gpu")))
+            _call(library, "cuDevicePrimaryCtxRetain", ctypes.byref(context), card)
+            self._card = card
+
+    def give_back(self) -> None:
+        """Give the context back, once it is made."""
+        self.join()
+        if self._card is not None:
+            with suppress(Exception):
+                _call(ctypes.CDLL(_SONAME), "cuDevicePrimaryCtxRelease_v2", self._card)
+
+
+_warming: dict[str, _Warming] = {}
+
+
+def warm(device: str, engine: str) -> None:
+    """Start the driver and make a card's context, in a thread, for an engine that is to train there.
+
+    That takes 0.3 s, in which Python can import. Nothing is done for a CPU, nor where MXNet may train:
+    another process tries it first, and a card can be one process's alone.
     """
-    if device.startswith("gpu"):
-        threading.Thread(target=_warm, args=(device,), name="warm", daemon=True).start()
+    fused = engine == "fused" or (engine == "auto" and importlib.util.find_spec("mxnet") is None)
+    if fused and device.startswith("gpu") and device not in _warming:
+        _warming[device] = _Warming(device)
+        _warming[device].start()
 
 
-def _warm(device: str) -> None:
-    with suppress(Exception):
-        start_driver().card(device)
-        library, handle, context = ctypes.CDLL(_SONAME), ctypes.c_int(), ctypes.c_void_p()
-        _call(library, "cuDeviceGet", ctypes.byref(handle), int(device.removeprefix("gpu")))
-        _call(library, "cuDevicePrimaryCtxRetain", ctypes.byref(context), handle)
+def warmed(device: str) -> None:
+    """Give up what `warm` holds of a card: whoever trains there has its own hold on it now."""
+    if device in _warming:
+        _warming.pop(device).give_back()
 
 
 def _card(library: ctypes.CDLL, index: int) -> Card:
