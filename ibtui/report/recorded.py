@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ibtui.config import RunConfig
+from ibtui.core.information import Binning
 from ibtui.core.layer import Layer
 from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
@@ -109,7 +110,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
 
 def re_estimate(recording: Recording, config: RunConfig) -> None:
     """Give a recording the binning of `config`; nothing is changed where that is its own."""
-    binning = replace(recording.binning, kind=config.binning, x_bins=config.x_bins, t_bins=config.t_bins)
+    binning = Binning(config.binning, config.x_bins, config.t_bins)
     if binning != recording.binning:
         meter = meter_of(recording, binning)
         recording.rebin(binning, meter.ceilings)
