@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
@@ -25,9 +24,9 @@ class Curves(Pane):
 
     may_lag: ClassVar[bool] = True
 
-    @abstractmethod
     def quantity(self, scene: Scene) -> Quantity:
-        """Return the quantity that is drawn."""
+        """Return the quantity that is drawn: the one that the pane declares."""
+        return scene.quantity(self.declared.quantities[0])
 
     def remark(self, scene: Scene) -> Sequence[Piece]:
         """Return what the title says besides."""
