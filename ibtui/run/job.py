@@ -47,7 +47,7 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        return msgspec.convert(json.loads(text), cls)  # msgspec reads no surrogates, which paths may hold
+        return msgspec.convert(json.loads(text), cls)  # msgspec's own JSON has no surrogates, as paths may
 
 
 def new_job(

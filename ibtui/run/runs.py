@@ -37,11 +37,6 @@ class Run:
     """Negative where it is not known: the clock has been set back."""
     trouble: str = ""
 
-    @property
-    def detached(self) -> bool:
-        """True where it is known to outlive its screens."""
-        return self.status is not None and self.status.detached
-
 
 def running() -> list[Run]:
     """The user's workers, oldest first. What workers that died have left behind is cleared away."""
@@ -107,7 +102,7 @@ def find(name: str | None) -> str:
     known = running()
     names = [run.name for run in known]
     if name is None:
-        detached = [run.name for run in known if run.detached]
+        detached = [run.name for run in known if run.status is not None and run.status.detached]
         if len(detached) == 1:
             return detached[0]
         if detached:
