@@ -94,7 +94,7 @@ def _cells(name: str, values: ArrayLike, bins: int, bounds: tuple[float, float],
     from ibtui.core._compiled import label_cells
 
     check.choice("binning", kind, BINNINGS)
-    if name == "x" and kind == "adaptive":
+    if name == "x" and kind == "adaptive":  # X stays on its grid
         kind = "notebook"
     matrix, bins = check.float_matrix(name, values), check.bins(f"{name}_bins", bins)
     low, high = check.bounds(f"{name}_range", bounds)
