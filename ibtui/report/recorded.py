@@ -15,7 +15,6 @@ from ibtui.core.layer import Layer
 from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities as standard_quantities
-from ibtui.recording import Recording
 from ibtui.recording.files import load
 from ibtui.run.measuring import estimate_pending, meter_of
 from ibtui.run.protocol import Representation
@@ -87,7 +86,12 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
     recorded = recording.config
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
-    re_estimate(recording, replace(recorded, **asked))
+    config = replace(recorded, **asked)
+    binning = Binning(config.binning, config.x_bins, config.t_bins)
+    if binning != recording.binning:
+        meter = meter_of(recording, binning)
+        recording.rebin(binning, meter.ceilings)
+        estimate_pending(recording, meter)
     rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
     try:
         representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
@@ -106,15 +110,6 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
         diverged_at=recording.diverged_at,
         missing=missing,
     )
-
-
-def re_estimate(recording: Recording, config: RunConfig) -> None:
-    """Give a recording the binning of `config`; nothing is changed where that is its own."""
-    binning = Binning(config.binning, config.x_bins, config.t_bins)
-    if binning != recording.binning:
-        meter = meter_of(recording, binning)
-        recording.rebin(binning, meter.ceilings)
-        estimate_pending(recording, meter)
 
 
 def binning_in_words(config: RunConfig) -> str:

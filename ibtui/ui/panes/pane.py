@@ -146,10 +146,7 @@ def framed(
     return [*lines, rule(frame[2], frame[3], drawing.note)]
 
 
-def message(
-    lines: Sequence[str], view: View, width: int, height: int, styles: Sequence[Style]
-) -> list[Strip]:
+def message(text: str, view: View, width: int, height: int, styles: Sequence[Style]) -> list[Strip]:
     """Put a few words in the middle of an otherwise empty pane."""
-    said = [fit([piece(word) for word in text.split()], width, 1, view.marker) for text in lines]
-    texts = [" ".join(word for word, _ in words) for words in said]
-    return centred(texts, palette.DIM, width, height, styles)
+    words = fit([piece(word) for word in text.split()], width, 1, view.marker)
+    return centred([" ".join(word for word, _ in words)], palette.DIM, width, height, styles)

@@ -43,11 +43,11 @@ class Scatter(Pane):
             waiting = "no activations: the worker has gone" if scene.link.lost else "no measurement yet"
             if shown is not None and not shown.points:
                 waiting = "the activations are not stored, and their engine is not installed"
-            return Drawing([name], message([waiting], view, width, height, styles))
+            return Drawing([name], message(waiting, view, width, height, styles))
         points = shown.points[layer]
         title = [name, *_title(shown, layer, scene)]
         if not np.isfinite(points).any():
-            return Drawing(title, message(["no finite activations"], view, width, height, styles))
+            return Drawing(title, message("no finite activations", view, width, height, styles))
         dense = view.points == "density"
         cells = scatter_plot(
             points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
