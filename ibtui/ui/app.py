@@ -113,7 +113,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._recolour()
         self.link.start()
-        self._puller.begin()
+        self._puller.pull()
         self.set_interval(1, self.link.listen)
 
     def watch_for_ends(self) -> None:

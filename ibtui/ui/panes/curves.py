@@ -6,14 +6,13 @@ from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 import numpy as np
-from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.ticks import unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
-from ibtui.ui.line import Piece, piece
+from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
 from ibtui.ui.scene import Scene, in_excess, in_unit, recorded
 from ibtui.ui.view import View
@@ -39,7 +38,7 @@ class Curves(Pane):
             view.layer, self.quantity(scene).name, view.unit, view.level,
         )  # fmt: skip
 
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording, quantity, view = scene.recording, self.quantity(scene), scene.view
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
