@@ -50,7 +50,7 @@ def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
 
 
 class Meter:
-    """Measures nets against one dataset, by `families`. It is of one thread, for `binning` changes it."""
+    """Measures nets against one dataset, by `families`. For one thread alone: `binning` changes it."""
 
     def __init__(
         self,

@@ -184,7 +184,7 @@ def over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Arra
 
 
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
-    """Return the rows nearest to epochs (the earlier of two), each once, and notes; or `UsageError`."""
+    """Return the rows nearest to the epochs wanted, each once, and notes; `UsageError` outside the run."""
     rows: list[int] = []
     notes = []
     for epoch in wanted:

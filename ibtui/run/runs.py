@@ -98,7 +98,7 @@ def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
 
 
 def find(name: str | None) -> str:
-    """Return the name of the run meant (None: the one detached run); `UsageError` where it is not one."""
+    """Return the name of the run meant (None: the one detached run); `UsageError` for none, or several."""
     known = running()
     names = [run.name for run in known]
     if name is None:
