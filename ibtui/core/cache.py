@@ -130,9 +130,9 @@ def count_cached() -> int:
 def repair_cache() -> int:
     """Remove damaged files of compiled code, and unfinished ones; return how many could be removed."""
     now, removed = time.time(), 0
-    for path in (*_files(_SUFFIX), *_files(_UNFINISHED)):
+    for path in (*filter(_is_damaged, _files(_SUFFIX)), *_files(_UNFINISHED)):
         with contextlib.suppress(OSError):
-            if _is_damaged(path) if path.suffix == _SUFFIX else now - path.stat().st_mtime > _ABANDONED_S:
+            if path.suffix == _SUFFIX or now - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()
                 removed += 1
     return removed

@@ -34,6 +34,8 @@ from numpy.typing import ArrayLike, NDArray
 from ibtui.core import _arrays as check
 from ibtui.core.names import ACTIVATIONS, BINNINGS
 
+Range = tuple[float, float]
+
 _TABLED_LOGS = 4096
 _EMPTY = np.empty((0, 0))
 
@@ -89,12 +91,12 @@ def _ordered(values: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
     return np.sort(np.ascontiguousarray(values.T), axis=1) if kind == "adaptive" else _EMPTY
 
 
-def _cells(name: str, values: ArrayLike, bins: int, bounds: tuple[float, float], kind: str) -> _Cells:
+def _cells(name: str, values: ArrayLike, bins: int, bounds: Range, kind: str) -> _Cells:
     """Number the cells of "x" or "t"."""
     from ibtui.core._compiled import label_cells
 
     check.choice("binning", kind, BINNINGS)
-    if name == "x" and kind == "adaptive":
+    if name == "x" and kind == "adaptive":  # X stays on its grid
         kind = "notebook"
     matrix, bins = check.float_matrix(name, values), check.bins(f"{name}_bins", bins)
     low, high = check.bounds(f"{name}_range", bounds)
@@ -132,7 +134,7 @@ def _entropy(cells: _Cells) -> float:
     return float((counts * np.log(len(cells.labels) / counts)).sum()) / len(cells.labels)
 
 
-def _warn(name: str, values: ArrayLike, cells: _Cells, bounds: tuple[float, float]) -> None:
+def _warn(name: str, values: ArrayLike, cells: _Cells, bounds: Range) -> None:
     """Warn the caller's caller's caller of values outside the range, if there are any."""
     if cells.outside and cells.valid:
         low, high = bounds
@@ -149,8 +151,8 @@ def _relate_x_and_t(
     t: ArrayLike,
     x_bins: int,
     t_bins: int,
-    x_range: tuple[float, float],
-    t_range: tuple[float, float],
+    x_range: Range,
+    t_range: Range,
     binning: str,
     with_chance: bool,
 ) -> tuple[float, float]:
@@ -163,7 +165,7 @@ def _relate_x_and_t(
 
 
 def _relate_t_and_y(
-    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: tuple[float, float], binning: str, with_chance: bool
+    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: Range, binning: str, with_chance: bool
 ) -> tuple[float, float]:
     of_t, of_y = _t_and_y_cells(t, y, t_bins, t_range, binning)
     _warn("t", t, of_t, t_range)
@@ -171,7 +173,7 @@ def _relate_t_and_y(
 
 
 def _t_and_y_cells(
-    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: tuple[float, float], binning: str
+    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: Range, binning: str
 ) -> tuple[_Cells, _Cells]:
     of_t = _cells("t", t, t_bins, t_range, binning)
     of_y = _label_cells("y", y)
@@ -185,8 +187,8 @@ def i_xt(
     *,
     x_bins: int = 4,
     t_bins: int = 100,
-    x_range: tuple[float, float] = (0, 1),
-    t_range: tuple[float, float] = (-1, 1),
+    x_range: Range = (0, 1),
+    t_range: Range = (-1, 1),
     binning: str = "notebook",
 ) -> float:
     """Plug-in estimate of I(X;T), in nats.
@@ -227,12 +229,7 @@ def i_xt(
 
 
 def i_ty(
-    t: ArrayLike,
-    y: ArrayLike,
-    *,
-    t_bins: int = 100,
-    t_range: tuple[float, float] = (-1, 1),
-    binning: str = "notebook",
+    t: ArrayLike, y: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in estimate of I(T;Y), in nats; the rest is as for `i_xt`.
 
@@ -250,8 +247,8 @@ def chance_i_xt(
     *,
     x_bins: int = 4,
     t_bins: int = 100,
-    x_range: tuple[float, float] = (0, 1),
-    t_range: tuple[float, float] = (-1, 1),
+    x_range: Range = (0, 1),
+    t_range: Range = (-1, 1),
     binning: str = "notebook",
 ) -> float:
     """Return the expected `i_xt` if samples of X and T are paired at random: exact, in nats.
@@ -269,24 +266,14 @@ def chance_i_xt(
 
 
 def chance_i_ty(
-    t: ArrayLike,
-    y: ArrayLike,
-    *,
-    t_bins: int = 100,
-    t_range: tuple[float, float] = (-1, 1),
-    binning: str = "notebook",
+    t: ArrayLike, y: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
 ) -> float:
     """Return the expected `i_ty` if samples of T and Y are paired at random: exact; see `chance_i_xt`."""
     return _relate_t_and_y(t, y, t_bins, t_range, binning, True)[1]
 
 
 def i_ty_and_chance(
-    t: ArrayLike,
-    y: ArrayLike,
-    *,
-    t_bins: int = 100,
-    t_range: tuple[float, float] = (-1, 1),
-    binning: str = "notebook",
+    t: ArrayLike, y: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
 ) -> tuple[float, float]:
     """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`."""
     return _relate(*_t_and_y_cells(t, y, t_bins, t_range, binning), True)
@@ -324,21 +311,19 @@ def _relate_labels(a: ArrayLike, b: ArrayLike, with_chance: bool) -> tuple[float
     return _relate(of_a, of_b, with_chance)
 
 
-def _entropy_warned(name: str, values: ArrayLike, bins: int, bounds: tuple[float, float], kind: str) -> float:
+def _entropy_warned(name: str, values: ArrayLike, bins: int, bounds: Range, kind: str) -> float:
     cells = _cells(name, values, bins, bounds, kind)
     _warn(name, values, cells, bounds)
     return _entropy(cells)
 
 
-def entropy_x(
-    x: ArrayLike, *, x_bins: int = 4, x_range: tuple[float, float] = (0, 1), binning: str = "notebook"
-) -> float:
+def entropy_x(x: ArrayLike, *, x_bins: int = 4, x_range: Range = (0, 1), binning: str = "notebook") -> float:
     """Plug-in entropy of binned X, in nats: the ceiling of I(X;T). Arguments and errors as for `i_xt`."""
     return _entropy_warned("x", x, x_bins, x_range, binning)
 
 
 def entropy_t(
-    t: ArrayLike, *, t_bins: int = 100, t_range: tuple[float, float] = (-1, 1), binning: str = "notebook"
+    t: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
 ) -> float:
     """Plug-in entropy of binned T, in nats. Arguments and errors as for `i_ty`."""
     return _entropy_warned("t", t, t_bins, t_range, binning)
@@ -349,7 +334,7 @@ def entropy_y(y: ArrayLike) -> float:
     return _entropy(_label_cells("y", y))
 
 
-def t_range(activation: str, t: ArrayLike) -> tuple[float, float]:
+def t_range(activation: str, t: ArrayLike) -> Range:
     """The range on which a layer's activations are binned.
 
     Parameters
@@ -426,7 +411,7 @@ class Estimator:
         y: ArrayLike,
         binning: Binning,
         activations: Sequence[str],
-        x_range: tuple[float, float] = (0.0, 1.0),
+        x_range: Range = (0.0, 1.0),
     ) -> None:
         self.binning = binning
         self.activations = tuple(check.choice("activation", name, ACTIVATIONS) for name in activations)

@@ -10,6 +10,7 @@ family of quantities is a module with one decorated function, from a `Sample` to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -59,6 +60,13 @@ class Quantity:
     def brief(self) -> str:
         """The shortest label."""
         return self.short or self.label
+
+    def bound(self, stored: Mapping[str, float]) -> float:
+        """Return the ceiling that is stored by its name, or is a number itself; NaN where it is neither."""
+        try:
+            return stored[self.ceiling] if self.ceiling in stored else float(self.ceiling)
+        except ValueError:
+            return math.nan
 
 
 @dataclass(frozen=True)

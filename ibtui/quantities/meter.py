@@ -14,8 +14,12 @@ from ibtui.data.samples import Dataset
 from ibtui.errors import IbtuiError, UsageError, blaming, printable
 from ibtui.quantities import FAMILIES, STANDARD, Array, Family, Measurement, Quantity, Sample
 
-Forward = Callable[[Mapping[str, Array], Array], Sequence[Array]]
-"""From what an engine keeps of a measurement, and inputs (N, D), to each layer's activations (N, width)."""
+Kept = Mapping[str, Array]
+"""The arrays that an engine keeps of a measurement."""
+Scalars = Mapping[str, float]
+"""The numbers that training itself reports."""
+Forward = Callable[[Kept, Array], Sequence[Array]]
+"""From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
 
 
 def families(extra: Sequence[str] = ()) -> list[Family]:
@@ -46,7 +50,7 @@ def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
 
 
 class Meter:
-    """Measures nets against one dataset, by `families`. It is of one thread, for `binning` changes it."""
+    """Measures nets against one dataset, by `families`. For one thread alone: `binning` changes it."""
 
     def __init__(
         self,
@@ -82,7 +86,7 @@ class Meter:
         """The values that quantities cannot pass with this binning, in nats, by their declared names."""
         return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
-    def measure(self, epoch: int, kept: Mapping[str, Array], scalars: Mapping[str, float]) -> Measurement:
+    def measure(self, epoch: int, kept: Kept, scalars: Scalars) -> Measurement:
         """Measure all of a net, by what its engine keeps of it and what training itself reports."""
         activations = list(self.forward(kept, self.dataset.x))
         sample = self._sample(epoch, activations, kept, scalars)
@@ -90,11 +94,7 @@ class Meter:
         return Measurement(epoch, self.binning, values, kept, activations)
 
     def estimates(
-        self,
-        epoch: int,
-        activations: Sequence[Array],
-        kept: Mapping[str, Array],
-        scalars: Mapping[str, float],
+        self, epoch: int, activations: Sequence[Array], kept: Kept, scalars: Scalars
     ) -> dict[str, Array]:
         """Measure a past measurement's quantities again that depend on the binning, with the one in force."""
         sample = self._sample(epoch, activations, kept, scalars)
@@ -107,13 +107,7 @@ class Meter:
             if quantity.rebinned
         }
 
-    def _sample(
-        self,
-        epoch: int,
-        activations: Sequence[Array],
-        kept: Mapping[str, Array],
-        scalars: Mapping[str, float],
-    ) -> Sample:
+    def _sample(self, epoch: int, activations: Sequence[Array], kept: Kept, scalars: Scalars) -> Sample:
         def held_out() -> Array:
             return self.forward(kept, self.dataset.x_test)[-1]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,17 +86,14 @@ def read_runs(
     wanted = None if at is None else parse_epochs(at)
     notes: list[str] = []
 
-    def choose(path: str) -> Callable[[Any], list[int]]:
-        def rows(epochs: Any) -> list[int]:
-            if wanted is None:
-                return default_rows(epochs) if len(paths) == 1 else [len(epochs) - 1]
-            found, more = nearest_rows(epochs, wanted, printable(path))
-            notes.extend(more)
-            return found
+    def choose(path: str, epochs: Any) -> list[int]:
+        if wanted is None:
+            return default_rows(epochs) if len(paths) == 1 else [len(epochs) - 1]
+        found, more = nearest_rows(epochs, wanted, printable(path))
+        notes.extend(more)
+        return found
 
-        return rows
-
-    runs = [read_run(path, binning, choose(path)) for path in paths]
+    runs = [read_run(path, binning, partial(choose, path)) for path in paths]
     notes += [f"{run.name}: its layers cannot be drawn: {run.missing}" for run in runs if run.missing]
     notes += [
         f"{run.name}: diverged: the loss is not finite from epoch {run.diverged_at:,} on"

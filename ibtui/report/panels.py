@@ -161,7 +161,7 @@ def _axis(
 ) -> tuple[float, float]:
     drawn = [end for curve in curves for end in curve.extremes]
     start = [] if quantity.low is None else [quantity.low]
-    top = _number(quantity.ceiling)
+    top = quantity.bound({})
     if quantity.ceiling == "width":
         return min(start or drawn, default=0.0), max([*drawn, 2.0])
     if not quantity.per_layer and math.isfinite(top):
@@ -169,15 +169,7 @@ def _axis(
     ends = [*start, *drawn, *(level for _, level in ceilings)] or [0.0]
     low, high = min(ends), max(ends)
     margin = 0.06 * (high - low or 1.0)
-    return low - (0.0 if low == quantity.low else margin), min(high + margin, top)
-
-
-def _number(ceiling: str) -> float:
-    """Return a ceiling that is a number; infinity where there is none."""
-    try:
-        return float(ceiling)
-    except ValueError:
-        return math.inf
+    return low - (0.0 if low == quantity.low else margin), float(np.fmin(high + margin, top))
 
 
 def _curve(

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ibtui.config import RunConfig
+from ibtui.core.information import Binning
 from ibtui.core.layer import Layer
 from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities as standard_quantities
-from ibtui.recording import Recording
 from ibtui.recording.files import load
 from ibtui.run.measuring import estimate_pending, meter_of
 from ibtui.run.protocol import Representation
@@ -86,7 +86,12 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
     recorded = recording.config
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
-    re_estimate(recording, replace(recorded, **asked))
+    config = replace(recorded, **asked)
+    binning = Binning(config.binning, config.x_bins, config.t_bins)
+    if binning != recording.binning:
+        meter = meter_of(recording, binning)
+        recording.rebin(binning, meter.ceilings)
+        estimate_pending(recording, meter)
     rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
     try:
         representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
@@ -105,15 +110,6 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun
         diverged_at=recording.diverged_at,
         missing=missing,
     )
-
-
-def re_estimate(recording: Recording, config: RunConfig) -> None:
-    """Give a recording the binning of `config`; nothing is changed where that is its own."""
-    binning = replace(recording.binning, kind=config.binning, x_bins=config.x_bins, t_bins=config.t_bins)
-    if binning != recording.binning:
-        meter = meter_of(recording, binning)
-        recording.rebin(binning, meter.ceilings)
-        estimate_pending(recording, meter)
 
 
 def binning_in_words(config: RunConfig) -> str:
@@ -188,7 +184,7 @@ def over_runs(runs: Sequence[RecordedRun], values: Sequence[Array], epochs: Arra
 
 
 def nearest_rows(epochs: Array, wanted: Sequence[int], name: str) -> tuple[list[int], list[str]]:
-    """Return the rows nearest to epochs (the earlier of two), each once, and notes; or `UsageError`."""
+    """Return the rows nearest to the epochs wanted, each once, and notes; `UsageError` outside the run."""
     rows: list[int] = []
     notes = []
     for epoch in wanted:

@@ -47,8 +47,9 @@ def read(name: str) -> Ended | None:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with open(os.open(places.end_path(name), flags), "rb") as file:
             text = file.read(_MOST_BYTES + 1)
-        # Json, for msgspec reads no surrogates, which paths may hold.
-        values = dict.fromkeys(_ALWAYS) | json.loads(text)
-        return msgspec.convert(values, Ended) if len(text) <= _MOST_BYTES else None
+        if len(text) > _MOST_BYTES:
+            return None
+        # By Python's json, for msgspec's reads no surrogates, which paths may hold.
+        return msgspec.convert(dict.fromkeys(_ALWAYS) | json.loads(text), Ended)
     except (OSError, ValueError, TypeError, RecursionError, UsageError, msgspec.ValidationError):
         return None

@@ -47,7 +47,8 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        return msgspec.convert(json.loads(text), cls)  # msgspec reads no surrogates, which paths may hold
+        # By Python's json, for msgspec's reads no surrogates, which paths may hold.
+        return msgspec.convert(json.loads(text), cls)
 
 
 def new_job(

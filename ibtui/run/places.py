@@ -89,7 +89,7 @@ def _refused(path: Path, fault: str) -> UsageError:
 
 
 def folders() -> list[Path]:
-    """Return this user's folders for runs, the one for new runs first; `UsageError` where none can be."""
+    """Return this user's folders for runs, the one for new runs first; `UsageError` where there is none."""
     found, trouble = [], None
     try:
         found.append(folder())

@@ -37,11 +37,6 @@ class Run:
     """Negative where it is not known: the clock has been set back."""
     trouble: str = ""
 
-    @property
-    def detached(self) -> bool:
-        """True where it is known to outlive its screens."""
-        return self.status is not None and self.status.detached
-
 
 def running() -> list[Run]:
     """The user's workers, oldest first. What workers that died have left behind is cleared away."""
@@ -103,11 +98,11 @@ def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
 
 
 def find(name: str | None) -> str:
-    """Return the name of the run meant (None: the one detached run); `UsageError` where it is not one."""
+    """Return the name of the run meant (None: the one detached run); `UsageError` for none, or several."""
     known = running()
     names = [run.name for run in known]
     if name is None:
-        detached = [run.name for run in known if run.detached]
+        detached = [run.name for run in known if run.status is not None and run.status.detached]
         if len(detached) == 1:
             return detached[0]
         if detached:

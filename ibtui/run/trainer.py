@@ -103,14 +103,13 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Return the state from which a run goes on exactly; `EngineError` where it is not as declared."""
-        state, declared = self.engine.state(), self.recording.experiment.checkpoint
-        arrays = {
-            name: np.asarray(state[name], spec.dtype) for name, spec in declared.items() if name in state
-        }
-        for name, spec in declared.items():
-            if name not in arrays or arrays[name].shape != spec.shape:
-                found = arrays[name].shape if name in arrays else "nothing"
+        state, arrays = self.engine.state(), {}
+        for name, spec in self.recording.experiment.checkpoint.items():
+            array = np.asarray(state[name], spec.dtype) if name in state else None
+            if array is None or array.shape != spec.shape:
+                found = "nothing" if array is None else array.shape
                 raise EngineError(f"the engine {self.engine.name} gives {found} for {name}, not {spec.shape}")
+            arrays[name] = array
         return Checkpoint(self.epoch, arrays)
 
     def restart(self, seed: int) -> None:

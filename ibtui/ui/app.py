@@ -113,7 +113,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._recolour()
         self.link.start()
-        self._puller.begin()
+        self._puller.pull()
         self.set_interval(1, self.link.listen)
 
     def watch_for_ends(self) -> None:
@@ -157,9 +157,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(seconds, self.call_later, call)
 
-    def changed(self) -> None:
-        self.draw()
-
     def sent(self) -> None:
         self._puller.commanded()
 
@@ -169,9 +166,6 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def tell(self, text: str, severity: str = "information") -> None:
         known = severity if severity in ("information", "warning", "error") else "warning"
         self.notify(printable(text), severity=known, markup=False)  # type: ignore[arg-type]
-
-    def alarm(self) -> None:
-        self.bell()
 
     def ask_for_place(self, trouble: str, suggestion: str, answer: Callable[[str], None]) -> None:
         from ibtui.ui.dialogs import Place
@@ -306,11 +300,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         names = tab_order(self._panes, compact=compact)
         self.set_view(views.next_pane(self.view, by, max(1, self.scene.layers), names))
 
-    def action_enlarge(self) -> None:
-        self.set_view(replace(self.view, enlarged=True))
-
-    def action_shrink(self) -> None:
-        self.set_view(replace(self.view, enlarged=False))
+    def action_enlarge(self, enlarged: bool) -> None:
+        self.set_view(replace(self.view, enlarged=enlarged))
 
     def action_help(self) -> None:
         from ibtui.ui.help import HelpScreen, definitions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
@@ -12,7 +11,7 @@ from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import STATES, spelled
-from ibtui.ui.line import Span, strip
+from ibtui.ui.line import Span, Styles, strip
 from ibtui.ui.panes.log import last_line, wrapped
 from ibtui.ui.scene import Scene
 
@@ -40,7 +39,7 @@ class Banner(Drawn):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(_rows(self._scene, width)) if self._scene is not None else 0
 
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         return [strip([span], width, styles) for span in _rows(scene, width)]
 
 

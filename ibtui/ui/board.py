@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
@@ -16,6 +15,7 @@ from ibtui.ui import view as views
 from ibtui.ui.banner import Banner, wrong
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.footer import Footer, Hint
+from ibtui.ui.line import Styles
 from ibtui.ui.panes import Panes
 from ibtui.ui.panes.pane import Pane
 from ibtui.ui.scene import Scene
@@ -62,7 +62,7 @@ class Board:
         """Know the widgets, once they are mounted."""
         self.widgets = [w for w in self._screen.walk_children() if isinstance(w, Drawn)]
 
-    def draw(self, scene: Scene, styles: Sequence[Style]) -> None:
+    def draw(self, scene: Scene, styles: Styles) -> None:
         """Have everything drawn that has changed.
 
         Pictures of the whole history are dear, and change little from one frame to the next. While training

@@ -8,7 +8,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.style import Style
 from textual.filter import ANSIToTruecolor
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -17,7 +16,7 @@ from textual.widget import Widget
 
 from ibtui.errors import explain
 from ibtui.plot import palette
-from ibtui.ui.line import blank, strip
+from ibtui.ui.line import Styles, blank, strip
 from ibtui.ui.scene import Scene
 
 
@@ -37,7 +36,7 @@ class Drawn(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._scene: Scene | None = None
-        self._styles: Sequence[Style] = ()
+        self._styles: Styles = ()
         self._told: Hashable = None
         self._fresh = False
         self.drawn_at = 0.0
@@ -45,7 +44,7 @@ class Drawn(Widget):
         self._size_drawn: Size | None = None
         self._strips: list[Strip] = []
 
-    def give(self, scene: Scene, styles: Sequence[Style]) -> None:
+    def give(self, scene: Scene, styles: Styles) -> None:
         """Give it what there is to be looked at; what is on the screen stays until `redraw`."""
         self._scene, self._styles = scene, styles
 
@@ -101,5 +100,5 @@ class Drawn(Widget):
         """Return everything that this widget's picture depends on, its size and colours apart."""
 
     @abstractmethod
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         """Draw the picture."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from rich.style import Style
 from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.ui.drawn import Drawn
-from ibtui.ui.line import Span, fit, piece, strip
+from ibtui.ui.line import Span, Styles, fit, piece, strip
 from ibtui.ui.scene import Scene
 
 _FOR_TRAINING = ("space", "s", "- +", "r")
@@ -37,7 +36,7 @@ class Footer(Drawn):
     def key(self, scene: Scene) -> Hashable:
         return space_does(scene), _in_vain(scene), scene.view.enlarged
 
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         hints = list(self._hints)
         if scene.view.enlarged:
             hints = [Hint("Esc", "back", 0), *(hint for hint in hints if hint.keys != "Enter")]

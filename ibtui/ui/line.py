@@ -36,6 +36,8 @@ def piece(*variants: str, ink: int = palette.TEXT, rank: int = 0) -> Piece:
 
 Span = tuple[str, int]
 """A text and its ink."""
+Styles = Sequence[Style]
+"""The style of each ink, as from `palette.styles`."""
 
 
 def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Span]:
@@ -64,19 +66,19 @@ def spaced(spans: Sequence[Span], gap: int) -> list[Span]:
     return [part for span in spans for part in (blank, span)][1:]
 
 
-def strip(spans: Sequence[Span], width: int, styles: Sequence[Style]) -> Strip:
+def strip(spans: Sequence[Span], width: int, styles: Styles) -> Strip:
     """Make a strip of exactly this width; what does not fit is cut off."""
     made = Strip([Segment(text, styles[ink]) for text, ink in spans if text])
     return made.adjust_cell_length(width, styles[palette.TEXT])
 
 
-def centred(lines: Sequence[str], ink: int, width: int, height: int, styles: Sequence[Style]) -> list[Strip]:
+def centred(lines: Sequence[str], ink: int, width: int, height: int, styles: Styles) -> list[Strip]:
     """Put lines into the middle of an otherwise empty area."""
     top = max(0, (height - len(lines)) // 2)
     rows = [strip([(line.center(width), ink)], width, styles) for line in lines]
     return [*[blank(width, styles)] * top, *rows][:height]
 
 
-def blank(width: int, styles: Sequence[Style]) -> Strip:
+def blank(width: int, styles: Styles) -> Strip:
     """Make an empty line."""
     return Strip([Segment(" " * width, styles[palette.TEXT])] if width > 0 else [], max(width, 0))

@@ -135,8 +135,8 @@ class Screen(Protocol):
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call something in so many seconds."""
 
-    def changed(self) -> None:
-        """Draw: the mirror or the link's state has changed."""
+    def draw(self) -> None:
+        """Draw what has changed of the mirror or the link's state."""
 
     def sent(self) -> None:
         """Expect the effect of a command soon."""
@@ -147,7 +147,7 @@ class Screen(Protocol):
     def tell(self, text: str, severity: str = "information") -> None:
         """Tell the user once."""
 
-    def alarm(self) -> None:
+    def bell(self) -> None:
         """Call the user's attention: the worker has gone."""
 
     def ask_for_place(self, trouble: str, suggestion: str, answer: Callable[[str], None]) -> None:
@@ -197,7 +197,7 @@ class Link:
 
     def _enter(self, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
-        self._screen.changed()
+        self._screen.draw()
 
     # Frames: one at a time.
 
@@ -235,7 +235,7 @@ class Link:
         if self.mirror.run != run:
             self._screen.restarted()
         self._hear_of_file(frame.status)
-        self._screen.changed()
+        self._screen.draw()
 
     def _take_in(self, mirror: Mirror, frame: Frame) -> None:
         for notice in mirror.apply(frame):
@@ -258,7 +258,7 @@ class Link:
         self.state = replace(self.state, stopped=mirror.died.stopped)
         self._lose_files(lost)
         self._enter(worker="lost", saving="", pausing=False, binning=None, pace=None, silent=0)
-        self._screen.alarm()
+        self._screen.bell()
         self._hold()
 
     # Commands.
@@ -400,7 +400,7 @@ class Link:
         self.client, self.mirror = successor.client, mirror
         stopped = self.state.stopped and held
         self.state = replace(self.state, handover="", progress="", stopped=stopped).confirmed(mirror.status)
-        self._screen.changed()
+        self._screen.draw()
         if old is not None:  # last: at no moment are both told to discard what they have
             _dismiss(old)
 

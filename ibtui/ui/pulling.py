@@ -32,9 +32,6 @@ class Puller:
         self._moving = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        self._pull()
-
     def heard(self, frame: Frame) -> None:
         """Pull the next frame in time, now that this one has come."""
         news = frame.update is not None or frame.representation is not None
@@ -54,14 +51,15 @@ class Puller:
         """Pull now, if that was only waiting for its turn."""
         if self._timer is not None:
             self._timer.cancel()
-            self._pull()
+            self.pull()
 
     @property
     def _period(self) -> float:
         obeying = self._link.state.pausing or time.monotonic() - self._commanded < EFFECT_S
         return PROMPT_S if obeying else FRAME_S if self._moving else IDLE_S
 
-    def _pull(self) -> None:
+    def pull(self) -> None:
+        """Pull a frame, if there is a worker that owes none."""
         self._timer = None
         if self._app.is_running and self._link.ready:
             self._pulled = time.monotonic()
@@ -72,4 +70,4 @@ class Puller:
             self._timer.cancel()
         left = self._pulled + self._period - time.monotonic()
         # Not a timer of Textual's: one that is over before its task begins to wait is never called.
-        self._timer = asyncio.get_running_loop().call_later(max(0.001, left), self._pull)
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, left), self.pull)

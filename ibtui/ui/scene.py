@@ -166,13 +166,11 @@ class Scene:
     def ceiling(self, quantity: Quantity) -> float:
         """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
         recording = self.mirror.recording
-        if recording is None or not quantity.ceiling or in_excess(quantity, self.view):
+        if recording is None or in_excess(quantity, self.view):
             return math.nan
         if quantity.ceiling == "width":
             return float(max(layer.width for layer in recording.layers))
-        known = recording.ceilings.get(quantity.ceiling)
-        value = float(quantity.ceiling) if known is None else known
-        return value / per_unit(quantity.unit, self.view.unit)
+        return quantity.bound(recording.ceilings) / per_unit(quantity.unit, self.view.unit)
 
     def texts(self, quantity: Quantity, layer: int) -> tuple[str, str] | None:
         """Return a quantity of a layer at the epoch looked at, and its chance level, or nothing of that."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from ibtui.plot.canvas import Cells
+from ibtui.ui.line import Styles
 
 
-def strips(cells: Cells, styles: Sequence[Style]) -> list[Strip]:
+def strips(cells: Cells, styles: Styles) -> list[Strip]:
     """Return a strip for each row of `cells`, as wide as it; see `segments`."""
     return [Strip(row, cells.width) for row in segments(cells, styles)]
 
 
-def segments(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
+def segments(cells: Cells, styles: Styles) -> list[list[Segment]]:
     """Return the segments of each row, one for each stretch of equal style; see `palette.styles`."""
     height, width = cells.chars.shape
     if not cells.chars.size:
@@ -42,7 +41,7 @@ def segments(cells: Cells, styles: Sequence[Style]) -> list[list[Segment]]:
     return [found[ends[row] : ends[row + 1]] for row in range(height)]
 
 
-def _style(paper: int, ink: int, styles: Sequence[Style]) -> tuple[Style, bool]:
+def _style(paper: int, ink: int, styles: Styles) -> tuple[Style, bool]:
     """Return the style of an ink on a paper, and True where half blocks must be full, for want of colours."""
     if not paper:
         return styles[ink], False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from rich.style import Style
 from textual.strip import Strip
 
 from ibtui.errors import printable
@@ -12,7 +11,7 @@ from ibtui.plot import palette
 from ibtui.run.protocol import Status
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import STATES
-from ibtui.ui.line import Piece, fit, piece, spaced, strip
+from ibtui.ui.line import Piece, Styles, fit, piece, spaced, strip
 from ibtui.ui.scene import Scene
 
 _ALARMING = ("failed", "dead")
@@ -31,7 +30,7 @@ class StatusLine(Drawn):
     def key(self, scene: Scene) -> Hashable:
         return tuple(status_pieces(scene))
 
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         pieces = status_pieces(scene)
         room = width - 2
         spans = fit(pieces, room, 2, scene.view.marker)

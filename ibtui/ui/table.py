@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
@@ -15,7 +14,7 @@ from ibtui.plot.raster import sparkline
 from ibtui.plot.ticks import number, unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.ui.drawn import Drawn
-from ibtui.ui.line import Piece, Span, fit, piece, spaced, strip
+from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
 from ibtui.ui.panes.log import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
 from ibtui.ui.scene import Scene, in_excess, recorded
@@ -46,7 +45,7 @@ class Table(Drawn):
         layers = (self._scene.layers if self._scene is not None else 0) or 4
         return min(layers + _OTHER_ROWS, max(_OTHER_ROWS + 1, viewport.height // 2))
 
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         if scene.recording is None:
             return []
         columns = _columns(scene, width)
@@ -69,7 +68,7 @@ def _columns(scene: Scene, width: int) -> list[_Column]:
     return [(name, shown[name], (room + 2 - i) // 3) for i, name in enumerate(shown)]
 
 
-def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Sequence[Style]) -> list[Strip]:
+def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styles) -> list[Strip]:
     view = scene.view
     names: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
@@ -98,9 +97,7 @@ def _cell(pieces: Sequence[Piece], room: int, scene: Scene) -> list[Span]:
     return [*spans, (" " * (room - used), palette.TEXT)]
 
 
-def _layer_row(
-    layer: int, scene: Scene, columns: Sequence[_Column], width: int, styles: Sequence[Style]
-) -> Strip:
+def _layer_row(layer: int, scene: Scene, columns: Sequence[_Column], width: int, styles: Styles) -> Strip:
     assert scene.recording is not None
     ink = palette.of_layer(layer)
     mark = ">" if layer == scene.view.layer else " "
@@ -121,7 +118,7 @@ def _layer_row(
     return _joined(parts, width, styles)
 
 
-def _joined(parts: Sequence[Strip], width: int, styles: Sequence[Style]) -> Strip:
+def _joined(parts: Sequence[Strip], width: int, styles: Styles) -> Strip:
     return Strip.join(parts).adjust_cell_length(width, styles[palette.TEXT])
 
 
@@ -134,7 +131,7 @@ def _values(quantity: Quantity, layer: int, scene: Scene) -> list[Span]:
 
 
 def _spark(
-    values: Array, room: int, low: float | None, high: float, scene: Scene, ink: int, styles: Sequence[Style]
+    values: Array, room: int, low: float | None, high: float, scene: Scene, ink: int, styles: Styles
 ) -> Strip:
     """Draw a sparkline from `low`, or its least value, to `high`, or its greatest."""
     finite = values[np.isfinite(values)]
@@ -145,7 +142,7 @@ def _spark(
     return strips(sparkline(values, room, low, high, scene.view.marker, ink), styles)[0]
 
 
-def _performance(name: str, scene: Scene, width: int, styles: Sequence[Style]) -> Strip:
+def _performance(name: str, scene: Scene, width: int, styles: Styles) -> Strip:
     assert scene.recording is not None
     title = f"[{name}]" if scene.view.pane == "performance" else name
     parts = [strip([(f" {title.ljust(11)}", palette.TEXT)], 12, styles)]
@@ -163,7 +160,7 @@ def _performance(name: str, scene: Scene, width: int, styles: Sequence[Style]) -
     return _joined(parts, width, styles)
 
 
-def _log(scene: Scene, width: int, styles: Sequence[Style]) -> Strip:
+def _log(scene: Scene, width: int, styles: Styles) -> Strip:
     title, mirror = "[log]" if scene.view.pane == "log" else "log", scene.mirror
     if mirror.died is not None:
         said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN

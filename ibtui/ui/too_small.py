@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from rich.style import Style
 from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import STATES, spelled
-from ibtui.ui.line import centred
+from ibtui.ui.line import Styles, centred
 from ibtui.ui.scene import Scene
 from ibtui.ui.view import COMPACT
 
@@ -21,7 +20,7 @@ class TooSmall(Drawn):
     def key(self, scene: Scene) -> Hashable:
         return _lines(scene, self.size.width, self.size.height)
 
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         lines = [spelled(line, scene.view.marker) for line in _lines(scene, width, height)]
         return centred(lines, palette.TEXT, width, height, styles)
 

@@ -37,7 +37,7 @@ class Screen:
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self.timers.append(call)
 
-    def changed(self) -> None:
+    def draw(self) -> None:
         pass
 
     def sent(self) -> None:
@@ -50,7 +50,7 @@ class Screen:
     def tell(self, text: str, severity: str = "information") -> None:
         self.told.append(text)
 
-    def alarm(self) -> None:
+    def bell(self) -> None:
         self.alarms += 1
 
     def ask_for_place(self, trouble: str, suggestion: str, answer: Callable[[str], None]) -> None:

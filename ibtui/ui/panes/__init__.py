@@ -38,7 +38,7 @@ Panes = Mapping[str, "type[Pane]"]
 
 
 def panes(extra: Iterable[str] = ()) -> Panes:
-    """Load the panes of every screen, and those that `--panes` names; `UsageError` where one is none."""
+    """Load the panes of every screen, and those that `--panes` names; `UsageError` where one is no pane."""
     from ibtui.ui.panes.pane import Pane
 
     found = {name: PANES[name] for name in dict.fromkeys((*OWN, *extra))}

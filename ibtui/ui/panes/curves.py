@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 import numpy as np
-from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.ticks import unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
-from ibtui.ui.line import Piece, piece
+from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
 from ibtui.ui.scene import Scene, in_excess, in_unit, recorded
 from ibtui.ui.view import View
@@ -25,9 +23,9 @@ class Curves(Pane):
 
     may_lag: ClassVar[bool] = True
 
-    @abstractmethod
     def quantity(self, scene: Scene) -> Quantity:
-        """Return the quantity that is drawn."""
+        """Return the quantity that is drawn: the one that the pane declares."""
+        return scene.quantity(self.declared.quantities[0])
 
     def remark(self, scene: Scene) -> Sequence[Piece]:
         """Return what the title says besides."""
@@ -40,11 +38,11 @@ class Curves(Pane):
             view.layer, self.quantity(scene).name, view.unit, view.level,
         )  # fmt: skip
 
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording, quantity, view = scene.recording, self.quantity(scene), scene.view
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
-            return Drawing(title, message(["no measurement yet"], view, width, height, styles))
+            return Drawing(title, message("no measurement yet", view, width, height, styles))
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(

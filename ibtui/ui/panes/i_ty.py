@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
-from ibtui.quantities import Quantity
 from ibtui.run.representation import SENSITIVITY_BINS
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
@@ -25,9 +24,6 @@ from ibtui.ui.scene import Scene, in_excess, in_unit
 )
 class LabelInformation(Curves):
     """The curves of I(T;Y), what the layers tell of the label."""
-
-    def quantity(self, scene: Scene) -> Quantity:
-        return scene.quantity("i_ty")
 
     def remark(self, scene: Scene) -> Sequence[Piece]:
         shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)

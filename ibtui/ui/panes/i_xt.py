@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ibtui.quantities import Quantity
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.pane import pane
-from ibtui.ui.scene import Scene
 
 
 @pane(
@@ -27,6 +25,3 @@ from ibtui.ui.scene import Scene
 )
 class InputInformation(Curves):
     """The curves of I(X;T), what the layers keep of the input."""
-
-    def quantity(self, scene: Scene) -> Quantity:
-        return scene.quantity("i_xt")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 
 from rich.cells import chop_cells
-from rich.style import Style
 
 from ibtui.errors import printable
 from ibtui.plot import palette
-from ibtui.ui.line import piece, strip
+from ibtui.ui.line import Styles, piece, strip
 from ibtui.ui.panes.pane import Drawing, Pane, pane
 from ibtui.ui.scene import Scene
 
@@ -23,7 +22,7 @@ class LogPane(Pane):
         gpu = mirror.status.gpu if mirror.status is not None else ""
         return mirror.log_end, len(mirror.log), mirror.log[-1] if mirror.log else "", mirror.died, gpu
 
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         mirror, status = scene.mirror, scene.status
         lines: list[tuple[str, int]] = [(line, palette.TEXT) for line in list(mirror.log)[-height:]]
         if mirror.died is not None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -17,7 +16,7 @@ from ibtui.plot import palette
 from ibtui.plot.canvas import Cells
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import CHOSEN_FRAME, FRAME, spelled
-from ibtui.ui.line import Piece, blank, centred, fit, piece, spaced, strip
+from ibtui.ui.line import Piece, Styles, blank, centred, fit, piece, spaced, strip
 from ibtui.ui.scene import Scene
 from ibtui.ui.segments import segments
 from ibtui.ui.view import View
@@ -93,7 +92,7 @@ class Pane(Drawn):
     def key(self, scene: Scene) -> Hashable:
         return self.chosen(scene.view), self.content_key(scene)
 
-    def paint(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Sequence[Strip]:
+    def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)
         return framed(drawing, self.chosen(scene.view), scene.view, width, height, styles)
 
@@ -102,7 +101,7 @@ class Pane(Drawn):
         """Return everything that the content depends on."""
 
     @abstractmethod
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         """Draw the content, for the room inside the frame."""
 
 
@@ -120,7 +119,7 @@ def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
 
 
 def framed(
-    drawing: Drawing, chosen: bool, view: View, width: int, height: int, styles: Sequence[Style]
+    drawing: Drawing, chosen: bool, view: View, width: int, height: int, styles: Styles
 ) -> list[Strip]:
     """Put a drawing into its frame; a chosen pane's frame is heavier, so that no colour need tell."""
     if width < 2 or height < 2:
@@ -146,10 +145,7 @@ def framed(
     return [*lines, rule(frame[2], frame[3], drawing.note)]
 
 
-def message(
-    lines: Sequence[str], view: View, width: int, height: int, styles: Sequence[Style]
-) -> list[Strip]:
+def message(text: str, view: View, width: int, height: int, styles: Styles) -> list[Strip]:
     """Put a few words in the middle of an otherwise empty pane."""
-    said = [fit([piece(word) for word in text.split()], width, 1, view.marker) for text in lines]
-    texts = [" ".join(word for word, _ in words) for words in said]
-    return centred(texts, palette.DIM, width, height, styles)
+    words = fit([piece(word) for word in text.split()], width, 1, view.marker)
+    return centred([" ".join(word for word, _ in words)], palette.DIM, width, height, styles)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import ClassVar
 
 import numpy as np
-from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number
-from ibtui.ui.line import Piece, piece
+from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
 
@@ -29,10 +28,10 @@ class Performance(Pane):
         shown = scene.representation
         return scene.history, shown and shown.key, scene.cursor_row
 
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording = scene.recording
         if recording is None or not len(recording):
-            waiting = message(["no measurement yet"], scene.view, width, height, styles)
+            waiting = message("no measurement yet", scene.view, width, height, styles)
             return Drawing([piece("accuracy · loss")], waiting)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = performance_plot(

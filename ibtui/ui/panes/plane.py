@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import ClassVar
-
-from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
-from ibtui.ui.line import piece
+from ibtui.ui.line import Styles, piece
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene, as_viewed, in_unit, recorded
 from ibtui.ui.view import View
@@ -43,7 +41,7 @@ class Plane(Pane):
         where = scene.cursor_row, present and present.key
         return scene.history, where, view.layer, view.unit, view.level, view.plane_colour
 
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),
@@ -52,7 +50,7 @@ class Plane(Pane):
             piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
         ]
         if recording is None or not len(recording):
-            return Drawing(title, message(["no measurement yet"], view, width, height, styles))
+            return Drawing(title, message("no measurement yet", view, width, height, styles))
         across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
         i_xt, i_ty = (recorded(quantity, recording, view) for quantity in (across, up))
         row, present = scene.cursor_row, scene.unrecorded

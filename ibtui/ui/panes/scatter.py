@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import numpy as np
-from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
 from ibtui.plot.ticks import value_text
 from ibtui.run.protocol import Representation
-from ibtui.ui.line import Piece, piece
+from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene, as_viewed
 
@@ -36,18 +35,18 @@ class Scatter(Pane):
         shown = scene.representation
         return shown and shown.key, id(shown), scene.view.points, scene.chosen_quantity.name, scene.link.lost
 
-    def draw(self, scene: Scene, width: int, height: int, styles: Sequence[Style]) -> Drawing:
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         shown, layer, view = scene.representation, self.of_layer or 0, scene.view
         name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=2)
         if shown is None or layer >= len(shown.points):
             waiting = "no activations: the worker has gone" if scene.link.lost else "no measurement yet"
             if shown is not None and not shown.points:
                 waiting = "the activations are not stored, and their engine is not installed"
-            return Drawing([name], message([waiting], view, width, height, styles))
+            return Drawing([name], message(waiting, view, width, height, styles))
         points = shown.points[layer]
         title = [name, *_title(shown, layer, scene)]
         if not np.isfinite(points).any():
-            return Drawing(title, message(["no finite activations"], view, width, height, styles))
+            return Drawing(title, message("no finite activations", view, width, height, styles))
         dense = view.points == "density"
         cells = scatter_plot(
             points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
