@@ -18,11 +18,11 @@ import pytest
 from ibtui.errors import RecordingError
 from ibtui.recording import files
 from ibtui.recording.files import check_writable, claim, clean_up, load, save
-from tests.disk import failing, system
 from tests.recording.fuzz import (
     example,
 )
 from tests.recording.tampered import RUN, child, temporaries
+from tests.system import failing, system
 
 
 def test_a_place_is_checked_before_the_run():
