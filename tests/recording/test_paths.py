@@ -129,7 +129,7 @@ def test_only_temporaries_of_this_file_are_removed():
 
 
 def machine(name: str) -> str:
-    """How a machine is called in the names of temporary files and in locks."""
+    """The name of a machine in those of temporary files, and in locks."""
     return f"{zlib.crc32(name.encode()):08x}"
 
 
