@@ -103,7 +103,7 @@ class Signals:
     Parameters
     ----------
     together_s : float
-        A signal that comes so many seconds after the first belongs to it.
+        A signal that comes sooner than so many seconds after the first belongs to it.
     """
 
     _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -124,7 +124,7 @@ def test_a_folder_that_is_full_costs_a_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_user_without_entry_and_home_can_record(tmp_path, monkeypatch):
+def test_a_user_without_entry_and_home_can_record(tmp_path):
     nobody = (
         "import pwd, sys\n"
         "def getpwuid(number): raise KeyError(number)\n"

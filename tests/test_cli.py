@@ -140,7 +140,7 @@ def test_what_is_no_path_is_refused_by_name(name, value, capsys):
         assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
 
 
-def test_the_home_folder_may_stand_at_the_beginning_of_every_path(tmp_path, monkeypatch, capsys):
+def test_the_home_folder_may_stand_at_the_beginning_of_every_path(tmp_path, capsys):
     home = Path.home()
     (home / "c.toml").write_text("snapshot-dir = '~'")
     small = ["--engine", "fused", "--epochs=5", "--samples=40", "--config=~/c.toml"]

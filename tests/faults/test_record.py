@@ -19,9 +19,9 @@ from ibtui.config import RunConfig, WatchOptions
 from ibtui.engines.fused import cpu as fused
 from ibtui.errors import EngineError, IbtuiError
 from ibtui.recording import files
-from tests.disk import full_disk
 from tests.faults.boxes import ENDLESS, FUSED, LONG_S, ibtui, resumes_exactly, small_disk_command, wait_for
 from tests.pythons import run_first
+from tests.system import full_disk
 
 PATH = Path("run.npz")
 RUN = (*FUSED, "--epochs", str(ENDLESS), "--record", str(PATH), "--autosave", "0.001")

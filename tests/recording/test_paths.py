@@ -18,11 +18,11 @@ import pytest
 from ibtui.errors import RecordingError
 from ibtui.recording import files
 from ibtui.recording.files import check_writable, claim, clean_up, load, save
-from tests.disk import failing, system
 from tests.recording.fuzz import (
     example,
 )
 from tests.recording.tampered import RUN, child, temporaries
+from tests.system import failing, system
 
 
 def test_a_place_is_checked_before_the_run():
@@ -129,7 +129,7 @@ def test_only_temporaries_of_this_file_are_removed():
 
 
 def machine(name: str) -> str:
-    """How a machine is called in the names of temporary files and in locks."""
+    """The name of a machine in those of temporary files, and in locks."""
     return f"{zlib.crc32(name.encode()):08x}"
 
 

@@ -20,7 +20,6 @@ import pytest
 
 from ibtui.errors import RecordingError
 from ibtui.recording.files import load, peek, save
-from tests.disk import failing, system
 from tests.recording.fuzz import (
     arrays,
     example,
@@ -30,6 +29,7 @@ from tests.recording.fuzz import (
     with_header,
 )
 from tests.recording.tampered import RUN, python, quantities_with, rewrite
+from tests.system import failing, system
 
 
 def refused(path, why: str) -> str:
@@ -262,7 +262,7 @@ def test_what_others_write_is_refused():
 
 
 @pytest.mark.timeout(20)
-def test_what_is_no_file_is_refused_and_never_waited_for(monkeypatch):
+def test_what_is_no_file_is_refused_and_never_waited_for():
     os.mkfifo("pipe")
     os.mkdir("folder")
     with socket.socket(socket.AF_UNIX) as server:

@@ -19,12 +19,12 @@ from ibtui.core.information import Binning
 from ibtui.quantities.meter import quantities
 from ibtui.recording import paths
 from ibtui.recording.files import load, save, save_new
-from tests.disk import NO_LINKS, failing, system, then
 from tests.recording.fuzz import (
     example,
     measurement,
 )
 from tests.recording.tampered import RUN, python, temporaries
+from tests.system import NO_LINKS, failing, system, then
 
 
 def at_last(do):

@@ -19,10 +19,10 @@ from ibtui.run.job import DeadRun, new_job
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, Step, Stop
 from ibtui.run.trainer import Trainer
 from ibtui.ui.live import LiveWorkers
-from tests.disk import full_disk
 from tests.faults.boxes import equal, resumes_exactly, temporaries, wait_for
 from tests.marks import slow
 from tests.run.driver import SMALL, Driver
+from tests.system import full_disk
 
 CLOSED = replace(SMALL, binning="closed", t_bins=30)
 

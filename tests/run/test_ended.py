@@ -8,7 +8,7 @@ import pytest
 
 from ibtui.run import ended, places
 from ibtui.run.ended import Ended
-from tests.disk import full_disk
+from tests.system import full_disk
 
 END = Ended(23, ("/a/one.npz", "/a/\udcff\x1b.npz"), "/b: No space left on device", "MemoryError", 1)
 

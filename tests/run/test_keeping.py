@@ -35,6 +35,7 @@ from tests.faults.boxes import ibtui, temporaries, wait_for
 from tests.marks import slow, slow_sets
 from tests.pythons import SLOW_DISK, run_first
 from tests.run.driver import LONG, PACED, SMALL, Driver, Line, serving
+from tests.system import system
 
 
 def has_ended(driver: Driver) -> bool:
@@ -210,7 +211,7 @@ def test_garbage_in_the_runtime_folder_disturbs_nothing(capsys):
         assert [run.name for run in runs.running()] == [driver.client.name]
 
 
-def test_a_worker_that_starts_is_never_taken_for_a_dead_one(monkeypatch):
+def test_a_worker_that_starts_is_never_taken_for_a_dead_one():
     """Whatever `ls` finds under the name of a socket listens already."""
     seen = []
     listen = socket.socket.listen
@@ -219,8 +220,7 @@ def test_a_worker_that_starts_is_never_taken_for_a_dead_one(monkeypatch):
         seen.append(runs.running())
         listen(self, *queue)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(socket.socket, "listen", late)
+    with system(socket.socket, listen=late):
         listener = wire.listen("run-1-new")
     assert seen == [[]] and places.socket_path("run-1-new").exists()
     wire.reach("run-1-new").close()
@@ -461,7 +461,7 @@ def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
 
 
 @contextlib.contextmanager
-def whenever_one_starts(monkeypatch, do: Callable[[], object]) -> Iterator[list[subprocess.Popen]]:
+def whenever_one_starts(do: Callable[[], object]) -> Iterator[list[subprocess.Popen]]:
     """Do this in the midst of starting a process: it is there, and nobody knows it yet. Gives those."""
     started: list[subprocess.Popen] = []
 
@@ -471,14 +471,13 @@ def whenever_one_starts(monkeypatch, do: Callable[[], object]) -> Iterator[list[
             started.append(self)
             do()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(subprocess, "Popen", Watched)
+    with system(subprocess, Popen=Watched):
         yield started
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_whose_name_nobody_was_told_is_told_to_end(monkeypatch, capsys, number):
-    with whenever_one_starts(monkeypatch, lambda: signal.raise_signal(number)) as started:
+def test_a_run_whose_name_nobody_was_told_is_told_to_end(capsys, number):
+    with whenever_one_starts(lambda: signal.raise_signal(number)) as started:
         assert main(["--detach", "--engine", "fused", "--ctx", "cpu"]) == 128 + number
     out, err = capsys.readouterr()
     assert out == "" and re.fullmatch(r"ibtui: interrupted; run-\S+ was told to end\n", err)
@@ -688,7 +687,7 @@ def test_a_screen_that_goes_as_it_comes_starts_no_worker():
     assert client.process is None and not list(places.folder().iterdir())
 
 
-def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it(monkeypatch):
+def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it():
     client = WorkerClient(new_job(LONG, WatchOptions()))
     going = threading.Thread(target=client.close)
 
@@ -697,7 +696,7 @@ def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it(monkeypa
         going.start()
         going.join(0.3)  # it goes now, or waits until the process is known
 
-    with whenever_one_starts(monkeypatch, go):
+    with whenever_one_starts(go):
         client.start(lambda _: None)
     going.join()
     assert client.process.wait(10) is not None

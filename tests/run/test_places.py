@@ -238,7 +238,7 @@ SHADOWS = ["numpy", "random", "typing", "json", "queue", "token", "select", "sub
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [["doctor", "--ctx", "cpu"], ["ls"], [*LONG_RUN]], ids=lambda run: run[0])
-def test_no_file_in_the_current_folder_is_run(tmp_path, monkeypatch, run):
+def test_no_file_in_the_current_folder_is_run(tmp_path, run):
     """By the command itself, or by any Python that it starts."""
     folder = tmp_path / "here"
     folder.mkdir()

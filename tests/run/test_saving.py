@@ -31,11 +31,11 @@ from ibtui.run.state import RunState
 from ibtui.run.trainer import Trainer
 from ibtui.run.training import Training
 from ibtui.run.worker_saver import WorkerSaver
-from tests.disk import full_disk
 from tests.faults.boxes import equal, resumes_exactly, temporaries, uninterrupted, wait_for
 from tests.marks import slow, slow_sets
 from tests.pythons import SLOW_DISK, run_first
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
+from tests.system import full_disk, system
 
 
 @pytest.mark.slow
@@ -292,7 +292,7 @@ class Left(BaseException):
 
 
 def end_of(
-    state: RunState, status: int, monkeypatch, *, save: bool = True, saver: type[WorkerSaver] = WorkerSaver
+    state: RunState, status: int, *, save: bool = True, saver: type[WorkerSaver] = WorkerSaver
 ) -> Ended | None:
     """Have a worker leave, and read what it has written of its end."""
 
@@ -301,10 +301,8 @@ def end_of(
 
     worker = process.Worker(state, saver(state, "run-1-z"), "run-1-z")
     worker.save_first = save
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "_exit", leave)
-        with pytest.raises(Left, match=str(status)):
-            worker.leave(status)
+    with system(_exit=leave), pytest.raises(Left, match=str(status)):
+        worker.leave(status)
     assert not places.socket_path("run-1-z").exists()
     written = ended.read("run-1-z")
     places.clear("run-1-z")
@@ -318,46 +316,46 @@ def begun(folder, **status) -> RunState:
     return state
 
 
-def test_the_end_of_a_run_says_what_was_saved(tmp_path, monkeypatch):
-    end = end_of(begun(tmp_path), 0, monkeypatch)
+def test_the_end_of_a_run_says_what_was_saved(tmp_path):
+    end = end_of(begun(tmp_path), 0)
     (path,) = tmp_path.glob("*.npz")
     assert end == Ended(60, (str(path),))
 
 
-def test_the_end_of_a_run_says_that_it_failed_and_where_it_was_saved_instead(tmp_path, monkeypatch):
+def test_the_end_of_a_run_says_that_it_failed_and_where_it_was_saved_instead(tmp_path):
     state = begun(tmp_path / "gone", state="failed", message="MemoryError")
-    end = end_of(state, 1, monkeypatch)
+    end = end_of(state, 1)
     (path,) = Path(os.environ["HOME"]).glob("*.npz")
     assert end == Ended(60, (str(path),), "", "MemoryError", 1)
 
 
-def test_the_end_of_a_run_says_why_nothing_was_saved(tmp_path, monkeypatch):
-    end = end_of(begun(tmp_path), 0, monkeypatch, save=False)
+def test_the_end_of_a_run_says_why_nothing_was_saved(tmp_path):
+    end = end_of(begun(tmp_path), 0, save=False)
     assert end == Ended(60, (), "it was not to be saved")
 
     with full_disk():
-        end = end_of(begun(tmp_path), 0, monkeypatch)
+        end = end_of(begun(tmp_path), 0)
     assert end == Ended(60, (), f"{tmp_path}: File too large")
     assert list(tmp_path.glob("*.npz")) == []
 
 
-def test_the_end_of_a_run_counts_epochs_that_were_measured_and_not_told_of_yet(tmp_path, monkeypatch):
-    end = end_of(begun(tmp_path, epoch=20, state="running"), 0, monkeypatch)
+def test_the_end_of_a_run_counts_epochs_that_were_measured_and_not_told_of_yet(tmp_path):
+    end = end_of(begun(tmp_path, epoch=20, state="running"), 0)
     assert end is not None and end.epoch == 60
 
 
-def test_a_worker_that_fails_over_its_last_save_does_not_say_that_it_was_saved(tmp_path, monkeypatch):
+def test_a_worker_that_fails_over_its_last_save_does_not_say_that_it_was_saved(tmp_path):
     class Failing(WorkerSaver):
         def finish(self, save: bool) -> str:
             raise ZeroDivisionError("division by zero")
 
-    end = end_of(begun(tmp_path), 0, monkeypatch, saver=Failing)
+    end = end_of(begun(tmp_path), 0, saver=Failing)
     assert end == Ended(60, (), "ZeroDivisionError: division by zero")
 
 
-def test_a_worker_that_cannot_write_its_end_ends(tmp_path, monkeypatch):
+def test_a_worker_that_cannot_write_its_end_ends(tmp_path):
     places.end_path("run-1-z").mkdir()  # in its place
-    assert end_of(begun(tmp_path), 0, monkeypatch) is None
+    assert end_of(begun(tmp_path), 0) is None
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", *slow("busy", "failed", "died")])
@@ -384,7 +382,7 @@ def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
     assert not list(places.folder().iterdir())
 
 
-def test_saving_works_also_when_training_has_broken_off(tmp_path, monkeypatch):
+def test_saving_works_also_when_training_has_broken_off(tmp_path):
     state = RunState(WatchOptions(snapshot_dir=str(tmp_path)), LogFile(-1))
     worker = process.Worker(state, WorkerSaver(state, "run-1-y"), "run-1-y")
     state.begin(finished(), epoch=60, state="failed")

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 from textual import events
+from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -550,7 +551,7 @@ def test_the_command_palette_has_every_key() -> None:
             assert any(binding.tooltip.rstrip(".") in title for title in titles)
         await pilot.press("ctrl+p")
         await pilot.press(*"adaptive")
-        await pilot.pause(0.3)
+        await until(pilot, lambda: app.screen.query_one(CommandList).option_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: client.commands == [Rebin(Binning("closed"))])
 
