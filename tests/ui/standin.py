@@ -108,6 +108,7 @@ class FakeWorkers:
 
     hold: Callable[..., Client] | None = None
     go_on: Callable[..., Client] | None = None
+    begin_anew: Callable[[], Client | None] | None = None
     write: Callable[[Recording, str | None], str] | None = None
 
     def __post_init__(self) -> None:
@@ -115,6 +116,7 @@ class FakeWorkers:
             raise OSError("there is none")
 
         self.hold, self.go_on, self.write = self.hold or none, self.go_on or none, self.write or none
+        self.begin_anew = self.begin_anew or none
 
 
 class StandIn:

@@ -281,6 +281,30 @@ def test_a_failed_run_is_continued_while_its_worker_is_still_there_which_then_en
     assert not link.state.lost
 
 
+def never_begun(**made: Any) -> tuple[Screen, Link, StandIn]:
+    client = StandIn(answering=False)
+    client.unready = {"state": "failed", "message": "gpu0: the GPU is out of memory"}
+    screen = Screen(client, **made)
+    screen.link.pull()
+    client.answer()
+    assert screen.link.mirror.recording is None
+    return screen, screen.link, client
+
+
+def test_a_run_that_could_not_begin_is_begun_anew() -> None:
+    second = StandIn(epochs=3)
+    _screen, link, client = never_begun(begin_anew=lambda: second)
+    link.go_on()
+    assert link.client is second and client.commands == [Stop(save=False)]
+
+
+def test_a_run_that_was_begun_elsewhere_and_could_not_begin_is_not_begun_here() -> None:
+    screen, link, client = never_begun(begin_anew=lambda: None)
+    link.go_on()
+    assert any("cannot be continued: it was begun elsewhere" in text for text in screen.told)
+    assert link.client is client
+
+
 def test_what_has_not_crashed_is_not_continued() -> None:
     screen, link, _client = started()
     link.go_on()
