@@ -96,7 +96,7 @@ class RunState:
         self.commands: queue.SimpleQueue[Command | Rebinned] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.seen = False
-        """True once a screen has been given a measurement."""
+        """True once a screen has said that it holds a measurement."""
         self.stopped_by = ""
         """The process that had the worker ended, where that was not its own screen."""
         self.status = Status(pace=options.epochs_per_second, detached=options.detach)
@@ -238,8 +238,8 @@ class RunState:
             told = {"log": log, "log_end": log_end, "notices": notices, "notice_end": self.notices.count}
         if recording is None or drawing is None:
             return Frame(status, **told)  # type: ignore[arg-type]
-        self.seen = True
         fresh = pull.run != status.run
+        self.seen = self.seen or not fresh
         checkpoint = recording.checkpoint  # before the rows: see `Snapshot.of`
         update = recording.update_since(0 if fresh else pull.tick)
         status = self._reached(status, recording, held)

@@ -150,6 +150,10 @@ class Driver:
     def until_state(self, *states: str) -> Driver:
         return self.until(lambda d: d.status.state in states)
 
+    def until_trained(self) -> Driver:
+        """Wait until there is something that no seed gives back."""
+        return self.until(lambda d: d.status.state == "running" and d.status.epoch > 0)
+
     def stop(self, save: bool = False) -> float:
         """Returns the seconds it took."""
         began = time.monotonic()

@@ -145,7 +145,7 @@ def test_who_waits_for_a_file_is_answered_also_where_the_connection_broke(tmp_pa
 
 def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
-    driver.until_state("running")
+    driver.until_trained()
     driver.client.close()
     began = places.socket_path(driver.client.name).stat().st_mtime
     for path in places.folder().iterdir():  # as systemd does after the last logout
@@ -165,7 +165,7 @@ def test_the_runtime_folder_may_be_removed_under_a_detached_run(tmp_path):
 
 def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
-    driver.until_state("running")
+    driver.until_trained()
     driver.client.close()
     connection = wire.connect(driver.client.name)
     with stopped(driver.worker):
@@ -230,7 +230,7 @@ def test_a_worker_that_starts_is_never_taken_for_a_dead_one():
 @pytest.mark.slow
 def test_a_worker_that_does_not_answer_is_listed_and_cannot_be_stopped(monkeypatch, capsys):
     driver = Driver.train(LONG, detach=True)
-    driver.until_state("running")
+    driver.until_trained()
     with monkeypatch.context() as impatient, stopped(driver.worker):
         impatient.setattr(wire, "GREETING_S", 0.03)
         impatient.setattr(wire, "CONNECT_S", 0.03)
@@ -325,7 +325,7 @@ def test_a_run_that_has_ended_is_listed_and_named_to_whoever_asks_for_it(capsys)
 def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, capsys, set_back_s):
     ended.write("run-1-past", Ended(60, ("/a.npz",)))
     with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
-        epoch = driver.until_state("running").status.epoch
+        epoch = driver.until_trained().status.epoch
         driver.until(lambda d: d.status.epoch > epoch + 330)  # more than a second
         for path in (places.socket_path(driver.client.name), places.end_path("run-1-past")):
             written = path.stat().st_mtime + set_back_s  # as the clock was when they were written
@@ -343,7 +343,7 @@ def test_no_age_is_negative_where_the_clock_was_set_back(tmp_path, capsys, set_b
 @pytest.mark.parametrize("screens", [0, 1, 2])
 def test_the_screens_of_a_run_are_counted_and_listed(tmp_path, capsys, detached, screens):
     with Driver.train(LONG, detach=detached, snapshot_dir=str(tmp_path), **PACED) as driver:
-        driver.until_state("running")
+        driver.until_trained()
         others = [Driver(WorkerClient(name=driver.client.name)) for _ in range(screens - 1)]
         for other in others:
             other.until(lambda d: d.status.screens == screens)
@@ -566,7 +566,7 @@ def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
         (lambda d: runs.stop_run(d.client.name, yes=True), stop),
     ):
         driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
-        driver.until_state("running")
+        driver.until_trained()
         end(driver)
         driver.until_lost()
         (path,) = tmp_path.glob("*.npz")
@@ -579,7 +579,7 @@ def test_a_worker_that_is_told_to_end_by_somebody_else_is_no_death(tmp_path):
 
 def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
     with Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED) as driver:
-        driver.until_state("running")
+        driver.until_trained()
         driver.send(Save())
         driver.until(lambda d: d.status.saves)
         driver.worker.kill()
@@ -591,7 +591,7 @@ def test_a_worker_that_died_after_a_save_has_not_ended_in_order(tmp_path):
 @pytest.mark.parametrize("own", [True, False])
 def test_a_worker_that_ended_in_order_is_known_to_by_its_end_and_not_by_its_log(tmp_path, own):
     with Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED) as driver:
-        driver.until_state("running")
+        driver.until_trained()
         worker = driver.worker
         screen = driver if own else Driver(WorkerClient(name=driver.client.name))
         screen.pull()

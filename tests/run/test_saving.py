@@ -360,12 +360,13 @@ def test_a_worker_that_cannot_write_its_end_ends(tmp_path):
 
 @pytest.mark.parametrize("how", ["SIGTERM", *slow("busy", "failed", "died")])
 def test_each_way_to_end_but_a_death_writes_it(tmp_path, monkeypatch, how):
-    trains = {"busy": "threading.Event().wait()", "failed": "1 / 0"}
-    if how in trains:
-        code = "import threading; from ibtui.run.trainer import Trainer; Trainer.train = lambda *_: "
-        run_first(monkeypatch, code + trains[how])
+    breaks = {"busy": "threading.Event().wait()", "failed": "1 / 0"}
+    if how in breaks:
+        code = "import threading; from ibtui.run.trainer import Trainer; real = Trainer.train\n"
+        code += "Trainer.train = lambda trainer, n: real(trainer, n) if trainer.epoch < 20 else "
+        run_first(monkeypatch, code + breaks[how])
     driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
-    driver.until_state("failed" if how == "failed" else "running")
+    driver.until_state("failed") if how == "failed" else driver.until_trained()
     worker = driver.worker
     worker.send_signal(signal.SIGKILL if how == "died" else signal.SIGTERM)
     status = worker.wait(10)
@@ -447,7 +448,7 @@ def test_a_save_that_is_waited_for_is_known_among_others(tmp_path):
 def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, monkeypatch):
     run_first(monkeypatch, SLOW_DISK.format(seconds=2.5))
     driver = Driver.train(LONG, snapshot_dir=str(tmp_path), **PACED)
-    driver.until_state("running")
+    driver.until_trained()
     driver.send(Save())
     driver.pull()  # it has been taken
     driver.stop()

@@ -158,7 +158,7 @@ def test_a_binning_that_cannot_be_is_told_and_the_last_one_stays():
 
 def test_going_on_and_off_loses_nothing_of_a_pause():
     with Driver.train(LONG, epochs_per_second=1000.0) as driver:
-        driver.until_state("running")
+        driver.until_trained()
         for _ in range(50):
             driver.send(Pause())
             driver.send(Resume())

@@ -158,7 +158,7 @@ def test_a_snapshot_that_cannot_be_written_is_told_and_the_run_goes_on(tmp_path)
     folder = tmp_path / "gone"
     folder.mkdir()
     with Driver.train(LONG, epochs_per_second=100.0, snapshot_dir=str(folder)) as driver:
-        driver.until_state("running")
+        driver.until_trained()
         folder.rmdir()
         driver.send(Save())
         driver.until(lambda d: d.notices)
@@ -231,7 +231,7 @@ def test_a_worker_that_is_killed_is_lost_with_its_signal_and_history_stays():
 
 def test_quitting_without_saving_leaves_nothing_and_takes_no_time(tmp_path):
     driver = Driver.train(LONG)
-    driver.until_state("running")
+    driver.until_trained()
     assert driver.stop() < 2
     assert not list(tmp_path.glob("*.npz"))
     assert not list(places.folder().iterdir())
