@@ -22,4 +22,5 @@ def main() -> int:
     return run({name: GROUPS[name] for name in GROUPS if name in wanted}, flags.json, flags.quick)
 
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())

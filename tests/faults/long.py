@@ -34,7 +34,7 @@ def watched(epochs: int) -> list[Lost]:
         path = place / "marks"
         line = (str(path), config.to_json(), str(history_mb))
         with Line(*line, module="tests.faults.counted") as terminal:
-            assert terminal.process.wait(HOUR_S) == 0, terminal.tail
+            assert terminal.process.wait(HOUR_S) == 0, terminal.text
         marks = _marks(path)
     took = time.monotonic() - began
     assert marks[-1].epoch == epochs, marks[-1]
