@@ -8,6 +8,7 @@ from tests.terminal import Terminal
 pytest.importorskip("cuda.bindings", reason="cuda-bindings is in the extra gpu")
 
 
+@pytest.mark.slow
 @NEEDS_GCC
 def test_a_run_whose_card_fails_at_the_start_is_begun_anew_on_the_cpu(tmp_path, monkeypatch):
     library(tmp_path / "driver", "libcuda.so.1", DRIVER.replace("STATUS", "0"))

@@ -22,10 +22,23 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
 H100 = Card("NVIDIA H100", (9, 0), 80 << 30, "0000:01:00.0")
 
 
+REAL = cuda.compiled
+CODE = {}
+"""What was compiled by an earlier test, which takes half a second each time."""
+
+
+def compiled_once(*arguments):
+    key = repr(arguments)
+    if key not in CODE:
+        CODE[key] = REAL(*arguments)
+    return CODE[key]
+
+
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """Make this a machine with this driver; returns its bindings."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cuda, "compiled", compiled_once)
 
     def make(card=H100, version=(12, 4), **fails):
         bindings = Bindings(library(), fails)

@@ -16,6 +16,7 @@ from ibtui.run import places, process, wire
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Peek
+from tests.marks import slow
 from tests.pythons import run_first
 from tests.run.driver import LONG_S, Driver
 from tests.terminal import Terminal
@@ -113,7 +114,7 @@ def test_a_run_that_is_to_be_watched_begins_when_somebody_looks():
         driver.until(lambda d: d.status.epoch > 1000)
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("moment", [0.0, *slow(0.3, 0.6)])
 def test_leaving_before_anything_is_to_be_seen_writes_no_file(moment):
     with Terminal("--engine", "fused", "--ctx", "cpu") as terminal:
         terminal.settle(moment)
@@ -135,7 +136,7 @@ builtins.__import__ = slowly
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slow(signal.SIGHUP, signal.SIGINT)], ids=str)
 def test_a_signal_while_the_screen_is_imported_ends_both(number, monkeypatch):
     run_first(monkeypatch, SLOW_SCREEN)
     with Terminal("--engine", "fused", "--ctx", "cpu") as terminal:
