@@ -307,6 +307,7 @@ def test_a_detached_run_whose_worker_dies_is_held_for_the_screen_that_watches_it
     assert not processes()
 
 
+@pytest.mark.slow
 def test_replay_needs_no_training():
     with Terminal(*FUSED, "--epochs", "50", "--record", "run.npz") as terminal:
         assert terminal.wait() == 0

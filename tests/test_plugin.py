@@ -54,6 +54,7 @@ def test_quantities_are_columns_of_the_file():
         assert run["spread"][:, layer] == pytest.approx(spread)
 
 
+@pytest.mark.slow
 def test_quantities_that_depend_on_the_binning_are_estimated_again(tmp_path):
     before = recorded("--quantities", "spread", "--engine", "fused")
     done = ibtui("report", "run.npz", "--t-bins", "3", "--out", "fine.json")

@@ -85,6 +85,7 @@ def test_a_run_that_is_watched_and_one_that_is_recorded_give_the_same_file(tmp_p
     assert Path("recorded.npz").read_bytes() == Path("watched.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_existing_file_is_refused_unless_forced():
     Path("run.npz").write_text("precious")
     done = ibtui(*SMALL, "--record", "run.npz")

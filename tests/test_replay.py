@@ -104,6 +104,7 @@ def test_replay_and_live_screens_show_the_same_text(size):
     replayed("run.npz", keys, size, shown)
 
 
+@pytest.mark.slow
 def test_rebinned_in_replay_is_what_was_recorded_with_that_binning():
     closed = replace(CONFIG, binning="closed")
     trainer = Trainer(CONFIG, 1 << 28)

@@ -108,6 +108,7 @@ def test_what_is_not_finite_is_said_in_its_place(folder, tmp_path, capsys):
         assert not re.search("[\\w./]─", text)  # no number in a title is cut
 
 
+@pytest.mark.slow
 @needs_matplotlib
 def test_svg_and_pdf_are_whole_and_undated(folder, tmp_path, capsys):
     from xml.etree import ElementTree

@@ -47,6 +47,7 @@ def test_without_a_pager_all_is_printed(folder, flags, rows, environment):
     assert not Path("seen").exists()
 
 
+@pytest.mark.slow
 def test_what_is_piped_is_not_paged(folder):
     done = command(folder / "a.npz", PAGER=SEEN, PYTHONIOENCODING="utf-8")
     assert (done.returncode, done.stderr) == (0, b"")
