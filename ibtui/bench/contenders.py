@@ -228,14 +228,14 @@ def empty_launch(device: str) -> Train:
 def compiling(device: str) -> Train:
     """Prepare the compiler: an "epoch" is compiling the fused engine's kernel for the card."""
     from ibtui.engines.fused import gpu
-    from ibtui.engines.fused.cuda import compiled
+    from ibtui.engines.fused.cuda import compile_source
     from ibtui.engines.nvidia.driver import start_driver
 
     source, capability = gpu.source(), start_driver().card(device).capability
 
     def compile_kernel(start: int, stop: int) -> None:
         for _ in range(start, stop):
-            compiled(source, capability, ["--no-cache"])
+            compile_source(source, capability, ["--no-cache"])
 
     return compile_kernel
 

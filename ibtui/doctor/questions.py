@@ -49,7 +49,7 @@ def _about_mxnet() -> Answers:
     yield {"impostor": library.impostor()}
     if build := library.installed():
         yield {"build": str(build), "cuda": build.cuda, "obstacle": build.obstacle}
-        if wrong := variables.wrong():  # importing it could take for ever
+        if wrong := variables.fault():  # importing it could take for ever
             yield {"wrong": wrong}
             return
         module = library.import_mxnet()

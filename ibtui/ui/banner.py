@@ -43,7 +43,7 @@ class Banner(Drawn):
         return [strip([span], width, styles) for span in _rows(scene, width)]
 
 
-def wrong(scene: Scene) -> bool:
+def is_shown(scene: Scene) -> bool:
     """Return True where there is something to say."""
     return bool(_reason(scene))
 

@@ -11,8 +11,9 @@ from textual.app import App, ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
 
+from ibtui.ui import banner
 from ibtui.ui import view as views
-from ibtui.ui.banner import Banner, wrong
+from ibtui.ui.banner import Banner
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.footer import Footer, Hint
 from ibtui.ui.line import Styles
@@ -92,7 +93,7 @@ class Board:
 
     def _arrange(self, scene: Scene) -> None:
         """Decide which panes there are, and which are on the screen: little of it ever changes."""
-        view, alarm, size = scene.view, wrong(scene), self._app.size
+        view, alarm, size = scene.view, banner.is_shown(scene), self._app.size
         arranged = (scene.layers, view.pane, view.layer, view.enlarged, view.marker, alarm, size)
         if arranged == self._arranged:
             return

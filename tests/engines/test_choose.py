@@ -198,7 +198,7 @@ def test_right_variables_start_no_process_of_their_own(monkeypatch, variables):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(mxnet_variables, "ask", lambda *_, **__: pytest.fail("MXNet was tried"))
-    assert mxnet_variables.wrong() == ""
+    assert mxnet_variables.fault() == ""
 
 
 def test_of_several_unknown_variables_the_guilty_one_is_named(monkeypatch):
@@ -210,7 +210,7 @@ def test_of_several_unknown_variables_the_guilty_one_is_named(monkeypatch):
 
     monkeypatch.setattr(mxnet_variables, "ask", ask)
     mxnet_variables._guilty.cache_clear()
-    said = mxnet_variables.wrong()
+    said = mxnet_variables.fault()
     mxnet_variables._guilty.cache_clear()
     assert said == "MXNet does not start with MXNET_B set (no answer within 45 s): unset it"
 

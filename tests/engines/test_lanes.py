@@ -22,7 +22,7 @@ def mapped(function, numbers):
     @numba.njit
     def loop(numbers, results):
         for i in range(0, numbers.size, _lanes.LANES):
-            _lanes.store(results, i, function(_lanes.load(numbers, i)))
+            _lanes.store(results, i, function(_lanes.load_lanes(numbers, i)))
 
     results = np.empty_like(numbers)
     loop(numbers, results)
@@ -66,7 +66,7 @@ def test_relu_keeps_nan():
 def test_sums_and_products_take_every_lane():
     @numba.njit
     def both(numbers):
-        values = _lanes.load(numbers, 0)
+        values = _lanes.load_lanes(numbers, 0)
         return _lanes.total(values), _lanes.product(values)
 
     assert both(np.arange(1, 17, dtype=np.float32)) == (136, np.prod(np.arange(1.0, 17.0)))
@@ -75,10 +75,12 @@ def test_sums_and_products_take_every_lane():
 def test_sixteen_totals_are_each_the_total_to_the_bit():
     @numba.njit
     def both(numbers, results):
-        factor = _lanes.load(numbers, 0)
+        factor = _lanes.load_lanes(numbers, 0)
         _lanes.store(results, 0, _lanes.totals(factor, numbers, 3))
         for k in range(_lanes.LANES):
-            results[_lanes.LANES + k] = _lanes.total(factor * _lanes.load(numbers, 3 + k * _lanes.LANES))
+            results[_lanes.LANES + k] = _lanes.total(
+                factor * _lanes.load_lanes(numbers, 3 + k * _lanes.LANES)
+            )
 
     numbers = np.random.RandomState(0).randn(3 + _lanes.LANES**2).astype(np.float32)
     results = np.empty(2 * _lanes.LANES, np.float32)

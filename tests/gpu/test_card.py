@@ -138,7 +138,7 @@ def test_the_second_start_compiles_nothing(tmp_path, monkeypatch):
     first = make(*problem())
     kept = list((tmp_path / "cache").glob(f"{gpu.KERNEL}-*.compiled"))
     assert len(kept) == 1
-    monkeypatch.setattr("ibtui.engines.fused.cuda.compiled", lambda *_: pytest.fail("it was compiled again"))
+    monkeypatch.setattr("ibtui.engines.fused.cuda.compile_source", lambda *_: pytest.fail("compiled again"))
     second = make(*problem())
     monkeypatch.undo()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))

@@ -31,19 +31,19 @@ def architecture_of(cubin):
 
 @functools.cache
 def ptx():
-    return cuda.compiled(gpu.source(), NEWER).rstrip(b"\0").decode()
+    return cuda.compile_source(gpu.source(), NEWER).rstrip(b"\0").decode()
 
 
 @pytest.mark.parametrize("arch", [*slow(52, 75, 86), 90, *slow(100, 120)])
 def test_every_generation_gets_its_machine_code(arch):
-    cubin = cuda.compiled(gpu.source(), divmod(arch, 10))
+    cubin = cuda.compile_source(gpu.source(), divmod(arch, 10))
     assert arch in architecture_of(cubin)
     assert f".text.{gpu.KERNEL}\0".encode() in cubin
 
 
 @pytest.mark.slow
 def test_a_kernel_is_compiled_to_the_same_bytes_each_time():
-    assert cuda.compiled(gpu.source(), (9, 0)) == cuda.compiled(gpu.source(), (9, 0))
+    assert cuda.compile_source(gpu.source(), (9, 0)) == cuda.compile_source(gpu.source(), (9, 0))
 
 
 def test_the_kernel_keeps_to_a_block_and_calls_nothing():
@@ -65,7 +65,7 @@ def test_compiling_leaves_the_locale_as_it_was():
 
     def compile_elsewhere():  # the locale is a thread's own: in a new one, nobody has changed it yet
         codes.append(locale.nl_langinfo(locale.CODESET))
-        cuda.compiled(gpu.source(), (7, 0))
+        cuda.compile_source(gpu.source(), (7, 0))
         codes.append(locale.nl_langinfo(locale.CODESET))
 
     thread = threading.Thread(target=compile_elsewhere)
@@ -81,15 +81,15 @@ def test_the_kernels_arguments_are_of_the_types_that_its_source_declares():
 
 def test_source_that_does_not_compile_is_told_in_the_compilers_words():
     with pytest.raises(cuda.CudaError, match=r"NVRTC_ERROR_COMPILATION: kernel.cu\(1\): error") as failure:
-        cuda.compiled("this is no CUDA", (9, 0))
+        cuda.compile_source("this is no CUDA", (9, 0))
     assert "\n" not in str(failure.value)
 
 
 def test_options_reach_the_compiler():
     source = 'extern "C" __global__ void train(int *x) { *x = WIDTH; }'
     with pytest.raises(cuda.CudaError, match="WIDTH"):
-        cuda.compiled(source, NEWER)
-    assert ", 1234;" in cuda.compiled(source, NEWER, ["-DWIDTH=1234"]).decode()
+        cuda.compile_source(source, NEWER)
+    assert ", 1234;" in cuda.compile_source(source, NEWER, ["-DWIDTH=1234"]).decode()
 
 
 @pytest.mark.parametrize(

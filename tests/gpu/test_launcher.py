@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
 H100 = Card("NVIDIA H100", (9, 0), 80 << 30, "0000:01:00.0")
 
 
-REAL = cuda.compiled
+REAL = cuda.compile_source
 CODE = {}
 """What was compiled by an earlier test, which takes half a second each time."""
 
@@ -38,7 +38,7 @@ def compiled_once(*arguments):
 def machine(monkeypatch, tmp_path):
     """Make this a machine with this driver; returns its bindings."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(cuda, "compiled", compiled_once)
+    monkeypatch.setattr(cuda, "compile_source", compiled_once)
 
     def make(card=H100, version=(12, 4), **fails):
         bindings = Bindings(library(), fails)
@@ -98,8 +98,8 @@ def test_an_array_that_is_no_block_of_memory_is_copied_in_its_order(machine):
 
 
 def test_code_is_compiled_once_for_a_source_a_card_and_a_driver(machine, monkeypatch):
-    compiled, real = [], cuda.compiled
-    monkeypatch.setattr(cuda, "compiled", lambda *args: compiled.append(args[1]) or real(*args))
+    compiled, real = [], cuda.compile_source
+    monkeypatch.setattr(cuda, "compile_source", lambda *args: compiled.append(args[1]) or real(*args))
     first = machine()
     launcher()
     second = machine()
@@ -134,8 +134,8 @@ def test_kept_code_needs_no_compiler(machine, monkeypatch):
 
 
 def test_each_set_of_options_has_its_own_code(machine, monkeypatch):
-    compiled, real = [], cuda.compiled
-    monkeypatch.setattr(cuda, "compiled", lambda *args: compiled.append(args[2]) or real(*args))
+    compiled, real = [], cuda.compile_source
+    monkeypatch.setattr(cuda, "compile_source", lambda *args: compiled.append(args[2]) or real(*args))
     machine()
     for options in (["-DA"], ["-DB"], ["-DA"], ["-DB"]):
         cuda.CudaLauncher("gpu0", gpu.source(), gpu.KERNEL, options)

@@ -28,7 +28,7 @@ from ibtui.engines.fused._lanes import (
     fma,
     gather,
     larger,
-    load,
+    load_lanes,
     product,
     relu,
     sigmoid,
@@ -66,7 +66,7 @@ def _forward(widths: Widths, activation: int, parameters: Floats, values: Floats
         for unit in range(after):
             t = splat(parameters[bias + unit])
             for i in range(before):
-                t = fma(splat(parameters[weight + i]), load(values, source + i * LANES), t)
+                t = fma(splat(parameters[weight + i]), load_lanes(values, source + i * LANES), t)
             if activation == TANH:
                 t = tanh(t)
             elif activation == RELU:
@@ -93,20 +93,20 @@ def _loss(
     """Sum the softmax's cross-entropy; write its gradient by the outputs, times `share`, to `deltas`."""
     label = gather(y, 0, 1, order, first, count)
     weight = first_lanes(count)
-    largest = load(values, outputs)
+    largest = load_lanes(values, outputs)
     for unit in range(1, classes):
-        largest = larger(largest, load(values, outputs + unit * LANES))
+        largest = larger(largest, load_lanes(values, outputs + unit * LANES))
     one, zero = splat(np.float32(1)), splat(np.float32(0))
     summed, right = zero, zero
     for unit in range(classes):
-        logit = load(values, outputs + unit * LANES) - largest
+        logit = load_lanes(values, outputs + unit * LANES) - largest
         power = exp(logit)
         summed = summed + power
         right = right + where_equal(label, splat(np.float32(unit)), logit, zero)
         store(deltas, unit * LANES, power)
     scale = splat(share) * weight
     for unit in range(classes):
-        probability = load(deltas, unit * LANES) / summed
+        probability = load_lanes(deltas, unit * LANES) / summed
         target = where_equal(label, splat(np.float32(unit)), one, zero)
         store(deltas, unit * LANES, (probability - target) * scale)
     # One logarithm for all lanes: each sum is between 1 and the number of classes, and the product of sixteen
@@ -140,8 +140,8 @@ def _backward(
         bias = weight - after
         weight, source = bias - after * before, target - before * LANES
         for unit in range(after):
-            t = load(values, target + unit * LANES)
-            delta = load(deltas, here + unit * LANES)
+            t = load_lanes(values, target + unit * LANES)
+            delta = load_lanes(deltas, here + unit * LANES)
             if activation == TANH:
                 delta = delta * (splat(np.float32(1)) - t * t)
             elif activation == RELU:
@@ -153,7 +153,7 @@ def _backward(
                 for i in range(before):
                     passed = splat(parameters[row + i]) * delta
                     if unit > 0:
-                        passed = passed + load(deltas, there + i * LANES)
+                        passed = passed + load_lanes(deltas, there + i * LANES)
                     store(deltas, there + i * LANES, passed)
             gradient = gradients[bias + unit] + total(delta)
             if last:
@@ -162,14 +162,14 @@ def _backward(
             gradients[bias + unit] = gradient
             done = 0
             while done + LANES <= before:
-                sums = load(gradients, row + done) + totals(delta, values, source + done * LANES)
+                sums = load_lanes(gradients, row + done) + totals(delta, values, source + done * LANES)
                 if last:
-                    store(parameters, row + done, load(parameters, row + done) - splat(lr) * sums)
+                    store(parameters, row + done, load_lanes(parameters, row + done) - splat(lr) * sums)
                     sums = splat(np.float32(0))
                 store(gradients, row + done, sums)
                 done += LANES
             for i in range(done, before):
-                gradient = gradients[row + i] + total(delta * load(values, source + i * LANES))
+                gradient = gradients[row + i] + total(delta * load_lanes(values, source + i * LANES))
                 if last:
                     parameters[row + i] -= lr * gradient
                     gradient = np.float32(0)

@@ -209,7 +209,7 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 
 @_intrinsic
-def load(typing: Any, array: Any, index: Any) -> Any:
+def load_lanes(typing: Any, array: Any, index: Any) -> Any:
     """Read `array[index : index + LANES]` of a contiguous float32 array; bounds are not checked."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
@@ -334,7 +334,7 @@ def total(typing: Any, a: Any) -> Any:
 
 @_intrinsic
 def totals(typing: Any, a: Any, array: Any, index: Any) -> Any:
-    """Put in lane k `total(a * load(array, index + k * LANES))`, to the bit."""
+    """Put in lane k `total(a * load_lanes(array, index + k * LANES))`, to the bit."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         a, array, index = values

@@ -72,7 +72,7 @@ def architecture(capability: tuple[int, int], known: Sequence[int]) -> str:
     return f"{'sm' if newest // 10 == capability[0] else 'compute'}_{newest}"
 
 
-def compiled(source: str, capability: tuple[int, int], options: Sequence[str] = ()) -> bytes:
+def compile_source(source: str, capability: tuple[int, int], options: Sequence[str] = ()) -> bytes:
     """Compile CUDA source for a card, which need not be there; return machine code, or PTX (`architecture`).
 
     Raises
@@ -164,7 +164,7 @@ class CudaLauncher:
                 f"the NVIDIA driver supports CUDA up to {dotted(machine.cuda)}, and NVRTC is of "
                 f"{dotted(version)}: update the driver, or {EXTRA}"
             )
-        code = compiled(source, card.capability, options)
+        code = compile_source(source, card.capability, options)
         function = self._function(code, kernel)
         store.save(key, code)
         return function

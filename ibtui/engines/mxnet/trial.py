@@ -19,7 +19,7 @@ from ibtui.errors import EngineError
 def no_mxnet() -> str:
     """Say in a phrase why MXNet cannot be imported here; empty: nothing is known to keep it from that."""
     build = library.installed()
-    return library.not_installed() if build is None else build.obstacle or variables.wrong()
+    return library.not_installed() if build is None else build.obstacle or variables.fault()
 
 
 def no_gluon(device: str) -> str:
@@ -35,7 +35,7 @@ def no_gluon(device: str) -> str:
         return f"{library.not_installed()}: {MXNET_EXTRA}"
     if build.cuda is False:
         return f"{build} is the CPU build: pip uninstall mxnet, then {MXNET_EXTRA}"
-    return build.obstacle or variables.wrong() or failure(device)
+    return build.obstacle or variables.fault() or failure(device)
 
 
 @functools.cache

@@ -62,7 +62,7 @@ def misset(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}={printable(value[:40])}: for MXNet it must be {rule.words}"
 
 
-def wrong() -> str:
+def fault() -> str:
     """Say which variable MXNet cannot start with, and what to do; empty: it starts, as far as is known.
 
     Where a variable is set that the table does not know, MXNet is tried in a process of its own.
