@@ -24,7 +24,7 @@ H100 = Card("NVIDIA H100", (9, 0), 80 << 30, "0000:01:00.0")
 
 REAL = cuda.compile_source
 CODE = {}
-"""What was compiled by an earlier test, which takes half a second each time."""
+"""Machine code that earlier tests had compiled: compiling takes half a second."""
 
 
 def compiled_once(*arguments):
