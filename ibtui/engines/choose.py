@@ -40,8 +40,8 @@ class Choice:
 def choose(config: RunConfig, inputs: int) -> Choice:
     """Decide what `auto` is, and refuse what this machine cannot do; MXNet is not imported into this process.
 
-    `--ctx auto` is a GPU only for Gluon: a small net with small batches trains faster by the fused engine on a
-    CPU. Where MXNet might run on a GPU, a process of its own tries it, which takes seconds.
+    `--ctx auto` is a GPU only for Gluon: a small net with small batches trains faster on a CPU, by the fused
+    engine. Where MXNet might run on a GPU, a process of its own tries it, which takes seconds.
 
     Parameters
     ----------
