@@ -15,13 +15,15 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
-from ibtui.core.names import ACTIVATIONS, BINNINGS
+from ibtui import schedule
+from ibtui.core.names import ACTIVATIONS, BINNINGS, ESTIMATORS
 from ibtui.errors import UsageError, explain, hint, printable
 from ibtui.settings import (
     Domain,
     UnfitError,
     brief,
     clean,
+    dataset_name,
     items,
     name,
     names,
@@ -32,8 +34,10 @@ from ibtui.settings import (
     real,
     setting,
     setting_of,
+    share,
     switch,
     whole,
+    whole_or,
     wrong,
 )
 
@@ -43,6 +47,9 @@ _EPOCHS = whole(1, 100_000_000)
 MAX_LAYERS, MAX_WIDTH, MAX_PARAMETERS = 64, 4096, 1_000_000
 MAX_ACTIVATIONS = 250_000_000
 """Samples times units: what one measurement computes, a gigabyte."""
+MOST_MEASURED = 10_000
+"""Samples that are measured where nothing else is said; of a grid it is all."""
+UNITS = ("nats", "bits")
 _TOML_BYTES = 1 << 16
 
 HEADINGS = RUN, DATA, TRAINING, MEASURING, WATCHING, KEEPING = (
@@ -96,25 +103,85 @@ class RunConfig:
     )  # fmt: skip
     engine: str = setting("auto", name(), "what trains; auto: MXNet Gluon if it can run, or fused", group=RUN)
     epochs: int = setting(2000, _EPOCHS, "how many in all", group=RUN)
-    every: int = setting(10, _EPOCHS, "epochs between measurements", group=MEASURING)
+    every: int | str = setting(
+        "auto", whole_or("auto", "log", domain=_EPOCHS),
+        "epochs between measurements; auto: 1 up to epoch 100, then 10; log: 20 to a power of ten",
+        group=MEASURING,
+    )  # fmt: skip
     layers: tuple[int, ...] = setting(
         (2, 2, 2, 2), widths(), "width of each layer, first hidden layer to output", group=TRAINING
     )
     activation: str = setting("tanh", one_of(*ACTIVATIONS), "of every layer", group=TRAINING)
+    output: str = setting(
+        "same", one_of("same", "linear"), "activation of the last layer; same: as the others", group=TRAINING,
+        since=2,
+    )  # fmt: skip
+    optimizer: str = setting(
+        "sgd", one_of("sgd", "adam"), "what descends; adam with 0.9, 0.999 and 1e-8", group=TRAINING, since=2
+    )
     lr: float = setting(0.1, real(1e6), "learning rate", group=TRAINING)
     batch_size: int = setting(10, whole(1, 10_000_000), "samples in a batch", group=TRAINING)
-    init_sigma: float = setting(1.0, real(1e6), "standard deviation of the initial weights", group=TRAINING)
-    data: str = setting("grid", name(), "the dataset", group=DATA, since=2)
+    init: str = setting(
+        "normal", one_of("normal", "fan-in"),
+        "initial weights: normal, or truncated at two standard deviations of 1/sqrt(inputs)",
+        group=TRAINING, since=2,
+    )  # fmt: skip
+    init_sigma: float = setting(
+        1.0, real(1e6), "standard deviation of normal initial weights", group=TRAINING
+    )
+    data: str = setting(
+        "grid", dataset_name(), "the dataset, such as moons:noise=0.2, or a file of x and y", group=DATA,
+        metavar="NAME[:K=V,...]|FILE.npz", since=2,
+    )  # fmt: skip
     grid: int = setting(2, whole(2, 100), "cells per axis of the labelled grid", group=DATA)
-    samples: int = setting(1000, whole(4, 10_000_000), "half of them train, half are held out", group=DATA)
+    samples: int = setting(1000, whole(4, 10_000_000), "how many are drawn", group=DATA)
+    split: float = setting(
+        0.5, share(), "the share that trains; the others are held out", group=DATA, since=2
+    )
     data_seed: int = setting(4, _SEED, "fixes the samples", group=DATA)
     seed: int = setting(1, _SEED, "fixes the initial weights and the order of batches", group=TRAINING)
+    measure_on: str = setting(
+        "train", one_of("train", "held-out", "all"), "the samples that are measured", group=MEASURING, since=2
+    )
+    measure_samples: int | str = setting(
+        "auto", whole_or("auto", domain=whole(4, 10_000_000)),
+        "how many of them at most; auto: 10,000, of a grid all", group=MEASURING, since=2,
+    )  # fmt: skip
+    measure_output: str = setting(
+        "same", one_of("same", "softmax"), "measure the last layer as it is, or its softmax", group=MEASURING,
+        since=2,
+    )  # fmt: skip
+    gradients: bool = setting(
+        False, switch(), "measure the signal-to-noise ratio of the batches' gradients", group=MEASURING,
+        since=2,
+    )  # fmt: skip
+    x: str = setting(
+        "auto", one_of("auto", "grid", "identity"),
+        "the cells of X: a grid on the range of the inputs, or a cell for each sample",
+        group=MEASURING, since=2,
+    )  # fmt: skip
     x_bins: int = setting(4, whole(1, 10_000), "bins per input", group=MEASURING)
     t_bins: int = setting(
         100, whole(1, 1_000_000), "bins per unit of each layer, on the range of its activation",
         group=MEASURING,
     )  # fmt: skip
-    binning: str = setting("notebook", one_of(*BINNINGS), "how activations are binned", group=MEASURING)
+    binning: str = setting(
+        "auto", one_of("auto", *BINNINGS),
+        "how activations are binned; auto: notebook for tanh and sigmoid, width for relu and linear",
+        group=MEASURING,
+    )  # fmt: skip
+    t_width: float = setting(
+        0.07, real(1e6), "width of a bin where --binning is width", group=MEASURING, since=2
+    )
+    estimator: str = setting(
+        "binned", one_of(*ESTIMATORS), "what estimates information", group=MEASURING, since=2
+    )
+    kde_noise: float = setting(
+        1e-3, real(1e6), "variance of the noise that kde assumes on activations", group=MEASURING, since=2
+    )
+    units: str = setting(
+        "nats", one_of(*UNITS), "of information as shown; files hold nats", group=MEASURING, since=2
+    )
     quantities: tuple[str, ...] = setting(
         (), names(), "measure these besides the standard ones", group=MEASURING, since=2
     )
@@ -122,22 +189,30 @@ class RunConfig:
     def __post_init__(self) -> None:
         clean(self)
         units = sum(self.layers)
-        if self.samples * units > MAX_ACTIVATIONS:
+        if (measured := self.most_measured) * units > MAX_ACTIVATIONS:
             most = MAX_ACTIVATIONS // units
-            raise wrong("samples", self.samples, f"at most {most:,} for a net of {units:,} units")
+            name = "samples" if self.measure_samples == "auto" else "measure_samples"
+            raise wrong(name, measured, f"at most {most:,} for a net of {units:,} units")
 
     def scheduled(self, epoch: int) -> bool:
-        """Return True where a measurement is due: every multiple of `every`, and the last epoch."""
-        return epoch == self.epochs or (epoch % self.every == 0 and epoch < self.epochs)
+        """Return True where a measurement is due: at 0, by `every`, and at the last epoch."""
+        return epoch == self.epochs or (epoch < self.epochs and schedule.has(self.every, epoch))
 
     def next_scheduled(self, epoch: int) -> int:
         """Return the first epoch after this one at which a measurement is due; the last has none after it."""
-        return min(self.epochs, (epoch // self.every + 1) * self.every)
+        return min(self.epochs, schedule.following(self.every, epoch))
 
     @property
     def planned(self) -> int:
         """The number of measurements of the whole run."""
-        return len(range(0, self.epochs, self.every)) + 1
+        return schedule.count(self.every, self.epochs) + 1
+
+    @property
+    def most_measured(self) -> int:
+        """The number of samples that are measured at most."""
+        if isinstance(self.measure_samples, int):
+            return self.measure_samples
+        return self.samples if self.data == "grid" else MOST_MEASURED
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON, keys in the order of the fields."""

@@ -17,6 +17,7 @@ from ibtui.errors import UsageError, printable
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_DATASET = re.compile(rf"{_NAME.pattern}(:[a-z_]+=[A-Za-z0-9.+-]+(,[a-z_]+=[A-Za-z0-9.+-]+)*)?", re.ASCII)
 _MOST_NAMES = 32
 
 
@@ -139,6 +140,27 @@ def real(high: float, *, zero: bool = False) -> Domain:
     return Domain(right, to_float, "X", lambda text: _converted(float, text))
 
 
+def whole_or(*words: str, domain: Domain) -> Domain:
+    """One of these words, or a whole number of the domain."""
+
+    def to_either(value: Any) -> Any:
+        return value if isinstance(value, str) and value in words else domain.clean(value)
+
+    right = f"{' or '.join(words)} or {domain.right}"
+    return Domain(right, to_either, "|".join((*words, domain.metavar)), domain.parse)
+
+
+def share() -> Domain:
+    """Numbers between 0 and 1, neither included."""
+
+    def to_float(value: Any) -> float:
+        if not is_number(value) or not 0 < value < 1:
+            raise UnfitError
+        return float(value)
+
+    return Domain("a number above 0 and below 1", to_float, "X", lambda text: _converted(float, text))
+
+
 def optional(domain: Domain) -> Domain:
     """The same, or None."""
     return replace(domain, clean=lambda value: None if value is None else domain.clean(value))
@@ -173,6 +195,24 @@ _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 def name() -> Domain:
     """The name of something registered; only its form is checked, for not all may be installed here."""
     return Domain("a name: letters, digits, - and _", _kept_if(_is_name), "NAME")
+
+
+def dataset_name() -> Domain:
+    """A dataset's name, options of its own behind a colon, or a file of samples; only the form is checked."""
+    right = "a name, NAME:KEY=VALUE,... or a file whose name ends in .npz"
+
+    def to_name(value: Any) -> str:
+        if isinstance(value, str) and value.endswith(SAMPLES_FILE):
+            return cast(str, path().clean(value))
+        if not isinstance(value, str) or not _DATASET.fullmatch(value):
+            raise UnfitError
+        return value
+
+    return Domain(right, to_name, "NAME")
+
+
+SAMPLES_FILE = ".npz"
+"""The ending by which a file of samples is told from a dataset's name."""
 
 
 def names() -> Domain:

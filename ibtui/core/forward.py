@@ -13,7 +13,10 @@ from ibtui.core.names import ACTIVATIONS
 
 
 def forward(
-    x: ArrayLike, parameters: Sequence[tuple[NDArray[Any], NDArray[Any]]], activation: str
+    x: ArrayLike,
+    parameters: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    activation: str,
+    output: str = "same",
 ) -> list[NDArray[np.float32]]:
     """Every layer's activations, ``t = act(t @ W.T + b)``, in float32; ``act`` itself is rounded correctly.
 
@@ -26,8 +29,9 @@ def forward(
         Taken as float32.
     parameters : sequence of (W, b)
         W of shape (out, in) and b of shape (out,) for each layer, taken as float32.
-    activation : {"tanh", "relu", "sigmoid"}
-        Of every layer, the last one too.
+    activation : {"tanh", "relu", "sigmoid", "linear"}
+    output : {"same", "linear"}
+        Activation of the last layer.
 
     Raises
     ------
@@ -35,6 +39,8 @@ def forward(
         If the activation is unknown or shapes do not fit together.
     """
     choice("activation", activation, ACTIVATIONS)
+    choice("output", output, ("same", "linear"))
+    last = len(parameters) - 1
     # One memory layout, so that the matrix product takes one path through BLAS.
     t = np.ascontiguousarray(matrix("x", x), np.float32)
     outputs = []
@@ -47,7 +53,7 @@ def forward(
                     f"layer {layer} needs W of shape (out, {t.shape[1]}) and b of shape (out,), "
                     f"not {w.shape} and {b.shape}"
                 )
-            t = _activate(t @ w.T + b, activation)
+            t = _activate(t @ w.T + b, output if layer == last and output != "same" else activation)
             outputs.append(t)
     return outputs
 
@@ -58,6 +64,8 @@ def _activate(z: NDArray[np.float32], activation: str) -> NDArray[np.float32]:
     NumPy's float32 `tanh` reaches 1 from 9.0109 on, where the rounded value does, on some processors and from
     10 on others, and its `sigmoid` early on all; but how many values are 1 is what is measured.
     """
+    if activation == "linear":
+        return z
     if activation == "relu":
         return np.maximum(z, np.float32(0))
     wide = z.astype(np.float64)

@@ -49,17 +49,26 @@ class OutsideWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Binning:
-    """The division of X and T into cells; ValueError if it cannot be done."""
+    """The division of X and T into cells, or the kernel in its place; ValueError if it cannot be done."""
 
     kind: str = "notebook"
-    """One of `BINNINGS`."""
+    """One of `BINNINGS`, or "kde"."""
     x_bins: int = 4
-    """Bins per input axis on [0, 1]."""
+    """Bins per input axis on the range of X."""
     t_bins: int = 100
     """Bins per unit of a layer."""
+    t_width: float = 0.07
+    """Width of a bin of the kind "width"."""
+    noise: float = 1e-3
+    """Variance of the noise of the kind "kde"."""
+    identity: bool = False
+    """True where every sample is a symbol of X of its own; with "kde" it always is."""
+    tops: tuple[float, ...] = ()
+    """For each layer, where its range ends whose activation has no bound; empty: at the largest value of the
+    measurement, as files of before have it."""
 
     def __post_init__(self) -> None:
-        check.choice("binning", self.kind, BINNINGS)
+        check.choice("binning", self.kind, (*BINNINGS, "kde"))
         object.__setattr__(self, "x_bins", check.bins("x_bins", self.x_bins))
         object.__setattr__(self, "t_bins", check.bins("t_bins", self.t_bins))
 

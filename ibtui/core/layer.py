@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -14,4 +15,11 @@ class Layer:
     width: int
     """Units: the second dimension of its activations."""
     activation: str
-    """One of `ibtui.core.names.ACTIVATIONS`; it decides the range on which values are binned."""
+    """One of `ibtui.core.names.MEASURED`; it decides the range on which values are binned."""
+
+
+def default_binning(layers: Sequence[Layer]) -> str:
+    """Return the binning that suits the activation of the hidden layers."""
+    return {"tanh": "notebook", "sigmoid": "notebook", "relu": "width", "linear": "width"}.get(
+        layers[0].activation, "pooled"
+    )

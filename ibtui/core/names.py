@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-ACTIVATIONS = ("tanh", "relu", "sigmoid")
-BINNINGS = ("notebook", "closed", "adaptive")
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
+"""Activation functions of layers."""
+MEASURED = (*ACTIVATIONS, "softmax", "")
+"""Activations of measured layers, which decide the range of their values; empty: it is not known."""
+BINNINGS = ("notebook", "closed", "adaptive", "width", "pooled")
 """Ways to bin activations; `ibtui.core.information` says what each does."""
+ESTIMATORS = ("binned", "kde")
+"""Ways to estimate information."""

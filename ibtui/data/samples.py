@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,22 +15,49 @@ from ibtui.errors import UsageError, blaming, printable
 
 @dataclass(frozen=True)
 class Dataset:
-    """The measured samples, which also train, and those held out."""
+    """The samples of a run: those that are measured, those that train, and those held out."""
 
     x: NDArray[np.float32]
-    """Inputs, shape (N, inputs)."""
+    """Inputs that are measured, shape (N, inputs)."""
     y: NDArray[np.int64]
-    """Classes from 0 on, shape (N,)."""
+    """Their classes, from 0 on, shape (N,)."""
     x_test: NDArray[np.float32]
-    """Inputs held out, shape (M, inputs)."""
+    """Inputs held out, whether they are measured or not, shape (M, inputs)."""
     y_test: NDArray[np.int64]
     """Their classes, shape (M,)."""
-    x_range: tuple[float, float] = (0.0, 1.0)
-    """The range of each input, which is divided into bins."""
+    x_range: tuple[float, float] | None = (0.0, 1.0)
+    """The range of each input, which is divided into bins; None: the dataset declares none."""
+    trains: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    """The measured samples that train, shape (N,); by default all."""
+    x_rest: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    """Inputs that train and are not measured, shape (K, inputs)."""
+    y_rest: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Their classes, shape (K,)."""
+    names: tuple[str, ...] = ()
+    """The classes as they are shown; by default their numbers."""
+
+    def __post_init__(self) -> None:
+        if not len(self.trains):
+            object.__setattr__(self, "trains", np.ones(len(self.x), bool))
+        if not len(self.x_rest):
+            object.__setattr__(self, "x_rest", np.zeros((0, self.inputs), np.float32))
 
     @property
     def inputs(self) -> int:
         return self.x.shape[1]
+
+    @property
+    def measures_training(self) -> bool:
+        """True where the measured samples are those that train, neither more nor fewer."""
+        return not len(self.x_rest) and bool(self.trains.all())
+
+    @property
+    def training(self) -> Points:
+        """Inputs and classes that train, in an order that does not depend on what is measured."""
+        if self.measures_training:
+            return self.x, self.y
+        x = np.concatenate([self.x[self.trains], self.x_rest])
+        return x, np.concatenate([self.y[self.trains], self.y_rest])
 
 
 def make_dataset(config: RunConfig) -> Dataset:

@@ -28,7 +28,14 @@ class Dense:
 
     def layers(self, config: RunConfig) -> tuple[Layer, ...]:
         """Return the Dense layers, named by their number."""
-        return tuple(Layer(str(i), width, config.activation) for i, width in enumerate(config.layers))
+        last = len(config.layers) - 1
+        output = config.activation if config.output == "same" else config.output
+        if config.measure_output != "same":
+            output = config.measure_output
+        return tuple(
+            Layer(str(i), width, output if i == last else config.activation)
+            for i, width in enumerate(config.layers)
+        )
 
     def kept(self, config: RunConfig, inputs: int) -> dict[str, ArraySpec]:
         """Declare weights and biases."""
@@ -54,7 +61,7 @@ class Dense:
 
     def activations(self, config: RunConfig, kept: State, x: Array) -> Sequence[NDArray[np.float32]]:
         """Compute the one forward pass of every measurement, whatever engine trained the weights."""
-        return forward(x, parameters_of(kept), config.activation)
+        return forward(x, parameters_of(kept), config.activation, config.output)
 
 
 def check_net(config: RunConfig, inputs: int, classes: int = 2) -> None:

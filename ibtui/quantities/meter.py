@@ -68,7 +68,9 @@ class Meter:
 
     def _estimator(self, binning: Binning) -> Estimator:
         activations = [layer.activation for layer in self.layers]
-        return Estimator(self.dataset.x, self.dataset.y, binning, activations, self.dataset.x_range)
+        return Estimator(
+            self.dataset.x, self.dataset.y, binning, activations, self.dataset.x_range or (0.0, 1.0)
+        )
 
     @property
     def binning(self) -> Binning:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
-from ibtui.core.layer import Layer
+from ibtui.core.layer import Layer, default_binning
 from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
 from ibtui.errors import IbtuiError
@@ -96,6 +96,8 @@ class Recording:
     """Settings that were changed while the run went on, oldest first."""
     machine: Machine = field(default_factory=dict)
     """The machine that computes the run, or computed it last; empty: it is not known."""
+    tops: tuple[float, ...] = ()
+    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
     history_bytes: int = 256 << 20
     """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -161,7 +163,13 @@ class Recording:
 
     @property
     def binning(self) -> Binning:
-        return Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
+        """The binning that every estimate uses, or will once re-estimated."""
+        c = self.config
+        kind = default_binning(self.layers) if c.binning == "auto" else c.binning
+        identity = c.x == "identity" or (c.x == "auto" and self.dataset.x_range is None)
+        if c.estimator == "kde":
+            kind, identity = "kde", True
+        return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, identity, self.tops)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
 from ibtui.core.layer import Layer
-from ibtui.core.names import ACTIVATIONS
+from ibtui.core.names import MEASURED
 from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import UsageError, printable
 from ibtui.quantities import Quantity
@@ -168,7 +168,7 @@ def _check_names(names: Iterable[str], prefix: str = "") -> None:
 
 def _check_layer(layer: Layer) -> None:
     text = isinstance(layer.name, str) and len(layer.name) <= _MOST_CHARACTERS
-    if not text or not _is_count(layer.width) or layer.width == 0 or layer.activation not in ACTIVATIONS:
+    if not text or not _is_count(layer.width) or layer.width == 0 or layer.activation not in MEASURED:
         raise UsageError(f"layer {_shown(layer.name)}: its name, width or activation is none")
 
 

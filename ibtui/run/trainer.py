@@ -54,7 +54,7 @@ class Trainer:
         self.meter = meter_of(self.recording)
         start = self.recording.checkpoint or self._beginning()
         self.epoch = start.epoch
-        self.engine = create_engine(choice, self.config, dataset.x, dataset.y, start.state)
+        self.engine = create_engine(choice, self.config, *dataset.training, start.state)
         self.recording.checkpoint = start
         self.machine = this_machine(choice)
         self.warnings = tuple(filter(None, (choice.warning, self._moved(), self.recording.forewarning())))

@@ -141,7 +141,8 @@ class Scene:
         runs = [run for run in (recording, mirror.reference) if run is not None and len(run)]
         newest = max(int(run.column("epoch")[-1]) for run in runs)
         newest = max(newest, mirror.status.epoch if mirror.status is not None else 0)
-        least = max(newest, 10 * recording.config.every)
+        every = recording.config.every
+        least = max(newest, 10 * every if isinstance(every, int) else 10)
         power = 10 ** (len(str(least)) - 1)
         step = next(step for step in (1, 2, 5, 10) if step * power >= least)
         return float(min(step * power, max(recording.config.epochs, newest)))

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ibtui import schedule
 from ibtui.config import RunConfig
 from ibtui.core.names import ACTIVATIONS
 from ibtui.engines.dense import packed, parameter_count, parameters_of, split
@@ -132,7 +133,8 @@ class FusedGpuEngine:
         self._launcher = launcher
         self._seed = config.seed
         self._chunks = _FIRST_CHUNKS
-        rows = max(1, min(config.every, _ORDER_BYTES // (4 * len(x))))
+        stretch = schedule.longest(config.every, config.epochs)
+        rows = max(1, min(stretch, _ORDER_BYTES // (4 * len(x))))
         self._orders = np.zeros((rows, len(x)), np.int32)
         size = parameter_count(self._widths)
         array = self._launcher.array
