@@ -10,7 +10,17 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__, tty
-from ibtui.config import HEADINGS, KEEPING, RUN, WATCHING, RunConfig, WatchOptions, build, read_toml
+from ibtui.config import (
+    HEADINGS,
+    KEEPING,
+    RUN,
+    WATCHING,
+    RunConfig,
+    WatchOptions,
+    build,
+    read_toml,
+    with_preset,
+)
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
 from ibtui.settings import checked, flag, path, setting_of, shown, wrong
@@ -135,6 +145,10 @@ def _training_parser() -> _Parser:
         "--config", RUN, metavar="FILE.toml",
         help="settings, under the names of these flags; flags go first",
     )  # fmt: skip
+    parser.heading(RUN).add_argument(
+        "--preset", metavar="NAME",
+        help="settings of a paper's experiment, see ibtui presets; flags and --config go first",
+    )  # fmt: skip
     parser.add_path("--resume", RUN, metavar="FILE.npz", help="go on with a recorded run, exactly")
     parser.add_settings(WatchOptions)
     parser.add_path("--record", KEEPING, metavar="FILE.npz", help="no screen: train and write this recording")
@@ -153,7 +167,7 @@ def _train(arguments: list[str]) -> int:
     record_to, force = flags.pop("record", None), flags.pop("force", False)
     resume = flags.pop("resume", None)
     settings = read_toml(flags.pop("config"), _check_names) if "config" in flags else {}
-    settings |= flags
+    settings = with_preset(settings | flags)
     if force and record_to is None:
         raise UsageError("--force: only with --record FILE.npz")
     config, options = build(settings)
@@ -363,6 +377,18 @@ def _doctor(flags: dict[str, Any]) -> int:
     return doctor(flags.get("ctx", "auto"))
 
 
+def _add_presets(parser: _Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show this one alone")
+
+
+def _presets(flags: dict[str, Any]) -> int:
+    from ibtui.presets import PRESETS, as_lines, preset
+
+    chosen = {name: preset(name) for name in [flags["name"]]} if "name" in flags else PRESETS
+    print("\n\n".join("\n".join(as_lines(name, each)) for name, each in chosen.items()))
+    return 0
+
+
 def _add_completion(parser: _Parser) -> None:
     parser.epilog = "such as: ibtui completion bash > ~/.local/share/bash-completion/completions/ibtui"
     parser.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS))
@@ -409,6 +435,7 @@ COMMANDS = {
     "doctor": Command(
         "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor
     ),
+    "presets": Command("list the sets of settings that --preset names", _add_presets, _presets),
     "completion": Command("print what makes a shell complete these words", _add_completion, _completion),
 }
 

@@ -18,6 +18,7 @@ from typing import Any
 from ibtui import schedule
 from ibtui.core.names import ACTIVATIONS, BINNINGS, ESTIMATORS
 from ibtui.errors import UsageError, explain, hint, printable
+from ibtui.presets import preset
 from ibtui.settings import (
     Domain,
     UnfitError,
@@ -51,6 +52,8 @@ MOST_MEASURED = 10_000
 """Samples that are measured where nothing else is said; of a grid it is all."""
 UNITS = ("nats", "bits")
 _TOML_BYTES = 1 << 16
+_PRESET = "preset"
+"""The key, and the flag, that names a preset."""
 
 HEADINGS = RUN, DATA, TRAINING, MEASURING, WATCHING, KEEPING = (
     "run", "data", "net and training", "measuring", "watching", "keeping",
@@ -279,7 +282,7 @@ def read_toml(
         if name in values:
             raise UsageError(f"{where}: {brief(key)} is there twice, with a hyphen and with an underscore")
         values[name] = value
-    _refuse_unknown_keys(values, (RunConfig, WatchOptions), where)
+    _refuse_unknown_keys(values, (RunConfig, WatchOptions), where, _PRESET)
     try:
         check(*build(values))
     except UsageError as error:  # it names a flag
@@ -288,10 +291,20 @@ def read_toml(
 
 
 def build(values: Mapping[str, Any]) -> tuple[RunConfig, WatchOptions]:
-    """Make both from one mapping of field names to values; what is not in it takes its default."""
+    """Make both from one mapping of field names to values; what is not in it takes its default.
+
+    With `preset`, the name of one, what is not in the mapping is taken from that first.
+    """
+    values = with_preset(values)
     run = {f.name: values[f.name] for f in fields(RunConfig) if f.name in values}
     watch = {f.name: values[f.name] for f in fields(WatchOptions) if f.name in values}
     return RunConfig(**run), WatchOptions(**watch)
+
+
+def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those of the preset that they name, which they go before."""
+    own = {name: value for name, value in values.items() if name != _PRESET}
+    return {**preset(values[_PRESET]).settings, **own} if _PRESET in values else own
 
 
 def _table(path: str, where: str) -> dict[str, Any]:
@@ -331,8 +344,10 @@ def _read(path: str) -> bytes:
     return content
 
 
-def _refuse_unknown_keys(values: Mapping[str, Any], classes: tuple[Any, ...], where: str) -> None:
-    known = [f.name for cls in classes for f in fields(cls)]
+def _refuse_unknown_keys(
+    values: Mapping[str, Any], classes: tuple[Any, ...], where: str, *others: str
+) -> None:
+    known = [*(f.name for cls in classes for f in fields(cls)), *others]
     for key in values:
         if key not in known:
             raise UsageError(f"{where}: unknown key {brief(key)}; {hint(key, known, 'known:')}")

@@ -121,6 +121,7 @@ class _Run:
     def _snapshot(self, exact: bool = True) -> Snapshot:
         if exact:
             self.trainer.recording.checkpoint = self.trainer.checkpoint()
+        self.trainer.estimate()
         return Snapshot.of(self.trainer.recording)
 
     def _write(self, snapshot: Snapshot) -> Path:

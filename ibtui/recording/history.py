@@ -164,12 +164,9 @@ class Recording:
     @property
     def binning(self) -> Binning:
         """The binning that every estimate uses, or will once re-estimated."""
-        c = self.config
-        kind = default_binning(self.layers) if c.binning == "auto" else c.binning
-        identity = c.x == "identity" or (c.x == "auto" and self.dataset.x_range is None)
-        if c.estimator == "kde":
-            kind, identity = "kde", True
-        return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, identity, self.tops)
+        c = resolved(self.config, self.layers, self.dataset)
+        kind = c.binning if c.estimator == "binned" else c.estimator
+        return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, c.x == "identity", self.tops)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -307,21 +304,35 @@ class Recording:
             before = self.config
             self._set_binning(binning, ceilings)
             epoch = self.newest_epoch
-            for name in ("binning", "x_bins", "t_bins"):
+            for name in _of_binning(binning, before):
                 if (value := getattr(self.config, name)) != getattr(before, name):
                     self.changes.append(Change(epoch, name, value))
                     self._changed_at = self._tick + 1
-            rows = slice(0, self._rows)
-            self._forget_estimates(rows)
-            self._estimated.data[rows] = False
-            self._tick += 1
-            self._stamp.data[rows] = self._tick
+            self._await_estimates()
+
+    def widen(self, binning: Binning) -> None:
+        """Widen ranges to those of a binning that a measurement needed: the past is to be estimated again.
+
+        Nothing is done where the recording has another binning by now.
+        """
+        with self.lock:
+            tops = _widest(self.tops, binning.tops)
+            if tops != self.tops and replace(binning, tops=self.tops) == self.binning:
+                self.tops = tops
+                self._await_estimates()
+
+    def _await_estimates(self) -> None:
+        """Forget every estimate, to be made again."""
+        rows = slice(0, self._rows)
+        self._forget_estimates(rows)
+        self._estimated.data[rows] = False
+        self._tick += 1
+        self._stamp.data[rows] = self._tick
 
     def _set_binning(self, binning: Binning, ceilings: Mapping[str, float]) -> None:
         if binning != self.binning:
-            self.config = replace(
-                self.config, binning=binning.kind, x_bins=binning.x_bins, t_bins=binning.t_bins
-            )
+            self.config = replace(self.config, **_of_binning(binning, self.config))
+            self.tops = binning.tops
         self.ceilings = dict(ceilings)
 
     def pending(self) -> Array:
@@ -381,6 +392,31 @@ class Recording:
                 column.reserve(count)
                 column.data[rows] = values
             self._rows, self._tick = count, update.tick
+
+
+def resolved(config: RunConfig, layers: Sequence[Layer], dataset: Dataset) -> RunConfig:
+    """Return a configuration that says which binning and cells of X suit its layers and its dataset."""
+    binning = default_binning(layers) if config.binning == "auto" else config.binning
+    x = ("grid" if dataset.x_range else "identity") if config.x == "auto" else config.x
+    return config if (binning, x) == (config.binning, config.x) else replace(config, binning=binning, x=x)
+
+
+def _widest(some: tuple[float, ...], others: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(map(max, some, others)) if some and others else some or others
+
+
+def _of_binning(binning: Binning, config: RunConfig) -> dict[str, Any]:
+    """Return the settings that a binning stands for, by their names; the estimator kde bins nothing."""
+    binned = binning.kind != "kde"
+    return {
+        "binning": binning.kind if binned else config.binning,
+        "x_bins": binning.x_bins,
+        "t_bins": binning.t_bins,
+        "t_width": binning.t_width,
+        "estimator": "binned" if binned else "kde",
+        "kde_noise": binning.noise,
+        "x": "identity" if binning.identity else "grid",
+    }
 
 
 def _imported(name: str) -> Any:

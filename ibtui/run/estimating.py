@@ -8,17 +8,22 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ibtui.core.information import Binning
 from ibtui.errors import IbtuiError, explain
 from ibtui.quantities import Array
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
-from ibtui.run.measuring import check_derivable, estimates_of, meter_of
+from ibtui.run.measuring import check_derivable, estimate_row, fitted, meter_of
 
 _ROWS_AT_ONCE = 16
+
+
+def _asked(binning: Binning) -> Binning:
+    """Return what can be asked for of a binning: its ranges follow from the run."""
+    return replace(binning, tops=())
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +72,7 @@ class HistoryThread(threading.Thread):
         """Measurements that still wait for that binning."""
         if (recording := self._recording) is None:
             return 0
-        if self._wanted != recording.binning:
+        if self._wanted != _asked(recording.binning):
             return len(recording)
         return len(recording.pending())
 
@@ -78,13 +83,13 @@ class HistoryThread(threading.Thread):
         """
         with self._changed:
             self._recording, self._meter = recording, meter_of(recording)
-            self._wanted = self._wanted or recording.binning
+            self._wanted = self._wanted or _asked(recording.binning)
             self._changed.notify_all()
 
     def rebin(self, binning: Binning) -> None:
         """Have the history estimated with this binning; the newest asked for wins."""
         with self._changed:
-            self._wanted = binning
+            self._wanted = _asked(binning)
             self._changed.notify_all()
 
     def write(self, job: FileJob) -> None:
@@ -134,10 +139,10 @@ class HistoryThread(threading.Thread):
         stale = [job for job in self._jobs if job.recording is not recording]
         if stale:
             return self._write_next(stale[0])
-        if wanted != recording.binning:
+        if wanted != _asked(recording.binning):
             return lambda: self._change_binning(recording, meter, wanted)
         if len(pending := recording.pending()):
-            return lambda: self._estimate(recording, meter, pending[:_ROWS_AT_ONCE])
+            return lambda: self._estimate(recording, meter, pending[-_ROWS_AT_ONCE:])
         if self._jobs:
             return self._write_next(self._jobs[0])
         return None
@@ -146,30 +151,29 @@ class HistoryThread(threading.Thread):
         before = recording.binning
         try:
             check_derivable(recording)
-            meter.binning = binning
-            recording.rebin(binning, meter.ceilings)
+            meter.binning = fitting = fitted(recording, binning, meter)
+            recording.rebin(fitting, meter.ceilings)
         except Exception as error:
             if not isinstance(error, IbtuiError):
                 traceback.print_exc()
             meter.binning = before
             with self._changed:
                 if self._wanted == binning:
-                    self._wanted = before
+                    self._wanted = _asked(before)
             self._refused(f"{binning.kind}, {binning.x_bins} and {binning.t_bins} bins: {explain(error)}")
             return
         self._rebinned()
 
     def _estimate(self, recording: Recording, meter: Meter, rows: Array) -> None:
-        for row in map(int, rows):
-            if self._closed or self._wanted != meter.binning:
+        for row in map(int, rows[::-1]):  # the newest first
+            if self._closed or self._wanted != _asked(recording.binning):
                 return
-            values: Mapping[str, Array] = {}
             try:
-                values = estimates_of(recording, row, meter)
+                estimate_row(recording, row, meter)
             except Exception as error:  # such as a lack of memory: no reason to try for ever
                 traceback.print_exc()
                 self._refused(f"a measurement could not be estimated: {explain(error)}")
-            recording.estimate(row, meter.binning, values)
+                recording.estimate(row, recording.binning, {})
 
     def _write_next(self, job: FileJob) -> Callable[[], None]:
         self._writing = job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
@@ -11,17 +12,18 @@ from ibtui.engines import ENGINES, kind_of
 from ibtui.errors import EngineError, blaming, printable
 from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter, available, quantities
-from ibtui.recording import Checkpoint, Experiment, Recording
+from ibtui.recording import Checkpoint, Experiment, Recording, resolved
 
 
 def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
     """Declare what a run of this configuration measures."""
     kind = kind_of(config)
     with blaming(f"--engine {printable(config.engine)}"):
+        layers = kind.layers(config)
         return Experiment(
-            config=config,
+            config=resolved(config, layers, dataset),
             dataset=dataset,
-            layers=kind.layers(config),
+            layers=layers,
             quantities=quantities(config.quantities),
             kept=kind.kept(config, dataset.inputs),
             checkpoint=kind.checkpoint(config, dataset.inputs),
@@ -58,7 +60,9 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
     kind, state = kind_of(recording.config), checkpoint.state
     meter.binning = recording.binning
     kept = {name: state[name] for name in recording.experiment.kept}
-    return meter.measure(checkpoint.epoch, kept, kind.scalars(state))
+    measurement = meter.measure(checkpoint.epoch, kept, kind.scalars(state))
+    recording.widen(measurement.binning)
+    return measurement
 
 
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
@@ -81,8 +85,25 @@ def check_derivable(recording: Recording) -> None:
         _engine_here(recording.config)
 
 
+def fitted(recording: Recording, binning: Binning, meter: Meter) -> Binning:
+    """Return a binning with ranges that hold all of a recording; raises as `activations_of`."""
+    fitting, names = replace(binning, tops=()), [layer.activation for layer in recording.layers]
+    for row in range(len(recording)):
+        fitting = fitting.covering(names, activations_of(recording, row, meter))
+        if not fitting.tops:  # it needs no ranges
+            break
+    return fitting
+
+
+def estimate_row(recording: Recording, row: int, meter: Meter) -> None:
+    """Measure a row again, with the recording's binning, whose ranges may turn out too small for it."""
+    names = [layer.activation for layer in recording.layers]
+    recording.widen(recording.binning.covering(names, activations_of(recording, row, meter)))
+    meter.binning = recording.binning
+    recording.estimate(row, meter.binning, estimates_of(recording, row, meter))
+
+
 def estimate_pending(recording: Recording, meter: Meter) -> None:
     """Make all estimates that a recording still waits for, with its binning."""
-    meter.binning = recording.binning
-    for row in recording.pending().tolist():
-        recording.estimate(row, meter.binning, estimates_of(recording, row, meter))
+    while len(pending := recording.pending()):
+        estimate_row(recording, int(pending[-1]), meter)

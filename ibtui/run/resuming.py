@@ -11,8 +11,12 @@ from ibtui.config import RunConfig
 from ibtui.errors import UsageError, printable
 from ibtui.recording import Recording
 from ibtui.recording.files import load, peek
-from ibtui.run.measuring import estimate_pending, meter_of
+from ibtui.run.measuring import estimate_pending, fitted, meter_of
 
+_CHANGEABLE = ("epochs", "units")
+"""Settings that change no number of a measurement."""
+_CHOSEN = ("ctx", "engine", "binning", "x")
+"""Settings whose auto stands for what was chosen when the run began."""
 _NO_CHECKPOINT = "{}: holds no checkpoint to go on from"
 _TOO_FEW = "--epochs {epochs}: {shown} has {done} already; give a total of {done} or more"
 
@@ -31,14 +35,14 @@ def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
     wanted = RunConfig(**{f.name: getattr(config, f.name) for f in fields(config)} | dict(asked))
     for field in fields(config):
         name, ours, theirs = field.name, getattr(wanted, field.name), getattr(config, field.name)
-        if name != "epochs" and ours != theirs and not (name in ("ctx", "engine") and ours == "auto"):
+        if name not in _CHANGEABLE and ours != theirs and not (name in _CHOSEN and ours == "auto"):
             asked_for, recorded = printable(settings.shown(ours)), printable(settings.shown(theirs))
             raise UsageError(
                 f"{settings.flag(name)} {asked_for}: {shown} was recorded with {recorded}; leave it out"
             )
     if wanted.epochs < (done := found.checkpoint_epoch):
         raise UsageError(_TOO_FEW.format(epochs=wanted.epochs, shown=shown, done=done))
-    return replace(config, epochs=wanted.epochs)
+    return replace(config, epochs=wanted.epochs, units=wanted.units)
 
 
 def resume(path: str, epochs: int, history_bytes: int) -> Recording:
@@ -56,7 +60,9 @@ def resume(path: str, epochs: int, history_bytes: int) -> Recording:
     # The measurement at the end of a shorter run is not on the longer one's schedule.
     while len(recording) and not recording.config.scheduled(recording.newest_epoch):
         recording.drop_last()
-    # A file saved in the middle of a change of binning lacks estimates.
-    if len(recording.pending()):
-        estimate_pending(recording, meter_of(recording))
+    # A file of before has ranges of each measurement's own; one saved in the middle of a change of binning
+    # lacks estimates.
+    meter = meter_of(recording)
+    recording.widen(fitted(recording, recording.binning, meter))
+    estimate_pending(recording, meter)
     return recording

@@ -16,7 +16,7 @@ from ibtui.quantities import Measurement
 from ibtui.recording import Change, Checkpoint
 from ibtui.recording.machine import difference
 from ibtui.run.machine import this_machine
-from ibtui.run.measuring import measure, meter_of, new_recording
+from ibtui.run.measuring import estimate_pending, measure, meter_of, new_recording
 from ibtui.run.resuming import resume
 
 
@@ -100,6 +100,10 @@ class Trainer:
     def measure(self) -> Measurement:
         """Measure the present state. Only scheduled measurements enter the recording."""
         return measure(self.recording, self.checkpoint(), self.meter)
+
+    def estimate(self) -> None:
+        """Make the estimates that wait for it, since a measurement has needed wider ranges."""
+        estimate_pending(self.recording, self.meter)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state from which a run goes on exactly; `EngineError` where it is not as declared."""
