@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ibtui.plot import palette
@@ -11,6 +12,9 @@ from ibtui.plot.ticks import ticks
 
 FRAME = {"braille": "│┤─┬└┊╌", "block": "│┤─┬└┊╌", "ascii": "|+-++:-"}
 """Vertical line, its tick, horizontal line, its tick, corner, faint vertical and horizontal line."""
+
+
+Ticks = tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,12 @@ def draw_axes(
     top: int = 0,
     bottom: int = 0,
     apart: int = 9,
+    across: Callable[[float, float, int], Ticks] = ticks,
 ) -> Area:
     """Draw the axes, and return the area that they leave.
 
     `right`, `top` and `bottom` cells stay free outside of the axes; `apart` is the least distance of ticks
-    across.
+    across, which `across` chooses.
     """
     below = bottom + (1 + frame_x if x_labels else 0)
     height = max(canvas.height - top - below, 0)
@@ -79,7 +84,7 @@ def draw_axes(
             canvas.rule(frame[2], slice(row, row + 1), area.cols, palette.AXIS)
             canvas.put(frame[4], row, left - 1, palette.AXIS)
         free = 0
-        for value, label in ticks(box[0], box[1], max(area.width // apart, 2)):
+        for value, label in across(box[0], box[1], max(area.width // apart, 2)):
             col = area.col(value)
             start = min(max(col - len(label) // 2, 0), canvas.width - len(label))
             if start >= free:

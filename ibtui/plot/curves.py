@@ -6,7 +6,8 @@ What has no room is left out: titles first, then ticks, then labels, until only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
 from ibtui.plot.labels import spread_apart
 from ibtui.plot.raster import Line, draw_lines
-from ibtui.plot.ticks import number
+from ibtui.plot.ticks import EpochScale, along, epoch_ticks, number
 
 Role = Literal["estimate", "held_out", "ceiling", "chance", "reference"]
 
@@ -59,6 +60,7 @@ def curve_plot(
     cursor: float | None = None,
     unit: str = "",
     x_labels: bool = True,
+    scale: EpochScale = "linear",
 ) -> Cells:
     """Draw curves over epochs, with the newest value of each at the right end.
 
@@ -81,10 +83,18 @@ def curve_plot(
         Written above the axis of a large plot.
     x_labels : bool
         False for a plot with another below it that has the same epochs.
+    scale : {"linear", "log"}
+        Of the epochs.
     """
     canvas = Canvas(width, height)
-    time = np.asarray(epochs, np.float64).reshape(-1)
-    ordered = sorted(series, key=lambda one: _ROLES.index(one.role))
+    time = along(_flat(epochs), scale)
+    ordered = [
+        one
+        if one.epochs is None or scale == "linear"
+        else replace(one, epochs=along(_flat(one.epochs), scale))
+        for one in sorted(series, key=lambda one: _ROLES.index(one.role))
+    ]
+    x_high, cursor = (end if end is None else float(along(end, scale)) for end in (x_high, cursor))
     box = _curve_box(time, ordered, y_low, y_high, x_high)
     labels, room = _labels(time, ordered, cursor, width if width >= 20 and height >= 2 else 0)
     large = width >= 60 and height >= 18
@@ -92,6 +102,7 @@ def curve_plot(
         canvas, box, marker,
         right=room, top=int(bool(large and unit)), frame_x=large, frame_y=True,
         x_labels=x_labels and width >= 20 and height >= 5, y_labels=width >= 20 and height >= 3,
+        across=partial(epoch_ticks, scale=scale), apart=9 if scale == "linear" else 6,
     )  # fmt: skip
     dots = Dots(area.width, area.height, marker)
     draw_lines(dots, [_line(time, one) for one in ordered], box)
@@ -110,6 +121,10 @@ def curve_plot(
     if large and x_labels and room > 6:
         canvas.put("epoch", height - 2, width - 5, palette.DIM)
     return canvas.cells()
+
+
+def _flat(epochs: ArrayLike) -> Floats:
+    return np.asarray(epochs, np.float64).reshape(-1)
 
 
 _Label = tuple[str, float, int, tuple[int, int]]

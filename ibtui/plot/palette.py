@@ -30,14 +30,16 @@ HELD_OUT = 9
 CEILING = 10
 
 CLASS = 16
-LAYER = 24
-CHANCE = 32
+LAYER = 32
+CHANCE = 40
 """A layer's chance level: its colour, dimmed."""
-EPOCH = 40
+EPOCH = 48
 """The first of the inks of epochs: the oldest are dark, the newest light."""
 
 CYCLE = 8
-"""The number of classes, layers and steps of the epoch ramp with an ink of their own; then inks repeat."""
+"""The number of layers and steps of the epoch ramp with an ink of their own; then inks repeat."""
+CLASSES = 10
+"""The number of classes with an ink of their own."""
 
 # ink: (red, green and blue; one of the sixteen ANSI colours; attributes, also without any colour)
 _NAMED: dict[int, tuple[str, str, str]] = {
@@ -56,7 +58,9 @@ _NAMED: dict[int, tuple[str, str, str]] = {
 # Vermilion and blue first: the pair of Okabe and Ito's set that stays apart under every kind of
 # colour-blindness.
 _CLASSES = ["#e0561f", "#2a8fdc", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#8c8c8c", "#a05a2c"]
+_CLASSES += ["#3fb6c4", "#d9799a"]
 _CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "white", "bright_red"]
+_CLASSES_16 += ["bright_cyan", "bright_magenta"]
 _LAYERS = ["#d37900", "#0cad65", "#b87bc4", "#3c6aec", "#9a4f10", "#55a8a8", "#8b7ae0", "#8c8c8c"]
 _LAYERS_16 = ["yellow", "green", "magenta", "bright_blue", "red", "cyan", "bright_magenta", "white"]
 _CHANCES = ["#91581a", "#1c744c", "#7d5a85", "#34509e", "#7a4c28", "#4a7676", "#665f9c", "#6c6c6c"]
@@ -66,7 +70,7 @@ _EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "ye
 
 def of_class(label: int) -> int:
     """Return the ink of a class."""
-    return CLASS + label % CYCLE
+    return CLASS + label % CLASSES
 
 
 def of_layer(layer: int) -> int:
@@ -82,8 +86,9 @@ def of_chance(layer: int) -> int:
 def styles(colour_system: ColourSystem) -> list[Style]:
     """Return the style of each ink, by what the terminal can show; "none" leaves bold, dim and underlined."""
     table = dict(_NAMED)
-    for step in range(CYCLE):
+    for step in range(CLASSES):
         table[CLASS + step] = (_CLASSES[step], _CLASSES_16[step], "bold" if step % 2 else "")
+    for step in range(CYCLE):
         table[LAYER + step] = (_LAYERS[step], _LAYERS_16[step], "")
         table[CHANCE + step] = (_CHANCES[step], _LAYERS_16[step], "dim")
         table[EPOCH + step] = (_EPOCHS[step], _EPOCHS_16[step], "")

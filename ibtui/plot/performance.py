@@ -10,6 +10,7 @@ from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.dots import Marker
+from ibtui.plot.ticks import EpochScale
 
 
 def performance_plot(
@@ -24,10 +25,11 @@ def performance_plot(
     *,
     x_high: float | None = None,
     cursor: float | None = None,
+    scale: EpochScale = "linear",
 ) -> Cells:
     """Draw accuracy above loss, or beside it where there are few rows; the held-out half is dotted.
 
-    Arrays are of shape (E,); `x_high` and `cursor` are as in `curve_plot`.
+    Arrays are of shape (E,); `x_high`, `cursor` and `scale` are as in `curve_plot`.
     """
     canvas = Canvas(width, height)
     stacked = height >= 9 or width < 40
@@ -40,7 +42,7 @@ def performance_plot(
         pair = [Series(train, palette.TRAIN, names[0]), Series(test, palette.HELD_OUT, names[1], "held_out")]
         return curve_plot(
             epochs, pair, each, rows, marker,
-            y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels,
+            y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels, scale=scale,
         )  # fmt: skip
 
     upper = height // 2 if stacked else height

@@ -19,7 +19,10 @@ from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, line_run
 _SHADES = np.array(list("░▒▓█"), "<U1")
 # A class in ASCII from few samples to many: round characters, crossed ones, letters; at last MIXED.
 _FAMILIES = np.array(
-    [list(levels) for levels in [".oO@", ",xX%", "vvVV", "ssSS", "ddDD", "ppPP", "nnNN", "zzZZ", ":*#&"]],
+    [
+        list(levels)
+        for levels in [".oO@", ",xX%", "vvVV", "ssSS", "ddDD", "ppPP", "nnNN", "zzZZ", "ccCC", "uuUU", ":*#&"]
+    ],
     "<U1",
 )
 _CROWD = 4
@@ -43,7 +46,7 @@ def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
     points : array-like of shape (n, 2)
         Samples with a NaN are left out; those outside `box` land on the nearest edge.
     labels : array-like of shape (n,)
-        Classes, counted from 0; inks repeat from the ninth on.
+        Classes, counted from 0; inks repeat from the eleventh on.
     """
     dots = Dots(width, height, marker)
     spots, classes = _placed(points, labels, box, dots)
@@ -87,7 +90,7 @@ def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple[Integers, Integers]:
     """Return the dot and the class of each sample that can be drawn."""
     plane = np.asarray(points, np.float64).reshape(-1, 2)
-    classes = np.asarray(labels).astype(np.intp).reshape(-1) % palette.CYCLE
+    classes = np.asarray(labels).astype(np.intp).reshape(-1) % palette.CLASSES
     if dots.empty:
         return classes[:0], classes[:0]
     known = ~np.isnan(plane).any(axis=1)
@@ -98,7 +101,7 @@ def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple
 
 
 def _family(ink: Whole) -> Whole:
-    return np.where(ink >= palette.CLASS, ink - palette.CLASS, palette.CYCLE)
+    return np.where(ink >= palette.CLASS, ink - palette.CLASS, palette.CLASSES)
 
 
 @dataclass(frozen=True, eq=False)

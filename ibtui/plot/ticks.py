@@ -35,6 +35,39 @@ def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
     return ((low, number(low)),)
 
 
+EpochScale = Literal["linear", "log"]
+
+
+def along(epochs: Any, scale: EpochScale) -> Any:
+    """Return where epochs lie on their axis: log10(1 + epoch) on a logarithmic one, which has room for 0."""
+    return np.log10(1 + np.maximum(epochs, 0)) if scale == "log" else epochs
+
+
+def epoch_ticks(low: float, high: float, count: int, scale: EpochScale) -> tuple[tuple[float, str], ...]:
+    """Choose round epochs on an axis, as `ticks` does; the ends are places of `along`.
+
+    On a logarithmic axis they are 0 and powers of ten, with twice and five times those where there is room.
+    """
+    if scale == "linear" or not high > low:
+        return ticks(low, high, count)
+    for factors in ((1, 2, 5), (1,)):
+        epochs = [0, *(factor * 10**power for power in range(19) for factor in factors)]
+        places = [(float(along(epoch, scale)), epoch) for epoch in epochs]
+        shown = [
+            (at, ticks(0, epoch, 1)[-1][1] if epoch else "0") for at, epoch in places if low <= at <= high
+        ]
+        if len(shown) <= count:
+            break
+    return tuple(shown[-count:] if len(shown) > count else shown)
+
+
+def _short(epoch: int) -> str:
+    """Write a round epoch: 2,000 but 20k and 5M."""
+    if epoch >= 10**6:
+        return f"{epoch // 10**6:,}M"
+    return f"{epoch // 1000}k" if epoch >= 10**4 else f"{epoch:,}"
+
+
 def ends(low: float, high: float) -> list[tuple[float, str]]:
     """Return the ends of an axis and its middle, with labels of seven characters at most."""
     values = (low, low / 2 + high / 2, high)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import traceback
+from functools import cached_property
 
 from ibtui.errors import EngineError
 from ibtui.quantities import Measurement
 from ibtui.recording import Recording
 from ibtui.run import representation
 from ibtui.run.measuring import meter_of
-from ibtui.run.protocol import Key, Representation
+from ibtui.run.protocol import Inputs, Key, Representation
 
 
 class DrawnRow:
@@ -23,6 +24,11 @@ class DrawnRow:
         self._newest: Representation | None = None
         self._undrawable: tuple[int, ...] = ()
         self._last_row = -1
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The run's measured inputs."""
+        return representation.inputs_of(self._recording.dataset)
 
     def draw(self, row: int | None, present: Measurement | int | None, serial: int) -> Representation | None:
         """Draw the measurement that a screen looks at (None: the present); None if that cannot be done."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ibtui.recording import Checkpoint, Recording
 from ibtui.recording.machine import is_machine
-from ibtui.run.protocol import Frame, Notice, Representation, Status
+from ibtui.run.protocol import Frame, Inputs, Notice, Representation, Status
 
 LOG_LINES = 1000
 
@@ -37,6 +37,7 @@ class Mirror:
     """The history: scalars and weights of every measurement."""
     reference: Recording | None = None
     """The history of the run before the last restart."""
+    inputs: Inputs | None = None
     representation: Representation | None = None
     died: Lost | None = None
     """The end of the worker whose history this is, where it has ended."""
@@ -67,6 +68,7 @@ class Mirror:
             self.reference = self.recording
             self.run = frame.new_run.run
             new = frame.new_run
+            self.inputs = new.inputs
             self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)
         if self.recording is not None:
             if frame.update is not None:

@@ -209,6 +209,18 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """The measured inputs, ready to draw."""
+
+    points: Array
+    """The samples' coordinates in the plane: float32 of shape (shown, 2)."""
+    labels: Array
+    """Their classes, shape (shown,)."""
+    axes: tuple[float, float, float, float]
+    """Low and high of the first coordinate, low and high of the second."""
+
+
+@dataclass(frozen=True)
 class NewRun:
     """A run, as a screen needs to know it: sent in the first frame, and after each restart."""
 
@@ -217,6 +229,7 @@ class NewRun:
     ceilings: dict[str, float]
     machine: dict[str, str] = field(default_factory=dict)
     """The machine that computes it; empty: it is not known."""
+    inputs: Inputs | None = None
 
 
 class Frame(Message, frozen=True):

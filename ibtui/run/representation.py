@@ -10,11 +10,12 @@ import numpy as np
 from ibtui.core.information import i_ty_and_chance, t_range
 from ibtui.core.layer import Layer
 from ibtui.core.projection import project
+from ibtui.data.samples import Dataset
 from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
 from ibtui.run.measuring import activations_of
-from ibtui.run.protocol import Key, Representation
+from ibtui.run.protocol import Inputs, Key, Representation
 
 MOST_POINTS = 5000
 """More than a terminal has dots for; of more samples, evenly spaced ones are drawn."""
@@ -41,6 +42,26 @@ def of_measurement(measurement: Measurement, meter: Meter, key: Key) -> Represen
     return _representation(key, measurement.epoch, None, measurement.activations, measurement.values, meter)
 
 
+def inputs_of(dataset: Dataset) -> Inputs:
+    """Draw the measured inputs; of more than two dimensions, their first two principal components."""
+    points, shown = project(dataset.x), _shown(len(dataset.y))
+    if dataset.x_range is not None and dataset.inputs == 2:
+        axes = (*dataset.x_range, *dataset.x_range)
+    else:
+        (left, low), (right, high) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        axes = (*_roomy(left, right), *_roomy(low, high))
+    return Inputs(np.ascontiguousarray(points[shown]), dataset.y[shown], axes)
+
+
+def _roomy(low: float, high: float) -> tuple[float, float]:
+    margin = (high - low) / 20 or 1.0
+    return low - margin, high + margin
+
+
+def _shown(samples: int) -> slice:
+    return slice(None, None, max(1, math.ceil(samples / MOST_POINTS)))
+
+
 def _representation(
     key: Key,
     epoch: int,
@@ -50,7 +71,7 @@ def _representation(
     meter: Meter,
 ) -> Representation:
     samples = len(meter.dataset.y)
-    shown = slice(None, None, max(1, math.ceil(samples / MOST_POINTS)))
+    shown = _shown(samples)
     points = [project(t) for t in activations]
     layers = list(zip(activations, points, meter.layers, strict=True))
     sensitivity = np.array([_sensitivity(t, layer, meter) for t, _, layer in layers])

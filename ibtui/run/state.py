@@ -251,10 +251,16 @@ class RunState:
                 self.update(skipped=self.status.skipped + passed)
                 status = replace(status, skipped=self.status.skipped)
         reached = checkpoint.epoch if checkpoint else -1
-        new = NewRun(status.run, recording.experiment, recording.ceilings, dict(recording.machine))
+        new = (
+            NewRun(
+                status.run, recording.experiment, recording.ceilings, dict(recording.machine), drawing.inputs
+            )
+            if fresh
+            else None
+        )
         return Frame(
             status,
-            new if fresh else None,
+            new,
             update,
             None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,

@@ -141,7 +141,10 @@ class IbtuiApp(App[None], inherit_bindings=False):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def on_arrived(self, message: Arrived) -> None:
+        first = self.link.mirror.recording is None
         self.link.hear(message.client, message.news)
+        if first and (recording := self.link.mirror.recording) is not None:
+            self.view = replace(self.view, unit=recording.config.units)  # type: ignore[arg-type]
         if message.client is self.link.client and isinstance(message.news, Frame):
             self._puller.heard(message.news)
 
@@ -243,13 +246,25 @@ class IbtuiApp(App[None], inherit_bindings=False):
     # Keys: binning.
 
     def action_t_bins(self, by: int) -> None:
-        self._rebin(lambda b: replace(b, t_bins=views.stepped(views.T_BINS, b.t_bins, by)))
+        self._rebin(lambda b: views.finer(b, by))
 
     def action_x_bins(self, by: int) -> None:
         self._rebin(lambda b: replace(b, x_bins=views.stepped(views.X_BINS, b.x_bins, by)))
 
     def action_binning(self) -> None:
         self._rebin(lambda b: replace(b, kind=views.following(BINNINGS, b.kind)))
+
+    def action_estimator(self) -> None:
+        if (recording := self.mirror.recording) is not None:
+            binning = recording.config.binning
+            self._rebin(lambda b: replace(b, kind=binning if b.kind == "kde" else "kde"))
+
+    def action_cells_of_x(self) -> None:
+        recording = self.mirror.recording
+        if recording is not None and recording.dataset.x_range is None:
+            self.tell("the data declare no range for a grid: each sample is a symbol of X", "warning")
+        else:
+            self._rebin(lambda b: replace(b, identity=not b.identity))
 
     def _rebin(self, change: Callable[[Binning], Binning]) -> None:
         present = self.scene.binning

@@ -102,13 +102,16 @@ class Board:
         self._screen.set_class(view.marker == "ascii", "-ascii")
         self._screen.query_one("#board").set_class(view.enlarged, "-enlarged")
         self._screen.query_one("#banner").set_class(alarm, "-wrong").refresh(layout=alarm)
-        page = views.page(scene.layers, view.layer, size.width // LEAST_WIDTH)
+        fitting = size.width // LEAST_WIDTH
+        beside = fitting > scene.layers or size.width >= views.FULL[0]
+        page = views.page(scene.layers, view.layer, fitting - beside)
         for row in self._screen.query(".row"):
             inside = [w for w in self.widgets if isinstance(w, Pane) and w.parent is row]
             for pane in inside:
                 pane.set_class(view.enlarged and pane.chosen(view), "-enlarged")
-                hidden = pane.of_layer is not None and pane.of_layer not in page and not view.enlarged
-                pane.set_class(hidden, "-off-page")
+                off_page = pane.of_layer not in page if pane.of_layer is not None else False
+                hidden = off_page or (pane.pane == "input" and not beside)
+                pane.set_class(hidden and not view.enlarged, "-off-page")
             row.set_class(view.enlarged and any(pane.chosen(view) for pane in inside), "-enlarged")
 
     def _mount_layers(self, layers: int) -> None:

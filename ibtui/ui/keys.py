@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from textual.binding import Binding
 
+from ibtui.core.names import BINNINGS
 from ibtui.errors import UsageError, printable
 from ibtui.ui.footer import Hint
 from ibtui.ui.panes import OWN, Panes
@@ -31,10 +32,17 @@ _BEFORE_PANES = (
     _key("s", "step(1)", "step", "Train one epoch and stand (in a replay: one measurement on)."),
     _key("S", "step(10)", "", "Train ten epochs and stand."),
     _key(
-        "left_square_bracket", "t_bins(-1)", "T bins", "Fewer bins for T, in all of the history.", "[", T_BINS
+        "left_square_bracket",
+        "t_bins(-1)",
+        "T bins",
+        "Fewer bins for T, or wider ones, in all of the history.",
+        "[",
+        T_BINS,
     ),
-    _key("right_square_bracket", "t_bins(1)", "T bins", "More bins for T.", "]", T_BINS),
-    _key("b", "binning", "binning", "Next binning: notebook, closed, adaptive."),
+    _key("right_square_bracket", "t_bins(1)", "T bins", "More bins for T, or narrower ones.", "]", T_BINS),
+    _key("b", "binning", "binning", f"Next binning: {', '.join(BINNINGS)}."),
+    _key("k", "estimator", "KDE", "Estimate by kernel density, or by binning."),
+    _key("x", "cells_of_x", "", "X as a grid on the range of its inputs, or each sample a symbol."),
     _key("w", "save", "save", "Save a snapshot of the run up to now; none is overwritten."),
     _key("W", "save_reference", "", "Save the run before the last restart."),
     _key("left", "walk(-1)", "past", "Back to the measurement before; training goes on.", "←", PAST),
@@ -50,7 +58,8 @@ _AFTER_PANES = (
     _key("shift+tab", "pane(-1)", "", "Choose the pane before.", "Shift-Tab"),
     _key("0", "layer(0)", "", "Choose a layer; more than ten are reached with Tab.", "0…9"),
     *(Binding(str(n), f"layer({n})", show=False, system=True) for n in range(1, 10)),
-    _key("e", "change('level')", "excess", "Information as estimated, or its excess over chance."),
+    _key("e", "change('level')", "excess", "Information as estimated, its excess over chance, or its share."),
+    _key("l", "change('scale')", "log", "Epochs along a logarithmic axis, or a linear one."),
     _key("d", "quantity", "quantity", "Dimension, participation ratio, saturation and so on."),
     _key("u", "change('unit')", "units", "Nats, or bits."),
     _key("v", "change('points')", "density", "Scatter of the samples, or density of their classes."),

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from ibtui.core.information import Binning
-from ibtui.plot.ticks import number, per_unit, value_text
+from ibtui.plot.ticks import number, per_unit, unit_shown, value_text
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
+from ibtui.quantities.levels import Level, at_level, ceiling_at
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Representation, Status
@@ -165,13 +166,36 @@ class Scene:
         return self.quantity(self.view.quantity if known else View.quantity)
 
     def ceiling(self, quantity: Quantity) -> float:
-        """Return what a quantity cannot pass, as the view has it; NaN where there is nothing of the kind."""
+        """Return what a quantity cannot pass, as the view has it; NaN where that is not one number."""
         recording = self.mirror.recording
-        if recording is None or in_excess(quantity, self.view):
+        if recording is None or level_of(quantity, self.view) == "excess":
             return math.nan
+        if level_of(quantity, self.view) == "share":
+            return 1.0
         if quantity.ceiling == "width":
             return float(max(layer.width for layer in recording.layers))
         return quantity.bound(recording.ceilings) / per_unit(quantity.unit, self.view.unit)
+
+    def viewed(self, quantity: Quantity, values: Mapping[str, Array]) -> Array:
+        """Return a quantity as the view has it, of the values that all quantities have."""
+        ceilings = self.mirror.recording.ceilings if self.mirror.recording is not None else {}
+        return as_viewed(quantity, values, ceilings, self.view)
+
+    def recorded(self, quantity: Quantity) -> Array:
+        """Return the recording's history as the view has it, with what is looked at `unrecorded`."""
+        return self.viewed(quantity, {name: self.column(name) for name in _needed(quantity)})
+
+    def faint(self, quantity: Quantity) -> Array | None:
+        """Return what is drawn behind the curves of a quantity: chance levels, of an excess its ceilings."""
+        level = level_of(quantity, self.view)
+        if self.mirror.recording is None or not quantity.chance or level == "share":
+            return None
+        if level == "estimate":
+            return in_unit(self.column(quantity.chance), quantity, self.view)
+        values = {name: self.column(name) for name in _needed(quantity)}
+        return in_unit(
+            ceiling_at(quantity, values, self.mirror.recording.ceilings, level), quantity, self.view
+        )
 
     def texts(self, quantity: Quantity, layer: int) -> tuple[str, str] | None:
         """Return a quantity of a layer at the epoch looked at, and its chance level, or nothing of that."""
@@ -179,7 +203,7 @@ class Scene:
         if shown is None or layer >= self.layers or quantity.name not in shown.values:
             return None
         of_layer = layer if quantity.per_layer else ()
-        value = value_text(as_viewed(quantity, shown.values, self.view)[of_layer])
+        value = value_text(self.viewed(quantity, shown.values)[of_layer])
         if not quantity.chance:
             return value, ""
         return value, number(float(in_unit(shown.values[quantity.chance], quantity, self.view)[of_layer]))
@@ -208,21 +232,29 @@ def in_unit(values: Array, quantity: Quantity, view: View) -> Array:
     return values if scale == 1 else values / scale
 
 
-def in_excess(quantity: Quantity, view: View) -> bool:
-    """Return True where the view has the quantity less its chance level."""
-    return bool(quantity.chance) and view.level == "excess"
+def level_of(quantity: Quantity, view: View) -> Level:
+    """Return the level at which the view has a quantity: without a chance level there is but its value."""
+    return view.level if quantity.chance else "estimate"
 
 
-def as_viewed(quantity: Quantity, values: Mapping[str, Array], view: View) -> Array:
-    """Return a quantity as the view has it: in its unit, and less its chance level where that is chosen."""
-    data = values[quantity.name]
-    return in_unit(data - values[quantity.chance] if in_excess(quantity, view) else data, quantity, view)
+def as_viewed(
+    quantity: Quantity, values: Mapping[str, Array], ceilings: Mapping[str, float], view: View
+) -> Array:
+    """Return a quantity as the view has it: at its level and, but for a share, in its unit."""
+    data = at_level(quantity, values, ceilings, view.level)
+    return data if level_of(quantity, view) == "share" else in_unit(data, quantity, view)
 
 
-def recorded(quantity: Quantity, history: Recording | Scene, view: View) -> Array:
-    """Return a quantity's history as the view has it: of shape (measurements, layers).
+def recorded(quantity: Quantity, recording: Recording, view: View) -> Array:
+    """Return a quantity's history as the view has it: of shape (measurements, layers)."""
+    values = {name: recording.column(name) for name in _needed(quantity)}
+    return as_viewed(quantity, values, recording.ceilings, view)
 
-    A scene's is that of its recording, with what is looked at `unrecorded`.
-    """
-    names = (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
-    return as_viewed(quantity, {name: history.column(name) for name in names}, view)
+
+def unit_of(quantity: Quantity, view: View) -> str:
+    """Return the unit in which the view has a quantity."""
+    return "" if level_of(quantity, view) == "share" else unit_shown(quantity.unit, view.unit)
+
+
+def _needed(quantity: Quantity) -> tuple[str, ...]:
+    return (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)

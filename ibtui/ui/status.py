@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from textual.strip import Strip
 
+from ibtui.core.information import Binning
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.run.protocol import Status
@@ -76,12 +77,23 @@ def _run(scene: Scene) -> list[Piece]:
     if status.gpu:  # its name, then memory and utilisation
         gpu = printable(status.gpu)
         pieces.append(piece(gpu, gpu.partition(" · ")[2] or gpu, ink=palette.DIM, rank=8))
-    long = f"T {b.t_bins:,} · X {b.x_bins:,} bins · {b.kind}"
-    pieces.append(piece(long, f"T{b.t_bins} X{b.x_bins} {b.kind}", f"T{b.t_bins} X{b.x_bins}", rank=3))
+    pieces.append(piece(*_binning(b), rank=3))
     if status.pending and not scene.link.lost:
         left = f"{status.pending:,}"
         pieces.append(piece(f"rebinning {left} left", f"rebinning {left}", ink=palette.CURSOR, rank=2))
     return pieces
+
+
+def _binning(b: Binning) -> Sequence[str]:
+    """Return the words for what estimates information, longest first."""
+    x, cells = ("each sample", "id") if b.identity else (f"{b.x_bins:,} bins", f"{b.x_bins}")
+    if b.kind == "kde":
+        return f"KDE · noise {b.noise:g}", f"KDE {b.noise:g}"
+    if b.kind == "width":
+        return f"T {b.t_width:g} wide · X {x}", f"T/{b.t_width:g} X {cells}", f"T/{b.t_width:g}"
+    if b.identity:
+        return f"T {b.t_bins:,} bins · X {x} · {b.kind}", f"T{b.t_bins} X {cells} {b.kind}", f"T{b.t_bins}"
+    return f"T {b.t_bins:,} · X {x} · {b.kind}", f"T{b.t_bins} X{cells} {b.kind}", f"T{b.t_bins} X{cells}"
 
 
 def _pace(scene: Scene, status: Status) -> list[Piece]:

@@ -11,13 +11,13 @@ from textual.strip import Strip
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.raster import sparkline
-from ibtui.plot.ticks import number, unit_shown
+from ibtui.plot.ticks import number
 from ibtui.quantities import Array, Quantity
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
 from ibtui.ui.panes.log import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
-from ibtui.ui.scene import Scene, in_excess, recorded
+from ibtui.ui.scene import Scene, recorded, unit_of
 from ibtui.ui.segments import strips
 from ibtui.ui.view import page
 
@@ -73,7 +73,7 @@ def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styl
     names: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     for pane, quantity, room in columns:
-        ceiling, unit = scene.ceiling(quantity), unit_shown(quantity.unit, view.unit)
+        ceiling, unit = scene.ceiling(quantity), unit_of(quantity, view)
         # The chosen pane is marked, for Enter enlarges it.
         title = [piece(f"[{quantity.label}]" if view.pane == pane else quantity.label)]
         if unit:
@@ -83,10 +83,10 @@ def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styl
         names += _cell(title, room, scene)
         if not quantity.chance:
             said: list[str] = [scene.when]
-        elif in_excess(quantity, view):
-            said = ["over chance"]
         else:
-            said = ["value".ljust(_NUMBER), "chance"]
+            said = {"excess": ["over chance"], "share": ["share"]}.get(
+                view.level, ["value".ljust(_NUMBER), "chance"]
+            )
         legend += _cell([piece(text, ink=palette.DIM) for text in said], room, scene)
     return [strip(names, width, styles), strip(legend, width, styles)]
 
@@ -124,7 +124,7 @@ def _joined(parts: Sequence[Strip], width: int, styles: Styles) -> Strip:
 
 def _values(quantity: Quantity, layer: int, scene: Scene) -> list[Span]:
     """Return a quantity of a layer and, if it has one, its chance level, at the epoch looked at."""
-    has_level = quantity.chance and not in_excess(quantity, scene.view)
+    has_level = quantity.chance and scene.view.level == "estimate"
     levels = [palette.TEXT, palette.DIM] if has_level else [palette.TEXT]
     texts = scene.texts(quantity, layer) or ("n/a", "n/a")
     return [(text.ljust(_NUMBER + 1), ink) for text, ink in zip(texts, levels, strict=False)]

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from ibtui.core.information import Binning
 from ibtui.plot.dots import Marker
+from ibtui.plot.ticks import EpochScale, Unit
+from ibtui.quantities.levels import Level
 
 Layout = Literal["full", "compact", "small"]
 
@@ -18,6 +21,9 @@ ROOMY = 32
 """From this height on a compact screen has room for a row of curves, too."""
 
 T_BINS = (2, 3, 5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000)
+T_WIDTHS = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.07, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+NOISES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
+"""Widths of bins, and variances of the noise, that the keys for fewer and for more bins go through."""
 X_BINS = (*range(1, 11), 12, 15, 20, 30, 50, 70, 100, 200, 500, 1000)
 PACES = (1, 2, 5, 10, 20, 30, 60, 120, 250, 500, 1000)
 """Epochs per second that + and - go through; past the last there is no limit, which is 0."""
@@ -36,9 +42,11 @@ class View:
     """True where the chosen pane has the whole screen."""
     quantity: str = "dimension"
     """The quantity of the third pane of curves, of the table's last column and of the scatters' titles."""
-    unit: Literal["nats", "bits"] = "nats"
-    level: Literal["estimate", "excess"] = "estimate"
-    """Information as estimated, or in excess of its chance level."""
+    unit: Unit = "nats"
+    level: Level = "estimate"
+    """Information as estimated, in excess of its chance level, or as a share of what is beyond that."""
+    scale: EpochScale = "log"
+    """Of the epochs, along which curves run."""
     points: Literal["samples", "density"] = "samples"
     """A scatter's points: the samples, or the density of their classes."""
     plane_colour: Literal["layer", "epoch"] = "layer"
@@ -65,6 +73,22 @@ def stepped(ladder: tuple[int, ...], value: float, by: int) -> int:
     if by > 0:
         return next((rung for rung in ladder if rung > value), ladder[-1])
     return next((rung for rung in reversed(ladder) if rung < value), ladder[0])
+
+
+def finer(binning: Binning, by: int) -> Binning:
+    """Return a binning that divides T more finely (by 1) or more coarsely (by -1)."""
+    if binning.kind == "width":
+        return replace(binning, t_width=_along(T_WIDTHS, binning.t_width, by))
+    if binning.kind == "kde":
+        return replace(binning, noise=_along(NOISES, binning.noise, by))
+    return replace(binning, t_bins=stepped(T_BINS, binning.t_bins, by))
+
+
+def _along(ladder: tuple[float, ...], value: float, by: int) -> float:
+    """Do as `stepped` does on a ladder that descends."""
+    if by > 0:
+        return next((rung for rung in ladder if rung < value * (1 - 1e-9)), ladder[-1])
+    return next((rung for rung in reversed(ladder) if rung > value * (1 + 1e-9)), ladder[0])
 
 
 def next_pace(pace: float, by: int) -> int:

@@ -2,7 +2,7 @@
 
 The full layout, and what a compact screen has of it::
 
-    row 0   scatter, one for each layer          always
+    row 0   input, where there is room; scatter, one for each layer
     row 1   i_xt     i_ty         plane          from 32 rows on
     row 2   quantity performance  log            not: a table has their numbers
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ibtui.ui.panes.pane import Pane
 
 OWN = {
+    "input": "ibtui.ui.panes.input:Input",
     "scatter": "ibtui.ui.panes.scatter:Scatter",
     "i_xt": "ibtui.ui.panes.i_xt:InputInformation",
     "i_ty": "ibtui.ui.panes.i_ty:LabelInformation",

@@ -9,12 +9,11 @@ import numpy as np
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
-from ibtui.plot.ticks import unit_shown
 from ibtui.quantities import Array, Quantity
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Scene, in_excess, in_unit, recorded
+from ibtui.ui.scene import Scene, level_of, recorded, unit_of
 from ibtui.ui.view import View
 
 
@@ -35,7 +34,7 @@ class Curves(Pane):
         view, shown = scene.view, scene.representation
         return (
             scene.history, id(scene.mirror.reference), shown and shown.key, scene.cursor_row,
-            view.layer, self.quantity(scene).name, view.unit, view.level,
+            view.layer, self.quantity(scene).name, view.unit, view.level, view.scale,
         )  # fmt: skip
 
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
@@ -48,20 +47,23 @@ class Curves(Pane):
         cells = curve_plot(
             epochs, series, width, height, view.marker,
             y_low=_lowest(quantity, series, view), x_high=scene.last_epoch,
-            cursor=None if row is None else float(epochs[row]), unit=unit_shown(quantity.unit, view.unit),
+            cursor=None if row is None else float(epochs[row]), unit=unit_of(quantity, view),
+            scale=view.scale,
         )  # fmt: skip
         return Drawing(title, cells, _note(quantity, scene))
 
 
+_NAMES = {"estimate": "{}", "excess": "{} − chance", "share": "share of {}"}
+
+
 def _title(quantity: Quantity, view: View) -> list[Piece]:
-    name = f"{quantity.label} − chance" if in_excess(quantity, view) else quantity.label
-    unit = unit_shown(quantity.unit, view.unit)
+    name, unit = _NAMES[level_of(quantity, view)].format(quantity.label), unit_of(quantity, view)
     return [piece(name), *([piece(unit, ink=palette.DIM)] if unit else [])]
 
 
 def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float | None:
     """Return where the axis begins: an excess may be below what the quantity itself cannot be."""
-    if quantity.low is None or not in_excess(quantity, view):
+    if quantity.low is None or level_of(quantity, view) == "estimate":
         return quantity.low
     arrays = [np.asarray(one.values, np.float64) for one in series]
     lows = [values.min(initial=quantity.low, where=np.isfinite(values)) for values in arrays]
@@ -78,15 +80,14 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
             Series(values, palette.REFERENCE, "", "reference", past)
             for values in _lines(recorded(quantity, before, view))
         ]
-    values = recorded(quantity, scene, view)
+    values = scene.recorded(quantity)
     if np.isfinite(ceiling := scene.ceiling(quantity)):
         level = np.full(len(values), ceiling)
         series.append(Series(level, palette.CEILING, quantity.ceiling_label, "ceiling"))
     if not quantity.per_layer:
         return [*series, Series(values, palette.TRAIN)]
-    if quantity.chance and not in_excess(quantity, view):
-        chances = _lines(in_unit(scene.column(quantity.chance), quantity, view))
-        series += [Series(line, palette.of_chance(i), "", "chance") for i, line in enumerate(chances)]
+    if (faint := scene.faint(quantity)) is not None:
+        series += [Series(line, palette.of_chance(i), "", "chance") for i, line in enumerate(_lines(faint))]
     front = sorted(range(values.shape[1]), key=lambda layer: layer == view.layer)
     return series + [Series(values[:, i], palette.of_layer(i), str(i), "estimate") for i in front]
 
@@ -109,7 +110,7 @@ def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
     if not quantity.per_layer:
         return [piece(value)]
     name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=1)
-    if in_excess(quantity, scene.view):
-        return [name, piece(f"{value} over {chance}")]
+    if chance and level_of(quantity, scene.view) != "estimate":
+        return [name, piece(value), piece(f"over chance {chance}", ink=palette.DIM, rank=1)]
     level = [piece(f"chance {chance}", ink=palette.DIM, rank=1)] if chance else []
     return [name, piece(value), *level]

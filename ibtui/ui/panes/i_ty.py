@@ -10,7 +10,7 @@ from ibtui.run.representation import SENSITIVITY_BINS
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.pane import pane
-from ibtui.ui.scene import Scene, in_excess, in_unit
+from ibtui.ui.scene import Scene
 
 
 @pane(
@@ -29,9 +29,9 @@ class LabelInformation(Curves):
         shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)
         if shown is None or shown.sensitivity is None or layer >= len(shown.points):
             return []
-        estimates, chances = in_unit(shown.sensitivity[:, layer], quantity, scene.view)
-        excess = in_excess(quantity, scene.view)
-        values = [number(float(v)) for v in (estimates - chances if excess else estimates)]
+        estimates, chances = shown.sensitivity[:, layer]
+        seen = scene.viewed(quantity, {quantity.name: estimates, quantity.chance: chances})
+        values = [number(float(value)) for value in seen]
         counts = [str(bins) for bins in SENSITIVITY_BINS]
         said, bins = " ".join(values), "·".join(counts)
         tight = " ".join(value.removeprefix("0") for value in values)

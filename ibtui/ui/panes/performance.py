@@ -26,7 +26,7 @@ class Performance(Pane):
 
     def content_key(self, scene: Scene) -> Hashable:
         shown = scene.representation
-        return scene.history, shown and shown.key, scene.cursor_row
+        return scene.history, shown and shown.key, scene.cursor_row, scene.view.scale
 
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording = scene.recording
@@ -38,6 +38,7 @@ class Performance(Pane):
             epochs, scene.column("train_accuracy"), scene.column("test_accuracy"),
             scene.column("train_loss"), scene.column("test_loss"), width, height, scene.view.marker,
             x_high=scene.last_epoch, cursor=None if row is None else float(epochs[row]),
+            scale=scene.view.scale,
         )  # fmt: skip
         return Drawing(_halves(scene, "accuracy", number), cells, _note(scene))
 

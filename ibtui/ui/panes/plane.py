@@ -11,8 +11,10 @@ from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import Styles, piece
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
-from ibtui.ui.scene import Scene, as_viewed, in_unit, recorded
+from ibtui.ui.scene import Scene, in_unit, recorded
 from ibtui.ui.view import View
+
+_LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
 
 
 @pane(
@@ -45,8 +47,8 @@ class Plane(Pane):
         recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),
-            piece(view.unit, ink=palette.DIM, rank=1),
-            piece("over chance", ink=palette.DIM, rank=2) if view.level == "excess" else piece(""),
+            piece("" if view.level == "share" else view.unit, ink=palette.DIM, rank=1),
+            piece(_LEVELS[view.level], ink=palette.DIM, rank=2),
             piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
         ]
         if recording is None or not len(recording):
@@ -56,12 +58,12 @@ class Plane(Pane):
         row, present = scene.cursor_row, scene.unrecorded
         at = i_xt[-1 if row is None else row], i_ty[-1 if row is None else row]
         if present is not None:
-            at = as_viewed(across, present.values, view), as_viewed(up, present.values, view)
+            at = scene.viewed(across, present.values), scene.viewed(up, present.values)
         chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=view.unit, colour_by=view.plane_colour,
-            chance=None if view.level == "excess" else (chance_x, chance_y),
+            chance=(chance_x, chance_y) if view.level == "estimate" else None,
             at=None if row is None and present is None else at, sketch=self._sketch_of(recording, view),
         )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)

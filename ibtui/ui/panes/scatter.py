@@ -12,7 +12,7 @@ from ibtui.plot.ticks import value_text
 from ibtui.run.protocol import Representation
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
-from ibtui.ui.scene import Scene, as_viewed
+from ibtui.ui.scene import Scene
 
 SATURATED = 0.05
 """From this share of saturated activations on, a scatter's title says so."""
@@ -57,7 +57,7 @@ class Scatter(Pane):
 def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     title, quantity = [], scene.chosen_quantity
     if quantity.per_layer and quantity.name in shown.values:
-        value = value_text(as_viewed(quantity, shown.values, scene.view)[layer])
+        value = value_text(scene.viewed(quantity, shown.values)[layer])
         title.append(piece(f"{quantity.brief} {value}", value))
     saturated, outside = (float(shown.values[name][layer]) for name in ("saturation", "outside"))
     if saturated > SATURATED:

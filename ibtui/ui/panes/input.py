@@ -1,0 +1,61 @@
+"""The inputs that are measured, coloured by class: the picture before the first layer's."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from ibtui.plot import palette
+from ibtui.plot.scatter import scatter_plot
+from ibtui.recording import Recording
+from ibtui.ui.line import Piece, Styles, piece
+from ibtui.ui.panes.pane import Drawing, Pane, message, pane
+from ibtui.ui.scene import Scene
+
+
+@pane(
+    row=0,
+    order=-1,
+    compact=False,
+    help={
+        "Input": "The samples that are measured, as the net is given them; of more than two inputs, their "
+        "first two principal components. Below are the classes, in their colours.",
+    },
+)
+class Input(Pane):
+    """The scatter of the inputs, or the density of their classes."""
+
+    def content_key(self, scene: Scene) -> Hashable:
+        return scene.mirror.run, id(scene.mirror.inputs), scene.view.points
+
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
+        inputs, recording, view = scene.mirror.inputs, scene.recording, scene.view
+        if inputs is None or recording is None:
+            return Drawing([piece("input")], message("no samples yet", view, width, height, styles))
+        cells = scatter_plot(
+            inputs.points, inputs.labels, inputs.axes, width, height, view.marker,
+            density=view.points == "density",
+        )  # fmt: skip
+        return Drawing([piece("input"), *_title(recording)], cells, _classes(recording))
+
+
+def _title(recording: Recording) -> list[Piece]:
+    """Say which samples are measured, and of how many inputs they are."""
+    data, part = recording.dataset, recording.config.measure_on
+    said = {"train": "that train", "held-out": "held out", "all": "of all"}[part]
+    count = f"{len(data.x):,}"
+    pieces = [piece(f"{count} {said}", part, ink=palette.DIM, rank=1)]
+    if data.inputs > 2:
+        pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))
+    return pieces
+
+
+def _classes(recording: Recording) -> list[Piece]:
+    """Name the classes in their colours, as far as there is room; the first ones longest."""
+    data = recording.dataset
+    found = np.unique(data.y).tolist()
+    names = data.names or tuple(str(label) for label in range(max(found) + 1))
+    return [
+        piece(names[label], ink=palette.of_class(label), rank=1 + place) for place, label in enumerate(found)
+    ]
