@@ -243,7 +243,7 @@ def test_help_has_every_setting_under_a_heading_with_its_default(capsys, monkeyp
         "(2000)",
         "(2,2,2,2)",
         "(0.1)",
-        "(notebook)",
+        "(auto)",
         "auto, gluon, fused",
         "grid: the dataset (grid)",
     ):
@@ -252,7 +252,7 @@ def test_help_has_every_setting_under_a_heading_with_its_default(capsys, monkeyp
 
 def test_help_names_every_command_with_what_it_does(capsys):
     commands = helped(capsys).partition("commands, each with its own --help:\n")[2].splitlines()
-    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor", "completion"]
+    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor", "presets", "completion"]
     assert [line.split()[0] for line in commands] == names
     for line, name in zip(commands, names, strict=True):
         assert " ".join(line.lower().split()[1:]) in " ".join(helped(capsys, name).lower().split())
