@@ -258,7 +258,7 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
             await pilot.pause()
         assert app.view.pane != "scatter"
 
-    play(script, size, StandIn(RunConfig(layers=(2,) * 12), 100))
+    play(script, size, StandIn(RunConfig(every=10, layers=(2,) * 12), 100))
 
 
 @pytest.mark.slow
@@ -348,7 +348,7 @@ def test_a_key_sends_its_command(pressed: str, commands: list[Command]) -> None:
         ("d", "quantity", ["dim 1.18", "pr 1.02", "sat. 0.01", "occ. 0.70", "out. 0", "dim 1.18"]),
         ("u", "unit", ["I(X;T)  nats", "I(X;T)  bits", "I(X;T)  nats"]),
         ("e", "level", ["chance 1.42", "I(X;T) − chance  nats", "share of I(X;T)", "chance 1.42"]),
-        ("l", "scale", ["0  1     10", "0       200", "0  1     10"]),
+        ("l", "scale", ["0  1     10", "0         200", "0  1     10"]),
         ("v", "points", ["⣀⡴⠃", "▓", "⣀⡴⠃"]),
         ("p", "plane_colour", ["by layer", "by epoch", "by layer"]),
         ("m", "marker", ["╭", "┌", "+ layer 1"]),
@@ -1146,7 +1146,7 @@ def remaining(**options: Any) -> StandIn:
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(size: tuple[int, int]) -> None:
-    second = remaining(config=RunConfig(seed=2), answering=False)
+    second = remaining(config=RunConfig(seed=2, every=10), answering=False)
     handed: list[Any] = []
 
     def hold(*given: Any) -> StandIn:
