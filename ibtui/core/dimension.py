@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ibtui.core._arrays import matrix
 
+NARROW = 32
+"""Layers of so many units and fewer are cheaper to measure by compiled code than by LAPACK."""
+
 
 def centred(t: ArrayLike) -> NDArray[np.float64] | None:
     """Activations minus their mean, scaled by one power of two to at most 1; None where they are not finite.
@@ -87,7 +90,7 @@ def _of_covariance(deviations: NDArray[np.float64] | None) -> float:
 
 
 def both(t: ArrayLike) -> tuple[float, float]:
-    """`dimension` and `participation_ratio`, to the same bits; centring, the larger part, is done once."""
+    """`dimension` and `participation_ratio`; centring, the larger part, is done once."""
     deviations = centred(t)
     return _of_singular_values(deviations), _of_covariance(deviations)
 
