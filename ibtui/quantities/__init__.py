@@ -78,8 +78,8 @@ class Sample:
     """The layers' activations of the measured samples, each float32 of shape (N, width)."""
     forward_held_out: Callable[[], Array]
     """Computes `held_out`, which not every quantity needs."""
-    scalars: Mapping[str, float]
-    """Numbers that training itself reports: `moving_loss`."""
+    scalars: Mapping[str, float | Array]
+    """Numbers, or arrays of shape (layers,), that training itself reports: `moving_loss`."""
     dataset: Dataset
     layers: Sequence[Layer]
     estimator: Estimator

@@ -16,7 +16,7 @@ from ibtui.quantities import FAMILIES, STANDARD, Array, Family, Measurement, Qua
 
 Kept = Mapping[str, Array]
 """The arrays that an engine keeps of a measurement."""
-Scalars = Mapping[str, float]
+Scalars = Mapping[str, float | Array]
 """The numbers that training itself reports."""
 Forward = Callable[[Kept, Array], Sequence[Array]]
 """From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
