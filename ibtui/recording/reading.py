@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ibtui.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
@@ -21,7 +22,6 @@ from ibtui.errors import RecordingError, UsageError, explain, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
-from ibtui.recording.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.recording.history import Checkpoint, Experiment, Recording
 from ibtui.recording.machine import Machine
 from ibtui.recording.schema import CEILINGS, READABLE, Change, Declarations, changes_from_json

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
+from ibtui.archive import TEXT_CHARACTERS
 from ibtui.core.layer import Layer
 from ibtui.core.names import MEASURED
 from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import UsageError, printable
 from ibtui.quantities import Quantity
-from ibtui.recording.archive import TEXT_CHARACTERS
 from ibtui.settings import is_number, parsed
 
 SCHEMA = 2
