@@ -116,6 +116,10 @@ class Archive:
     def __contains__(self, key: str) -> bool:
         return f"{key}.npy" in self._names
 
+    def expected(self, key: str) -> bool:
+        """Return True for an array that can be read: its header was checked."""
+        return key in self._found
+
     @property
     def keys(self) -> list[str]:
         """The names of the arrays, in alphabetical order."""
@@ -172,7 +176,7 @@ class Archive:
             raise RefusedError(f"{key} holds pickled objects, which are never read")
         if fortran and strict:
             raise RefusedError(f"{key} is in Fortran order, not in C order")
-        if any(n < 0 for n in shape) or dtype.subdtype:
+        if any(n < 0 for n in shape) or dtype.subdtype or not dtype.itemsize:
             raise RefusedError(f"{key} is no plain array")
         return _Header(tuple(map(int, shape)), dtype, at, fortran)
 

@@ -33,7 +33,7 @@ def test_bash_completes_commands_flags_and_values(capsys):
     assert completed(ours, "ibtui", "--binn") == ["--binning"]
     assert completed(ours, "ibtui", "--binning", "") == ["notebook", "closed", "adaptive"]
     assert completed(ours, "ibtui", "--engine", "f") == ["fused"]
-    assert completed(ours, "ibtui", "--data", "") == ["grid"]
+    assert completed(ours, "ibtui", "--data", "gr") == ["grid"]
     assert completed(ours, "ibtui", "report", "--quan") == ["--quantity"]
     assert completed(ours, "ibtui", "report", "--record") == []
 
