@@ -34,7 +34,7 @@ def test_bash_completes_commands_flags_and_values(capsys):
     assert completed(ours, "ibtui", "--binn") == ["--binning"]
     assert completed(ours, "ibtui", "--binning", "") == ["auto", *BINNINGS]
     assert completed(ours, "ibtui", "--engine", "f") == ["fused"]
-    assert completed(ours, "ibtui", "--data", "") == ["grid"]
+    assert completed(ours, "ibtui", "--data", "gr") == ["grid"]
     assert completed(ours, "ibtui", "report", "--quan") == ["--quantity"]
     assert completed(ours, "ibtui", "report", "--record") == []
 

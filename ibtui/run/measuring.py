@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ibtui.config import RunConfig
+from ibtui.config import TOO_NARROW, RunConfig
 from ibtui.core.information import Binning
 from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
@@ -13,6 +13,7 @@ from ibtui.errors import EngineError, blaming, printable
 from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter, available, quantities
 from ibtui.recording import Checkpoint, Experiment, Recording, resolved
+from ibtui.settings import shown, wrong
 
 
 def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
@@ -28,6 +29,12 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
             kept=kind.kept(config, dataset.inputs),
             checkpoint=kind.checkpoint(config, dataset.inputs),
         )
+
+
+def check_classes(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a net whose last layer has fewer units than there are classes, among those held out too."""
+    if kind_of(config).layers(config)[-1].width < dataset.classes:
+        raise wrong("layers", shown(config.layers), TOO_NARROW.format(dataset.classes))
 
 
 def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:

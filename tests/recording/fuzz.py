@@ -30,6 +30,7 @@ from numpy.lib import format as npy
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
+from ibtui.core.layer import default_binning
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import ArraySpec
@@ -60,6 +61,9 @@ def measurement(config: RunConfig, epoch: int, samples: int, binning: Binning | 
     """Numbers that only look like a measurement: a function of the epoch."""
     stream, kind = np.random.RandomState(epoch), kind_of(config)
     layers = kind.layers(config)
+    if binning is None:
+        way = default_binning(layers) if config.binning == "auto" else config.binning
+        binning = Binning(way, config.x_bins, config.t_bins, config.t_width, config.kde_noise)
     values = {}
     for quantity in quantities(config.quantities):
         shape = (len(layers),) if quantity.per_layer else ()
@@ -67,7 +71,7 @@ def measurement(config: RunConfig, epoch: int, samples: int, binning: Binning | 
         values[quantity.name] = np.asarray(numbers)
     return Measurement(
         epoch=epoch,
-        binning=binning or Binning(config.binning, config.x_bins, config.t_bins),
+        binning=binning,
         values=values,
         kept=state(kind.kept(config, 2), stream),
         activations=[stream.rand(samples, layer.width).astype(np.float32) for layer in layers],
@@ -83,7 +87,9 @@ def dataset(samples: int) -> Dataset:
 
 def example(rows: int = 5, kept: int | None = None, *, resumable: bool = True, **settings) -> Recording:
     """A small recording of so many rows, the last `kept` of them with their activations."""
-    config = RunConfig(**{"layers": (3, 2), "samples": 16, "epochs": 1000, "engine": "fused"} | settings)
+    config = RunConfig(
+        **{"layers": (3, 2), "samples": 16, "epochs": 1000, "every": 10, "engine": "fused"} | settings
+    )
     samples = config.samples // 2
     a_row = 4 * samples * sum(config.layers)
     budget = 1 << 30 if kept is None else kept * a_row

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ibtui import archive
 from ibtui.core.information import Binning
 from ibtui.errors import EngineError, UsageError
 from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
-from ibtui.recording import Change, archive
+from ibtui.recording import Change
 from ibtui.recording.files import load, peek, save
 from ibtui.run.measuring import activations_of, estimate_pending, meter_of
 from tests.recording.fuzz import (
@@ -247,7 +248,20 @@ def test_a_file_of_version_0_1_is_replayed_reported_and_resumed(way):
     if way == "resume":
         done = ibtui("--resume", str(OLD), "--epochs", "90", "--record", str(RUN))
         assert (done.returncode, done.stderr) == (0, "")
-        whole = ("--epochs", "90", "--samples", "60", "--layers", "3,2", "--seed", "6", "--engine", "fused")
+        whole = (
+            "--epochs",
+            "90",
+            "--every",
+            "10",
+            "--samples",
+            "60",
+            "--layers",
+            "3,2",
+            "--seed",
+            "6",
+            "--engine",
+            "fused",
+        )
         assert ibtui(*whole, "--record", "whole.npz").returncode == 0
         again, never = arrays(RUN), arrays(Path("whole.npz"))
         assert again["epoch"].tolist() == list(range(0, 91, 10))
