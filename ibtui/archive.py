@@ -10,6 +10,7 @@ import re
 import resource
 import stat
 import struct
+import tokenize
 import warnings
 import zipfile
 from pathlib import Path
@@ -41,6 +42,12 @@ TEXT = ("<U",)
 
 
 RECORDING = "a recording of ibtui"
+
+
+_NO_HEADER = (
+    ValueError, TypeError, RecursionError, MemoryError, Warning, struct.error, tokenize.TokenError
+)  # fmt: skip
+"""Exceptions that NumPy raises on text that is no header; it tokenizes what may be one of Python 2."""
 
 
 class RefusedError(Exception):
@@ -169,7 +176,7 @@ class Archive:
                 raise RefusedError(f"damaged: {key} is no array")
             try:
                 shape, fortran, dtype = _plain_header(member, version)
-            except (ValueError, TypeError, RecursionError, MemoryError, Warning, struct.error) as error:
+            except _NO_HEADER as error:
                 raise RefusedError(f"{key} is no plain array") from error
             at = member.tell()
         if dtype.hasobject:

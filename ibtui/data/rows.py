@@ -25,7 +25,7 @@ def taken(name: str, values: NDArray[Any], order: NDArray[np.int64]) -> NDArray[
     rows = max(1, _CHUNK // result.shape[1])
     for start in range(0, len(order), rows):
         part = result[start : start + rows]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             part[:] = values[order[start : start + rows]].reshape(part.shape)
         if not np.isfinite(part).all():
             raise RefusedError(f"{name} holds what is no finite number of 32 bits")
