@@ -11,9 +11,11 @@ where activations span no finite range though they decide on the bins.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -410,6 +412,12 @@ class Estimator:
         self._known_x, self._known_y = _unknown(self._x), _unknown(self._y)
         zero = np.zeros(1)
         self._ranges = [None if name in UNBOUNDED else t_range(name, zero) for name in self.activations]
+
+    def with_tops(self, tops: tuple[float, ...]) -> Estimator:
+        """Return the same estimator for ranges that end there (`Binning.tops`); X is not binned anew."""
+        other = copy.copy(self)
+        other.binning = replace(self.binning, tops=tops)
+        return other
 
     def estimate(self, activations: Sequence[ArrayLike]) -> Estimates:
         """Measure each layer's activations, (N, width), of the estimator's samples, in their order.

@@ -57,8 +57,19 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
         _engine_here(config)
         return kind_of(config).activations(config, kept, x)
 
+    def weights(kept: Mapping[str, Array]) -> Sequence[Array] | None:
+        _engine_here(config)
+        known = getattr(kind_of(config), "weights", None)
+        return None if known is None else known(kept)
+
     return Meter(
-        dataset, recording.layers, binning or recording.binning, forward, available(config.quantities)
+        dataset,
+        recording.layers,
+        binning or recording.binning,
+        forward,
+        available(config.quantities),
+        weights=weights,
+        softmax=config.measure_output == "softmax",
     )
 
 
@@ -75,7 +86,7 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
     """Return past activations, stored or derived to the same bits; `EngineError` where neither can be."""
     stored = recording.activations(row)
-    return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)
+    return stored if stored is not None else meter.activations(recording.kept(row))
 
 
 def estimates_of(recording: Recording, row: int, meter: Meter) -> dict[str, Array]:
