@@ -26,6 +26,7 @@ from ibtui.recording.history import Checkpoint, Experiment, Recording
 from ibtui.recording.machine import Machine
 from ibtui.recording.schema import (
     CEILINGS,
+    LATER,
     READABLE,
     Change,
     Declarations,
@@ -121,10 +122,13 @@ def _check_headers(archive: Archive) -> Summary:
         declared, changes = _newer(archive, config, inputs)
         x_range, rest = _x_range(archive), _check_parts(archive, samples, inputs)
     else:  # all files of schema 1 were of the grid, by engines for Dense layers
-        declared, changes = _of_engine(kind_of(config), config, inputs, quantities()), ()
+        measured = tuple(quantity for quantity in quantities() if quantity.name not in LATER)
+        declared, changes = _of_engine(kind_of(config), config, inputs, measured), ()
         x_range, rest = (0.0, 1.0), 0
     most = declared.layers[-1].width
     names = names_from_json(archive.text("names"), most) if archive.expected("names") else ()
+    if "tops" in archive:
+        archive.expect("tops", (len(declared.layers),), "<f8")
     if (samples + held_out + rest) * sum(layer.width for layer in declared.layers) > MAX_ACTIVATIONS:
         raise RefusedError("more samples than a net of its size can be measured with")
     if stored > rows:
@@ -196,6 +200,8 @@ def _newer(archive: Archive, config: RunConfig, inputs: int) -> tuple[Declaratio
         raise RefusedError(f"its layers or arrays are not those of the engine {config.engine}")
     found = {quantity.name: quantity for quantity in declared.quantities}
     for standard in quantities():
+        if standard.name in LATER and standard.name not in found:
+            continue
         if standard.name not in found or _essence(found[standard.name]) != _essence(standard):
             raise RefusedError(f"{standard.name} is missing from its quantities, or another one than here")
     return declared, changes_from_json(texts["changes"], config.epochs)
@@ -225,6 +231,7 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
         {key: float(archive.array(key)) for key in CEILINGS},
         changes=list(summary.changes),
         machine=summary.machine,
+        tops=_tops(archive),
         history_bytes=history_bytes,
     )
     # Those beyond the budget, the oldest, are never in memory.
@@ -238,6 +245,14 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
         state = {key: archive.array(f"checkpoint_{key}") for key in declared.checkpoint}
         recording.checkpoint = Checkpoint(summary.checkpoint_epoch, state)
     return recording
+
+
+def _tops(archive: Archive) -> tuple[float, ...]:
+    """Return the ends of ranges; a file of before has ranges of each measurement's own."""
+    tops = archive.array("tops").tolist() if archive.expected("tops") else []
+    if not all(0 <= top < np.inf for top in tops):
+        raise RefusedError("its tops are no ends of ranges")
+    return tuple(tops)
 
 
 def _dataset(archive: Archive, summary: Summary) -> Dataset:

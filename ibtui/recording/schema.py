@@ -20,11 +20,13 @@ from ibtui.settings import is_number, parsed
 SCHEMA = 2
 READABLE = (1, 2)
 
+LATER = ("i_xt_lower", "i_ty_lower")
+"""Standard quantities that files of earlier versions do not have."""
 CEILINGS = ("h_x", "h_y")
 """Values that quantities cannot pass, stored with the recording."""
 _RESERVED = re.compile(
-    r"schema|config|machine|quantities|layers|kept|changes|x|y|x_test|y_test|trains|x_rest|y_rest|names|x_range|h_x|h_y|epoch|t_index"
-    r"|t\d+|checkpoint(_.*)?"
+    r"schema|config|machine|quantities|layers|kept|changes|x|y|x_test|y_test|trains|x_rest|y_rest|names"
+    r"|x_range|tops|h_x|h_y|epoch|t_index|t\d+|checkpoint(_.*)?"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)))

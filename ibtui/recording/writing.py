@@ -77,6 +77,8 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
         yield whole("trains", dataset.trains, bool)
     if dataset.names:
         yield whole("names", names_to_json(dataset.names))
+    if recording.tops:
+        yield whole("tops", recording.tops, np.float64)
     for key in CEILINGS:
         yield whole(key, recording.ceilings.get(key, np.nan), np.float64)
     for key in recording.names:
