@@ -72,7 +72,7 @@ class File(io.FileIO):
 
     def __init__(self, path: str | Path, what: str = RECORDING) -> None:
         self.what = what
-        """What the file should be, for messages."""
+        """The words for such a file in messages."""
         # Without waiting: a pipe that nobody writes to is opened at once.
         try:
             super().__init__(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
