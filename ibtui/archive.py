@@ -36,7 +36,7 @@ _PACKING = 1100
 """More than deflate can make of a byte."""
 _CHUNK = 1 << 20
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
-"""Of the format of arrays; the first is the one for all headers that are short and ASCII."""
+"""The versions of the format of arrays; the first is the one for all headers that are short and ASCII."""
 INTEGERS = ("|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
 TEXT = ("<U",)
 
@@ -55,7 +55,7 @@ class RefusedError(Exception):
 
 
 class _Header(NamedTuple):
-    """What is known of an array before it is read."""
+    """All that is known of an array before it is read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
