@@ -36,7 +36,7 @@ _PACKING = 1100
 """More than deflate can make of a byte."""
 _CHUNK = 1 << 20
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
-"""Of the format of arrays; the first is the one for all headers that are short and ASCII."""
+"""The versions of the format of arrays; the first is the one for all headers that are short and ASCII."""
 INTEGERS = ("|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
 TEXT = ("<U",)
 
@@ -55,7 +55,7 @@ class RefusedError(Exception):
 
 
 class _Header(NamedTuple):
-    """What is known of an array before it is read."""
+    """All that is known of an array before it is read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -72,7 +72,7 @@ class File(io.FileIO):
 
     def __init__(self, path: str | Path, what: str = RECORDING) -> None:
         self.what = what
-        """What the file should be, for messages."""
+        """The words for such a file in messages."""
         # Without waiting: a pipe that nobody writes to is opened at once.
         try:
             super().__init__(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))

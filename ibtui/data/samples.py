@@ -108,7 +108,7 @@ def check_samples(config: RunConfig) -> None:
 
 
 Parts: TypeAlias = tuple[Points, Points]
-"""What trains, and what is held out."""
+"""The samples that train, and those held out."""
 
 
 def _made(config: RunConfig) -> tuple[Parts, tuple[float, float] | None, tuple[str, ...]]:

@@ -32,7 +32,7 @@ def labels_of(y: np.ndarray) -> list[int]:
 
 
 def expected(path: str | Path, split: float = 0.5, seed: int = 4) -> list[np.ndarray]:
-    """What trains and what is held out of a file, read by NumPy: x, y, x_test, y_test, names."""
+    """Samples that train and samples held out of a file, read by NumPy: x, y, x_test, y_test, names."""
     with np.load(path, allow_pickle=False) as file:
         keys = ("x", "y", "x_test", "y_test", "names")
         there = {key: file[f"{key}.npy"] for key in keys if f"{key}.npy" in file.zip.namelist()}

@@ -10,9 +10,10 @@ import pytest
 
 from ibtui.config import RunConfig
 from ibtui.core.information import entropy_y
-from ibtui.data import DATASETS, chosen, described
-from ibtui.data.samples import make_dataset
+from ibtui.data import DATASETS, Option, chosen, dataset, described
+from ibtui.data.samples import check_samples, make_dataset
 from ibtui.errors import UsageError
+from ibtui.settings import real
 
 DRAWN = ("circles", "moons", "spirals", "gaussians")
 CLASSED = ("circles", "spirals", "gaussians")
@@ -147,6 +148,39 @@ def test_only_the_grid_declares_the_range_of_its_inputs():
     assert ranges == {"grid": (0, 1), **dict.fromkeys((*DRAWN, "icosahedron12"))}
     assert make_dataset(RunConfig()).x_range == (0.0, 1.0)
     assert make_dataset(RunConfig(data="moons")).x_range is None
+
+
+def test_another_package_declares_options_the_range_and_the_size(monkeypatch):
+    @dataset("lines", x_range=(-3, 3), options={"slope": Option(1.0, real(9.0))}, size=5)
+    def lines(config, *, slope):
+        x = np.arange(5) / 4
+        return np.column_stack([x, slope * x]), [0, 1, 0, 1, 63]
+
+    monkeypatch.setitem(DATASETS._loaded, "lines", lines)
+    found = make_dataset(RunConfig(data="lines:slope=2"))
+    x = np.concatenate([found.x, found.x_test])
+    assert found.x_range == (-3.0, 3.0) and np.array_equal(x[:, 1], 2 * x[:, 0])
+    assert found.classes == 64 and found.names == ()
+    with pytest.raises(UsageError, match=r"^--samples 1000: lines has 5; leave it out$"):
+        check_samples(RunConfig(data="lines"))
+    with pytest.raises(UsageError, match=r"^--data lines:slope=0: must be a number above 0 and up to 9$"):
+        make_dataset(RunConfig(data="lines:slope=0"))
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (([[1, 2]] * 4, [0, 1, -1, 1]), "must give finite"), (([[1, 2]] * 4, [0, 1]), "must give finite"),
+        (([[1, 2]] * 3, [0, 1, 0]), "at least 4"), (([[1, np.nan]] * 4, [0, 1, 0, 1]), "must give finite"),
+        (([1, 2, 3, 4], [0, 1, 0, 1]), r"it gave \(4,\) and \(4,\)"), (3, "--data theirs: TypeError"),
+        (([[1, 2]] * 4, [0, 1, 0, 64]), "must give classes below 64"),
+    ],
+)  # fmt: skip
+def test_a_dataset_that_makes_something_else_is_told_in_a_line(monkeypatch, made, why):
+    monkeypatch.setitem(DATASETS._loaded, "theirs", dataset("theirs")(lambda config: made))
+    with pytest.raises(UsageError, match=why) as error:
+        make_dataset(RunConfig(data="theirs"))
+    assert str(error.value).isprintable() and str(error.value).startswith("--data theirs: ")
 
 
 def test_the_help_has_every_option_with_its_default():
