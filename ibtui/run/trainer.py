@@ -13,7 +13,7 @@ from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.errors import EngineError
 from ibtui.quantities import Measurement
-from ibtui.recording import Change, Checkpoint
+from ibtui.recording import Change, Checkpoint, resolved
 from ibtui.recording.machine import difference
 from ibtui.run.machine import this_machine
 from ibtui.run.measuring import check_classes, estimate_pending, measure, meter_of, new_recording
@@ -56,7 +56,7 @@ class Trainer:
         if resumed is None:
             resumed = new_recording(self.config, dataset, history_bytes)
         self.recording = resumed
-        self.recording.config = self.config
+        self.recording.config = self.config = resolved(self.config, resumed.layers, resumed.dataset)
         self.meter = meter_of(self.recording)
         start = self.recording.checkpoint or self._beginning()
         self.epoch = start.epoch
