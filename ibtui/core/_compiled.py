@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.core.compiling import compiled
+from ibtui.core.compiling import compiled, inlined
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -155,6 +155,7 @@ def label_cells(
     keys = np.zeros(n, np.int64)
     edges = np.empty(bins - 1 if adaptive else 0, np.float64)
     floors = np.empty(n if bin_width > 0 else 0, np.float64)
+    indices = np.empty((0 if adaptive or bin_width > 0 else n, width), np.int64)
     if not adaptive and bin_width == 0:
         line = values.reshape(values.size)
         unknown = 0
@@ -162,6 +163,15 @@ def label_cells(
             outside += 1 if line[i] < low or line[i] > high else 0
             unknown += 1 if line[i] != line[i] else 0
         valid = valid and unknown == 0
+        if valid and not flat:
+            ends = float(top)
+            cells = indices.reshape(indices.size)
+            for i in range(line.size):
+                # The division may fall short of the upper bound's own bin, or reach it too early.
+                index = (line[i] - low) / step
+                index = index if index < ends else ends
+                index = index if line[i] < high else ends
+                cells[i] = int(index if line[i] > low else 0.0)
     for unit in range(width):
         if bin_width > 0:
             least = math.inf
@@ -207,11 +217,9 @@ def label_cells(
                 keys[i] = keys[i] * (bins + 1) + index
                 valid = valid and not math.isnan(v)
             continue
-        for i in range(n if valid and not flat else 0):
-            v = values[i, unit]
-            # The division may fall short of the upper bound's own bin, or reach it too early.
-            index = min(int((v - low) / step), top) if v < high else top
-            keys[i] = keys[i] * (bins + 1) + (index if v > low else 0)
+        if valid and not flat:
+            for i in range(n):
+                keys[i] = keys[i] * (bins + 1) + indices[i, unit]
     count = compact(keys, labels)
     return labels, count, outside, valid
 
@@ -660,6 +668,39 @@ def measure_layers(
             numbers[7, layer] = _share_of(values, low, high)
 
 
+_ROUNDER = 6755399441055744.0  # 1.5 x 2**52: adding and subtracting it rounds to a whole number
+_ONE_BITS = 1023 << 52
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # their sum is ln 2
+
+
+@inlined
+def _decay(x: float) -> float:
+    """exp(x) of x <= 0 to the last bit or two; 0 below -700, and NaN of NaN. A loop of it runs as vectors."""
+    bounded = x if x > -700.0 else -700.0
+    rounded = bounded * _LOG2_E + _ROUNDER
+    k = rounded - _ROUNDER
+    r = (bounded - k * _LN2_HIGH) - k * _LN2_LOW
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    # The last bits of `rounded` are k. Moved to the exponent's place, where 1.0 has 1023, they are 2**k.
+    power = np.int64((np.float64(rounded).view(np.int64) << 52) + _ONE_BITS).view(np.float64)
+    value = p * power if x > -700.0 else 0.0
+    return float(value) if x == x else x
+
+
 @compiled
 def score(outputs: Floats, y: Ints) -> tuple[float, float]:
     """Accuracy and mean softmax cross-entropy; see `ibtui.core.forward.evaluate`.
@@ -669,32 +710,39 @@ def score(outputs: Floats, y: Ints) -> tuple[float, float]:
     without its 1, so that a loss near 0 keeps its digits.
     """
     n, classes = outputs.shape
+    gaps = np.empty((n, classes), np.float64)
     hits = 0
     total = 0.0
-    grown = 0.0
     for i in range(n):
         best = 0
-        defined = not math.isnan(outputs[i, 0])
-        for k in range(1, classes):
-            defined = defined and not math.isnan(outputs[i, k])
-            if outputs[i, k] > outputs[i, best]:
-                best = k
-        top = outputs[i, best]
-        if not defined:
-            total = math.nan
-            continue
-        if best == y[i]:
-            hits += 1
-        others = top - top  # NaN where it is infinite
+        top = outputs[i, 0]
+        unknown = 0
         for k in range(classes):
-            if k != best:
-                others += math.exp(outputs[i, k] - top)
+            v = outputs[i, k]
+            unknown += 1 if v != v else 0
+            if v > top:
+                best = k
+                top = v
+        for k in range(classes):
+            gaps[i, k] = outputs[i, k] - top
+        gaps[i, best] = -math.inf
+        if unknown > 0 or math.isinf(top):
+            total = math.nan
         total += top - outputs[i, y[i]]
+        hits += 1 if best == y[i] and unknown == 0 else 0
+    flat = gaps.reshape(gaps.size)
+    for i in range(flat.size):
+        flat[i] = _decay(flat[i])
+    grown = 0.0
+    for i in range(n):
+        others = 0.0
+        for k in range(classes):
+            others += gaps[i, k]
         grown += others + grown * others
         if grown > 1e200:
             total += math.log1p(grown)
             grown = 0.0
-    return hits / n, (total + math.log1p(grown)) / n
+    return hits / n, float((total + math.log1p(grown)) / n)
 
 
 @compiled
@@ -710,3 +758,67 @@ def shift(z: Singles, biases: Singles, out: Floats) -> None:
         for i in range(n):
             for u in range(width):
                 out[i, u] = np.float32(z[i, u] + biases[u])
+
+
+# --- kernels ---------------------------------------------------------------------------------------
+
+
+@inlined
+def _add(sums: NDArray[np.float64], terms: NDArray[np.float64], i: int, total: float) -> None:
+    """Add sample i's terms to the sums of the samples before it, and their total to its own."""
+    for j in range(i):
+        sums[j] += terms[j]
+    sums[i] += total
+
+
+@compiled
+def sum_kernels(t: Singles, labellings: NDArray[np.int64], noise: float) -> NDArray[np.float64]:
+    """For each sample, the sums of exp(-d² / 2σ²) and exp(-d² / 8σ²) over all samples, itself included.
+
+    `t` has shape (N, width), `labellings` (K, N). Rows 0 and 1 are the sums over all samples, and for each
+    labelling two more rows are those over samples with the same label. One exponential serves both: the
+    first is the fourth power of the second. Either may vanish: each sum has the sample's own 1 in it.
+    """
+    n, width = t.shape
+    columns = np.empty((width, n), np.float32)
+    for u in range(width):
+        for i in range(n):
+            columns[u, i] = t[i, u]
+    sums = np.ones((2 + 2 * len(labellings), n), np.float64)
+    squares = np.empty(n, np.float32)
+    lower = np.empty(n, np.float64)
+    upper, upper_within, lower_within = np.empty(n), np.empty(n), np.empty(n)
+    scale = -1.0 / (8.0 * noise)
+    for i in range(n):
+        for j in range(i):
+            squares[j] = 0.0
+        for u in range(width):
+            column = columns[u]
+            own = column[i]
+            for j in range(i):
+                gap = column[j] - own
+                squares[j] += gap * gap
+        for j in range(i):
+            lower[j] = _decay(scale * squares[j])
+        of_upper = 0.0
+        of_lower = 0.0
+        for j in range(i):
+            square = lower[j] * lower[j]
+            upper[j] = square * square
+            of_upper += upper[j]
+            of_lower += lower[j]
+        _add(sums[0], upper, i, of_upper)
+        _add(sums[1], lower, i, of_lower)
+        for k in range(len(labellings)):
+            labels = labellings[k]
+            of_upper = 0.0
+            of_lower = 0.0
+            for j in range(i):  # without a branch it runs as vectors
+                same = 1.0 if labels[j] == labels[i] else 0.0
+                upper_within[j] = same * upper[j]
+                lower_within[j] = same * lower[j]
+                of_upper += upper_within[j]
+                of_lower += lower_within[j]
+            _add(sums[2 + 2 * k], upper_within, i, of_upper)
+            _add(sums[3 + 2 * k], lower_within, i, of_lower)
+    return sums
