@@ -67,7 +67,8 @@ def report(
     """
     _check_outs(outs, force)
     display = None if outs else display_of(sys.stdout, os.environ, marker)
-    runs, notes = read_runs(paths, at, binning or {})
+    pictured = display is not None or any(_kind(path) in PICTURES for path in outs)
+    runs, notes = read_runs(paths, at, binning or {}, pictured)
     settings = Settings.of(runs[0], asked)
     drawn = panels(runs, settings)
     if display is None:
@@ -83,9 +84,12 @@ def report(
 
 
 def read_runs(
-    paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
+    paths: Sequence[str], at: str | None, binning: Mapping[str, Any], pictured: bool = True
 ) -> tuple[list[RecordedRun], list[str]]:
-    """Read recordings one after another, to hold the activations of one at a time; also return notes."""
+    """Read recordings one after another, to hold the activations of one at a time; also return notes.
+
+    `pictured`: False where layers are not drawn, which takes much of the time.
+    """
     seen: set[str] = set()
     for path in paths:
         if (file := os.path.realpath(path)) in seen:
@@ -101,7 +105,7 @@ def read_runs(
         notes.extend(more)
         return found
 
-    runs = [read_run(path, binning, partial(choose, path)) for path in paths]
+    runs = [read_run(path, binning, partial(choose, path), pictured) for path in paths]
     notes += [f"{run.name}: its layers cannot be drawn: {run.missing}" for run in runs if run.missing]
     notes += [
         f"{run.name}: diverged: the loss is not finite from epoch {run.diverged_at:,} on"

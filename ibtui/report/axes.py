@@ -29,6 +29,8 @@ _COLUMN = 0.062
 """Inches that a character of a tick's label takes."""
 _SPARSE = 0.7
 """Part of the ticks that a linear axis of the terminal would have."""
+_PLACES = [(x, y) for y in (6, -7, 14, -15, 22) for x in (4, -5, 12)]
+"""Where a layer's number may stand beside its end, in points; the first that is free is taken."""
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "annotation_clip": False}
 """A name beside the axes."""
 _LAYER_MARKS, _CLASS_MARKS = "osD^vPX*", "o^sDvPX*<h"
@@ -171,6 +173,8 @@ def draw_plane(axes: Axes, across: Panel, up: Panel, ages: EpochAxis | None, let
         _write_inside(axes, "n/a")
     axes.set_xlim(across.low, across.high)
     axes.set_ylim(up.low, up.high)
+    if ages is not None:
+        _number_ends(axes, across, up)
     axes.set_xlabel(_axis_label(across).replace("\n", " "))
     axes.set_ylabel(_axis_label(up).replace("\n", " "))
     axes.locator_params(nbins=6)
@@ -181,6 +185,26 @@ def draw_plane(axes: Axes, across: Panel, up: Panel, ages: EpochAxis | None, let
         axes.annotate(_maths(name), (level, 1), color=GREY, **at, **_BESIDE)
     write_letter(axes, letter)
     axes.set_title("information plane", loc="left", pad=4.5)  # clear of marks at the upper end
+
+
+def _number_ends(axes: Axes, across: Panel, up: Panel) -> None:
+    """Write the layers' numbers beside their ends, none on another."""
+    from matplotlib.patheffects import withStroke
+
+    width, height = _inches(axes)
+    scale = np.array([72 * width / (across.high - across.low), 72 * height / (up.high - up.low)])
+    taken: list[Array] = []
+    for a, b in zip(across.curves, up.curves, strict=True):
+        end = np.array([a.newest, b.newest])
+        if not np.isfinite(end).all():
+            continue
+        places = [end * scale + place for place in _PLACES]
+        free = (at for at, place in enumerate(places) if all(np.abs(place - one).max() > 7 for one in taken))
+        chosen = next(free, 0)
+        taken.append(places[chosen])
+        style = {"xytext": _PLACES[chosen], "ha": "center", "va": "center", "zorder": 7}
+        number = axes.annotate(a.label, end, **style, **_BESIDE)
+        number.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
 
 
 def draw_ages(axes: Axes, ages: EpochAxis) -> None:
@@ -232,7 +256,6 @@ def _draw_coloured(axes: Axes, x: Array, y: Array, colours: Array, **style: Any)
 def _draw_trajectory(axes: Axes, across: Curve, up: Curve, ages: EpochAxis | None, faint: str) -> None:
     """Draw a layer's way through the plane; `faint` is the mark of its chance level or ceiling."""
     from matplotlib.colors import to_rgb
-    from matplotlib.patheffects import withStroke
 
     colour = colour_of(across.ink if ages is None else palette.TEXT)
     if ages is None:
@@ -253,10 +276,6 @@ def _draw_trajectory(axes: Axes, across: Curve, up: Curve, ages: EpochAxis | Non
         axes.errorbar(*newest, color=colour, zorder=4, **bars, **caps)
     mark: dict[str, Any] = {"marker": layer_mark(across), "markersize": 5.5, "color": colour}
     axes.plot(*newest, **mark, markeredgecolor="white", markeredgewidth=0.7, zorder=6, clip_on=False)
-    if ages is not None:
-        at = {"xytext": (3.5, 2.5), "zorder": 7, "color": colour}
-        number = axes.annotate(across.label, (across.newest, up.newest), **at, **_BESIDE)
-        number.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
 
 
 def draw_scatter(axes: Axes, shown: Representation, layer: int) -> None:

@@ -84,7 +84,8 @@ _POWERS = 10
 """Powers of ten on a logarithmic axis, from 1 on."""
 _CHOICES = [
     (range(_POWERS), (1, 2, 5)),
-    *((range(step > 0, _POWERS, max(step, 1)), (1,)) for step in range(5)),
+    (range(_POWERS), (1,)),
+    *((range(1, _POWERS, step), (1,)) for step in range(1, 5)),
 ]
 """Powers of ten to be labelled, and their factors: the first choice that has room is taken."""
 

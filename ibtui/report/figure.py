@@ -51,6 +51,8 @@ _BAND_GAP = 0.34
 """Between two rows of epochs: room for their headings."""
 _ACROSS, _LEAST_ACROSS = 6, 4
 """The most scatters beside each other, and the fewest that are drawn as large as the width allows."""
+_NAMES = 88
+"""Characters of a heading across the whole page."""
 _NOTE = 0.115
 """A line of the footnote."""
 
@@ -110,7 +112,7 @@ def _bands(runs: Sequence[RecordedRun]) -> list[_Band]:
         return [
             _Band(
                 [[(run, shown, layer) for run, shown in part] for layer in layers],
-                [_heading(run, shown, "\n", len(runs) > 1) for run, shown in part],
+                [_heading(run, shown, "\n", len(runs) > 1, _NAMES // len(part)) for run, shown in part],
                 by_row=True,
             )
             for part in parts
@@ -143,9 +145,9 @@ def _even(items: Sequence[T]) -> list[Sequence[T]]:
     return [items[start : start + across] for start in range(0, len(items), across)]
 
 
-def _heading(run: RecordedRun, shown: Representation, between: str, named: bool) -> str:
+def _heading(run: RecordedRun, shown: Representation, between: str, named: bool, length: int = 60) -> str:
     heading = f"epoch {shown.epoch:,}"
-    return f"{_ending(run.name, 21)}{between}{heading}".replace("$", r"\$") if named else heading
+    return f"{_ending(run.name, min(length, 21))}{between}{heading}".replace("$", r"\$") if named else heading
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def _figure(
     def top(row: int) -> float:
         return _TOP + row * (_PANEL + _GAP)
 
-    _draw_key(page, panels[1], len(runs))
+    _draw_key(page, panels[1], panels[2], len(runs))
     along = EpochAxis.of(panels, settings.axis)
     ages = along if settings.plane_colour == "epoch" else None
     letters = iter(ascii_lowercase)
@@ -286,12 +288,9 @@ def _footnote(
     facts += chance_in_words(runs, [q for q in shared_quantities(runs) if q.chance])
     if len(runs) > 1:
         facts.append(f"mean and standard deviation (n − 1) over {len(runs)} runs; thin: each run")
-    if panels[1].faint:
-        facts.append(
-            {"chance": "crosses: chance levels at the end", "ceiling": "plus signs: ceilings at the end"}[
-                panels[1].faint
-            ]
-        )
+    if panels[1].faint and panels[2].faint:
+        marks = {"chance": "crosses: chance levels at the end", "ceiling": "plus signs: ceilings at the end"}
+        facts.append(marks[panels[1].faint])
     if any(layer.width > 2 for layer in runs[0].layers):
         facts.append("layers wider than two: first two principal components")
     lines = [""]
@@ -304,7 +303,7 @@ def _footnote(
     return [line.replace("$", r"\$") for line in lines if line]
 
 
-def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
+def _draw_key(page: _Page, panel: Panel, up: Panel, runs: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -314,10 +313,9 @@ def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
     ]
     if runs > 1:
         handles.append(Patch(color=GREY, alpha=0.25, linewidth=0, label="mean ± s.d."))
-    if panel.faint:
-        handles.append(Line2D([], [], color=GREY, label=panel.faint, **DOTTED))
-    dashed = "chance" if ("chance", 0.0) in panel.ceilings else "ceiling"
-    handles.append(Line2D([], [], label=dashed, **DASHED))
+    if faint := panel.faint or up.faint:
+        handles.append(Line2D([], [], color=GREY, label=faint, **DOTTED))
+    handles.append(Line2D([], [], label=panel.dashed, **DASHED))
     page.key(
         handles, "upper left", (_LEFT - 0.08, 0.04), handletextpad=0.5, borderpad=0.2,
         handlelength=1.8 if len(handles) < 9 else 1.2, columnspacing=1.2 if len(handles) < 9 else 0.6,

@@ -115,6 +115,11 @@ class Panel:
     """The same in brief."""
 
     @property
+    def dashed(self) -> str:
+        """What its horizontal lines are."""
+        return "chance" if ("chance", 0.0) in self.ceilings else "ceiling"
+
+    @property
     def heading(self) -> str:
         """The title with the unit."""
         return ", ".join(filter(None, (self.title, self.unit)))
@@ -194,8 +199,12 @@ def _faint(
     if not quantity.chance or level == "share":
         return None, ""
     if level == "estimate":
-        return [run.columns[quantity.chance] / scale for run in runs], "chance"
-    return [ceiling_at(quantity, run.columns, run.ceilings, level) / scale for run in runs], "ceiling"
+        lines = [run.columns[quantity.chance] / scale for run in runs]
+    else:
+        lines = [ceiling_at(quantity, run.columns, run.ceilings, level) / scale for run in runs]
+    if not any(np.isfinite(values).any() for values in lines):
+        return None, ""
+    return lines, "chance" if level == "estimate" else "ceiling"
 
 
 def _share_axis(curves: Iterable[Curve]) -> tuple[float, float]:

@@ -85,25 +85,26 @@ class RecordedRun:
         return ",".join(dict.fromkeys(layer.activation for layer in self.layers))
 
 
-def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
+def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool = True) -> RecordedRun:
     """Read a recording and, where `asked` has values for some of `BINNING`, estimate all of it again.
 
     What cannot be read, or holds no measurement, is a `RecordingError`; a setting outside its domain, or an
-    epoch outside the run, is a `UsageError`.
+    epoch outside the run, is a `UsageError`. `pictured`: False where representations are not needed.
     """
     recording = load(path, history_bytes=sys.maxsize)  # what is stored is measured, and nothing in its place
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
+    rows = choose(recording.column("epoch"))
     recorded = resolved(recording.config, recording.layers, recording.dataset)
     config = resolved(replace(recorded, **asked), recording.layers, recording.dataset)
     recording.config = recorded
     _estimate_as(recording, config)
     columns = {name: recording.column(name).copy() for name in ("epoch", *recording.quantities)}
-    rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
+    meter, missing = meter_of(recording), ""
     if config.estimator == "kde" and _derivable(recording):
         columns["chance_i_ty"] = _shuffled_chance(recording, meter)
     try:
-        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
+        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows if pictured)
     except EngineError as error:
         representations, missing = (), str(error)
     return RecordedRun(

@@ -165,11 +165,10 @@ def _key(runs: Sequence[RecordedRun], drawn: Sequence[Panel], display: Display) 
     curves = drawn[1].curves
     line = display.line(("layer", palette.TEXT), *((f" {c.label}", c.ink) for c in curves[: palette.CYCLE]))
     line.append(" …   " if len(curves) > palette.CYCLE else "   ")
-    names = {"chance": "chance level", "ceiling": "ceiling", "": ""}
-    dashed = "chance" if ("chance", 0.0) in drawn[1].ceilings else "ceiling"
-    words = [f"╌╌╌╌ {names[dashed]}"]
-    if faint := names[drawn[1].faint]:
-        words.insert(0, f"···· {faint}")
+    names = {"chance": "chance level", "ceiling": "ceiling"}
+    words = [f"╌╌╌╌ {names[drawn[1].dashed]}"]
+    if faint := drawn[1].faint or drawn[2].faint:
+        words.insert(0, f"···· {names[faint]}")
     if len(runs) > 1:
         words.insert(0, "mean over runs" if display.plain else "bright: mean over runs, faint: each run")
     line.append_text(display.line((cut("   ".join(words), display.width - line.cell_len), palette.DIM)))

@@ -115,7 +115,14 @@ def test_where_chance_says_nothing_it_is_not_drawn_and_that_is_said(folder, leve
     assert ("    n/a    " in text.split("─ I(X;T)")[1].split("─ I(T;Y)")[0]) == (level != "estimate")
     assert all(math.isfinite(end) for panel in made for end in (panel.low, panel.high))
     first = re.search(r"^layer 0 +(\S+) +(\S+)", text, re.M)
-    assert [cell == "n/a" for cell in first.groups()] == [level != "estimate", level != "share"]
+    assert (first[1] == "n/a") == (level != "estimate")
+    assert "n/a" not in re.search(r"^epoch 60 .*$", text, re.M)[0]
+    # I(T;Y) has a chance level, which the key still names.
+    assert ("···· chance level" in text) == (level == "estimate")
+    assert [panel.faint for panel in made[1:3]] == [
+        "",
+        {"estimate": "chance", "excess": "ceiling", "share": ""}[level],
+    ]
 
 
 @needs_matplotlib

@@ -11,11 +11,13 @@ import pytest
 
 from ibtui.core.information import Estimator
 from ibtui.recording.files import load, save
+from ibtui.report import recorded
 from tests.report.making import (
     CONFIG,
     PER_LAYER,
     PERFORMANCE,
     record,
+    refused,
     run,
     table,
 )
@@ -150,3 +152,14 @@ def test_the_report_says_which_binning_it_uses_and_which_was_recorded(folder, ca
     _, out, _ = run(capsys, folder / "a.npz", "--t-bins", 30)
     words = "notebook binning, T {} bins, X 4 bins per input"
     assert f"{words.format(30)}; recorded with {words.format(100)}" in " ".join(out.split())
+
+
+def test_layers_are_drawn_for_pictures_alone_but_their_epochs_are_checked(
+    folder, tmp_path, capsys, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(recorded, "of_row", lambda *_: drawn.append(1))
+    for out in ("x.csv", "x.json"):
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, "--at", "0,60")[0] == 0
+    assert not drawn
+    assert "--at 61" in refused(capsys, folder / "a.npz", "--out", tmp_path / "y.csv", "--at", "61")
