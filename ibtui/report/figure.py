@@ -51,7 +51,7 @@ _BAND_GAP = 0.34
 """Between two rows of epochs: room for their headings."""
 _ACROSS, _LEAST_ACROSS = 6, 4
 """The most scatters beside each other, and the fewest that are drawn as large as the width allows."""
-_NAMES = 88
+_NAMES = 100
 """Characters of a heading across the whole page."""
 _NOTE = 0.115
 """A line of the footnote."""
