@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from ibtui import __version__, tty
@@ -89,7 +89,12 @@ class _Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """Add the names that are registered, which nothing but the help needs to know."""
         for action in self._named:
-            names = (*_NAMED[action.dest], *_registry(action.dest).names)
+            registry = _registry(action.dest)
+            names = (*_NAMED[action.dest], *registry.names)
+            if action.dest == "data":
+                from ibtui.data import described
+
+                names = tuple(described(name) if name in registry.own else name for name in names)
             shown = printable(", ".join(names)).replace("%", "%%")
             action.help = f"{shown or 'none here'}: {action.help}"
         return super().format_help() + self.commands
@@ -190,6 +195,10 @@ def _train(arguments: list[str]) -> int:
 
         asked = {f.name: settings[f.name] for f in fields(RunConfig) if f.name in settings}
         config = resumed_config(resume, asked)
+    elif "samples" in settings:
+        from ibtui.data.samples import check_samples
+
+        check_samples(config)
     if record_to is not None:
         from ibtui.record import record
 
@@ -230,8 +239,14 @@ def _choose(config: RunConfig, resume: str | None) -> None:
     from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.recording.files import peek
+    from ibtui.run.measuring import check_classes
 
-    choose(config, peek(resume).inputs if resume else make_dataset(config).inputs)
+    if resume:
+        choose(config, peek(resume).inputs)
+        return
+    dataset = make_dataset(config)
+    choice = choose(config, dataset.inputs)
+    check_classes(replace(config, engine=choice.engine), dataset)
 
 
 def _add_replay(parser: _Parser) -> None:
@@ -485,10 +500,16 @@ def _registry(field: str) -> Registry[Any]:
 
 def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
     """Refuse names of what is not here or cannot be loaded: a file of another machine may hold them."""
+    from ibtui.data import chosen, is_file, name_of
+
     values = vars(options) | ({} if config is None else vars(config))
     for field, always in _NAMED.items():
         names = values.get(field, ())
         for name in (names,) if isinstance(names, str) else names:
+            if field == "data":
+                if is_file(name):
+                    continue
+                name = name_of(name)
             if name in always:
                 continue
             if name not in (registry := _registry(field)):
@@ -496,6 +517,8 @@ def _check_names(config: RunConfig | None, options: WatchOptions) -> None:
                 raise wrong(field, name, there or "left out: no package here brings any")
             if name not in registry.own:
                 _ = registry[name]
+    if config is not None and not is_file(config.data):
+        chosen(config.data)
 
 
 def _need_terminal() -> None:

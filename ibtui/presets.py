@@ -5,12 +5,15 @@ In Python: ``ibtui.config.build({"preset": "tishby2017", "seed": 2})``.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ibtui.errors import UsageError, hint, printable
+from ibtui.errors import UsageError, hint
 from ibtui.settings import brief, flag, shown
+
+_WIDTH = 76
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,8 @@ def preset(name: object) -> Preset:
 
 def as_lines(name: str, chosen: Preset) -> list[str]:
     """Write a preset as a command, with the flags that it stands for."""
-    flags = [f"{flag(key)} {shown(value)}" for key, value in chosen.settings.items()]
-    lines, line = [f"{name}: {printable(chosen.summary)}"], "  ibtui"
-    for text in flags:
-        if len(line) + 1 + len(text) > 100:
-            lines.append(line + " \\")
-            line = "   "
-        line += f" {text}"
-    return [*lines, line]
+    flags = " ".join(f"{flag(key)}\0{shown(value)}" for key, value in chosen.settings.items())
+    command = textwrap.wrap(f"ibtui {flags}", _WIDTH - 4, break_on_hyphens=False)
+    lines = [f"  {'  ' * bool(place)}{line}" for place, line in enumerate(command)]
+    said = textwrap.wrap(f"{name}: {chosen.summary}", _WIDTH, subsequent_indent="  ")
+    return [*said, *" \\\n".join(lines).replace("\0", " ").split("\n")]

@@ -65,6 +65,29 @@ def record() -> None:
         (["--frobnicate"], ["--frobnicate"]),
         (["--epochs"], ["--epochs", "argument"]),
         (["--data", "cube"], ["--data cube", "grid"]),
+        (["--data", "cube:noise=1"], ["--data cube", "grid"]),
+        (["--data", "grid:noise=1"], ["--data grid:noise=1: grid has no option noise; it has none"]),
+        (["--data", "moons:nose=1"], ["--data moons:nose=1: moons has no option nose; did you mean noise?"]),
+        (["--data", "moons:noise=-1"], ["--data moons:noise=-1: must be a number from 0 up to 10"]),
+        (["--data", "moons:noise=1,noise=2"], ["--data moons:noise=1,noise=2: noise is there twice"]),
+        (
+            ["--data", "circles:classes=65"],
+            ["--data circles:classes=65: must be a whole number from 2 to 64"],
+        ),
+        (
+            ["--data", "icosahedron12", "--samples", "500"],
+            ["--samples 500: icosahedron12 has 4,096; leave it"],
+        ),
+        (["--data", "missing.npz"], ["--data missing.npz: No such file"]),
+        (["--data", "missing.npz", "--samples", "9"], ["--data missing.npz: No such file"]),
+        (
+            ["--split", "0.0001"],
+            ["--split 0.0001: must be such that of 1,000 samples some are left to train"],
+        ),
+        (
+            ["--data", "circles:classes=3"],
+            ["--layers 2,2,2,2: must be such that the last layer has a unit per"],
+        ),
         (["--data", "a b"], ["--data a b", "a name"]),
         (["--quantities", "spread"], ["--quantities spread", "left out"]),
         (["--panes", "clock"], ["--panes clock", "left out"]),
@@ -243,16 +266,17 @@ def test_help_has_every_setting_under_a_heading_with_its_default(capsys, monkeyp
         "(2000)",
         "(2,2,2,2)",
         "(0.1)",
-        "(notebook)",
+        "(auto)",
         "auto, gluon, fused",
-        "grid: the dataset (grid)",
+        "grid, circles[:noise=0.05,classes=2], moons[:noise=0.1], spirals[",
+        "icosahedron12: the dataset, such as",
     ):
         assert line in body
 
 
 def test_help_names_every_command_with_what_it_does(capsys):
     commands = helped(capsys).partition("commands, each with its own --help:\n")[2].splitlines()
-    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor", "completion"]
+    names = ["replay", "report", "attach", "ls", "stop", "bench", "doctor", "presets", "completion"]
     assert [line.split()[0] for line in commands] == names
     for line, name in zip(commands, names, strict=True):
         assert " ".join(line.lower().split()[1:]) in " ".join(helped(capsys, name).lower().split())
@@ -268,7 +292,7 @@ def test_help_prints_where_there_is_only_ascii(name):
 def test_help_names_what_other_packages_bring():
     out = " ".join(command("--help", PYTHONPATH=f"{os.environ['PYTHONPATH']}:{PLUGIN}").stdout.split())
     assert "auto, gluon, fused, brokenengine, quadratic: what trains" in out
-    assert "grid, brokenrings, rings: the dataset" in out
+    assert "icosahedron12, brokenrings, rings: the dataset" in out
     assert "brokenspread, spread: measure these" in out
     assert "brokenpane, clock: show these panes" in out
 

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from ibtui.cli import COMMANDS, SHELLS, main
+from ibtui.core.names import BINNINGS
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -31,9 +32,9 @@ def test_bash_completes_commands_flags_and_values(capsys):
     assert set(completed(ours, "ibtui", "")) >= set(COMMANDS)
     assert completed(ours, "ibtui", "rep") == ["replay", "report"]
     assert completed(ours, "ibtui", "--binn") == ["--binning"]
-    assert completed(ours, "ibtui", "--binning", "") == ["notebook", "closed", "adaptive"]
+    assert completed(ours, "ibtui", "--binning", "") == ["auto", *BINNINGS]
     assert completed(ours, "ibtui", "--engine", "f") == ["fused"]
-    assert completed(ours, "ibtui", "--data", "") == ["grid"]
+    assert completed(ours, "ibtui", "--data", "gr") == ["grid"]
     assert completed(ours, "ibtui", "report", "--quan") == ["--quantity"]
     assert completed(ours, "ibtui", "report", "--record") == []
 

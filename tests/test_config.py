@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ibtui.config import RunConfig, WatchOptions, build, read_toml
 from ibtui.errors import UsageError, printable
+from ibtui.settings import setting_of
 
 HUGE = int("9" * 400)
 """No float can hold it."""
@@ -23,7 +24,27 @@ BAD = [
     *[("ctx", v, "auto, cpu, gpu0") for v in ("", "gpu", "gpu-1", "gpu01", "gpu1000", "CPU", "tpu0", "gpu²")],
     ("ctx", 0, "text"),
     ("ctx", "cpu\0", "text"),
-    *[(n, v, "a name: ") for n in ("engine", "data") for v in ("", "a b", "-a", "x" * 65, None, 1, ["auto"])],
+    *[("engine", v, "a name: ") for v in ("", "a b", "-a", "x" * 65, None, 1, ["auto"])],
+    *[
+        ("data", v, "a name, NAME:KEY=VALUE,... or a file whose name ends in .npz")
+        for v in ("", "a b", "-a", "x" * 65, None, 1, ["grid"], "moons:", "moons:noise", "moons:noise=",
+                  "moons:noise=1,", "moons:noise=1 2", "m:a=1:b=2", "x.csv", "moons:noise=\n")
+    ],
+    ("data", "a\0b.npz", "a path"),
+    *[("split", v, "a number above 0 and below 1") for v in (0, 1, -0.5, 1.5, float("nan"), HUGE, "a", None)],
+    *[
+        (name, v, " or ".join(right))
+        for name, right in [
+            ("measure_on", ("train", "held-out", "all")), ("output", ("same", "linear")),
+            ("measure_output", ("same", "softmax")), ("optimizer", ("sgd", "adam")),
+            ("init", ("normal", "fan-in")), ("x", ("auto", "grid", "identity")),
+            ("estimator", ("binned", "kde")), ("units", ("nats", "bits")),
+        ]
+        for v in ("", "Adam", 1, None, ["sgd"])
+    ],
+    *[("measure_samples", v, "auto or a whole number from 4 to") for v in (0, 3, "all", None, 1.5, True)],
+    *[("every", v, "auto or log or a whole number from 1 to") for v in ("often", "AUTO", ["log"])],
+    *[(name, v, "a number above 0") for name in ("t_width", "kde_noise") for v in (0, -1, float("nan"), "x")],
     *[
         ("quantities", v, "up to 32 different names joined by commas")
         for v in ("a,", "a,,b", "a,a", "a b", ["a", 1], None, 1, [HUGE], [f"q{at}" for at in range(33)])
@@ -134,16 +155,6 @@ def test_values_are_normalised():
     assert RunConfig(quantities=[]).quantities == RunConfig(quantities="").quantities == ()
 
 
-@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (20, 10), (25, 10), (7, 7), (5, 100)])
-def test_the_schedule_is_every_multiple_and_the_last(epochs, every):
-    config = RunConfig(epochs=epochs, every=every)
-    due = [epoch for epoch in range(epochs + 2 * every) if config.scheduled(epoch)]
-    assert due == sorted({*range(0, epochs, every), epochs})
-    assert config.planned == len(due)
-    for epoch in range(epochs):
-        assert config.next_scheduled(epoch) == min(at for at in due if at > epoch)
-
-
 # Without a time limit: the first text drawn costs a table of all characters, and cores are shared.
 often = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 valid = st.builds(
@@ -154,7 +165,11 @@ valid = st.builds(
     lr=st.floats(1e-300, 1e6),
     init_sigma=st.floats(5e-324, 1e6),
     seed=st.integers(0, 2**32 - 1),
-    binning=st.sampled_from(["notebook", "closed", "adaptive"]),
+    binning=st.sampled_from(["auto", "notebook", "closed", "adaptive", "width", "pooled"]),
+    every=st.sampled_from(["auto", "log"]) | st.integers(1, 1000),
+    data=st.sampled_from(["grid", "moons:noise=0.1", "mine.npz", "gaussians:classes=10,noise=1e-3"]),
+    measure_samples=st.just("auto") | st.integers(4, 1000),
+    split=st.floats(1e-3, 0.999),
     t_bins=st.integers(1, 10**6),
 )
 
@@ -170,7 +185,9 @@ def test_json_gives_the_configuration_back(config):
 
 def test_a_file_of_the_first_schema_lacks_only_what_came_later():
     first = json.loads(RunConfig(seed=3).to_json())
-    del first["data"], first["quantities"]
+    for field in dataclasses.fields(RunConfig):
+        if setting_of(field).since > 1:
+            del first[field.name]
     assert RunConfig.from_json(json.dumps(first)) == RunConfig(seed=3)
     for name in first:
         lacking = json.dumps({key: value for key, value in first.items() if key != name})

@@ -127,6 +127,8 @@ def test_going_on_gives_the_same_bytes_as_one_run(engine):
             "cpu",
             "--samples",
             "200",
+            "--every",
+            "10",
             "--epochs",
             str(epochs),
             "--record",

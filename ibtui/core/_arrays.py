@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, Final
 
@@ -36,6 +37,22 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
 def bins(name: str, value: Any) -> int:
     """A number of bins."""
     return whole(name, value, 1, _MOST_BINS)
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    try:
+        number = math.nan if isinstance(value, (str, bool, np.bool_)) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, not {value!r}")
+    return number
+
+
+def top(value: Any) -> float:
+    """A finite end of a range, 0 or more."""
+    return 0.0 if value == 0 else positive("tops", value)
 
 
 def choice(name: str, value: Any, known: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from ibtui.core.compiling import compiled
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 # --- the order of the batches ----------------------------------------------------------------------
 
@@ -110,14 +111,31 @@ def compact(keys: Ints, labels: Ints) -> int:
 
 
 @compiled
+def _find_edges(line: Floats, edges: Floats) -> None:
+    """Write the inner quantiles of sorted values: np.quantile's default method to the last bit."""
+    n = line.size
+    bins = edges.size + 1
+    for k in range(bins - 1):
+        # It interpolates from the nearer neighbour.
+        rank = (n - 1) * ((k + 1) / bins)
+        below = int(rank)
+        above = min(below + 1, n - 1)
+        part = rank - below
+        gap = line[above] - line[below]
+        edges[k] = line[below] + gap * part if part < 0.5 else line[above] - gap * (1 - part)
+
+
+@compiled
 def label_cells(
-    values: Floats, ordered: Floats, low: float, high: float, bins: int, closed: bool
+    values: Floats, ordered: Floats, low: float, high: float, bins: int, closed: bool, bin_width: float
 ) -> tuple[Ints, int, int, bool]:
     """Number the cells that rows of `values` (N, width) fall into.
 
-    With `ordered` (width, N), each unit's values sorted, bins hold equal mass; with an empty one they divide
-    [low, high] equally. Returns the labels, the number of cells in use, the number of values outside the
-    range, and whether all this means anything: not with NaN, and not with an infinite range.
+    With `ordered`, sorted values, bins hold equal mass: a line for each unit, or one for all of them. With a
+    `bin_width` above 0, bins have that width, and there is no range. Otherwise they divide [low, high]
+    equally. Returns the labels, the number of cells in use, the number of values outside the range, and
+    whether all this means anything: not with NaN, and not with an infinite range, or infinite values where
+    values make the range.
 
     Unit after unit refines the cells and numbers them anew, so that a key never exceeds N x (bins + 1),
     whatever the width.
@@ -125,7 +143,7 @@ def label_cells(
     n, width = values.shape
     adaptive = ordered.size > 0
     step = (high - low) / bins
-    valid = adaptive or math.isfinite(step)
+    valid = adaptive or bin_width > 0 or math.isfinite(step)
     flat = not step > 0  # the range is a point (a dead ReLU layer), or narrower than a number can say
     top = bins - 1 if closed else bins
     outside = 0
@@ -133,18 +151,33 @@ def label_cells(
     labels = np.zeros(n, np.int64)
     keys = np.empty(n, np.int64)
     edges = np.empty(bins - 1 if adaptive else 0, np.float64)
+    floors = np.empty(n if bin_width > 0 else 0, np.float64)
     for unit in range(width):
-        if adaptive:
+        if bin_width > 0:
+            least = math.inf
+            most = -math.inf
+            for i in range(n):
+                valid = valid and math.isfinite(values[i, unit])
+                floors[i] = np.floor(values[i, unit] / bin_width) + 0.0  # there is one zero alone
+                least = min(least, floors[i])
+                most = max(most, floors[i])
+            if not valid:
+                return labels, 1, 0, False
+            if most - least < 2147483647.0:
+                stride = int(most - least) + 1
+                for i in range(n):
+                    keys[i] = labels[i] * stride + int(floors[i] - least)
+            else:  # numbers beyond 64 bits are told apart by their own bits
+                numbers = np.empty(n, np.int64)
+                stride = compact(floors.view(np.int64), numbers)
+                for i in range(n):
+                    keys[i] = labels[i] * stride + numbers[i]
+            count = compact(keys, labels)
+            continue
+        if adaptive and (unit == 0 or len(ordered) > 1):
             line = ordered[unit]
-            valid = valid and math.isfinite(line[n - 1] - line[0])
-            for k in range(bins - 1):
-                # np.quantile's default method to the last bit: it interpolates from the nearer neighbour.
-                rank = (n - 1) * ((k + 1) / bins)
-                below = int(rank)
-                above = min(below + 1, n - 1)
-                part = rank - below
-                gap = line[above] - line[below]
-                edges[k] = line[below] + gap * part if part < 0.5 else line[above] - gap * (1 - part)
+            valid = valid and math.isfinite(line[line.size - 1] - line[0])
+            _find_edges(line, edges)
         for i in range(n):
             v = values[i, unit]
             index = 0
@@ -193,7 +226,7 @@ def _distinct_counts(counts: Ints) -> tuple[Ints, Ints]:
 
 
 @compiled
-def _chance(counts_a: Ints, counts_b: Ints, n: int, logs: Floats) -> float:
+def _chance(counts_a: Ints, counts_b: Ints, n: int, logs: Floats, known: Floats, of_a: bool) -> float:
     """The expected plug-in estimate, in nats, over all pairings that keep the marginal counts.
 
     The joint count m of two cells with marginal counts a and b is hypergeometric, and the expectation is the
@@ -205,6 +238,10 @@ def _chance(counts_a: Ints, counts_b: Ints, n: int, logs: Floats) -> float:
     whose logarithms would cancel. With mu = a b / n, the mean of m, the summand is taken as m ln(m / mu) - (m
     - mu), which has the same expectation and is never negative, so that nothing cancels between the summands
     either.
+
+    `known` keeps summands from call to call: a row for each distinct count of the labelling that stays the
+    same (`of_a`: the first), a column for each count of the other, NaN where not known yet; it may have no
+    columns. Threads may share it, for they write the same numbers.
     """
     distinct_a, often_a = _distinct_counts(counts_a)
     distinct_b, often_b = _distinct_counts(counts_b)
@@ -214,6 +251,11 @@ def _chance(counts_a: Ints, counts_b: Ints, n: int, logs: Floats) -> float:
         a = distinct_a[at_a]
         for at_b in range(distinct_b.size):
             b = distinct_b[at_b]
+            row, column = (at_a, b) if of_a else (at_b, a)
+            kept = column < known.shape[1]
+            if kept and not math.isnan(known[row, column]):
+                total += often_a[at_a] * often_b[at_b] * known[row, column]
+                continue
             least = max(0, a + b - n)
             most = min(a, b)
             if least == most:  # m cannot vary: it is mu
@@ -240,44 +282,78 @@ def _chance(counts_a: Ints, counts_b: Ints, n: int, logs: Floats) -> float:
                     else:
                         weight *= m * (n - a - b + m) / ((a - m + 1.0) * (b - m + 1.0))
                     m += direction
-            total += often_a[at_a] * often_b[at_b] * (moment / mass)
+            term = moment / mass
+            if kept:
+                known[row, column] = term
+            total += often_a[at_a] * often_b[at_b] * term
     return total / n
 
 
 @compiled
+def _sort_pairs(a: Ints, counts_a: Ints, b: Ints, counts_b: Ints) -> Ints:
+    """Order samples by their label a, and by b where that is the same: a sort by counting, in two passes."""
+    n = a.size
+    by_b = np.empty(n, np.int64)
+    order = np.empty(n, np.int64)
+    starts_a = np.empty(counts_a.size, np.int64)
+    starts_b = np.empty(counts_b.size, np.int64)
+    start = 0
+    for q in range(counts_b.size):
+        starts_b[q] = start
+        start += counts_b[q]
+    start = 0
+    for p in range(counts_a.size):
+        starts_a[p] = start
+        start += counts_a[p]
+    for i in range(n):
+        by_b[starts_b[b[i]]] = i
+        starts_b[b[i]] += 1
+    for at in range(n):
+        i = by_b[at]
+        order[starts_a[a[i]]] = i
+        starts_a[a[i]] += 1
+    return order
+
+
+@compiled
 def relate(
-    a: Ints, kinds_a: int, b: Ints, kinds_b: int, logs: Floats, with_chance: bool
+    a: Ints, kinds_a: int, b: Ints, kinds_b: int, logs: Floats, chance: int, known: Floats
 ) -> tuple[float, float]:
     """Plug-in mutual information of two labellings (labels 0 to kinds - 1), and its chance level, in nats.
 
     I = sum over cells of m / n ln(m n / (a b)), from whole numbers that float64 holds exactly up to n = 9e7:
-    independent labellings give exactly 0. The chance level is NaN unless it is asked for.
+    independent labellings give exactly 0. The chance level is NaN where `chance` is 0; where it is 1, rows of
+    `known` belong to a, where it is 2, to b (see `_chance`).
     """
     n = a.size
     counts_a = np.zeros(kinds_a, np.int64)
     counts_b = np.zeros(kinds_b, np.int64)
     information = 0.0
     carry = 0.0  # what rounding has added so far (Kahan's summation): there may be millions of cells
-    if kinds_a <= _dense_limit(n) // kinds_b:  # the table of all pairs of cells is small
-        joint = np.zeros((kinds_a, kinds_b), np.int64)
-        for i in range(n):
-            joint[a[i], b[i]] += 1
-        for p in range(kinds_a):
-            for q in range(kinds_b):
-                counts_a[p] += joint[p, q]
-                counts_b[q] += joint[p, q]
-        for p in range(kinds_a):
-            for q in range(kinds_b):
-                m = float(joint[p, q])
-                if m > 0:
-                    term = m * math.log(m * n / (float(counts_a[p]) * float(counts_b[q]))) - carry
-                    total = information + term
-                    carry = (total - information) - term
-                    information = total
+    for i in range(n):
+        counts_a[a[i]] += 1
+        counts_b[b[i]] += 1
+    if kinds_a <= _dense_limit(n) // kinds_b:  # few enough pairs of cells to go through them in their order
+        order = _sort_pairs(a, counts_a, b, counts_b)
+        ratio = 1.0
+        log_ratio = 0.0
+        at = 0
+        while at < n:
+            p = a[order[at]]
+            q = b[order[at]]
+            first = at
+            while at < n and a[order[at]] == p and b[order[at]] == q:
+                at += 1
+            m = float(at - first)
+            new = m * n / (float(counts_a[p]) * float(counts_b[q]))
+            if new != ratio:  # cells of one sample are many, and their ratios are often the same
+                ratio = new
+                log_ratio = math.log(ratio)
+            term = m * log_ratio - carry
+            total = information + term
+            carry = (total - information) - term
+            information = total
     else:
-        for i in range(n):
-            counts_a[a[i]] += 1
-            counts_b[b[i]] += 1
         keys = np.empty(n, np.int64)
         pairs = np.empty(n, np.int64)
         for i in range(n):
@@ -294,8 +370,169 @@ def relate(
                 carry = (total - information) - term
                 information = total
                 counts[pairs[i]] = 0  # each pair of cells once
-    chance = _chance(counts_a, counts_b, n, logs) if with_chance else math.nan
-    return max(information / n, 0.0), chance  # rounding may leave it a hair below 0
+    level = _chance(counts_a, counts_b, n, logs, known, chance == 1) if chance > 0 else math.nan
+    return max(information / n, 0.0), level  # rounding may leave it a hair below 0
+
+
+@compiled
+def _entropy(labels: Ints, kinds: int) -> float:
+    """Plug-in entropy of a labelling, in nats."""
+    n = labels.size
+    counts = np.zeros(kinds, np.int64)
+    for i in range(n):
+        counts[labels[i]] += 1
+    total = 0.0
+    carry = 0.0
+    log_one = math.log(float(n))  # a cell of one sample is the most frequent kind
+    for k in range(kinds):
+        m = float(counts[k])
+        term = m * (log_one if m == 1 else math.log(n / m)) - carry
+        after = total + term
+        carry = (after - total) - term
+        total = after
+    return total / n
+
+
+# --- geometry --------------------------------------------------------------------------------------
+
+
+@compiled
+def _dot(a: Floats, b: Floats) -> float:
+    """The inner product, by four sums: a processor need not wait for one addition to begin the next."""
+    n = a.size
+    s = 0.0
+    t = 0.0
+    u = 0.0
+    v = 0.0
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        s += a[i] * b[i]
+        t += a[i + 1] * b[i + 1]
+        u += a[i + 2] * b[i + 2]
+        v += a[i + 3] * b[i + 3]
+    for i in range(whole, n):
+        s += a[i] * b[i]
+    return (s + t) + (u + v)
+
+
+@compiled
+def _triangle(values: Floats) -> tuple[Floats, bool]:
+    """The triangular factor of the centred values by modified Gram-Schmidt, a row for each column of it.
+
+    Its singular values are those of the values to within rounding, also where columns depend on each other
+    (Björck and Paige 1992). Scaled by a power of two as `ibtui.core.dimension.centred` does. False where
+    values are not finite.
+    """
+    n, width = values.shape
+    largest = 0.0
+    sums = 0.0  # not finite if a value is not
+    for i in range(n):
+        for u in range(width):
+            largest = max(largest, abs(values[i, u]))
+            sums += values[i, u] * 0.0
+    factor = np.zeros((width, width), np.float64)
+    if not math.isfinite(sums):
+        return factor, False
+    columns = np.empty((width, n), np.float64)
+    scale = math.ldexp(1.0, min(max(-math.frexp(largest)[1], -1022), 1000))
+    largest = 0.0
+    for u in range(width):
+        column = columns[u]
+        first = values[0, u] * scale
+        for i in range(n):
+            column[i] = values[i, u] * scale - first
+        total = 0.0
+        for i in range(n):
+            total += column[i]
+        mean = total / n
+        for i in range(n):
+            column[i] -= mean
+            largest = max(largest, abs(column[i]))
+    scale = math.ldexp(1.0, min(max(-math.frexp(largest)[1], -1022), 1000))
+    if scale > 1e50:  # squares may vanish
+        for u in range(width):
+            for i in range(n):
+                columns[u, i] *= scale
+    for u in range(width):
+        column = columns[u]
+        norm = math.sqrt(_dot(column, column))
+        factor[u, u] = norm
+        if norm > 0:
+            for v in range(u + 1, width):
+                other = columns[v]
+                projection = _dot(column, other) / norm
+                factor[v, u] = projection
+                share = projection / norm
+                for i in range(n):
+                    other[i] -= share * column[i]
+    return factor, True
+
+
+@compiled
+def directions(values: Floats) -> tuple[float, float]:
+    """Dimension and participation ratio of activations (N, width); see `ibtui.core.dimension`.
+
+    Singular values are the norms of the triangular factor's columns once rotations have made them orthogonal
+    (Hestenes 1958): exact to rounding, and there is nothing that might fail to converge.
+    """
+    factor, finite = _triangle(values)
+    if not finite:
+        return math.nan, math.nan
+    width = factor.shape[0]
+    for _ in range(40):
+        turned = False
+        for p in range(width - 1):
+            for q in range(p + 1, width):
+                of_p = 0.0
+                of_q = 0.0
+                both = 0.0
+                for k in range(width):
+                    of_p += factor[p, k] * factor[p, k]
+                    of_q += factor[q, k] * factor[q, k]
+                    both += factor[p, k] * factor[q, k]
+                if abs(both) <= 1e-15 * math.sqrt(of_p * of_q):
+                    continue
+                turned = True
+                zeta = (of_q - of_p) / (2.0 * both)
+                tangent = math.copysign(1.0, zeta) / (abs(zeta) + math.sqrt(1.0 + zeta * zeta))
+                cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
+                sine = cosine * tangent
+                for k in range(width):
+                    kept = factor[p, k]
+                    factor[p, k] = cosine * kept - sine * factor[q, k]
+                    factor[q, k] = sine * kept + cosine * factor[q, k]
+        if not turned:
+            break
+    total = 0.0
+    squares = 0.0
+    fourths = 0.0
+    for p in range(width):
+        square = 0.0
+        for k in range(width):
+            square += factor[p, k] * factor[p, k]
+        total += math.sqrt(square)
+        squares += square
+        fourths += square * square
+    if not squares > 0:
+        return math.nan, math.nan
+    return total * total / squares, squares * squares / fourths
+
+
+@compiled
+def _share_of(values: Floats, low: float, high: float) -> float:
+    """The share of values that are one of two; NaN with NaN among them."""
+    found = 0
+    for i in range(values.shape[0]):
+        for u in range(values.shape[1]):
+            v = values[i, u]
+            if math.isnan(v):
+                return math.nan
+            if v in (low, high):
+                found += 1
+    return found / values.size
+
+
+# --- a layer, and the outputs ----------------------------------------------------------------------
 
 
 @compiled
@@ -306,21 +543,96 @@ def measure_layer(
     high: float,
     bins: int,
     closed: bool,
-    x_cells: Ints,
+    bin_width: float,
+    x: Ints,
     x_kinds: int,
     y: Ints,
     y_kinds: int,
     logs: Floats,
-    with_chance: bool,
-) -> tuple[float, float, float, float, int, int, bool]:
-    """One layer: I(X;T), I(T;Y), their chance levels, cells in use, values outside, whether all is valid.
+    known_x: Floats,
+    known_y: Floats,
+    geometry: int,
+    numbers: Floats,
+    layer: int,
+) -> int:
+    """Write what is measured of a layer into a column of `numbers`; return the values outside the range.
 
-    In one call, so that a thread that measures waits for the GIL once per layer. (`with_chance` is handed on,
-    and not set here, because Numba compiles `relate` once more for a literal.)
+    Its rows are the first eight of `ibtui.core.information.LayerNumbers`; all NaN to begin with. In one call,
+    so that a thread that measures waits for the GIL once per layer.
+
+    An `x` without labels means that each sample is a symbol of its own. Chance levels stay NaN where a
+    labelling tells all samples apart: chance then reaches what there is to reach, and the rest is rounding.
+    Without `bins` there are no cells. `geometry` is 0 for none, 1 for saturation at the ends low and high, 2
+    for dimensions, 3 for both.
     """
-    t, t_kinds, outside, valid = label_cells(values, ordered, low, high, bins, closed)
-    if not valid:
-        return math.nan, math.nan, math.nan, math.nan, 0, outside, False
-    i_xt, chance_i_xt = relate(x_cells, x_kinds, t, t_kinds, logs, with_chance)
-    i_ty, chance_i_ty = relate(t, t_kinds, y, y_kinds, logs, with_chance)
-    return i_xt, i_ty, chance_i_xt, chance_i_ty, t_kinds, outside, True
+    n = len(values)
+    outside = 0
+    t, t_kinds, valid = x, 0, False
+    if bins > 0:
+        t, t_kinds, outside, valid = label_cells(values, ordered, low, high, bins, closed, bin_width)
+    if valid:
+        if x.size == 0:
+            numbers[0, layer] = _entropy(t, t_kinds)
+        else:
+            chance = 1 if max(t_kinds, x_kinds) < n else 0
+            numbers[0, layer], numbers[2, layer] = relate(x, x_kinds, t, t_kinds, logs, chance, known_x)
+        chance = 2 if max(t_kinds, y_kinds) < n else 0
+        numbers[1, layer], numbers[3, layer] = relate(t, t_kinds, y, y_kinds, logs, chance, known_y)
+        numbers[4, layer] = t_kinds / n
+    if geometry & 2:
+        numbers[5, layer], numbers[6, layer] = directions(values)
+    if geometry & 1:
+        numbers[7, layer] = _share_of(values, low, high)
+    return outside
+
+
+@compiled
+def score(outputs: Floats, y: Ints) -> tuple[float, float]:
+    """Accuracy and mean softmax cross-entropy; see `ibtui.core.forward.evaluate`.
+
+    With e = the sum over all but the largest output of exp(output - largest), a sample's loss is ln(1 + e) +
+    largest - right. Of ln there is one for many samples: 1 + grown is the product of their 1 + e. It is kept
+    without its 1, so that a loss near 0 keeps its digits.
+    """
+    n, classes = outputs.shape
+    hits = 0
+    total = 0.0
+    grown = 0.0
+    for i in range(n):
+        best = 0
+        defined = not math.isnan(outputs[i, 0])
+        for k in range(1, classes):
+            defined = defined and not math.isnan(outputs[i, k])
+            if outputs[i, k] > outputs[i, best]:
+                best = k
+        top = outputs[i, best]
+        if not defined:
+            total = math.nan
+            continue
+        if best == y[i]:
+            hits += 1
+        others = top - top  # NaN where it is infinite
+        for k in range(classes):
+            if k != best:
+                others += math.exp(outputs[i, k] - top)
+        total += top - outputs[i, y[i]]
+        grown += others + grown * others
+        if grown > 1e200:
+            total += math.log1p(grown)
+            grown = 0.0
+    return hits / n, (total + math.log1p(grown)) / n
+
+
+@compiled
+def shift(z: Singles, biases: Singles, out: Floats) -> None:
+    """Write z + biases, rounded to float32, into `out`; z has shape (N, width)."""
+    n, width = z.shape
+    if width < 8:
+        for u in range(width):
+            bias = biases[u]
+            for i in range(n):
+                out[i, u] = np.float32(z[i, u] + bias)
+    else:
+        for i in range(n):
+            for u in range(width):
+                out[i, u] = np.float32(z[i, u] + biases[u])

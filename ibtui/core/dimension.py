@@ -7,7 +7,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ibtui.core._arrays import matrix
+from ibtui.core._arrays import labels, matrix, same_length
+
+NARROW = 32
+"""Layers of so many units and fewer are cheaper to measure by compiled code than by LAPACK."""
 
 
 def centred(t: ArrayLike) -> NDArray[np.float64] | None:
@@ -86,8 +89,71 @@ def _of_covariance(deviations: NDArray[np.float64] | None) -> float:
     return _effective_number(float(np.trace(covariance)), float((covariance * covariance).sum()))
 
 
+def effective_rank(t: ArrayLike) -> float:
+    """exp of the entropy of s / Σs, s the singular values of the centred activations.
+
+    As many as there are equal singular values. Argument, range and errors are those of `dimension`, which it
+    is never below.
+
+    References
+    ----------
+    Roy and Vetterli, "The effective rank: a measure of effective dimensionality" (2007).
+    """
+    if (deviations := centred(t)) is None:
+        return math.nan
+    try:
+        s = np.linalg.svd(deviations, compute_uv=False)
+    except np.linalg.LinAlgError:
+        return math.nan
+    if not (s := s[s > 0]).size:
+        return math.nan
+    shares = s / s.sum()
+    return math.exp(-float(shares @ np.log(shares)))
+
+
+def label_cka(t: ArrayLike, y: ArrayLike) -> float:
+    """Linear centred kernel alignment of activations with one-hot labels.
+
+    ‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖) in Frobenius norms, X the centred activations and Y the centred one-hot labels. It
+    misleads where directions differ much in variance: those of the largest decide.
+
+    Parameters
+    ----------
+    t : array-like of shape (N, width) or (N,)
+        Activations of one layer.
+    y : array-like of shape (N,), integers
+        Labels of the same samples, any values.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where activations or labels have no variance, or activations are not finite. Shapes that
+        differ are a ValueError.
+
+    References
+    ----------
+    Kornblith, Norouzi, Lee and Hinton, "Similarity of neural network representations revisited" (2019).
+    """
+    classes = labels("y", y)
+    deviations = centred(t)
+    if deviations is None:
+        return math.nan
+    same_length("t", deviations, "y", classes)
+    one_hot = centred((classes[:, np.newaxis] == np.unique(classes)).astype(np.float64))
+    assert one_hot is not None
+    norms = _gram_norm(deviations) * _gram_norm(one_hot)
+    return float(((deviations.T @ one_hot) ** 2).sum()) / norms if norms > 0 else math.nan
+
+
+def _gram_norm(deviations: NDArray[np.float64]) -> float:
+    """‖XᵀX‖, from the smaller of the two products."""
+    if deviations.shape[0] < deviations.shape[1]:
+        deviations = deviations.T
+    return float(np.linalg.norm(deviations.T @ deviations))
+
+
 def both(t: ArrayLike) -> tuple[float, float]:
-    """`dimension` and `participation_ratio`, to the same bits; centring, the larger part, is done once."""
+    """`dimension` and `participation_ratio`; centring, the larger part, is done once."""
     deviations = centred(t)
     return _of_singular_values(deviations), _of_covariance(deviations)
 

@@ -1,30 +1,21 @@
 """Estimates of I(X;T) and I(T;Y), the axes of the information plane, and the level that chance reaches.
 
-Everything is in nats. X is the input, T a layer's activations, Y the label; X and T are binned, unit by unit,
-and a cell is one combination of bins. Three binnings:
-
-``notebook``
-    Bins of equal width on the range, and bin index ``floor((v - low) / width)`` in float64, except that a
-    value equal to the upper bound always gets index n: a bin of its own, n + 1 per axis.
-``closed``
-    The same, but the upper bound joins bin n - 1.
-``adaptive``
-    For T, bins of equal mass: edges at the empirical quantiles k / n of each unit (NumPy's default, linear
-    interpolation, in float64), and a value's index is the number of edges that are not above it, so that ties
-    share a bin. The range plays no part, and no value is outside. X stays on its grid, by the notebook rule.
+Everything is in nats. X is the input, T a layer's activations, Y the label; X and T are binned as
+`ibtui.core.binning` says, or T is given noise (`ibtui.core.kde`).
 
 A value outside the range joins the nearest bin and is counted; the functions warn of such values
 (`OutsideWarning`), `Estimator` returns their number. A range that is a single point (a ReLU layer
-that has died) is one bin. Every result is NaN where activations hold NaN, and where the range is infinite or,
-if the binning is adaptive, a unit's activations span no finite range.
+that has died) is one bin. Every result is NaN where activations hold NaN, where the range is infinite, and
+where activations span no finite range though they decide on the bins.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,12 +23,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibtui.core import _arrays as check
-from ibtui.core.names import ACTIVATIONS, BINNINGS
+from ibtui.core.binning import (
+    EMPTY,
+    UNBOUNDED,
+    Binning,
+    Cells,
+    Range,
+    find_cells,
+    find_label_cells,
+    ordered,
+    saturation,
+    t_range,
+)
+from ibtui.core.dimension import NARROW, both
+from ibtui.core.kde import bounds_of, choose_samples
+from ibtui.core.names import BINNINGS, MEASURED
 
-Range = tuple[float, float]
+__all__ = [
+    "BINNINGS", "Binning", "Estimates", "Estimator", "LayerNumbers", "OutsideWarning", "Range", "chance_i_ty",
+    "chance_i_xt", "chance_of_labels", "entropy_t", "entropy_x", "entropy_y", "i_ty", "i_ty_and_chance",
+    "i_xt", "mutual_information_of_labels", "saturation", "t_range",
+]  # fmt: skip
 
 _TABLED_LOGS = 4096
-_EMPTY = np.empty((0, 0))
+_MOST_KNOWN = 1 << 20
+"""Summands of chance levels that an estimator keeps for each of X and Y: 8 MB."""
+_ROWS = 10
+"""The rows of `LayerNumbers` before `outside`."""
 
 
 class OutsideWarning(UserWarning):
@@ -45,32 +57,6 @@ class OutsideWarning(UserWarning):
 
     Most often the range is not that of the activation: give `t_range(activation, t)`.
     """
-
-
-@dataclass(frozen=True)
-class Binning:
-    """The division of X and T into cells, or the kernel in its place; ValueError if it cannot be done."""
-
-    kind: str = "notebook"
-    """One of `BINNINGS`, or "kde"."""
-    x_bins: int = 4
-    """Bins per input axis on the range of X."""
-    t_bins: int = 100
-    """Bins per unit of a layer."""
-    t_width: float = 0.07
-    """Width of a bin of the kind "width"."""
-    noise: float = 1e-3
-    """Variance of the noise of the kind "kde"."""
-    identity: bool = False
-    """True where every sample is a symbol of X of its own; with "kde" it always is."""
-    tops: tuple[float, ...] = ()
-    """For each layer, where its range ends whose activation has no bound; empty: at the largest value of the
-    measurement, as files of before have it."""
-
-    def __post_init__(self) -> None:
-        check.choice("binning", self.kind, (*BINNINGS, "kde"))
-        object.__setattr__(self, "x_bins", check.bins("x_bins", self.x_bins))
-        object.__setattr__(self, "t_bins", check.bins("t_bins", self.t_bins))
 
 
 class Estimates(NamedTuple):
@@ -86,38 +72,26 @@ class Estimates(NamedTuple):
     """T cells in use / samples: near 1, T identifies the sample, and the estimates say little."""
     outside: NDArray[np.int64]
     """Values outside their range: the layer's, and those of X."""
+    i_xt_lower: NDArray[np.float64]
+    """The lower bound of I(X;T), nats; NaN where values are binned. `i_xt` is the upper one."""
+    i_ty_lower: NDArray[np.float64]
+    """The estimate of I(T;Y) from lower bounds, nats; NaN where values are binned."""
 
 
-class _Cells(NamedTuple):
-    labels: NDArray[np.int64]
-    kinds: int
-    outside: int
-    valid: bool
+class LayerNumbers(NamedTuple):
+    """All that is computed of one measurement's layers in a pass: arrays of shape (L,)."""
 
-
-def _ordered(values: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
-    """Each unit's values sorted, shape (width, N), where the binning needs them."""
-    return np.sort(np.ascontiguousarray(values.T), axis=1) if kind == "adaptive" else _EMPTY
-
-
-def _cells(name: str, values: ArrayLike, bins: int, bounds: Range, kind: str) -> _Cells:
-    """Number the cells of "x" or "t"."""
-    from ibtui.core._compiled import label_cells
-
-    check.choice("binning", kind, BINNINGS)
-    if name == "x" and kind == "adaptive":  # X stays on its grid
-        kind = "notebook"
-    matrix, bins = check.float_matrix(name, values), check.bins(f"{name}_bins", bins)
-    low, high = check.bounds(f"{name}_range", bounds)
-    return _Cells(*label_cells(matrix, _ordered(matrix, kind), low, high, bins, kind == "closed"))
-
-
-def _label_cells(name: str, labels: ArrayLike) -> _Cells:
-    from ibtui.core._compiled import compact
-
-    keys = check.labels(name, labels)
-    numbered = np.empty_like(keys)
-    return _Cells(numbered, compact(keys, numbered), 0, True)
+    i_xt: NDArray[np.float64]
+    i_ty: NDArray[np.float64]
+    chance_i_xt: NDArray[np.float64]
+    chance_i_ty: NDArray[np.float64]
+    occupancy: NDArray[np.float64]
+    dimension: NDArray[np.float64]
+    participation_ratio: NDArray[np.float64]
+    saturation: NDArray[np.float64]
+    i_xt_lower: NDArray[np.float64]
+    i_ty_lower: NDArray[np.float64]
+    outside: NDArray[np.int64]
 
 
 @lru_cache(maxsize=1)
@@ -127,23 +101,23 @@ def _log_table() -> NDArray[np.float64]:
     return table
 
 
-def _relate(a: _Cells, b: _Cells, with_chance: bool) -> tuple[float, float]:
+def _relate(a: Cells, b: Cells, with_chance: bool) -> tuple[float, float]:
     """The estimate and its chance level (NaN if not asked for)."""
     from ibtui.core._compiled import relate
 
     if not (a.valid and b.valid):
         return math.nan, math.nan
-    return relate(a.labels, a.kinds, b.labels, b.kinds, _log_table(), with_chance)
+    return relate(a.labels, a.kinds, b.labels, b.kinds, _log_table(), int(with_chance), EMPTY)
 
 
-def _entropy(cells: _Cells) -> float:
+def _entropy(cells: Cells) -> float:
     if not cells.valid:
         return math.nan
     counts = np.bincount(cells.labels)
     return float((counts * np.log(len(cells.labels) / counts)).sum()) / len(cells.labels)
 
 
-def _warn(name: str, values: ArrayLike, cells: _Cells, bounds: Range) -> None:
+def _warn(name: str, values: ArrayLike, cells: Cells, bounds: Range) -> None:
     """Warn the caller's caller's caller of values outside the range, if there are any."""
     if cells.outside and cells.valid:
         low, high = bounds
@@ -163,10 +137,11 @@ def _relate_x_and_t(
     x_range: Range,
     t_range: Range,
     binning: str,
+    t_width: float,
     with_chance: bool,
 ) -> tuple[float, float]:
-    of_x = _cells("x", x, x_bins, x_range, binning)
-    of_t = _cells("t", t, t_bins, t_range, binning)
+    of_x = find_cells("x", x, x_bins, x_range, binning)
+    of_t = find_cells("t", t, t_bins, t_range, binning, t_width)
     check.same_length("x", of_x.labels, "t", of_t.labels)
     _warn("x", x, of_x, x_range)
     _warn("t", t, of_t, t_range)
@@ -174,18 +149,18 @@ def _relate_x_and_t(
 
 
 def _relate_t_and_y(
-    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: Range, binning: str, with_chance: bool
+    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: Range, binning: str, t_width: float, with_chance: bool
 ) -> tuple[float, float]:
-    of_t, of_y = _t_and_y_cells(t, y, t_bins, t_range, binning)
+    of_t, of_y = _t_and_y_cells(t, y, t_bins, t_range, binning, t_width)
     _warn("t", t, of_t, t_range)
     return _relate(of_t, of_y, with_chance)
 
 
 def _t_and_y_cells(
-    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: Range, binning: str
-) -> tuple[_Cells, _Cells]:
-    of_t = _cells("t", t, t_bins, t_range, binning)
-    of_y = _label_cells("y", y)
+    t: ArrayLike, y: ArrayLike, t_bins: int, t_range: Range, binning: str, t_width: float
+) -> tuple[Cells, Cells]:
+    of_t = find_cells("t", t, t_bins, t_range, binning, t_width)
+    of_y = find_label_cells("y", y)
     check.same_length("t", of_t.labels, "y", of_y.labels)
     return of_t, of_y
 
@@ -199,6 +174,7 @@ def i_xt(
     x_range: Range = (0, 1),
     t_range: Range = (-1, 1),
     binning: str = "notebook",
+    t_width: float = 0.07,
 ) -> float:
     """Plug-in estimate of I(X;T), in nats.
 
@@ -214,15 +190,17 @@ def i_xt(
     x_bins, t_bins : int
         Bins per input axis, and per unit; 1 or more.
     x_range, t_range : (float, float)
-        The ranges that are divided into bins. `t_range` plays no part if the binning is adaptive.
-    binning : {"notebook", "closed", "adaptive"}
-        See the module's description.
+        The ranges that are divided into bins. `t_range` plays no part but in `notebook` and `closed`.
+    binning : {"notebook", "closed", "adaptive", "width", "pooled"}
+        See `ibtui.core.binning`.
+    t_width : float
+        The width of T's bins where the binning is `width`; above 0.
 
     Returns
     -------
     float
-        0 or more; NaN where `x` or `t` holds NaN, or a range is not finite: `x_range`, and `t_range` or, if
-        the binning is adaptive, that of a unit's activations.
+        0 or more; NaN where `x` or `t` holds NaN, or a range is not finite: `x_range`, and `t_range` or,
+        where it plays no part, that of the activations.
 
     Raises
     ------
@@ -234,11 +212,17 @@ def i_xt(
     OutsideWarning
         Values lie outside their range.
     """
-    return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, False)[0]
+    return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, t_width, False)[0]
 
 
 def i_ty(
-    t: ArrayLike, y: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
+    t: ArrayLike,
+    y: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: Range = (-1, 1),
+    binning: str = "notebook",
+    t_width: float = 0.07,
 ) -> float:
     """Plug-in estimate of I(T;Y), in nats; the rest is as for `i_xt`.
 
@@ -247,7 +231,7 @@ def i_ty(
     y : array-like of shape (N,), integers
         Labels of the same samples, any values.
     """
-    return _relate_t_and_y(t, y, t_bins, t_range, binning, False)[0]
+    return _relate_t_and_y(t, y, t_bins, t_range, binning, t_width, False)[0]
 
 
 def chance_i_xt(
@@ -259,6 +243,7 @@ def chance_i_xt(
     x_range: Range = (0, 1),
     t_range: Range = (-1, 1),
     binning: str = "notebook",
+    t_width: float = 0.07,
 ) -> float:
     """Return the expected `i_xt` if samples of X and T are paired at random: exact, in nats.
 
@@ -271,21 +256,33 @@ def chance_i_xt(
     Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison: variants, properties,
     normalization and correction for chance", JMLR 11 (2010), equation 24.
     """
-    return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, True)[1]
+    return _relate_x_and_t(x, t, x_bins, t_bins, x_range, t_range, binning, t_width, True)[1]
 
 
 def chance_i_ty(
-    t: ArrayLike, y: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
+    t: ArrayLike,
+    y: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: Range = (-1, 1),
+    binning: str = "notebook",
+    t_width: float = 0.07,
 ) -> float:
     """Return the expected `i_ty` if samples of T and Y are paired at random: exact; see `chance_i_xt`."""
-    return _relate_t_and_y(t, y, t_bins, t_range, binning, True)[1]
+    return _relate_t_and_y(t, y, t_bins, t_range, binning, t_width, True)[1]
 
 
 def i_ty_and_chance(
-    t: ArrayLike, y: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
+    t: ArrayLike,
+    y: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: Range = (-1, 1),
+    binning: str = "notebook",
+    t_width: float = 0.07,
 ) -> tuple[float, float]:
     """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`."""
-    return _relate(*_t_and_y_cells(t, y, t_bins, t_range, binning), True)
+    return _relate(*_t_and_y_cells(t, y, t_bins, t_range, binning, t_width), True)
 
 
 def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
@@ -315,13 +312,15 @@ def chance_of_labels(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def _relate_labels(a: ArrayLike, b: ArrayLike, with_chance: bool) -> tuple[float, float]:
-    of_a, of_b = _label_cells("a", a), _label_cells("b", b)
+    of_a, of_b = find_label_cells("a", a), find_label_cells("b", b)
     check.same_length("a", of_a.labels, "b", of_b.labels)
     return _relate(of_a, of_b, with_chance)
 
 
-def _entropy_warned(name: str, values: ArrayLike, bins: int, bounds: Range, kind: str) -> float:
-    cells = _cells(name, values, bins, bounds, kind)
+def _entropy_warned(
+    name: str, values: ArrayLike, bins: int, bounds: Range, kind: str, t_width: float = 0.07
+) -> float:
+    cells = find_cells(name, values, bins, bounds, kind, t_width)
     _warn(name, values, cells, bounds)
     return _entropy(cells)
 
@@ -332,65 +331,31 @@ def entropy_x(x: ArrayLike, *, x_bins: int = 4, x_range: Range = (0, 1), binning
 
 
 def entropy_t(
-    t: ArrayLike, *, t_bins: int = 100, t_range: Range = (-1, 1), binning: str = "notebook"
+    t: ArrayLike,
+    *,
+    t_bins: int = 100,
+    t_range: Range = (-1, 1),
+    binning: str = "notebook",
+    t_width: float = 0.07,
 ) -> float:
     """Plug-in entropy of binned T, in nats. Arguments and errors as for `i_ty`."""
-    return _entropy_warned("t", t, t_bins, t_range, binning)
+    return _entropy_warned("t", t, t_bins, t_range, binning, t_width)
 
 
 def entropy_y(y: ArrayLike) -> float:
     """Plug-in entropy of the labels, in nats: the ceiling of I(T;Y). Arguments and errors as for `i_ty`."""
-    return _entropy(_label_cells("y", y))
-
-
-def t_range(activation: str, t: ArrayLike) -> Range:
-    """The range on which a layer's activations are binned.
-
-    Parameters
-    ----------
-    activation : {"tanh", "relu", "sigmoid"}
-    t : array-like of shape (N, width) or (N,)
-        The layer's activations in this measurement; only ReLU's range depends on them.
-
-    Returns
-    -------
-    (float, float)
-        [-1, 1] for tanh, [0, 1] for sigmoid, [0, the layer's maximum] for ReLU: (0, 0) for a layer that has
-        died, and not finite for one that diverged. No values, and an unknown activation, are a ValueError.
-    """
-    check.choice("activation", activation, ACTIVATIONS)
-    values = check.matrix("t", t)
-    if activation == "relu":
-        # Not below 0, so that a range is a range even for activations that no ReLU computed; NaN stays NaN.
-        return 0.0, float(np.maximum(values.max(), 0))
-    return (-1.0, 1.0) if activation == "tanh" else (0.0, 1.0)
-
-
-def saturation(t: ArrayLike, activation: str) -> float:
-    """The share of activations that lie exactly at an end of their range.
-
-    Parameters
-    ----------
-    t, activation
-        As for `t_range`, which says the ends. Of a ReLU that is 0, and the layer's maximum, which at least
-        one activation always reaches.
-
-    Returns
-    -------
-    float
-        0 to 1; NaN where activations hold NaN.
-    """
-    values = check.matrix("t", t)
-    low, high = t_range(activation, values)
-    if np.isnan(values).any():
-        return math.nan
-    return float(((values == low) | (values == high)).mean())
+    return _entropy(find_label_cells("y", y))
 
 
 class Estimator:
     """Measures the information of layers against one data set, whose cells are found once.
 
-    It holds no state that changes: threads may share one. Nearly all of `estimate` runs without the GIL.
+    Nothing changes the numbers that it gives: threads may share one. Nearly all of its work runs without the
+    GIL.
+
+    Chance levels are NaN wherever they say nothing: where each sample is a symbol of its own of X (for
+    I(X;T)), of T or of Y. The estimate and its expected value are then one number, and what is between them
+    is rounding. With "kde" there are none (`ibtui.core.kde.chance_i_ty_by_shuffling`).
 
     Parameters
     ----------
@@ -399,17 +364,20 @@ class Estimator:
     y : array-like of shape (N,), integers
         Their labels.
     binning : Binning
-    activations : sequence of {"tanh", "relu", "sigmoid"}
-        Each layer's activation function, which decides T's range; see `t_range`. An unknown one, or shapes
-        that differ, are a ValueError.
+    activations : sequence of {"tanh", "relu", "sigmoid", "linear", "softmax", ""}
+        Each layer's activation function, which decides T's range; see `Binning.t_range`. An unknown one, or
+        shapes that differ, are a ValueError.
     x_range : (float, float)
         The range of each input, which is divided into bins.
+    most_kde : int or None
+        So many samples enter the estimate by "kde", whose time grows with their square: the same ones in
+        every measurement. None: all.
 
     Attributes
     ----------
     h_x, h_y : float
-        Entropies of binned X and of Y, in nats: the ceilings of I(X;T) and I(T;Y). `h_x` is NaN if X holds
-        NaN.
+        Entropies of X and of Y, in nats: the ceilings of I(X;T) and I(T;Y). `h_x` is NaN if X holds NaN, and
+        ln N where each sample is a symbol of its own. With "kde" they are those of the samples that enter.
     x_outside : int
         Values of X outside their range.
     """
@@ -421,41 +389,105 @@ class Estimator:
         binning: Binning,
         activations: Sequence[str],
         x_range: Range = (0.0, 1.0),
+        most_kde: int | None = 1000,
     ) -> None:
         self.binning = binning
-        self.activations = tuple(check.choice("activation", name, ACTIVATIONS) for name in activations)
-        self._x = _cells("x", x, binning.x_bins, x_range, binning.kind)
-        self._y = _label_cells("y", y)
-        check.same_length("x", self._x.labels, "y", self._y.labels)
-        self.h_x = _entropy(self._x)
+        self.activations = tuple(check.choice("activation", name, MEASURED) for name in activations)
+        self._y = find_label_cells("y", y)
+        inputs = check.matrix("x", x)
+        check.same_length("x", inputs, "y", self._y.labels)
+        self.x_outside = 0
+        if binning.kind == "kde":
+            self._chosen = choose_samples(len(inputs), most_kde)
+            self._y = find_label_cells("y", self._y.labels[self._chosen])
         self.h_y = _entropy(self._y)
-        self.x_outside = self._x.outside
+        self._samples = len(inputs)
+        if binning.identity or binning.kind == "kde":
+            self._x = Cells(np.empty(0, np.int64), 0, 0, True)
+            self.h_x = math.log(len(self._y.labels))
+        else:
+            self._x = find_cells("x", inputs, binning.x_bins, x_range, binning.kind)
+            self.h_x = _entropy(self._x)
+            self.x_outside = self._x.outside
+        self._known_x, self._known_y = _unknown(self._x), _unknown(self._y)
+        zero = np.zeros(1)
+        self._ranges = [None if name in UNBOUNDED else t_range(name, zero) for name in self.activations]
+
+    def with_tops(self, tops: tuple[float, ...]) -> Estimator:
+        """Return the same estimator for ranges that end there (`Binning.tops`); X is not binned anew."""
+        other = copy.copy(self)
+        other.binning = replace(self.binning, tops=tops)
+        return other
 
     def estimate(self, activations: Sequence[ArrayLike]) -> Estimates:
         """Measure each layer's activations, (N, width), of the estimator's samples, in their order.
 
         ValueError if there are not as many layers as activation functions, or one has other samples.
         """
-        from ibtui.core._compiled import measure_layer
+        numbers = self.measure(activations, geometry=False)
+        return Estimates._make(getattr(numbers, name) for name in Estimates._fields)
 
+    def measure(self, activations: Sequence[ArrayLike], *, geometry: bool = True) -> LayerNumbers:
+        """Do as `estimate`, and find dimension, participation ratio and saturation in the same pass.
+
+        Without `geometry` these are NaN.
+        """
         layers = len(activations)
         if layers != len(self.activations):
             raise ValueError(f"there must be activations of {len(self.activations)} layers, not of {layers}")
-        numbers = np.full((5, layers), math.nan)  # a row for each of Estimates' first five
+        numbers = np.full((_ROWS, layers), math.nan)
         outside = np.zeros(layers, np.int64)
-        kind, bins = self.binning.kind, self.binning.t_bins
         for layer, t in enumerate(activations):
-            values = check.float_matrix(f"layer {layer}", t)
-            check.same_length("x", self._x.labels, f"layer {layer}", values)
-            low, high = t_range(self.activations[layer], values)
-            of_x, of_y = self._x, self._y
-            *information, kinds, out, valid = measure_layer(
-                values, _ordered(values, kind), low, high, bins, kind == "closed",
-                of_x.labels, of_x.kinds, of_y.labels, of_y.kinds, _log_table(), True,
-            )  # fmt: skip
-            outside[layer] = out + self.x_outside
-            if valid:
-                numbers[:, layer] = *information, kinds / len(values)
+            values = _plain(layer, t)
+            if len(values) != self._samples:
+                raise ValueError(
+                    f"x and layer {layer} must have as many samples, not {self._samples} and {len(values)}"
+                )
+            outside[layer] = self._measure(layer, values, geometry, numbers)
         if not self._x.valid:
             numbers[[0, 2]] = math.nan
-        return Estimates._make((*numbers, outside))
+        return LayerNumbers._make((*numbers, outside))
+
+    def _measure(
+        self, layer: int, values: NDArray[np.float64], geometry: bool, numbers: NDArray[np.float64]
+    ) -> int:
+        """Fill the layer's column of `numbers`; return the values outside."""
+        from ibtui.core._compiled import measure_layer
+
+        binning, bounds = self.binning, self._ranges[layer]
+        wanted = 0
+        if geometry:
+            wanted = (bounds is not None) + 2 * (values.shape[1] <= NARROW)
+            if values.shape[1] > NARROW:
+                numbers[5:7, layer] = both(values)
+        if bounds is None:
+            bounds = binning.t_range(layer, self.activations[layer], values)
+        kind = binning.kind
+        if kind == "kde":
+            numbers[[0, 1, 8, 9], layer] = bounds_of(values[self._chosen], self._y.labels, binning.noise)
+        of_x, of_y = self._x, self._y
+        outside = measure_layer(
+            values, EMPTY if kind in _UNSORTED else ordered(values, kind), *bounds,
+            0 if kind == "kde" else binning.t_bins, kind == "closed",
+            binning.t_width if kind == "width" else 0.0, of_x.labels, of_x.kinds, of_y.labels, of_y.kinds,
+            _log_table(), self._known_x, self._known_y, wanted, numbers, layer,
+        )  # fmt: skip
+        return outside + self.x_outside
+
+
+_UNSORTED = ("notebook", "closed", "width", "kde")
+
+
+def _unknown(cells: Cells) -> NDArray[np.float64]:
+    """Room for what chance levels against a labelling are made of (`_compiled._chance`)."""
+    if not cells.labels.size:
+        return EMPTY
+    rows = len(np.unique(np.bincount(cells.labels)))
+    return np.full((rows, min(len(cells.labels) + 1, _MOST_KNOWN // rows)), math.nan)
+
+
+def _plain(layer: int, t: ArrayLike) -> NDArray[np.float64]:
+    """A layer's values ready for compiled code, at little cost where they are as engines give them."""
+    if type(t) is np.ndarray and t.dtype == np.float32 and t.ndim == 2 and t.size:
+        return np.array(t, np.float64, order="C")
+    return check.float_matrix(f"layer {layer}", t)

@@ -9,16 +9,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.core._arrays import whole
+from ibtui.core._arrays import choice, whole
 
 
 def initial_parameters(
-    widths: Sequence[int], *, inputs: int = 2, sigma: float = 1.0, seed: int = 1
+    widths: Sequence[int], *, inputs: int = 2, init: str = "normal", sigma: float = 1.0, seed: int = 1
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Weights ~ Normal(0, sigma), biases zero, layer after layer from one stream.
+    """Random weights, biases zero, layer after layer from one stream.
 
     Drawn by NumPy's `RandomState`, whose streams never change, so a seed means the same net for every engine
-    and every version of NumPy.
+    and every version of NumPy. ``fan-in`` draws standard normal numbers for a whole layer, row by row; then
+    draws again those beyond two standard deviations, row by row, until none is; then goes to the next layer.
 
     Parameters
     ----------
@@ -26,8 +27,11 @@ def initial_parameters(
         Units of each layer, at least one layer.
     inputs : int
         Width of the input.
+    init : {"normal", "fan-in"}
+        Weights ~ Normal(0, sigma); or ~ Normal(0, 1) truncated at two standard deviations, divided by the
+        square root of the number of the layer's inputs.
     sigma : float
-        Standard deviation of the weights, finite and not negative.
+        Standard deviation of ``normal``, finite and not negative; ``fan-in`` takes no notice of it.
     seed : int
         0 to 2**32 - 1; whatever is out of its range is a ValueError.
 
@@ -39,13 +43,19 @@ def initial_parameters(
     if not len(widths):
         raise ValueError("widths must name at least one layer")
     sizes = [whole("inputs", inputs, 1), *(whole("a layer's width", width, 1) for width in widths)]
+    choice("init", init, ("normal", "fan-in"))
     if not (math.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"sigma must be finite and not negative, not {sigma!r}")
     random = np.random.RandomState(whole("seed", seed, 0, 2**32 - 1))
-    return [
-        ((random.standard_normal((after, before)) * sigma).astype(np.float32), np.zeros(after, np.float32))
-        for before, after in pairwise(sizes)
-    ]
+    parameters = []
+    for before, after in pairwise(sizes):
+        weights = random.standard_normal((after, before))
+        if init == "fan-in":
+            while (beyond := np.abs(weights) > 2).any():
+                weights[beyond] = random.standard_normal(np.count_nonzero(beyond))
+        weights *= 1 / math.sqrt(before) if init == "fan-in" else sigma
+        parameters.append((weights.astype(np.float32), np.zeros(after, np.float32)))
+    return parameters
 
 
 def batch_order(seed: int, epoch: int, n: int) -> NDArray[np.int32]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ibtui.config import RunConfig
-from ibtui.core._arrays import whole
 from ibtui.data import Points, dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def grid_labels(
@@ -34,6 +36,10 @@ def grid_labels(
     y : ndarray of shape (samples,), int64
         0 or 1.
     """
+    import numpy as np
+
+    from ibtui.core._arrays import whole
+
     ngrid = whole("ngrid", ngrid, 1)
     samples = whole("samples", samples, 1)
     random = np.random.RandomState(whole("seed", seed, 0, 2**32 - 1))
@@ -58,7 +64,10 @@ def grid_labels(
     return points.astype(np.float32), is_marked[at[:, 0], at[:, 1]]
 
 
-@dataset("points on the unit square, labelled by the cells of a grid: XOR by default", x_range=(0, 1))
+@dataset(
+    "points on the unit square, labelled by the cells of a grid: XOR by default",
+    x_range=(0, 1), ordered=True,
+)  # fmt: skip
 def grid(config: RunConfig) -> Points:
     """Make the points that `--grid`, `--samples` and `--data-seed` ask for."""
     return grid_labels(config.grid, config.samples, config.data_seed)

@@ -52,7 +52,10 @@ class Engine(Protocol):
 
 
 class EngineKind(Protocol):
-    """An engine by name. All but `create` and `refusal` need neither its framework nor its device."""
+    """An engine by name. All but `create` and `refusal` need neither its framework nor its device.
+
+    One whose layers have weights may have `weights(kept)` besides, which returns each layer's weight matrix.
+    """
 
     name: str
     summary: str
@@ -70,8 +73,11 @@ class EngineKind(Protocol):
     def initial(self, config: RunConfig, inputs: int) -> dict[str, Array]:
         """Return the state before the first epoch, which the configuration's seed decides."""
 
-    def scalars(self, state: State) -> dict[str, float]:
-        """Return what training reports of itself in a state, by the names of the quantities."""
+    def scalars(self, state: State) -> dict[str, float | Array]:
+        """Return what training reports of itself in a state, by the names of the quantities.
+
+        A number, or for a quantity per layer an array of shape (layers,).
+        """
 
     def activations(self, config: RunConfig, kept: State, x: Array) -> Sequence[NDArray[np.float32]]:
         """Compute each layer's activations (N, width) of inputs (N, D), anywhere and to the same bits."""

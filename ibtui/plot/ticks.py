@@ -35,7 +35,7 @@ def ticks(low: float, high: float, count: int) -> tuple[tuple[float, str], ...]:
     return ((low, number(low)),)
 
 
-EpochScale = Literal["linear", "log"]
+EpochScale = Literal["log", "linear"]
 
 
 def along(epochs: Any, scale: EpochScale) -> Any:
@@ -50,15 +50,13 @@ def epoch_ticks(low: float, high: float, count: int, scale: EpochScale) -> tuple
     """
     if scale == "linear" or not high > low:
         return ticks(low, high, count)
-    for factors in ((1, 2, 5), (1,)):
-        epochs = [0, *(factor * 10**power for power in range(19) for factor in factors)]
+    for factors, stride in (((1, 2, 5), 1), *(((1,), stride) for stride in range(1, 19))):
+        epochs = [0, *(factor * 10**power for power in range(0, 19, stride) for factor in factors)]
         places = [(float(along(epoch, scale)), epoch) for epoch in epochs]
-        shown = [
-            (at, ticks(0, epoch, 1)[-1][1] if epoch else "0") for at, epoch in places if low <= at <= high
-        ]
-        if len(shown) <= count:
+        shown = tuple((at, _short(epoch)) for at, epoch in places if low <= at <= high)
+        if len(shown) <= max(count, 1):
             break
-    return tuple(shown[-count:] if len(shown) > count else shown)
+    return shown
 
 
 def _short(epoch: int) -> str:

@@ -19,7 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ibtui.core.information import Binning, Estimator
+from ibtui.core.forward import Classes
+from ibtui.core.information import Binning, Estimator, LayerNumbers
 from ibtui.core.layer import Layer
 from ibtui.data.samples import Dataset
 from ibtui.registry import Registry
@@ -69,26 +70,100 @@ class Quantity:
             return math.nan
 
 
+Kept = Mapping[str, Array]
+"""The arrays that an engine keeps of a measurement."""
+Scalars = Mapping[str, ArrayLike]
+"""What training itself reports: numbers, or arrays of shape (layers,)."""
+Forward = Callable[[Kept, Array], Sequence[Array]]
+"""From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
+Weights = Callable[[Kept], "Sequence[Array] | None"]
+"""From what an engine keeps to each layer's weights (out, in); None where it knows of none."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What stays the same from measurement to measurement of a run."""
+
+    dataset: Dataset
+    layers: Sequence[Layer]
+    forward: Forward
+    weights: Weights = lambda kept: None
+
+    @cached_property
+    def train_classes(self) -> Classes:
+        """The classes of the samples that train."""
+        return Classes(self.dataset.training[1])
+
+    @cached_property
+    def test_classes(self) -> Classes:
+        """The classes of the samples held out."""
+        return Classes(self.dataset.y_test)
+
+    @cached_property
+    def train_inputs(self) -> Array | None:
+        """The inputs that train, or None where they are those that are measured."""
+        return None if self.dataset.measures_training else self.dataset.training[0]
+
+
 @dataclass(frozen=True)
 class Sample:
     """A net at one epoch, as the quantities see it."""
 
     epoch: int
     activations: Sequence[Array]
-    """The layers' activations of the measured samples, each float32 of shape (N, width)."""
-    forward_held_out: Callable[[], Array]
-    """Computes `held_out`, which not every quantity needs."""
-    scalars: Mapping[str, float]
-    """Numbers that training itself reports: `moving_loss`."""
-    dataset: Dataset
-    layers: Sequence[Layer]
+    """The layers' activations of the measured samples, as they are measured, each float32 of shape
+    (N, width)."""
+    kept: Kept
+    scalars: Scalars
+    """What training itself reports, such as `moving_loss`."""
+    subject: Subject
     estimator: Estimator
     """Estimates information with the binning in force."""
+    rebinning: bool = False
+    """True where only quantities that depend on the binning are asked for."""
+    raw_outputs: Array | None = None
+    """`outputs`, where they are known."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The samples of the run."""
+        return self.subject.dataset
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers that are measured."""
+        return self.subject.layers
+
+    @cached_property
+    def numbers(self) -> LayerNumbers:
+        """What is computed in one pass over the activations; geometry is NaN where `rebinning`."""
+        return self.estimator.measure(self.activations, geometry=not self.rebinning)
+
+    @cached_property
+    def outputs(self) -> Array:
+        """The net's outputs for the measured samples, float32 of shape (N, width)."""
+        return self._forward(self.dataset.x) if self.raw_outputs is None else self.raw_outputs
+
+    @cached_property
+    def train_outputs(self) -> Array:
+        """The net's outputs for the samples that train, measured or not, float32 of shape (K, width)."""
+        inputs = self.subject.train_inputs
+        return self.outputs if inputs is None else self._forward(inputs)
 
     @cached_property
     def held_out(self) -> Array:
-        """The last layer's activations of the samples held out, float32 of shape (M, width)."""
-        return self.forward_held_out()
+        """The net's outputs for the samples held out, float32 of shape (M, width)."""
+        return self._forward(self.dataset.x_test)
+
+    @cached_property
+    def weights(self) -> Sequence[Array] | None:
+        """Each layer's weights (out, in), or None where there are none that are known."""
+        return self.subject.weights(self.kept)
+
+    def _forward(self, inputs: Array) -> Array:
+        if not len(inputs):
+            return np.zeros((0, self.layers[-1].width), np.float32)
+        return self.subject.forward(self.kept, inputs)[-1]
 
 
 @dataclass(frozen=True)
@@ -108,8 +183,11 @@ def measures(*quantities: Quantity) -> Callable[[Any], Family]:
 STANDARD = ("information", "geometry", "performance")
 """The families that every run measures, in the order of their columns."""
 
+_OPTIONAL = ("effective_rank", "cka", "sparsity", "weight_norm", "gradient_snr")
 FAMILIES: Registry[Family] = Registry(
-    "quantity", "ibtui.quantities", {name: f"ibtui.quantities.{name}:{name}" for name in STANDARD}
+    "quantity",
+    "ibtui.quantities",
+    {name: f"ibtui.quantities.{name}:{name}" for name in (*STANDARD, *_OPTIONAL)},
 )
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from ibtui.core import dimension
-from ibtui.core.information import saturation
 from ibtui.quantities import Quantity, Sample, measures
 
 
@@ -25,15 +22,10 @@ from ibtui.quantities import Quantity, Sample, measures
     ),
     Quantity(
         "saturation", "saturation", short="sat.", ceiling="1",
-        description="The share of activations exactly at an end of their range.",
+        description="The share of activations exactly at an end of their range; n/a where an activation has "
+        "no bound.",
     ),
 )  # fmt: skip
 def geometry(sample: Sample) -> Mapping[str, ArrayLike]:
-    """Measure each layer's activations; see `ibtui.core.dimension` and `ibtui.core.information`."""
-    both = np.array([dimension.both(t) for t in sample.activations])
-    layers = zip(sample.activations, sample.layers, strict=True)
-    return {
-        "dimension": both[:, 0],
-        "participation_ratio": both[:, 1],
-        "saturation": [saturation(t, layer.activation) for t, layer in layers],
-    }
+    """Measure each layer's activations; see `ibtui.core.dimension` and `ibtui.core.binning`."""
+    return sample.numbers._asdict()

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ibtui.core.forward import softmax
 from ibtui.core.information import Binning, Estimator
 from ibtui.core.layer import Layer
 from ibtui.data.samples import Dataset
 from ibtui.errors import IbtuiError, UsageError, blaming, printable
-from ibtui.quantities import FAMILIES, STANDARD, Array, Family, Measurement, Quantity, Sample
-
-Kept = Mapping[str, Array]
-"""The arrays that an engine keeps of a measurement."""
-Scalars = Mapping[str, float]
-"""The numbers that training itself reports."""
-Forward = Callable[[Kept, Array], Sequence[Array]]
-"""From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
+from ibtui.quantities import (
+    FAMILIES,
+    STANDARD,
+    Array,
+    Family,
+    Forward,
+    Kept,
+    Measurement,
+    Quantity,
+    Sample,
+    Scalars,
+    Subject,
+    Weights,
+)
 
 
 def families(extra: Sequence[str] = ()) -> list[Family]:
@@ -50,7 +58,25 @@ def quantities(extra: Sequence[str] = ()) -> tuple[Quantity, ...]:
 
 
 class Meter:
-    """Measures nets against one dataset, by `families`. For one thread alone: `binning` changes it."""
+    """Measures nets against one dataset, by `families`. For one thread alone: `binning` changes it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    layers : sequence of Layer
+        The layers as they are measured.
+    binning : Binning
+    forward : callable
+        From what an engine keeps, and inputs (N, D), to each layer's activations (N, width).
+    extra : sequence of str
+        Families to measure besides the standard ones.
+    weights : callable
+        From what an engine keeps to each layer's weights, or to None.
+    softmax : bool
+        True where the softmax of the last layer is measured in its place.
+    most_kde : int or None
+        See `Estimator`.
+    """
 
     def __init__(
         self,
@@ -59,18 +85,23 @@ class Meter:
         binning: Binning,
         forward: Forward,
         extra: Sequence[str] = (),
+        *,
+        weights: Weights = lambda kept: None,
+        softmax: bool = False,
+        most_kde: int | None = 1000,
     ) -> None:
         self.dataset, self.layers = dataset, tuple(layers)
         self.forward = forward
-        self._families = families(extra)
+        self._subject = Subject(dataset, self.layers, forward, weights)
+        self._names = [layer.activation for layer in self.layers]
+        self._softmax, self._most_kde = softmax, most_kde
+        self._families = [_Declared(family, len(self.layers)) for family in families(extra)]
         self._binning = binning
         self.estimator = self._estimator(binning)
 
     def _estimator(self, binning: Binning) -> Estimator:
-        activations = [layer.activation for layer in self.layers]
-        return Estimator(
-            self.dataset.x, self.dataset.y, binning, activations, self.dataset.x_range or (0.0, 1.0)
-        )
+        data = self.dataset
+        return Estimator(data.x, data.y, binning, self._names, data.x_range or (0.0, 1.0), self._most_kde)
 
     @property
     def binning(self) -> Binning:
@@ -80,7 +111,10 @@ class Meter:
     @binning.setter
     def binning(self, binning: Binning) -> None:
         if binning != self._binning:
-            self.estimator = self._estimator(binning)
+            if replace(binning, tops=self._binning.tops) == self._binning:
+                self.estimator = self.estimator.with_tops(binning.tops)
+            else:
+                self.estimator = self._estimator(binning)
             self._binning = binning
 
     @property
@@ -88,41 +122,70 @@ class Meter:
         """The values that quantities cannot pass with this binning, in nats, by their declared names."""
         return {"h_x": self.estimator.h_x, "h_y": self.estimator.h_y}
 
+    def activations(self, kept: Kept) -> list[Array]:
+        """Return the activations of the measured samples, as they are measured and stored."""
+        return self._measured(list(self.forward(kept, self.dataset.x)))
+
+    def _measured(self, activations: list[Array]) -> list[Array]:
+        return [*activations[:-1], softmax(activations[-1])] if self._softmax else activations
+
+    def grown(self, activations: Sequence[Array]) -> Binning:
+        """Return the binning in force with ranges that reach these activations; see `Binning.covering`.
+
+        It is the binning in force itself where nothing lies beyond a range that can grow. Where it is not,
+        all measurements are to be estimated again with it, for otherwise they could not be compared.
+        """
+        return self._binning.covering(self._names, activations)
+
     def measure(self, epoch: int, kept: Kept, scalars: Scalars) -> Measurement:
-        """Measure all of a net, by what its engine keeps of it and what training itself reports."""
-        activations = list(self.forward(kept, self.dataset.x))
-        sample = self._sample(epoch, activations, kept, scalars)
-        values = {name: v for family in self._families for name, v in self._values(family, sample).items()}
-        return Measurement(epoch, self.binning, values, kept, activations)
+        """Measure all of a net, by what its engine keeps of it and what training itself reports.
+
+        The binning grows first where its ranges do not reach the activations; the measurement says with which
+        it was made.
+        """
+        raw = list(self.forward(kept, self.dataset.x))
+        activations = self._measured(raw)
+        self.binning = self.grown(activations)
+        sample = Sample(epoch, activations, kept, scalars, self._subject, self.estimator, False, raw[-1])
+        values: dict[str, Array] = {}
+        for family in self._families:
+            values.update(family.values(sample))
+        return Measurement(epoch, self._binning, values, kept, activations)
 
     def estimates(
         self, epoch: int, activations: Sequence[Array], kept: Kept, scalars: Scalars
     ) -> dict[str, Array]:
-        """Measure a past measurement's quantities again that depend on the binning, with the one in force."""
-        sample = self._sample(epoch, activations, kept, scalars)
-        return {
-            quantity.name: values[quantity.name]
-            for family in self._families
-            if any(quantity.rebinned for quantity in family.quantities)
-            for values in [self._values(family, sample)]
-            for quantity in family.quantities
-            if quantity.rebinned
-        }
+        """Measure a past measurement's quantities again that depend on the binning, with the one in force.
 
-    def _sample(self, epoch: int, activations: Sequence[Array], kept: Kept, scalars: Scalars) -> Sample:
-        def held_out() -> Array:
-            return self.forward(kept, self.dataset.x_test)[-1]
+        `grown` says whether its ranges reach the activations; they do not grow here.
+        """
+        sample = Sample(epoch, activations, kept, scalars, self._subject, self.estimator, True)
+        found: dict[str, Array] = {}
+        for family in self._families:
+            if family.rebinned:
+                values = family.values(sample)
+                found.update((name, values[name]) for name in family.rebinned)
+        return found
 
-        return Sample(epoch, activations, held_out, scalars, self.dataset, self.layers, self.estimator)
 
-    def _values(self, family: Family, sample: Sample) -> dict[str, Array]:
+class _Declared:
+    """A family with what its declarations ask of its values."""
+
+    def __init__(self, family: Family, layers: int) -> None:
+        self._measure = family.measure
+        self._about = ", ".join(quantity.name for quantity in family.quantities)
+        self._wanted = [
+            (q.name, np.dtype(q.dtype), (layers,) if q.per_layer else ()) for q in family.quantities
+        ]
+        self.rebinned = [quantity.name for quantity in family.quantities if quantity.rebinned]
+
+    def values(self, sample: Sample) -> dict[str, Array]:
+        """Measure, and check what was measured."""
         values: dict[str, Array] = {}
-        with blaming(", ".join(quantity.name for quantity in family.quantities)):
-            measured: Mapping[str, Any] = family.measure(sample)
-            for quantity in family.quantities:
-                shape = (len(self.layers),) if quantity.per_layer else ()
-                value = np.asarray(measured[quantity.name], quantity.dtype)
+        with blaming(self._about):
+            measured: Mapping[str, Any] = self._measure(sample)
+            for name, dtype, shape in self._wanted:
+                values[name] = value = np.asarray(measured[name], dtype)
                 if value.shape != shape:
-                    raise IbtuiError(f"{quantity.name} must have the shape {shape}, not {value.shape}")
-                values[quantity.name] = value
+                    raise IbtuiError(f"{name} must have the shape {shape}, not {value.shape}")
         return values

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from numpy.typing import ArrayLike
 
-from ibtui.core.forward import evaluate
 from ibtui.quantities import Quantity, Sample, measures
 
 _LOSS = "Mean softmax cross-entropy of the last layer's outputs"
@@ -36,10 +35,9 @@ _LOSS = "Mean softmax cross-entropy of the last layer's outputs"
     ),
 )  # fmt: skip
 def performance(sample: Sample) -> Mapping[str, ArrayLike]:
-    """Evaluate the last layer; see `ibtui.core.forward.evaluate`."""
-    data = sample.dataset
-    train_accuracy, train_loss = evaluate(sample.activations[-1], data.y)
-    test_accuracy, test_loss = evaluate(sample.held_out, data.y_test)
+    """Evaluate the outputs, before a softmax; see `ibtui.core.forward.evaluate`."""
+    train_accuracy, train_loss = sample.subject.train_classes.evaluate(sample.train_outputs)
+    test_accuracy, test_loss = sample.subject.test_classes.evaluate(sample.held_out)
     return {
         "train_accuracy": train_accuracy,
         "test_accuracy": test_accuracy,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.core.information import Binning
+from ibtui.core.binning import RANGED, UNBOUNDED, Binning
 from ibtui.core.layer import Layer, default_binning
 from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
@@ -167,6 +167,11 @@ class Recording:
         c = resolved(self.config, self.layers, self.dataset)
         kind = c.binning if c.estimator == "binned" else c.estimator
         return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, c.x == "identity", self.tops)
+
+    @property
+    def has_open_ranges(self) -> bool:
+        """True where values are divided on a range that the activation of some layer does not bound."""
+        return self.binning.kind in RANGED and any(layer.activation in UNBOUNDED for layer in self.layers)
 
     @property
     def names(self) -> tuple[str, ...]:

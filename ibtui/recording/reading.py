@@ -8,11 +8,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from ibtui.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
@@ -21,10 +22,17 @@ from ibtui.errors import RecordingError, UsageError, explain, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
-from ibtui.recording.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.recording.history import Checkpoint, Experiment, Recording
 from ibtui.recording.machine import Machine
-from ibtui.recording.schema import CEILINGS, READABLE, Change, Declarations, changes_from_json
+from ibtui.recording.schema import (
+    CEILINGS,
+    LATER,
+    READABLE,
+    Change,
+    Declarations,
+    changes_from_json,
+    names_from_json,
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,11 @@ class Summary:
     changes: tuple[Change, ...]
     machine: Machine
     """The machine that computed it last; empty: the file does not say."""
-    x_range: tuple[float, float]
+    x_range: tuple[float, float] | None
     inputs: int
     """Inputs of each sample."""
+    names: tuple[str, ...]
+    """The classes as they are shown; empty: the file does not say."""
 
 
 def peek(path: str | Path) -> Summary:
@@ -109,11 +119,17 @@ def _check_headers(archive: Archive) -> Summary:
     if not samples or not inputs or not held_out:
         raise RefusedError("it has no samples")
     if schema > 1:
-        declared, changes, x_range = _newer(archive, config, inputs)
+        declared, changes = _newer(archive, config, inputs)
+        x_range, rest = _x_range(archive), _check_parts(archive, samples, inputs)
     else:  # all files of schema 1 were of the grid, by engines for Dense layers
-        declared, changes = _of_engine(kind_of(config), config, inputs, quantities()), ()
-        x_range = (0.0, 1.0)
-    if (samples + held_out) * sum(layer.width for layer in declared.layers) > MAX_ACTIVATIONS:
+        measured = tuple(quantity for quantity in quantities() if quantity.name not in LATER)
+        declared, changes = _of_engine(kind_of(config), config, inputs, measured), ()
+        x_range, rest = (0.0, 1.0), 0
+    most = declared.layers[-1].width
+    names = names_from_json(archive.text("names"), most) if archive.expected("names") else ()
+    if "tops" in archive:
+        archive.expect("tops", (len(declared.layers),), "<f8")
+    if (samples + held_out + rest) * sum(layer.width for layer in declared.layers) > MAX_ACTIVATIONS:
         raise RefusedError("more samples than a net of its size can be measured with")
     if stored > rows:
         raise RefusedError("it has more activations than measurements")
@@ -127,7 +143,7 @@ def _check_headers(archive: Archive) -> Summary:
     if "machine" in archive:
         archive.expect("machine", (), *TEXT)
         computed_on = machine.from_json(archive.text("machine"))
-    return Summary(config, rows, reached, declared, changes, computed_on, x_range, inputs)
+    return Summary(config, rows, reached, declared, changes, computed_on, x_range, inputs, names)
 
 
 def _arrays(
@@ -146,9 +162,31 @@ def _arrays(
     return arrays
 
 
-def _newer(
-    archive: Archive, config: RunConfig, inputs: int
-) -> tuple[Declarations, tuple[Change, ...], tuple[float, float]]:
+def _check_parts(archive: Archive, samples: int, inputs: int) -> int:
+    """Check what says which samples train; return how many do so that are not measured."""
+    if "trains" in archive:
+        archive.expect("trains", (samples,), "|b1")
+    if "names" in archive:
+        archive.expect("names", (), *TEXT)
+    if "x_rest" not in archive and "y_rest" not in archive:
+        return 0
+    rest, _ = archive.expect("x_rest", (None, inputs), "<f4")
+    archive.expect("y_rest", (rest,), "<i8")
+    return rest
+
+
+def _x_range(archive: Archive) -> tuple[float, float] | None:
+    """Return the range of the inputs, if the dataset declares one."""
+    if "x_range" not in archive:
+        return None
+    archive.expect("x_range", (2,), "<f8")
+    low, high = map(float, archive.array("x_range"))
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise RefusedError("its x_range is no range")
+    return low, high
+
+
+def _newer(archive: Archive, config: RunConfig, inputs: int) -> tuple[Declarations, tuple[Change, ...]]:
     """Return what a file declares, once it agrees with what its engine and the standard quantities do."""
     keys = ("quantities", "layers", "kept", "checkpoint", "changes")
     for key in keys:
@@ -162,13 +200,11 @@ def _newer(
         raise RefusedError(f"its layers or arrays are not those of the engine {config.engine}")
     found = {quantity.name: quantity for quantity in declared.quantities}
     for standard in quantities():
+        if standard.name in LATER and standard.name not in found:
+            continue
         if standard.name not in found or _essence(found[standard.name]) != _essence(standard):
             raise RefusedError(f"{standard.name} is missing from its quantities, or another one than here")
-    archive.expect("x_range", (2,), "<f8")
-    low, high = map(float, archive.array("x_range"))
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise RefusedError("its x_range is no range")
-    return declared, changes_from_json(texts["changes"], config.epochs), (low, high)
+    return declared, changes_from_json(texts["changes"], config.epochs)
 
 
 def _of_engine(
@@ -186,8 +222,7 @@ def _essence(quantity: Quantity) -> tuple[object, ...]:
 
 def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recording:
     declared = summary.declared
-    x, y, x_test, y_test = (archive.array(key) for key in ("x", "y", "x_test", "y_test"))
-    dataset = Dataset(x, y, x_test, y_test, summary.x_range)
+    dataset = _dataset(archive, summary)
     epoch, index = archive.array("epoch"), archive.array("t_index")
     _check_values(summary, dataset, epoch, index)
     columns = {key: epoch if key == "epoch" else archive.array(key) for key in declared.columns}
@@ -196,10 +231,13 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
         {key: float(archive.array(key)) for key in CEILINGS},
         changes=list(summary.changes),
         machine=summary.machine,
+        tops=_tops(archive),
         history_bytes=history_bytes,
     )
     # Those beyond the budget, the oldest, are never in memory.
-    kept = min(len(index), history_bytes // (4 * len(x) * sum(layer.width for layer in declared.layers)))
+    kept = min(
+        len(index), history_bytes // (4 * len(dataset.x) * sum(layer.width for layer in declared.layers))
+    )
     layers = range(len(declared.layers))
     activations = zip(*(archive.last(f"t{layer}", kept) for layer in layers), strict=True)
     recording.fill(columns, dict(zip(index[len(index) - kept :].tolist(), activations, strict=True)))
@@ -209,13 +247,38 @@ def _assemble(archive: Archive, summary: Summary, history_bytes: int) -> Recordi
     return recording
 
 
+def _tops(archive: Archive) -> tuple[float, ...]:
+    """Return the ends of ranges; a file of before has ranges of each measurement's own."""
+    tops = archive.array("tops").tolist() if archive.expected("tops") else []
+    if not all(0 <= top < np.inf for top in tops):
+        raise RefusedError("its tops are no ends of ranges")
+    return tuple(tops)
+
+
+def _dataset(archive: Archive, summary: Summary) -> Dataset:
+    x, y, x_test, y_test = (archive.array(key) for key in ("x", "y", "x_test", "y_test"))
+    dataset = Dataset(x, y, x_test, y_test, summary.x_range, names=summary.names)
+    if archive.expected("x_rest"):
+        dataset = replace(dataset, x_rest=archive.array("x_rest"), y_rest=archive.array("y_rest"))
+    if archive.expected("trains"):
+        trains = archive.array("trains")
+        if (trains.view(np.uint8) > 1).any():
+            raise RefusedError("its trains are neither true nor false")
+        if not trains.any() and not len(dataset.x_rest):
+            raise RefusedError("it has no samples that train")
+        dataset = replace(dataset, trains=trains)
+    return dataset
+
+
 def _check_values(summary: Summary, dataset: Dataset, epoch: Array, index: Array) -> None:
     """Check what shapes cannot say. NaN among the measurements is no error: a run can diverge."""
     classes = summary.declared.layers[-1].width
-    for y in (dataset.y, dataset.y_test):
-        if y.min() < 0 or y.max() >= classes:
+    for y in (dataset.y, dataset.y_test, dataset.y_rest):
+        if len(y) and (y.min() < 0 or y.max() >= classes):
             raise RefusedError(f"labels outside 0 … {classes - 1}")
-    if not (np.isfinite(dataset.x).all() and np.isfinite(dataset.x_test).all()):
+    if dataset.names and len(dataset.names) < dataset.classes:
+        raise RefusedError(f"{len(dataset.names)} names for {dataset.classes} classes")
+    if not all(np.isfinite(x).all() for x in (dataset.x, dataset.x_test, dataset.x_rest)):
         raise RefusedError("inputs that are no numbers")
     if len(epoch) and (epoch[0] < 0 or epoch[-1] > summary.config.epochs or (epoch[1:] <= epoch[:-1]).any()):
         raise RefusedError("epochs that do not ascend, or lie outside the run")

@@ -9,22 +9,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
+from ibtui.archive import TEXT_CHARACTERS
 from ibtui.core.layer import Layer
 from ibtui.core.names import MEASURED
 from ibtui.engines.protocol import ArraySpec
 from ibtui.errors import UsageError, printable
 from ibtui.quantities import Quantity
-from ibtui.recording.archive import TEXT_CHARACTERS
 from ibtui.settings import is_number, parsed
 
 SCHEMA = 2
 READABLE = (1, 2)
 
+LATER = ("i_xt_lower", "i_ty_lower")
+"""Standard quantities that files of earlier versions do not have."""
 CEILINGS = ("h_x", "h_y")
 """Values that quantities cannot pass, stored with the recording."""
 _RESERVED = re.compile(
-    r"schema|config|machine|quantities|layers|kept|changes|x|y|x_test|y_test|x_range|h_x|h_y|epoch|t_index"
-    r"|t\d+|checkpoint(_.*)?"
+    r"schema|config|machine|quantities|layers|kept|changes|x|y|x_test|y_test|trains|x_rest|y_rest|names"
+    r"|x_range|tops|h_x|h_y|epoch|t_index|t\d+|checkpoint(_.*)?"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)))
@@ -121,6 +123,19 @@ def changes_from_json(text: str, epochs: int) -> tuple[Change, ...]:
                     continue
         raise UsageError(f"its changes: no change of a setting: {_shown(item)}")
     return tuple(changes)
+
+
+def names_to_json(names: Sequence[str]) -> str:
+    """Return the key of the file that holds the names of classes."""
+    return json.dumps(list(names))
+
+
+def names_from_json(text: str, most: int) -> tuple[str, ...]:
+    """Return what `names_to_json` wrote of at most so many classes; `UsageError` where it did not."""
+    names = _parsed({"names": text}, "names", list)
+    if len(names) > most or not all(isinstance(n, str) and len(n) <= _MOST_CHARACTERS for n in names):
+        raise UsageError(f"its names: not those of at most {most} classes")
+    return tuple(map(printable, names))
 
 
 def _foreign(key: str) -> UsageError:

@@ -16,7 +16,7 @@ from ibtui.quantities import Array
 from ibtui.recording import machine
 from ibtui.recording.history import Checkpoint, Recording
 from ibtui.recording.paths import already_there, written_whole
-from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json
+from ibtui.recording.schema import CEILINGS, SCHEMA, changes_to_json, names_to_json
 
 
 def save(
@@ -67,9 +67,18 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
     yield whole("changes", changes_to_json(recording.changes))
     if recording.machine:
         yield whole("machine", machine.to_json(recording.machine))
-    yield whole("x_range", dataset.x_range, np.float64)
-    for key in ("x", "y", "x_test", "y_test"):
+    if dataset.x_range is not None:
+        yield whole("x_range", dataset.x_range, np.float64)
+    # Where all that is measured trains, and nothing else does, no key says so.
+    rest = ("x_rest", "y_rest") if len(dataset.x_rest) else ()
+    for key in ("x", "y", "x_test", "y_test", *rest):
         yield whole(key, getattr(dataset, key), np.float32 if key[0] == "x" else np.int64)
+    if not dataset.trains.all():
+        yield whole("trains", dataset.trains, bool)
+    if dataset.names:
+        yield whole("names", names_to_json(dataset.names))
+    if recording.tops:
+        yield whole("tops", recording.tops, np.float64)
     for key in CEILINGS:
         yield whole(key, recording.ceilings.get(key, np.nan), np.float64)
     for key in recording.names:

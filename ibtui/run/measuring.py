@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ibtui.config import RunConfig
+from ibtui.config import TOO_NARROW, RunConfig
 from ibtui.core.information import Binning
 from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
@@ -13,6 +13,7 @@ from ibtui.errors import EngineError, blaming, printable
 from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter, available, quantities
 from ibtui.recording import Checkpoint, Experiment, Recording, resolved
+from ibtui.settings import shown, wrong
 
 
 def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
@@ -28,6 +29,12 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
             kept=kind.kept(config, dataset.inputs),
             checkpoint=kind.checkpoint(config, dataset.inputs),
         )
+
+
+def check_classes(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a net whose last layer has fewer units than there are classes, among those held out too."""
+    if kind_of(config).layers(config)[-1].width < dataset.classes:
+        raise wrong("layers", shown(config.layers), TOO_NARROW.format(dataset.classes))
 
 
 def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:
@@ -50,8 +57,19 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
         _engine_here(config)
         return kind_of(config).activations(config, kept, x)
 
+    def weights(kept: Mapping[str, Array]) -> Sequence[Array] | None:
+        _engine_here(config)
+        known = getattr(kind_of(config), "weights", None)
+        return None if known is None else known(kept)
+
     return Meter(
-        dataset, recording.layers, binning or recording.binning, forward, available(config.quantities)
+        dataset,
+        recording.layers,
+        binning or recording.binning,
+        forward,
+        available(config.quantities),
+        weights=weights,
+        softmax=config.measure_output == "softmax",
     )
 
 
@@ -68,7 +86,7 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
     """Return past activations, stored or derived to the same bits; `EngineError` where neither can be."""
     stored = recording.activations(row)
-    return stored if stored is not None else meter.forward(recording.kept(row), recording.dataset.x)
+    return stored if stored is not None else meter.activations(recording.kept(row))
 
 
 def estimates_of(recording: Recording, row: int, meter: Meter) -> dict[str, Array]:

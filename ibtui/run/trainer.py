@@ -13,19 +13,20 @@ from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.errors import EngineError
 from ibtui.quantities import Measurement
-from ibtui.recording import Change, Checkpoint
+from ibtui.recording import Change, Checkpoint, resolved
 from ibtui.recording.machine import difference
 from ibtui.run.machine import this_machine
-from ibtui.run.measuring import estimate_pending, measure, meter_of, new_recording
+from ibtui.run.measuring import check_classes, estimate_pending, measure, meter_of, new_recording
 from ibtui.run.resuming import resume
 
 
 class Trainer:
     """One run of an engine, and its recording. Lives in one thread.
 
-    The recording's configuration carries the engine and device that were chosen. A recording to resume from
-    is gone on with from its checkpoint, and its whole history is taken over. `chosen` is called before the
-    engine is made: that may take a while.
+    The recording's configuration carries the engine and device that were chosen, and the number of samples
+    that there are: some datasets have one of their own. A recording to resume from is gone on with from its
+    checkpoint, and its whole history is taken over. `chosen` is called before the engine is made: that may
+    take a while.
 
     Raises
     ------
@@ -43,14 +44,19 @@ class Trainer:
         chosen: Callable[[Choice], None] = lambda choice: None,
     ) -> None:
         resumed = resume(resume_from, config.epochs, history_bytes) if resume_from is not None else None
-        dataset = make_dataset(config) if resumed is None else resumed.dataset
+        if resumed is None:
+            dataset = make_dataset(config)
+            config = replace(config, samples=dataset.samples)
+        else:
+            dataset = resumed.dataset
         self.choice = choice = choose(config, dataset.inputs)
-        chosen(choice)
         self.config = replace(config, engine=choice.engine, ctx=choice.ctx)
+        check_classes(self.config, dataset)
+        chosen(choice)
         if resumed is None:
             resumed = new_recording(self.config, dataset, history_bytes)
         self.recording = resumed
-        self.recording.config = self.config
+        self.recording.config = self.config = resolved(self.config, resumed.layers, resumed.dataset)
         self.meter = meter_of(self.recording)
         start = self.recording.checkpoint or self._beginning()
         self.epoch = start.epoch

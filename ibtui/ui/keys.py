@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from textual.binding import Binding
 
-from ibtui.core.names import BINNINGS
 from ibtui.errors import UsageError, printable
 from ibtui.ui.footer import Hint
 from ibtui.ui.panes import OWN, Panes
@@ -40,9 +39,9 @@ _BEFORE_PANES = (
         T_BINS,
     ),
     _key("right_square_bracket", "t_bins(1)", "T bins", "More bins for T, or narrower ones.", "]", T_BINS),
-    _key("b", "binning", "binning", f"Next binning: {', '.join(BINNINGS)}."),
-    _key("k", "estimator", "KDE", "Estimate by kernel density, or by binning."),
-    _key("x", "cells_of_x", "", "X as a grid on the range of its inputs, or each sample a symbol."),
+    _key("b", "binning", "binning", "Next binning: notebook, closed, adaptive, width, pooled."),
+    _key("k", "estimator", "", "Estimate by kernel density, or by binning."),
+    _key("x", "cells_of_x", "", "X as a grid, or each sample a symbol of its own."),
     _key("w", "save", "save", "Save a snapshot of the run up to now; none is overwritten."),
     _key("W", "save_reference", "", "Save the run before the last restart."),
     _key("left", "walk(-1)", "past", "Back to the measurement before; training goes on.", "←", PAST),
@@ -58,8 +57,8 @@ _AFTER_PANES = (
     _key("shift+tab", "pane(-1)", "", "Choose the pane before.", "Shift-Tab"),
     _key("0", "layer(0)", "", "Choose a layer; more than ten are reached with Tab.", "0…9"),
     *(Binding(str(n), f"layer({n})", show=False, system=True) for n in range(1, 10)),
-    _key("e", "change('level')", "excess", "Information as estimated, its excess over chance, or its share."),
-    _key("l", "change('scale')", "log", "Epochs along a logarithmic axis, or a linear one."),
+    _key("e", "change('level')", "excess", "Information as estimated, in excess of chance, as a share."),
+    _key("l", "change('scale')", "", "Epochs along a logarithmic axis, or a linear one."),
     _key("d", "quantity", "quantity", "Dimension, participation ratio, saturation and so on."),
     _key("u", "change('unit')", "units", "Nats, or bits."),
     _key("v", "change('points')", "density", "Scatter of the samples, or density of their classes."),

@@ -36,8 +36,16 @@ def quantile(values: Sequence[float], k: int, n: int) -> float:
     return b - (b - a) * (1 - part) if part >= 0.5 else a + (b - a) * part
 
 
-def cells(rows: Sequence[Row], n: int, bounds: tuple[float, float], kind: str) -> list[tuple[int, ...]]:
+def cells(
+    rows: Sequence[Row], n: int, bounds: tuple[float, float], kind: str, t_width: float = 0.07
+) -> list[tuple[int, ...]]:
     """The cell of each row."""
+    if kind == "width":
+        return [tuple(math.floor(v / t_width) for v in row) for row in rows]
+    if kind == "pooled":
+        distinct = sorted({v for row in rows for v in row})
+        shared = [quantile(distinct, k, n) for k in range(1, n)]
+        return [tuple(sum(edge <= v for edge in shared) for v in row) for row in rows]
     if kind == "adaptive":
         edges = [[quantile(unit, k, n) for k in range(1, n)] for unit in zip(*rows, strict=True)]
         return [tuple(sum(edge <= v for edge in edges[u]) for u, v in enumerate(row)) for row in rows]
@@ -117,3 +125,23 @@ def batch_order(seed: int, epoch: int, n: int) -> list[int]:
         j = _splitmix(state) * (i + 1) // _WORD
         order[i], order[j] = order[j], order[i]
     return order
+
+
+def kde_bounds(rows: Sequence[Row], labels: Sequence[int], noise: float) -> tuple[float, float, float, float]:
+    """I(X;T) and I(T;Y) by kernels, in nats: from upper bounds, and from lower ones."""
+
+    def entropy_of(points: Sequence[Row], variance: float) -> float:
+        means = [
+            math.fsum(math.exp(-(math.dist(p, q) ** 2) / (2 * variance)) for q in points) / len(points)
+            for p in points
+        ]
+        return -math.fsum(math.log(mean) for mean in means) / len(points)
+
+    found = []
+    for variance in (noise, 4 * noise):
+        whole, within = entropy_of(rows, variance), []
+        for label in set(labels):
+            some = [row for row, other in zip(rows, labels, strict=True) if other == label]
+            within.append(len(some) / len(rows) * entropy_of(some, variance))
+        found += [whole, whole - math.fsum(within)]
+    return found[0], found[1], found[2], found[3]

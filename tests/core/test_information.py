@@ -218,7 +218,7 @@ def test_adaptive_leaves_x_on_the_notebooks_grid() -> None:
 
 
 def check_against_oracle(x: Array, t: Array, y: Array, x_bins: int, t_bins: int, kind: str) -> None:
-    x_cells = oracle.cells(x.tolist(), x_bins, (0.0, 1.0), "notebook" if kind == "adaptive" else kind)
+    x_cells = oracle.cells(x.tolist(), x_bins, (0.0, 1.0), "closed" if kind == "closed" else "notebook")
     t_cells = oracle.cells(t.tolist(), t_bins, (-1.0, 1.0), kind)
     labels = y.tolist()
     for_t: dict[str, Any] = {"t_bins": t_bins, "binning": kind}
@@ -234,11 +234,14 @@ def check_against_oracle(x: Array, t: Array, y: Array, x_bins: int, t_bins: int,
     measured = Estimator(x, y, Binning(kind, x_bins, t_bins), ["tanh"]).estimate([t])
     assert measured.i_xt[0] == i_xt(x, t, **for_both)
     assert measured.i_ty[0] == i_ty(t, y, **for_t)
-    assert measured.chance_i_xt[0] == chance_i_xt(x, t, **for_both)
-    assert measured.chance_i_ty[0] == chance_i_ty(t, y, **for_t)
+    alone = [len(set(cells)) == len(t) for cells in (x_cells, t_cells, labels)]
+    chances = math.nan if any(alone[:2]) else chance_i_xt(x, t, **for_both)
+    assert measured.chance_i_xt[0] == about(chances, rel=0, abs=0, nan_ok=True)
+    chances = math.nan if any(alone[1:]) else chance_i_ty(t, y, **for_t)
+    assert measured.chance_i_ty[0] == about(chances, rel=0, abs=0, nan_ok=True)
     assert measured.occupancy[0] == len(set(t_cells)) / len(t)
     out = oracle.outside(x.tolist(), (0.0, 1.0))
-    if kind != "adaptive":
+    if kind in ("notebook", "closed"):
         out += oracle.outside(t.tolist(), (-1.0, 1.0))
     assert measured.outside[0] == out
 
@@ -447,8 +450,8 @@ def test_nan_and_infinite_ranges_give_nan_without_a_warning(kind: str) -> None:
         assert math.isnan(chance_i_ty(broken, y, binning=kind))
         for bounds in ((0, math.inf), (-math.inf, math.inf), (0, math.nan), (-1e308, 1e308)):
             assert math.isnan(i_xt(x, t, x_range=bounds, binning=kind))
-            assert math.isnan(i_ty(t, y, t_range=bounds, binning=kind)) == (kind != "adaptive")
-    assert math.isnan(i_ty([0.0, math.inf], [0, 1], binning=kind)) == (kind == "adaptive")
+            assert math.isnan(i_ty(t, y, t_range=bounds, binning=kind)) == (kind in ("notebook", "closed"))
+    assert math.isnan(i_ty([0.0, math.inf], [0, 1], binning=kind)) == (kind not in ("notebook", "closed"))
 
 
 def test_a_relu_layer_that_overflowed_is_nan_and_one_that_died_is_one_cell() -> None:
@@ -493,9 +496,13 @@ def test_estimates_are_arrays_by_layer() -> None:
     x, y, activations = layers()
     estimator = Estimator(x, y, Binning(), ["tanh"] * 4)
     measured = estimator.estimate(activations)
-    assert measured._fields == ("i_xt", "i_ty", "chance_i_xt", "chance_i_ty", "occupancy", "outside")
+    assert measured._fields == (
+        "i_xt", "i_ty", "chance_i_xt", "chance_i_ty", "occupancy", "outside", "i_xt_lower", "i_ty_lower",
+    )  # fmt: skip
     assert all(field.shape == (4,) for field in measured)
-    assert all(field.dtype == np.float64 for field in measured[:5])
+    assert all(field.dtype == np.float64 for field in measured if field is not measured.outside)
+    assert np.isnan(measured.i_xt_lower).all()
+    assert np.isnan(measured.i_ty_lower).all()
     assert (estimator.h_x, estimator.h_y) == (entropy_x(x), entropy_y(y))
     assert type(estimator.h_x) is type(estimator.h_y) is float
     assert type(i_xt(x, activations[0])) is float
@@ -527,7 +534,9 @@ def test_any_memory_layout_gives_the_same_bits_and_compiles_nothing_anew() -> No
     y_locked.flags.writeable = False
     for same in (np.asfortranarray(t), t.astype(np.float64)[::1], locked, t[::-1][::-1], t.tolist()):
         again = Estimator(x, y_locked, Binning(), ["tanh"]).estimate([same])
-        assert all(np.array_equal(one, other) for one, other in zip(expected, again, strict=True))
+        assert all(
+            np.array_equal(one, other, equal_nan=True) for one, other in zip(expected, again, strict=True)
+        )
     i_xt(x, t), i_ty(t, y), mutual_information_of_labels(y, y), chance_of_labels(y, y)
     functions: list[Any] = [
         _compiled.label_cells,
@@ -547,7 +556,8 @@ def test_threads_may_share_an_estimator() -> None:
     def work(number: int) -> None:
         for _ in range(50):
             measured = estimator.estimate(activations)
-            if not all(np.array_equal(one, other) for one, other in zip(expected, measured, strict=True)):
+            pairs = zip(expected, measured, strict=True)
+            if not all(np.array_equal(one, other, equal_nan=True) for one, other in pairs):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
@@ -633,13 +643,19 @@ def test_t_range_by_activation() -> None:
     assert info.t_range("relu", t) == (0.0, 0.25)
     assert info.t_range("relu", t * 0) == (0.0, 0.0)
     assert math.isnan(info.t_range("relu", t * np.nan)[1])
+    assert info.t_range("softmax", t) == (0.0, 1.0)
+    for symmetric in ("linear", ""):
+        assert info.t_range(symmetric, t - 1) == (-1.0, 1.0)
+        assert info.t_range(symmetric, [-math.inf, 1.0]) == (-math.inf, math.inf)
 
 
 def test_saturation_is_the_share_at_the_ends() -> None:
     t = np.array([[1.0, -1.0], [0.999999, 0.0], [0.0, 0.5]], np.float32)
     assert info.saturation(t, "tanh") == 2 / 6
     assert info.saturation(t, "sigmoid") == 3 / 6
-    assert info.saturation(np.abs(t) / 2, "relu") == pytest.approx(4 / 6)  # two zeros, and the maximum twice
+    assert info.saturation(np.abs(t), "softmax") == 4 / 6
+    for unbounded in ("relu", "linear", ""):  # zeros are sparsity, and a maximum there always is
+        assert math.isnan(info.saturation(t, unbounded))
     assert math.isnan(info.saturation(t * np.nan, "tanh"))
 
 

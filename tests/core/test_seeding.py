@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,38 @@ def test_the_default_net_is_frozen() -> None:
     np.testing.assert_allclose(w, expected, rtol=1e-7)
 
 
+def truncated(widths: list[int], inputs: int, seed: int) -> list[np.ndarray[Any, Any]]:
+    """Weights of fan-in, drawn one by one."""
+    random = np.random.RandomState(seed)
+    weights = []
+    for before, after in pairwise([inputs, *widths]):
+        drawn = [random.standard_normal() for _ in range(after * before)]
+        while beyond := [i for i, value in enumerate(drawn) if abs(value) > 2]:
+            for i in beyond:
+                drawn[i] = random.standard_normal()
+        weights.append(np.reshape(drawn, (after, before)) / np.sqrt(before))
+    return weights
+
+
+@pytest.mark.parametrize("seed", [0, 1, 77])
+def test_fan_in_draws_again_what_is_beyond_two_deviations_layer_after_layer(seed: int) -> None:
+    parameters = initial_parameters([30, 7, 2], inputs=12, init="fan-in", seed=seed)
+    for (w, b), expected in zip(parameters, truncated([30, 7, 2], 12, seed), strict=True):
+        assert (w.dtype, w.shape) == (np.float32, expected.shape)
+        np.testing.assert_allclose(w, expected, rtol=1e-6)
+        assert not b.any()
+
+
+def test_fan_in_has_the_deviation_of_a_truncated_normal_whatever_sigma() -> None:
+    (w, _), *_ = initial_parameters([400], inputs=100, init="fan-in", sigma=9.0)
+    assert np.abs(w).max() <= 0.2
+    assert w.std() == pytest.approx(0.0879626, rel=0.01)  # of a normal cut at two deviations: 0.879626
+
+
 @pytest.mark.parametrize(
     ("widths", "options"),
     [
+        ([2], {"init": "xavier"}),
         ([], {}),
         ([2, 0], {}),
         ([2.0], {}),

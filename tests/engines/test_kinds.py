@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,39 @@ def test_a_state_has_the_arrays_that_are_declared(engine, problem):
             assert (state[name].shape, state[name].dtype) == (spec.shape, np.dtype(spec.dtype)), name
     assert np.isnan(kind.scalars(kind.initial(CONFIG, 4))["moving_loss"])
     assert kind.scalars(trained.state()) == {"moving_loss": float(trained.state()["moving_loss"])}
+
+
+@pytest.mark.parametrize("engine", OWN)
+def test_settings_add_their_arrays_to_the_state(engine, problem):
+    kind, config = ENGINES[engine], replace(CONFIG, optimizer="adam", gradients=True)
+    declared = kind.checkpoint(config, 4)
+    assert set(declared) - set(kind.checkpoint(CONFIG, 4)) == {"moment1", "moment2", "steps", "gradient_snr"}
+    assert kind.kept(config, 4) == kind.kept(CONFIG, 4)
+    trained = kind.create(config, "cpu", *problem, kind.initial(config, 4))
+    trained.train(0, 2)
+    for state in (kind.initial(config, 4), trained.state()):
+        assert list(state) == list(declared)
+        for name, spec in declared.items():
+            assert (state[name].shape, state[name].dtype) == (spec.shape, np.dtype(spec.dtype)), name
+    assert trained.state()["steps"] == 12
+    assert np.isnan(kind.scalars(kind.initial(config, 4))["gradient_snr"]).all()
+    assert (kind.scalars(trained.state())["gradient_snr"] > 0).all()
+    assert (trained.state()["moment2"] >= 0).all()
+
+
+@pytest.mark.parametrize("engine", ["fused", "gluon"])
+def test_a_setting_of_the_net_reaches_its_start_its_layers_and_its_activations(engine, problem):
+    config = replace(CONFIG, init="fan-in", output="linear")
+    kind, parameters = ENGINES[engine], initial_parameters((3, 5, 2), inputs=4, init="fan-in", seed=7)
+    kept = kind.initial(config, 4)
+    for ours, (weight, _) in zip(kind.weights(kept), parameters, strict=True):
+        np.testing.assert_array_equal(ours, weight)
+    expected = forward(problem[0], parameters, "sigmoid", "linear")
+    for ours, right in zip(kind.activations(config, kept, problem[0]), expected, strict=True):
+        assert ours.tobytes() == right.tobytes()
+    assert [layer.activation for layer in kind.layers(config)] == ["sigmoid", "sigmoid", "linear"]
+    softmax = replace(config, measure_output="softmax")
+    assert [layer.activation for layer in kind.layers(softmax)] == ["sigmoid", "sigmoid", "softmax"]
 
 
 @pytest.mark.parametrize("engine", ["fused", "gluon"])  # neither framework nor device is needed

@@ -30,21 +30,21 @@ def signature():
     return [(match[1], bool(match[2])) for match in matches]
 
 
-def compiled(folder, source=None):
+def compiled(folder, source=None, options=()):
     """The emulation as a library; `source` in the place of the kernel's own."""
     kernel = Path(folder, "kernel.cu")
     kernel.write_text(gpu.source() if source is None else source)
     library = Path(folder, "emulated.so")
-    flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-Wno-unknown-pragmas", "-shared", "-fPIC"]
+    flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-Wno-unknown-pragmas", "-shared", "-fPIC", *options]
     command = [COMPILER, *flags, f'-DFUSED_CU="{kernel}"', "-o", str(library), str(HERE / "emulated.cpp")]
     subprocess.run(command, check=True, timeout=120)
     return ctypes.CDLL(str(library))
 
 
 @functools.cache
-def library():
+def library(options=()):
     with tempfile.TemporaryDirectory() as folder:
-        return compiled(folder)
+        return compiled(folder, options=options)
 
 
 class Emulation:
@@ -54,8 +54,8 @@ class Emulation:
     that one that is read is not written), nothing but whole arrays written.
     """
 
-    def __init__(self, order=0, lib=None, blocks=1):
-        self.order, self.lib, self.blocks = order, lib or library(), blocks
+    def __init__(self, order=0, lib=None, blocks=1, options=()):
+        self.order, self.lib, self.blocks = order, lib or library(options), blocks
         self.launches = []
         self.delay = None
         self.closed = False

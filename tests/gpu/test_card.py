@@ -24,7 +24,17 @@ from ibtui.engines.mxnet import trial
 from ibtui.engines.nvidia import driver, nvml
 from ibtui.errors import EngineError, UsageError
 from tests.engines import oracle
-from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, moving_loss, problem
+from tests.engines.test_engines import (
+    ACTIVATIONS,
+    SHAPES,
+    assert_same,
+    beginning,
+    distance,
+    flat,
+    moving_loss,
+    problem,
+)
+from tests.engines.test_settings import ADAM, RESUMED, SETTINGS, assert_same_state
 from tests.gpu import test_emulated
 from tests.gpu.test_emulated import BATCHES
 from tests.run.driver import Driver
@@ -51,7 +61,7 @@ def capability():
 
 
 def make(config, x, y, parameters, *, engine="fused"):
-    return create_engine(Choice(engine, "gpu0", ""), config, x, y, packed(parameters, math.nan))
+    return create_engine(Choice(engine, "gpu0", ""), config, x, y, beginning(config, x, parameters))
 
 
 def assert_epochs_match(arguments, engine="fused", **during):
@@ -104,6 +114,32 @@ def test_a_run_repeats_to_the_bit(n, batch_size):
             other.train(epoch, epoch + 10)
         assert_same(parameters_of(other.state()), parameters_of(first.state()))
         assert moving_loss(other) == moving_loss(first)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_three_epochs_are_the_oracles(engine, settings):
+    assert_epochs_match(problem(n=57, **settings), engine, epochs=3)
+
+
+@pytest.mark.parametrize("settings", RESUMED, ids=str)
+def test_going_on_from_a_state_changes_nothing(engine, settings):
+    arguments = problem(n=53, **settings)
+    whole, half, other = (make(*arguments, engine=engine) for _ in range(3))
+    whole.train(0, 6)
+    half.train(0, 3)
+    other.train(20, 25)
+    other.load(half.state())
+    other.train(3, 6)
+    assert_same_state(whole.state(), other.state())
+
+
+@pytest.mark.parametrize("settings", [{}, {"layers": (20, 3), "output": "linear"}, ADAM], ids=str)
+def test_the_signal_to_noise_ratio_of_gradients_is_the_oracles(engine, settings):
+    arguments = problem(n=101, gradients=True, **settings)
+    trained = make(*arguments, engine=engine)
+    trained.train(0, 3)
+    expected = oracle.gradient_snr(*arguments, range(3))
+    np.testing.assert_allclose(trained.state()["gradient_snr"], expected, rtol=1e-3)
 
 
 class Timed:

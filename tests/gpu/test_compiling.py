@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from ibtui.config import RunConfig
 from ibtui.engines.fused import gpu
 from ibtui.errors import EngineError
 from tests.gpu.emulation import signature
@@ -29,9 +30,13 @@ def architecture_of(cubin):
     return {flags & 0xFF, flags >> 8 & 0xFF}  # where older and newer compilers write it
 
 
+VARIANTS = [{}, {"optimizer": "adam", "gradients": True}]
+
+
 @functools.cache
-def ptx():
-    return cuda.compile_source(gpu.source(), NEWER).rstrip(b"\0").decode()
+def ptx(**settings):
+    options = gpu.options(RunConfig(**settings))
+    return cuda.compile_source(gpu.source(), NEWER, options).rstrip(b"\0").decode()
 
 
 @pytest.mark.parametrize("arch", [*slow(52, 75, 86), 90, *slow(100, 120)])
@@ -46,8 +51,9 @@ def test_a_kernel_is_compiled_to_the_same_bytes_each_time():
     assert cuda.compile_source(gpu.source(), (9, 0)) == cuda.compile_source(gpu.source(), (9, 0))
 
 
-def test_the_kernel_keeps_to_a_block_and_calls_nothing():
-    text = ptx()
+@pytest.mark.parametrize("settings", VARIANTS, ids=str)
+def test_the_kernel_keeps_to_a_block_and_calls_nothing(settings):
+    text = ptx(**settings)
     assert re.findall(r"\.visible \.entry (\w+)", text) == [gpu.KERNEL]
     # All shared memory is given at the launch, and fits every card; registers of 512 threads fit too.
     assert re.findall(r"^(.*\.shared .*memory.*;)$", text, re.MULTILINE)
@@ -58,6 +64,14 @@ def test_the_kernel_keeps_to_a_block_and_calls_nothing():
         assert surprise not in text
     # Barriers are met by all threads of the block.
     assert set(re.findall(r"\bbar\S*\s+[^;]+;|\bbarrier\S*\s+[^;]+;", text)) == {"bar.sync \t0;"}
+
+
+def test_plain_descent_has_no_code_for_what_it_does_not_do():
+    plain, adam = ptx(), ptx(optimizer="adam", gradients=True)
+    assert "sqrt" in adam and "sqrt" not in plain
+    assert len(re.findall("ld.global.f64|st.global.f64", plain)) < len(
+        re.findall("ld.global.f64|st.global.f64", adam)
+    )
 
 
 def test_compiling_leaves_the_locale_as_it_was():

@@ -20,7 +20,17 @@ from ibtui.engines.fused.cpu import FusedEngine
 from ibtui.engines.fused.gpu import FusedGpuEngine
 from ibtui.errors import EngineError
 from tests.engines import oracle
-from tests.engines.test_engines import ACTIVATIONS, SHAPES, assert_same, distance, flat, moving_loss, problem
+from tests.engines.test_engines import (
+    ACTIVATIONS,
+    SHAPES,
+    assert_same,
+    beginning,
+    distance,
+    flat,
+    moving_loss,
+    problem,
+)
+from tests.engines.test_settings import ADAM, RESUMED, SETTINGS, assert_same_state, tiny
 from tests.gpu.emulation import COMPILER, Emulation, compiled
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
@@ -32,11 +42,12 @@ BATCHES = [
 
 
 def make(config, x, y, parameters, loss=math.nan, *, card=None):
-    return FusedGpuEngine(config, "gpu0", x, y, packed(parameters, loss), card or Emulation())
+    card = card or Emulation(options=gpu.options(config))
+    return FusedGpuEngine(config, "gpu0", x, y, beginning(config, x, parameters, loss), card)
 
 
 def on_cpu(config, x, y, parameters):
-    return FusedEngine(config, x, y, packed(parameters, math.nan))
+    return FusedEngine(config, x, y, beginning(config, x, parameters))
 
 
 def assert_epochs_match(arguments, start=0, epochs=1, trained=None):
@@ -236,6 +247,73 @@ def test_a_net_of_nan_stays_nan(activation):
     trained.train(0, 2)
     assert np.isnan(flat(parameters_of(trained.state()))).all()
     assert math.isnan(moving_loss(trained))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_three_epochs_are_the_oracles(settings):
+    assert_epochs_match(problem(n=57, **settings), epochs=3)
+
+
+def test_adams_guard_is_added_to_the_corrected_root():
+    assert_epochs_match(tiny(), epochs=3)
+
+
+def test_adam_reaches_the_end_of_its_rates():
+    config, x, y, parameters = problem(n=50, **ADAM)
+    state = beginning(config, x, parameters) | {"steps": np.array(37_408)}  # of 37,412
+    there, here = make(config, x, y, parameters), on_cpu(config, x, y, parameters)
+    for each in (there, here):
+        each.load(state)
+        each.train(7481, 7484)
+    assert distance(parameters_of(there.state()), parameters_of(here.state())) < 1e-5
+
+
+@pytest.mark.parametrize("settings", RESUMED, ids=str)
+def test_going_on_from_a_state_changes_nothing(settings):
+    arguments = problem(n=53, every=4, **settings)
+    whole, half, other = make(*arguments), make(*arguments), make(*arguments)
+    whole.train(0, 6)
+    half.train(0, 3)
+    other.train(20, 25)
+    other.load(half.state())
+    other.train(3, 6)
+    assert_same_state(whole.state(), other.state())
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(101, 10), (300, 140)])
+@pytest.mark.parametrize("settings", [{}, {"layers": (20, 3), "output": "linear"}, ADAM], ids=str)
+def test_the_signal_to_noise_ratio_of_gradients_is_the_oracles(settings, n, batch_size):
+    arguments = problem(n=n, batch_size=batch_size, gradients=True, every=2, **settings)
+    trained = make(*arguments)
+    for start, stop in ((0, 1), (1, 4)):  # the second in two launches
+        trained.train(start, stop)
+        expected = oracle.gradient_snr(*arguments, range(stop))
+        np.testing.assert_allclose(trained.state()["gradient_snr"], expected, rtol=1e-3)
+    kept = trained.state()["gradient_snr"]
+    trained.train(4, 4)
+    assert (trained.state()["gradient_snr"] == kept).all()
+
+
+@pytest.mark.parametrize("settings", [{}, ADAM], ids=str)
+def test_measuring_gradients_changes_no_bit_of_training(settings):
+    config, *rest = problem(n=203, **settings)
+    plain, measured = make(config, *rest), make(replace(config, gradients=True), *rest)
+    for each in (plain, measured):
+        each.train(0, 3)
+    assert_same(parameters_of(measured.state()), parameters_of(plain.state()))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(57, 10), (300, 200)])
+def test_neither_threads_nor_launches_change_a_bit_of_adam(monkeypatch, n, batch_size):
+    arguments = problem(n=n, layers=(16, 8, 4), batch_size=batch_size, gradients=True, **ADAM)
+    options = gpu.options(arguments[0])
+    whole, *others = (make(*arguments, card=Emulation(order, options=options)) for order in (0, 1, 7))
+    whole.train(0, 3)
+    monkeypatch.setattr(gpu, "_SHORT_S", -1.0)
+    for other in others:
+        other._chunks = 1
+        other.train(0, 3)
+        assert_same_state(other.state(), whole.state())
 
 
 def test_what_is_on_the_card_is_given_back():

@@ -30,6 +30,7 @@ from numpy.lib import format as npy
 
 from ibtui.config import RunConfig
 from ibtui.core.information import Binning
+from ibtui.core.layer import default_binning
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import ArraySpec
@@ -60,6 +61,9 @@ def measurement(config: RunConfig, epoch: int, samples: int, binning: Binning | 
     """Numbers that only look like a measurement: a function of the epoch."""
     stream, kind = np.random.RandomState(epoch), kind_of(config)
     layers = kind.layers(config)
+    if binning is None:
+        way = default_binning(layers) if config.binning == "auto" else config.binning
+        binning = Binning(way, config.x_bins, config.t_bins, config.t_width, config.kde_noise)
     values = {}
     for quantity in quantities(config.quantities):
         shape = (len(layers),) if quantity.per_layer else ()
@@ -67,27 +71,37 @@ def measurement(config: RunConfig, epoch: int, samples: int, binning: Binning | 
         values[quantity.name] = np.asarray(numbers)
     return Measurement(
         epoch=epoch,
-        binning=binning or Binning(config.binning, config.x_bins, config.t_bins),
+        binning=binning,
         values=values,
         kept=state(kind.kept(config, 2), stream),
         activations=[stream.rand(samples, layer.width).astype(np.float32) for layer in layers],
     )
 
 
-def dataset(samples: int) -> Dataset:
+def dataset(samples: int, *, parts: bool = False) -> Dataset:
+    """Samples of which half train and are measured or, in parts, some of either are measured."""
     stream = np.random.RandomState(7)
     half = samples // 2
     x, y = stream.rand(samples, 2).astype(np.float32), stream.randint(0, 2, samples)
-    return Dataset(x[:half], y[:half], x[half:], y[half:])
+    if not parts:
+        return Dataset(x[:half], y[:half], x[half:], y[half:])
+    rest, trains = slice(half - 2, half + 3), np.arange(half) < half - 2
+    return Dataset(
+        x[:half], y[:half], x[half - 2 :], y[half - 2 :], None, trains, x[rest], y[rest], ("-", "+")
+    )
 
 
-def example(rows: int = 5, kept: int | None = None, *, resumable: bool = True, **settings) -> Recording:
+def example(
+    rows: int = 5, kept: int | None = None, *, resumable: bool = True, parts: bool = False, **settings
+) -> Recording:
     """A small recording of so many rows, the last `kept` of them with their activations."""
-    config = RunConfig(**{"layers": (3, 2), "samples": 16, "epochs": 1000, "engine": "fused"} | settings)
+    config = RunConfig(
+        **{"layers": (3, 2), "samples": 16, "epochs": 1000, "every": 10, "engine": "fused"} | settings
+    )
     samples = config.samples // 2
     a_row = 4 * samples * sum(config.layers)
     budget = 1 << 30 if kept is None else kept * a_row
-    experiment = experiment_of(config, dataset(config.samples))
+    experiment = experiment_of(config, dataset(config.samples, parts=parts))
     ceilings, machine = {"h_x": 1.25, "h_y": 0.69}, {"processor": "a fast one", "threads": "2"}
     recording = Recording(experiment, ceilings, machine=machine, history_bytes=budget)
     for row in range(rows):
@@ -156,7 +170,7 @@ FIELDS = {
     b"PK\x05\x06": {2: (4, 8, 10, 20), 4: (12, 16)},
 }
 """Offsets of the numbers of two and of four bytes in an archive's directory, local headers and end."""
-TEXTS = ("config", "quantities", "layers", "kept", "checkpoint", "changes", "machine")
+TEXTS = ("config", "quantities", "layers", "kept", "checkpoint", "changes", "machine", "names")
 
 
 def flip_bytes(content: bytes, chance: random.Random) -> bytes:
@@ -260,7 +274,7 @@ def edit_header(content: bytes, chance: random.Random) -> bytes:
 def edit_values(content: bytes, chance: random.Random) -> bytes:
     """Other numbers in an array of the right shape and type; its checksum is right."""
     members = take_apart(content)
-    few = ("schema.npy", "epoch.npy", "t_index.npy", "y.npy", "x_range.npy")
+    few = ("schema.npy", "epoch.npy", "t_index.npy", "y.npy", "x_range.npy", "trains.npy", "y_rest.npy")
     small = [i for i, (name, _) in enumerate(members) if name in few]
     at = chance.choice(small) if chance.random() < 0.4 else chance.randrange(len(members))
     name, member = members[at]
@@ -397,6 +411,7 @@ def originals(folder: Path) -> list[bytes]:
         example(3, 0, resumable=False, activation="relu"),
         example(0, resumable=False),
         example(2, layers=(1, 4, 2), binning="adaptive", samples=9),
+        example(3, parts=True),
     )
     contents = [OLD.read_bytes()]
     path = folder / "original.npz"

@@ -300,7 +300,7 @@ def test_what_a_whole_run_takes_is_known_before(epochs, every):
 
 def test_a_run_that_takes_much_memory_says_so_to_begin_with():
     assert new_recording(RunConfig(), make_dataset(RunConfig()), 0).forewarning() == ""
-    wide = RunConfig(layers=(256, 256, 2), epochs=200_000)
+    wide = RunConfig(layers=(256, 256, 2), epochs=200_000, every=10)
     # float32: 256 times 2, 256 times 256 and 2 times 256 weights, and 514 biases; eight bytes: nine estimates
     # of each of three layers, five of the performance, the epoch
     row = 4 * (512 + 65_536 + 512 + 514) + 8 * (27 + 5 + 1)

@@ -81,7 +81,7 @@ def test_asking_for_what_the_recording_says_is_no_contradiction():
         ({"seed": 2}, "--seed 2: run.npz was recorded with 1; leave it out"),
         ({"x_bins": 5}, "--x-bins 5: run.npz was recorded with 4; leave it out"),
         ({"t_bins": 100}, "--t-bins 100: run.npz was recorded with 20; leave it out"),
-        ({"binning": "closed"}, "--binning closed: run.npz was recorded with notebook; leave it out"),
+        ({"binning": "closed"}, "--binning closed: run.npz was recorded with auto; leave it out"),
         ({"epochs": 22}, "--epochs 22: run.npz has 23 already; give a total of 23 or more"),
         ({"epochs": 0}, "--epochs 0: must be a whole number from 1 to 100000000"),
         ({"lr": "fast"}, "--lr fast: must be a number above 0 and up to 1e+06"),
@@ -96,7 +96,10 @@ def test_every_setting_is_compared():
     others = {
         "ctx": "cpu", "engine": "gluon", "every": 1, "layers": (4, 2), "activation": "relu", "lr": 1.0,
         "batch_size": 1, "init_sigma": 3.0, "grid": 5, "samples": 4, "data_seed": 0, "seed": 0, "x_bins": 1,
-        "t_bins": 1, "binning": "adaptive", "data": "rings", "quantities": ("spread",),
+        "t_bins": 1, "binning": "adaptive", "data": "rings", "quantities": ("spread",), "output": "linear",
+        "optimizer": "adam", "init": "fan-in", "split": 0.3, "measure_on": "all", "measure_samples": 10,
+        "measure_output": "softmax", "gradients": True, "x": "identity", "t_width": 1.0, "estimator": "kde",
+        "kde_noise": 1.0, "units": "bits",
     }  # fmt: skip
     assert others.keys() == {f.name for f in dataclasses.fields(RunConfig)} - {"epochs"}
     for name, value in others.items():

@@ -45,6 +45,7 @@ from ibtui.run.protocol import (
     Step,
     Stop,
 )
+from ibtui.run.representation import inputs_of
 
 CEILINGS = {"h_x": 2.7636, "h_y": 0.69308}
 
@@ -134,10 +135,10 @@ class StandIn:
     def __init__(
         self, config: RunConfig | None = None, epochs: int = 500, *, answering: bool = True, **status: Any
     ) -> None:
-        self.config = config or RunConfig()
+        self.config = config or RunConfig(every=10)
         self.dataset = samples(self.config)
-        self.binning = Binning(self.config.binning, self.config.x_bins, self.config.t_bins)
         self.recording = self._new_recording()
+        self.binning = self.recording.binning
         self.status = Status(
             run=0, state="running", epoch=0, epochs=self.config.epochs, epochs_per_second=212.0, pace=60.0,
             engine="gluon", device="cpu", why="", binning=self.binning, pending=0, unsaved=True,
@@ -204,9 +205,9 @@ class StandIn:
     def train_to(self, epoch: int) -> None:
         """Measure on schedule up to an epoch."""
         with self._lock:
-            done = int(self.recording.column("epoch")[-1]) if len(self.recording) else -self.config.every
+            done = self.recording.newest_epoch
             epoch = min(epoch, self.config.epochs)
-            for due in range(done + self.config.every, epoch + 1, self.config.every):
+            for due in filter(self.config.scheduled, range(done + 1, epoch + 1)):
                 self.recording.append(measurement(self.config, due, self.binning))
             state = "finished" if epoch >= self.config.epochs else self.status.state
             self.status = replace(self.status, epoch=epoch, state=state, unsaved=True)
@@ -280,7 +281,8 @@ class StandIn:
         self.arrived(frame)
 
     def _new_run(self) -> NewRun:
-        return NewRun(self.status.run, self.recording.experiment, dict(CEILINGS))
+        inputs = inputs_of(self.dataset)
+        return NewRun(self.status.run, self.recording.experiment, dict(CEILINGS), inputs=inputs)
 
     def look(self, row: int | None) -> Representation:
         """One epoch as the worker would show it."""

@@ -42,6 +42,7 @@ from ibtui.run.protocol import (
 )
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
+from ibtui.ui.board import LEAST_WIDTH
 from ibtui.ui.dialogs import Place, Question
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.ending import SIGNALS, Ending
@@ -142,9 +143,11 @@ def test_every_pane_lies_on_the_screen_and_on_no_other(size: tuple[int, int]) ->
         always = {"scatter0", "scatter1", "scatter2", "scatter3", "status", "footer"}
         information, rest = {"i_xt", "i_ty", "plane"}, {"quantity", "performance", "log"}
         if view.layout_for(*size) == "full":
-            assert shown.keys() == always | information | rest
+            assert shown.keys() == always | {"input"} | information | rest
         else:
-            assert shown.keys() == always | {"table"} | (information if size[1] >= view.ROOMY else set())
+            wide = {"input"} if size[0] // LEAST_WIDTH > 4 else set()
+            roomy = information if size[1] >= view.ROOMY else set()
+            assert shown.keys() == always | wide | {"table"} | roomy
 
     play(script, size)
 
@@ -255,7 +258,7 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
             await pilot.pause()
         assert app.view.pane != "scatter"
 
-    play(script, size, StandIn(RunConfig(layers=(2,) * 12), 100))
+    play(script, size, StandIn(RunConfig(every=10, layers=(2,) * 12), 100))
 
 
 @pytest.mark.slow
@@ -344,8 +347,9 @@ def test_a_key_sends_its_command(pressed: str, commands: list[Command]) -> None:
     [
         ("d", "quantity", ["dim 1.18", "pr 1.02", "sat. 0.01", "occ. 0.70", "out. 0", "dim 1.18"]),
         ("u", "unit", ["I(X;T)  nats", "I(X;T)  bits", "I(X;T)  nats"]),
-        ("e", "level", ["chance 1.42", "I(X;T) − chance  nats", "chance 1.42"]),
-        ("v", "points", ["⠞", "▓", "⠞"]),
+        ("e", "level", ["chance 1.42", "I(X;T) − chance  nats", "share of I(X;T)", "chance 1.42"]),
+        ("l", "scale", ["0  1     10", "0         200", "0  1     10"]),
+        ("v", "points", ["⣀⡴⠃", "▓", "⣀⡴⠃"]),
         ("p", "plane_colour", ["by layer", "by epoch", "by layer"]),
         ("m", "marker", ["╭", "┌", "+ layer 1"]),
     ],
@@ -1061,7 +1065,7 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
         await shows(app, pilot, "layer 0  0.37  chance 0.15", "0.19 0.30 0.37 at 10 30 100 bins")
         await pilot.press("e")
-        await shows(app, pilot, "layer 0  0.22 over 0.15", "0.11 0.18 0.22 at 10 30 100 bins")
+        await shows(app, pilot, "layer 0  0.22  over chance 0.15", "0.11 0.18 0.22 at 10 30 100 bins")
 
     play(script, size)
 
@@ -1142,7 +1146,7 @@ def remaining(**options: Any) -> StandIn:
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
 def test_the_history_of_a_worker_that_died_is_taken_over_as_it_was_looked_at(size: tuple[int, int]) -> None:
-    second = remaining(config=RunConfig(seed=2), answering=False)
+    second = remaining(config=RunConfig(seed=2, every=10), answering=False)
     handed: list[Any] = []
 
     def hold(*given: Any) -> StandIn:

@@ -6,10 +6,24 @@
 // barrier after each: load, every layer forward, loss, every layer backward, update. Threads share out a
 // phase's (unit, sample) pairs and, in the last, the parameters. One thread sums a parameter's gradient, over
 // the samples in their order: every sum has one order, whatever the card, and a run repeats to the bit.
+//
+// Variants are compiled where they are asked for, with
+//   ADAM       1: Adam descends; NEWS1 and NEWS2 are the shares of news in its moments
+//   GRADIENTS  1: mean and scatter of the batches' gradients in the epoch `noted`
+// Moments and statistics stay in global memory: of a parameter's, only the thread that updates it makes use.
+
+#ifndef ADAM
+#define ADAM 0
+#define NEWS1 0.0f
+#define NEWS2 0.0f
+#endif
+#ifndef GRADIENTS
+#define GRADIENTS 0
+#endif
 
 namespace {
 
-enum Activation { TANH, RELU, SIGMOID };
+enum Activation { TANH, RELU, SIGMOID, LINEAR };
 
 // NaN passes through all of these: no comparison with it is true.
 __device__ float activate(int activation, float z)
@@ -18,6 +32,8 @@ __device__ float activate(int activation, float z)
         return tanhf(z);
     if (activation == RELU)
         return z < 0.0f ? 0.0f : z;
+    if (activation == LINEAR)
+        return z;
     return 1.0f / (1.0f + expf(-z));
 }
 
@@ -28,6 +44,8 @@ __device__ float through(int activation, float t, float gradient)
         return gradient * (1.0f - t * t);
     if (activation == RELU)
         return t <= 0.0f ? 0.0f : gradient;
+    if (activation == LINEAR)
+        return gradient;
     return gradient * t * (1.0f - t);
 }
 
@@ -57,11 +75,32 @@ __device__ Rows rows_of(int parameter, const int *widths, int layers)
     return rows;
 }
 
+// Takes a batch's gradient, batches counted from 1, into the mean and the sum of squared differences from it:
+// by Welford's recurrence nothing cancels where the noise is small.
+__device__ void note(float gradient, int batch, double *mean, double *scatter)
+{
+    const double before = batch == 1 ? 0.0 : *mean, summed = batch == 1 ? 0.0 : *scatter;
+    const double difference = gradient - before;
+    const double after = before + difference / batch;
+    *mean = after;
+    *scatter = summed + difference * (gradient - after);
+}
+
+// The step of a parameter by Adam; `rate` is the rate and then the guard of this step's number.
+__device__ float step_of(float gradient, const float *rate, float *moment1, float *moment2)
+{
+    const float first = *moment1 + NEWS1 * (gradient - *moment1);
+    const float second = *moment2 + NEWS2 * (gradient * gradient - *moment2);
+    *moment1 = first;
+    *moment2 = second;
+    return rate[0] * first / (sqrtf(second) + rate[1]);
+}
+
 } // namespace
 
 extern __shared__ float memory[];
 
-// Networks lie one after the other in orders, parameters, partial and state.
+// Networks lie one after the other in orders, parameters, partial, state, moments and statistics.
 //
 //   x           (samples, widths[0])
 //   y           (samples) classes, 0 to widths[layers] - 1
@@ -70,18 +109,25 @@ extern __shared__ float memory[];
 //   parameters  of each layer, weights by rows, then biases
 //   partial     (size + 1) sums over the chunks of a batch that is not finished
 //   state       moving loss; loss of the unfinished batch; position, counted in samples from the first epoch on
+//   moments     (2, size) Adam's
+//   statistics  (2, size) means, and sums of squared differences from them, of the gradients in epoch `noted`
+//   rates       (steps, 2) rate and guard of Adam's steps, of which `done` were made before the first epoch here;
+//               the `last_rate` serves all that follow
 //
 // Goes on from `position` for `chunks` chunks, or to the end of the epochs. `stride` is odd and at least
 // `chunk`: the memory from row to row, such that threads in neighbouring rows meet different banks.
 extern "C" __global__ void __launch_bounds__(512)
 train(const float *x, const int *y, const int *orders, const int *widths, float *parameters, float *partial,
-      double *state, int samples, int epochs, int layers, int size, int activation, int batch_size, int chunk,
-      int stride, float lr, int position, int chunks)
+      double *state, float *moments, double *statistics, const float *rates, int samples, int epochs,
+      int layers, int size, int activation, int output, int batch_size, int chunk, int stride, float lr,
+      int last_rate, int done, int noted, int position, int chunks)
 {
     orders += (long long)blockIdx.x * epochs * samples;
     parameters += (long long)blockIdx.x * size;
     partial += (long long)blockIdx.x * (size + 1);
     state += (long long)blockIdx.x * 3;
+    moments += (long long)blockIdx.x * 2 * size;
+    statistics += (long long)blockIdx.x * 2 * size;
 
     const int thread = threadIdx.x;
     const int threads = blockDim.x;
@@ -139,13 +185,14 @@ train(const float *x, const int *y, const int *orders, const int *widths, float 
         int source = 0; // row of the layer's first input
         for (int layer = 1; layer <= layers; ++layer) {
             const int before = wide[layer - 1], after = wide[layer];
+            const int function = layer == layers ? output : activation;
             const float *const bias = weight + after * before;
             if (busy)
                 for (int unit = first_row; unit < after; unit += row_step) {
                     float z = bias[unit];
                     for (int i = 0; i < before; ++i)
                         z = fmaf(weight[unit * before + i], values[(source + i) * stride + lane], z);
-                    values[(source + before + unit) * stride + lane] = activate(activation, z);
+                    values[(source + before + unit) * stride + lane] = activate(function, z);
                 }
             weight = bias + after;
             source += before;
@@ -154,16 +201,16 @@ train(const float *x, const int *y, const int *orders, const int *widths, float 
 
         // Loss: cross-entropy of the softmax, and its gradient by the last layer's sums.
         if (busy && first_row == 0) {
-            const float *const output = values + outputs * stride + lane;
+            const float *const logits = values + outputs * stride + lane;
             float *const delta = deltas + (outputs - inputs) * stride + lane;
-            float largest = output[0];
+            float largest = logits[0];
             for (int unit = 1; unit < classes; ++unit)
-                largest = output[unit * stride] > largest ? output[unit * stride] : largest;
+                largest = logits[unit * stride] > largest ? logits[unit * stride] : largest;
             const int label = y[sample];
             const float share = full ? whole_share : rest_share;
             float sum = 0.0f, right = 0.0f;
             for (int unit = 0; unit < classes; ++unit) {
-                const float logit = output[unit * stride] - largest;
+                const float logit = logits[unit * stride] - largest;
                 const float power = expf(logit);
                 sum += power;
                 right = unit == label ? logit : right;
@@ -171,7 +218,7 @@ train(const float *x, const int *y, const int *orders, const int *widths, float 
             }
             for (int unit = 0; unit < classes; ++unit) {
                 const float error = delta[unit * stride] / sum - (unit == label ? 1.0f : 0.0f);
-                delta[unit * stride] = through(activation, output[unit * stride], error * share);
+                delta[unit * stride] = through(output, logits[unit * stride], error * share);
             }
             losses[lane] = logf(sum) - right;
         }
@@ -198,6 +245,9 @@ train(const float *x, const int *y, const int *orders, const int *widths, float 
         }
 
         // Update. The loss is summed as if it were one parameter more.
+        const int epoch = position / samples, number = batch / batch_size;
+        const int step = done + epoch * ((samples + batch_size - 1) / batch_size) + number;
+        const float *const rate = rates + 2 * (step < last_rate ? step : last_rate);
         for (int i = thread; i <= size; i += threads) {
             if (i < size && i != parameter) {
                 parameter = i;
@@ -223,10 +273,16 @@ train(const float *x, const int *y, const int *orders, const int *widths, float 
             }
             if (!begins)
                 sum += partial[i];
-            if (ends)
-                weights[i] -= lr * sum;
-            else
+            if (!ends) {
                 partial[i] = sum;
+                continue;
+            }
+            if (GRADIENTS && epoch == noted)
+                note(sum, number + 1, statistics + i, statistics + size + i);
+            if (ADAM)
+                weights[i] -= step_of(sum, rate, moments + i, moments + size + i);
+            else
+                weights[i] -= lr * sum;
         }
         __syncthreads();
 

@@ -20,7 +20,18 @@ from numpy.typing import NDArray
 from ibtui import schedule
 from ibtui.config import RunConfig
 from ibtui.core.names import ACTIVATIONS
-from ibtui.engines.dense import packed, parameter_count, parameters_of, split
+from ibtui.engines.dense import (
+    BETA1,
+    BETA2,
+    activations,
+    adam_rates,
+    carried,
+    packed,
+    parameter_count,
+    parameters_of,
+    signal_to_noise,
+    split,
+)
 from ibtui.engines.protocol import Array, Labels, State
 from ibtui.errors import EngineError
 
@@ -41,6 +52,16 @@ _FIRST_CHUNKS = 256
 def source() -> str:
     """Return the kernel's CUDA source."""
     return resources.files(__package__).joinpath("fused.cu").read_text(encoding="utf-8")
+
+
+def options(config: RunConfig) -> tuple[str, ...]:
+    """Return the compiler's options for the variant of the kernel that a configuration takes."""
+    defined = {}
+    if config.optimizer == "adam":
+        defined = {"ADAM": "1", "NEWS1": f"{1 - BETA1!r}f", "NEWS2": f"{1 - BETA2!r}f"}
+    if config.gradients:
+        defined["GRADIENTS"] = "1"
+    return tuple(f"-D{name}={value}" for name, value in defined.items())
 
 
 @dataclass(frozen=True)
@@ -110,8 +131,8 @@ class Launcher(Protocol):
 class FusedGpuEngine:
     """Stochastic gradient descent by the kernel in `fused.cu`.
 
-    The arguments are those of `EngineKind.create`, and a launcher: that device, with the kernel on it. A net
-    that does not fit a block's shared memory is an `EngineError`.
+    The arguments are those of `EngineKind.create`, and a launcher: that device, with the kernel on it,
+    compiled with `options`. A net that does not fit a block's shared memory is an `EngineError`.
     """
 
     name = "fused"
@@ -126,6 +147,7 @@ class FusedGpuEngine:
         launcher: Launcher,
     ) -> None:
         self.device = device
+        self._config = config
         self._samples = len(x)
         self._widths = (x.shape[1], *config.layers)
         self._batch_size = min(config.batch_size, len(x))
@@ -144,15 +166,26 @@ class FusedGpuEngine:
         self._parameters = array(np.zeros(size, np.float32))
         self._partial = array(np.zeros(size + 1, np.float32))
         self._progress = array(np.zeros(3, np.float64))
+        adam = config.optimizer == "adam"
+        rates = adam_rates(config.lr) if adam else np.zeros((1, 2), np.float32)
+        self._last_rate = len(rates) - 1
+        self._rates = array(rates)
+        self._moments = array(np.zeros((2, size if adam else 1), np.float32))
+        self._noise = array(np.zeros((2, size if config.gradients else 1), np.float64))
         self._settings = (
             len(config.layers),
             size,
             ACTIVATIONS.index(config.activation),
+            ACTIVATIONS.index(activations(config)[-1]),
             self._batch_size,
             self._plan.chunk,
             self._plan.stride,
             float(np.float32(config.lr)),
+            self._last_rate,
         )
+        self._batches = math.ceil(len(x) / self._batch_size)
+        self._steps = 0
+        self._gradient_snr = np.full(len(config.layers), math.nan)
         self._moving_loss = math.nan
         self.load(state)
 
@@ -165,18 +198,25 @@ class FusedGpuEngine:
             for row in range(epochs):
                 fill_batch_order(np.uint64(self._seed), np.uint64(start + row), self._orders[row])
             self._launcher.write(self._orders_there, self._orders)
-            self._train(epochs)
             start += epochs
+            noted = self._config.gradients and start == stop
+            self._train(epochs, epochs - 1 if noted else -1)
+            self._steps += epochs * self._batches
+            if noted:
+                mean, scatter = self._launcher.read(self._noise)
+                self._gradient_snr = signal_to_noise(mean, scatter, self._batches, self._widths)
 
-    def _train(self, epochs: int) -> None:
-        """Train the epochs whose orders are on the device."""
+    def _train(self, epochs: int, noted: int) -> None:
+        """Train the epochs whose orders are on the device; note the gradients of one, by its number there."""
         position, end = 0, epochs * self._samples
         while position < end:
             began = time.monotonic()
             read = (*self._inputs, self._orders_there, self._widths_there)
-            written = (self._parameters, self._partial, self._progress)
-            numbers = (self._samples, epochs, *self._settings, position, self._chunks)
-            self._launcher.launch((*read, *written, *numbers), self._plan.threads, self._plan.shared_bytes)
+            written = (self._parameters, self._partial, self._progress, self._moments, self._noise)
+            done = min(self._steps, self._last_rate)  # more makes no difference, and might not fit an int
+            numbers = (self._samples, epochs, *self._settings, done, noted, position, self._chunks)
+            arguments = (*read, *written, self._rates, *numbers)
+            self._launcher.launch(arguments, self._plan.threads, self._plan.shared_bytes)
             moving_loss, _, reached = self._launcher.read(self._progress).tolist()
             if not position < reached <= end:
                 raise EngineError(f"the kernel on {self.device} did not run")
@@ -188,9 +228,12 @@ class FusedGpuEngine:
                 self._chunks = max(1, self._chunks // 2)
 
     def state(self) -> dict[str, Array]:
-        """Return copies of parameters and moving loss."""
+        """Return copies of parameters and moving loss, and of what else the configuration has kept."""
         layers = split(self._launcher.read(self._parameters), self._widths)
-        return packed([(weight.copy(), bias.copy()) for weight, bias in layers], self._moving_loss)
+        moments = self._launcher.read(self._moments)
+        return packed([(weight.copy(), bias.copy()) for weight, bias in layers], self._moving_loss) | carried(
+            self._config, moments, self._steps, self._gradient_snr
+        )
 
     def load(self, state: State, seed: int | None = None) -> None:
         """Go on from a state; with a seed, in its order."""
@@ -200,6 +243,12 @@ class FusedGpuEngine:
         self._launcher.write(self._parameters, np.concatenate(flat))
         self._moving_loss = float(state["moving_loss"])
         self._launcher.write(self._progress, np.array([self._moving_loss, 0.0, 0.0]))
+        if self._config.optimizer == "adam":
+            moments = [np.asarray(state[name], np.float32) for name in ("moment1", "moment2")]
+            self._launcher.write(self._moments, np.stack(moments))
+            self._steps = int(state["steps"])
+        if self._config.gradients:
+            self._gradient_snr = np.array(state["gradient_snr"], np.float64)
 
     def close(self) -> None:
         """Free the device's memory."""

@@ -61,7 +61,7 @@ class Fused(Dense):
                 from ibtui.engines.fused.cuda import CudaLauncher
             except ImportError as error:
                 raise EngineError(f"NVIDIA's cuda-bindings cannot be imported ({error}): {EXTRA}") from error
-            launcher = CudaLauncher(device, gpu.source(), gpu.KERNEL)
+            launcher = CudaLauncher(device, gpu.source(), gpu.KERNEL, gpu.options(config))
             with ExitStack() as undo:
                 undo.callback(launcher.close)
                 engine = gpu.FusedGpuEngine(config, device, x, y, state, launcher)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ibtui.plot import palette
+from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.pane import pane
+from ibtui.ui.scene import Scene
 
 
 @pane(
@@ -25,3 +30,13 @@ from ibtui.ui.panes.pane import pane
 )
 class InputInformation(Curves):
     """The curves of I(X;T), what the layers keep of the input."""
+
+    def remark(self, scene: Scene) -> Sequence[Piece]:
+        """Say where the ranges of layers end whose activation has no bound, since that decides the bins."""
+        recording = scene.recording
+        if recording is None or not len(recording) or not recording.has_open_ranges:
+            return ()
+        if not recording.tops:  # as files of before have it
+            return [piece("T up to each measurement's largest", "T own ranges", ink=palette.WARN, rank=2)]
+        top = f"T up to {recording.tops[scene.view.layer]:g}"
+        return [piece(top, ink=palette.DIM, rank=2)]
