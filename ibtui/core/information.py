@@ -489,7 +489,7 @@ class Estimator:
         return LayerNumbers._make((*numbers, outside))
 
     def _plan(self, widths: tuple[int, ...], geometry: bool) -> _Plan:
-        """What is measured of layers of these widths, and how; kept, for it is always the same."""
+        """Say what is measured of layers of these widths, and how; it is kept, being always the same."""
         if (plan := self._plans.get((widths, geometry))) is None:
             count = len(widths)
             narrow = np.array(widths, np.int64) <= NARROW
