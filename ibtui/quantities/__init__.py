@@ -73,7 +73,7 @@ class Quantity:
 Kept = Mapping[str, Array]
 """The arrays that an engine keeps of a measurement."""
 Scalars = Mapping[str, ArrayLike]
-"""What training itself reports: numbers, or arrays of shape (layers,)."""
+"""Reports of training itself: numbers, or arrays of shape (layers,)."""
 Forward = Callable[[Kept, Array], Sequence[Array]]
 """From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
 ForwardEach = Callable[[Kept, Sequence[Array]], Sequence[Sequence[Array]]]
@@ -84,7 +84,7 @@ Weights = Callable[[Kept], "Sequence[Array] | None"]
 
 @dataclass(frozen=True)
 class Subject:
-    """What stays the same from measurement to measurement of a run."""
+    """The part of a sample that stays the same from measurement to measurement of a run."""
 
     dataset: Dataset
     layers: Sequence[Layer]
@@ -117,7 +117,7 @@ class Sample:
     (N, width)."""
     kept: Kept
     scalars: Scalars
-    """What training itself reports, such as `moving_loss`."""
+    """Reports of training itself, such as `moving_loss`."""
     subject: Subject
     estimator: Estimator
     """Estimates information with the binning in force."""
@@ -138,7 +138,7 @@ class Sample:
 
     @cached_property
     def numbers(self) -> LayerNumbers:
-        """What is computed in one pass over the activations; geometry is NaN where `rebinning`."""
+        """The numbers of one pass over the activations; geometry is NaN where `rebinning`."""
         return self.estimator.measure(self.activations, geometry=not self.rebinning)
 
     @cached_property
