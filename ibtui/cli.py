@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__, tty
 from ibtui.config import (
@@ -273,9 +273,8 @@ def _replay(flags: dict[str, Any]) -> int:
 
 
 def _add_report(parser: _Parser) -> None:
-    from ibtui.plot.ticks import EpochScale
     from ibtui.quantities.levels import LEVELS
-    from ibtui.report.panels import PlaneColour
+    from ibtui.report.panels import AXES, PLANE_COLOURS
 
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
@@ -308,10 +307,8 @@ def _add_report(parser: _Parser) -> None:
         "--level", LEVELS,
         "information as estimated, in excess of its chance level, or as a share of H - chance (estimate)",
     )  # fmt: skip
-    parser.add_choice(
-        "--axis", get_args(EpochScale), "of epochs (log where the first recording's --every is, else linear)"
-    )
-    parser.add_choice("--plane-colour", get_args(PlaneColour), "what colours in the plane mean (layer)")
+    parser.add_choice("--axis", AXES, "of epochs (log where the first recording's --every is, else linear)")
+    parser.add_choice("--plane-colour", PLANE_COLOURS, "what colours in the plane mean (layer)")
     add(
         "--quantity", action="append", dest="quantities", metavar="NAME",
         help="a panel for this quantity too; may be given more than once",

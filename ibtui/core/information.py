@@ -36,7 +36,7 @@ from ibtui.core.binning import (
     t_range,
 )
 from ibtui.core.dimension import NARROW, both
-from ibtui.core.kde import bounds_of, choose_samples
+from ibtui.core.kde import MOST_KDE, bounds_of, choose_samples
 from ibtui.core.names import BINNINGS, MEASURED
 
 __all__ = [
@@ -401,7 +401,7 @@ class Estimator:
         binning: Binning,
         activations: Sequence[str],
         x_range: Range = (0.0, 1.0),
-        most_kde: int | None = 1000,
+        most_kde: int | None = MOST_KDE,
     ) -> None:
         self.binning = binning
         self.activations = tuple(check.choice("activation", name, MEASURED) for name in activations)

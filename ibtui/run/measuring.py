@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ibtui.config import TOO_NARROW, RunConfig
 from ibtui.core.information import Binning
+from ibtui.core.kde import MOST_KDE
 from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
 from ibtui.errors import EngineError, blaming, printable
@@ -49,7 +50,7 @@ def _engine_here(config: RunConfig) -> None:
         raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
 
 
-def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
+def meter_of(recording: Recording, binning: Binning | None = None, most_kde: int | None = MOST_KDE) -> Meter:
     """Return what measures nets of a recording's run, but for quantities of packages that are not here."""
     config, dataset = recording.config, recording.dataset
 
@@ -79,6 +80,7 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
         forward_each=forward_each,
         weights=weights,
         softmax=config.measure_output == "softmax",
+        most_kde=most_kde,
     )
 
 
