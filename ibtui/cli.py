@@ -481,7 +481,7 @@ _NAMED = {"engine": ("auto",), "data": (), "quantities": (), "panes": ()}
 
 
 def _registry(field: str) -> Registry[Any]:
-    """Return what a field's names are names of. Quantities and panes of ibtui's own need no naming."""
+    """Return what a field's names are names of, but for those that are always there."""
     if field == "engine":
         from ibtui.engines import ENGINES
 
@@ -490,9 +490,12 @@ def _registry(field: str) -> Registry[Any]:
         from ibtui.data import DATASETS
 
         return DATASETS
+    from ibtui.core.names import QUANTITIES
     from ibtui.registry import Registry
 
-    return Registry("quantity" if field == "quantities" else "pane", f"ibtui.{field}", {})
+    if field == "quantities":
+        return Registry("quantity", "ibtui.quantities", dict.fromkeys(QUANTITIES, ""))
+    return Registry("pane", "ibtui.panes", {})
 
 
 def _check_names(config: RunConfig | None, options: WatchOptions) -> None:

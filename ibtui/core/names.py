@@ -10,3 +10,5 @@ BINNINGS = ("notebook", "closed", "adaptive", "width", "pooled")
 """Ways to bin activations; `ibtui.core.information` says what each does."""
 ESTIMATORS = ("binned", "kde")
 """Ways to estimate information."""
+QUANTITIES = ("effective_rank", "cka", "sparsity", "weight_norm", "gradient_snr")
+"""Families of quantities of ibtui's own that are measured where they are asked for."""

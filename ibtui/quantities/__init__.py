@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from ibtui.core.forward import Classes
 from ibtui.core.information import Binning, Estimator, LayerNumbers
 from ibtui.core.layer import Layer
+from ibtui.core.names import QUANTITIES
 from ibtui.data.samples import Dataset
 from ibtui.registry import Registry
 
@@ -187,11 +188,10 @@ def measures(*quantities: Quantity) -> Callable[[Any], Family]:
 STANDARD = ("information", "geometry", "performance")
 """The families that every run measures, in the order of their columns."""
 
-_OPTIONAL = ("effective_rank", "cka", "sparsity", "weight_norm", "gradient_snr")
 FAMILIES: Registry[Family] = Registry(
     "quantity",
     "ibtui.quantities",
-    {name: f"ibtui.quantities.{name}:{name}" for name in (*STANDARD, *_OPTIONAL)},
+    {name: f"ibtui.quantities.{name}:{name}" for name in (*STANDARD, *QUANTITIES)},
 )
 
 

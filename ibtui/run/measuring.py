@@ -17,6 +17,12 @@ from ibtui.recording import Checkpoint, Experiment, Recording, resolved
 from ibtui.settings import shown, wrong
 
 
+def _extra(config: RunConfig) -> tuple[str, ...]:
+    """Return the families that are measured besides the standard ones."""
+    own = ("gradient_snr",) if config.gradients else ()
+    return (*config.quantities, *(name for name in own if name not in config.quantities))
+
+
 def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
     """Declare what a run of this configuration measures."""
     kind = kind_of(config)
@@ -26,7 +32,7 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
             config=resolved(config, layers, dataset),
             dataset=dataset,
             layers=layers,
-            quantities=quantities(config.quantities),
+            quantities=quantities(_extra(config)),
             kept=kind.kept(config, dataset.inputs),
             checkpoint=kind.checkpoint(config, dataset.inputs),
         )
@@ -76,7 +82,7 @@ def meter_of(recording: Recording, binning: Binning | None = None, most_kde: int
         recording.layers,
         binning or recording.binning,
         forward,
-        available(config.quantities),
+        available(_extra(config)),
         forward_each=forward_each,
         weights=weights,
         softmax=config.measure_output == "softmax",
