@@ -283,8 +283,13 @@ def i_ty_and_chance(
     binning: str = "notebook",
     t_width: float = 0.07,
 ) -> tuple[float, float]:
-    """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`."""
-    return _relate(*_t_and_y_cells(t, y, t_bins, t_range, binning, t_width), True)
+    """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`.
+
+    The chance level is NaN where every sample has a cell of its own: it says nothing then.
+    """
+    of_t, of_y = _t_and_y_cells(t, y, t_bins, t_range, binning, t_width)
+    information, chance = _relate(of_t, of_y, True)
+    return information, math.nan if len(of_t.labels) in (of_t.kinds, of_y.kinds) else chance
 
 
 def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
