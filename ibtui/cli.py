@@ -299,7 +299,7 @@ def _add_report(parser: _Parser) -> None:
         t_bins=f"{again} with so many bins per unit",
         binning=f"{again} with this binning",
         t_width=f"{again} with bins so wide, where the binning is width",
-        estimator=f"{again} with this estimator; kde: of all samples",
+        estimator=f"{again} with this estimator; kde: of all samples, which may take minutes",
         kde_noise=f"{again} with this variance of kde's noise",
     )  # fmt: skip
     parser.add_choice("--units", UNITS, "of information in figures (those of the first recording)")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -161,10 +163,14 @@ def deciding(config: RunConfig) -> dict[str, Any]:
 def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
     """Return the mean I(T;Y) of kde over `SHUFFLES` orders of the labels: (rows, layers), nats."""
     y, noise = recording.dataset.y, recording.binning.noise
-    layers = (activations_of(recording, row, meter) for row in range(len(recording)))
-    return np.array(
-        [[chance_i_ty_by_shuffling(t, y, noise, shuffles=SHUFFLES)[0] for t in each] for each in layers]
-    )
+
+    def chance(t: Array) -> float:
+        return chance_i_ty_by_shuffling(t, y, noise, shuffles=SHUFFLES)[0]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # it takes long, and nearly all of it without the GIL
+        return np.array(
+            [list(pool.map(chance, activations_of(recording, row, meter))) for row in range(len(recording))]
+        )
 
 
 def _samples_of(recording: Recording) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from ibtui.errors import UsageError
 from ibtui.quantities import Quantity
-from ibtui.report import read_runs, recorded
+from ibtui.report import figure, read_runs, recorded
 from ibtui.report.display import Display
 from ibtui.report.figure import draw_figure
 from ibtui.report.panels import Settings, panels
@@ -116,3 +116,29 @@ def test_layers_that_cannot_be_had_here_are_left_out(folder):
         assert "information plane" in text
         assert text.count("layer 3  dim ") == text.count("class oO") == count
         assert draw_figure(runs, drawn, settings, [], "svg").count(b"<!-- dim ") == 4 * count
+
+
+def test_a_quantity_without_any_value_has_no_column(folder):
+    made, _ = read_runs([str(folder / "a.npz")], "60", {})
+    for value, shown in ((np.nan, False), (1.0, True)):
+        columns = {**made[0].columns, "saturation": np.full_like(made[0].columns["saturation"], value)}
+        runs = [replace(made[0], columns=columns)]
+        text = "\n".join(report_lines(runs, panels(runs, Settings()), Settings(), [], Display(200)))
+        assert bool(re.search("^epoch 60 .* saturation ", text, re.M)) == shown
+
+
+@needs_matplotlib
+def test_of_a_crowd_no_class_is_drawn_over_all_others(folder):
+    made, _ = read_runs([str(folder / "a.npz")], "60", {})
+    for samples, turns in ((1000, 1), (1001, 10)):
+        shown = made[0].representations[0]
+        many = replace(
+            shown, points=tuple(np.resize(p, (samples, 2)) for p in shown.points),
+            labels=np.arange(samples) % 2,
+        )  # fmt: skip
+        runs = [replace(made[0], representations=(many,))]
+        picture = figure._figure(runs, panels(runs, Settings()), Settings(), [])
+        (scatter,) = [axes for axes in picture.axes if axes.get_title("left") == "layer 0"]
+        counts = [len(drawn.get_offsets()) for drawn in scatter.collections]
+        assert len(counts) == 2 * turns
+        assert sum(counts) == samples
