@@ -144,6 +144,9 @@ class Status:
     epochs_per_second: float = 0.0
     """Measured over the last seconds; 0 while nothing trains."""
     pace: float = 0.0
+    """Epochs per second at most, measurements per second in a replay; 0: no limit."""
+    story: bool = False
+    """The pace is slow in the first epochs and grows by itself, until another is asked for."""
     engine: str = ""
     device: str = ""
     why: str = ""
@@ -169,6 +172,8 @@ class Status:
     message: str = ""
     """The step at which a starting worker is, or the reason why one failed."""
     detached: bool = False
+    file: str = ""
+    """The recording that is replayed."""
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
     screens: int = 0

@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ibtui import pace
 from ibtui.config import WatchOptions
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint, Recording
+from ibtui.run import effects
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
 from ibtui.run.log import LogFile
@@ -99,7 +101,9 @@ class RunState:
         """True once a screen has said that it holds a measurement."""
         self.stopped_by = ""
         """The process that had the worker ended, where that was not its own screen."""
-        self.status = Status(pace=options.epochs_per_second, detached=options.detach)
+        asked = options.epochs_per_second
+        story, limit = (True, pace.of_story(0)) if isinstance(asked, str) else (False, asked)
+        self.status = Status(pace=limit, story=story, detached=options.detach)
         self.speed = Speed()
         self.pausing = False
         """True from when a screen asks for a pause until the source stands still."""
@@ -194,6 +198,7 @@ class RunState:
                 return
             case Detach():
                 self.update(detached=True)
+                effects.tell("detached: it outlives its screens")
                 return
             case Pause():
                 self.pausing = True

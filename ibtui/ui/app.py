@@ -16,6 +16,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
 
 from ibtui import tty
 from ibtui.config import WatchOptions
@@ -40,6 +41,9 @@ from ibtui.ui.scene import Scene
 from ibtui.ui.summary import Farewell, outcome
 from ibtui.ui.terminal import Patient, TerminalDriver
 from ibtui.ui.view import View
+
+_PACING_S = 3.0
+"""Seconds for which the status line has room for a pace that was changed."""
 
 
 @dataclass
@@ -91,6 +95,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._styles: list[Style] = []
         self._broken: set[str] = set()
         self._ending: Ending | None = None
+        self._pacing: Timer | None = None
         if self._colour_system() in ("16", "none"):
             self.theme = "ansi-dark"
 
@@ -230,8 +235,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         return finished
 
     def action_pace(self, by: int) -> None:
-        if self.mirror.status is not None:
-            self.link.send(SetPace(views.next_pace(self.scene.pace, by)))
+        if self.mirror.status is None or not self.link.send(SetPace(views.next_pace(self.scene.pace, by))):
+            return
+        if self._pacing is not None:
+            self._pacing.stop()
+        self._pacing = self.set_timer(_PACING_S, lambda: self.set_view(replace(self.view, pacing=False)))
+        self.set_view(replace(self.view, pacing=True))
 
     def action_restart(self, seeds_on: int) -> None:
         recording = self.mirror.recording
@@ -304,7 +313,14 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_large_pane(self, name: str) -> None:
         large = self.view.enlarged and self.view.pane == name
-        self.set_view(replace(self.view, pane=name, enlarged=not large))
+        self.set_view(replace(self.view, pane=name, enlarged=not large, log_back=0))
+
+    def action_log_page(self, by: int) -> None:
+        """Turn the pages of the log where it has the screen."""
+        if self.view.enlarged and self.view.pane == "run":
+            rows = max(1, self.size.height // 2)
+            most = len(self.mirror.log) // rows
+            self.set_view(replace(self.view, log_back=min(max(self.view.log_back - by, 0), most)))
 
     def action_layer(self, layer: int) -> None:
         if layer < self.scene.layers:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from ibtui import pace
 from ibtui.core.information import Binning
 from ibtui.plot.ticks import number, per_unit, unit_shown, value_text
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
@@ -19,6 +20,11 @@ from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Representation, Status
 from ibtui.ui.link import LinkState
 from ibtui.ui.view import View
+
+_BEHIND = 0.8
+"""Training that is slower than this share of its pace is held up by something else."""
+_CONSTANT = 1e-3
+"""The spread of outputs, as a share of their axis, below which they are the same."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,29 @@ class Scene:
     def pace(self) -> float:
         """The pace asked for last."""
         return (self.status or Status()).pace if self.link.pace is None else self.link.pace
+
+    @property
+    def seconds_left(self) -> float:
+        """The time that training takes yet at its pace; 0 where nothing trains, or nobody knows."""
+        status = self.mirror.status
+        if status is None or self.plays or self.run_state != "running" or status.epoch >= status.epochs:
+            return 0.0
+        left, speed, limit = status.epochs - status.epoch, status.epochs_per_second, self.pace
+        bound = pace.seconds_of_story(status.epoch, status.epochs) if status.story else 0.0
+        if not status.story and limit > 0:
+            bound = left / limit
+        slow = speed > 0 and (not bound or speed < _BEHIND * limit)
+        return left / speed if slow else bound
+
+    @property
+    def constant_output(self) -> bool:
+        """True where the net gives every input that is drawn the same output."""
+        shown = self.mirror.representation
+        if shown is None or not shown.points or len(shown.points[-1]) < 2:
+            return False
+        points, (left, right, low, high) = shown.points[-1], shown.ranges[-1]
+        spread = np.ptp(points, axis=0) / (right - left, high - low)
+        return bool((spread < _CONSTANT).all())
 
     # What is looked at.
 

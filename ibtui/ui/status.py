@@ -104,8 +104,10 @@ def _pace(scene: Scene, status: Status) -> list[Piece]:
     # Of what, goes without saying beside a speed in the same unit.
     unit = " measurements/s" if scene.plays else " epochs/s" if status.state != "running" else ""
     limit = scene.pace
-    said = f"(at most {limit:g}{unit})" if limit > 0 else "(no limit)"
-    return [*pieces, piece(said, ink=palette.DIM, rank=9)]
+    said = [f"(at most {limit:g}{unit})", f"(≤ {limit:g})"] if limit > 0 else ["(no limit)"]
+    pacing = scene.view.pacing
+    ink, rank = (palette.CURSOR, 0) if pacing else (palette.DIM, 7)
+    return [*pieces, piece(*said, ink=ink, rank=rank)]
 
 
 def _looking(scene: Scene) -> list[Piece]:

@@ -15,7 +15,7 @@ from ibtui.plot.ticks import number
 from ibtui.quantities import Array, Quantity
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
-from ibtui.ui.panes.log import last_line
+from ibtui.ui.logged import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
 from ibtui.ui.scene import Scene, recorded, unit_of
 from ibtui.ui.segments import strips
@@ -161,7 +161,7 @@ def _performance(name: str, scene: Scene, width: int, styles: Styles) -> Strip:
 
 
 def _log(scene: Scene, width: int, styles: Styles) -> Strip:
-    title, mirror = "[log]" if scene.view.pane == "log" else "log", scene.mirror
+    title, mirror = "[log]" if scene.view.pane == "run" else "log", scene.mirror
     if mirror.died is not None:
         said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN
     else:

@@ -40,6 +40,10 @@ class View:
     """The pane chosen; with "scatter", that of the layer chosen."""
     enlarged: bool = False
     """True where the chosen pane has the whole screen."""
+    pacing: bool = False
+    """True for a moment after the pace was changed, which the status line then says before all else."""
+    log_back: int = 0
+    """The pages of the log before the last one that the large run pane is turned back by."""
     quantity: str = "dimension"
     """The quantity of the third pane of curves, of the table's last column and of the scatters' titles."""
     unit: Unit = "nats"

@@ -52,6 +52,7 @@ from ibtui.ui.line import fit, piece, spaced
 from ibtui.ui.panes import panes
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.plane import Plane
+from ibtui.ui.panes.run import INTRODUCTION_S
 from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
@@ -141,7 +142,7 @@ def test_every_pane_lies_on_the_screen_and_on_no_other(size: tuple[int, int]) ->
             assert not one.overlaps(other)
         assert all(cell_len(row) == size[0] for row in screen_text(app))
         always = {"scatter0", "scatter1", "scatter2", "scatter3", "status", "footer"}
-        information, rest = {"i_xt", "i_ty", "plane"}, {"quantity", "performance", "log"}
+        information, rest = {"i_xt", "i_ty", "plane"}, {"quantity", "performance", "run"}
         if view.layout_for(*size) == "full":
             assert shown.keys() == always | {"input"} | information | rest
         else:
@@ -156,7 +157,8 @@ def test_the_full_screen_has_all_panes() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(
             app, pilot, "layer 0  dim 1.18", "layer 3  dim 1.06", "I(X;T)  nats", "I(T;Y)  nats",
-            "information plane", "dimension ", "accuracy  train 0.80", "loss", "log", "engine: gluon on cpu",
+            "information plane", "dimension ", "accuracy  train 0.80", "loss", "run  seed 1",
+            "engine: gluon on cpu",
             "H(X)", "chance 1.42", "ibtui  ● running  epoch 500 of 2,000  212 epochs/s", "cpu · gluon",
             "T 100 · X 4 bins · notebook", "newest 500", "space pause  s step  [ ] T bins",
         )  # fmt: skip
@@ -266,7 +268,7 @@ def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: "scatter3" in regions(app))
         names = ["scatter0", "scatter1", "scatter2", "scatter3", "i_xt", "i_ty", "plane", "quantity",
-                 "performance", "log"]  # fmt: skip
+                 "performance", "run"]  # fmt: skip
         for name in names:
             await pilot.press("enter")
             await until(pilot, lambda: set(regions(app)) == {"status", name, "footer"})  # noqa: B023
@@ -1047,7 +1049,7 @@ def test_a_log_line_is_shown_as_it_is_and_moves_nothing() -> None:
         await shows(app, pilot, "[red]not red[/red] [/]", r"\x1b[2J\x1b[31mgone\r", r"a\tb")
         await shows(app, pilot, r"[bold]a path[/] \x1b]0;title\x07")
 
-    play(script)
+    play(script, client=StandIn(seconds=INTRODUCTION_S))
 
 
 def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
@@ -1056,7 +1058,7 @@ def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
         await shows(app, pilot, "line 199", "xend")
         assert "line 100" not in text_of(app)
 
-    play(script)
+    play(script, client=StandIn(seconds=INTRODUCTION_S))
 
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
@@ -1637,3 +1639,85 @@ def test_the_card_is_in_the_status_line() -> None:
         await until(pilot, lambda: "NVIDIA H200 (9.0) · 1.2 of 139 GiB · 37 %\\x1b" in screen_text(app)[0])
 
     play(script, size=(240, 50))
+
+
+# The run.
+
+
+def pane_text(app: IbtuiApp, name: str) -> str:
+    """The rows of a pane, without its frame."""
+    region = app.query_one(f"#{name}").region
+    rows = screen_text(app)[region.y : region.bottom]
+    return "\n".join(row[region.x + 1 : region.right - 1].rstrip() for row in rows)
+
+
+def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "run  seed 1  25 s left")
+        said = " ".join(pane_text(app, "run").split())
+        for text in ("2→2→2→2→2 tanh", "grid 2×2: 500 train, 500 held out", "sgd, lr 0.1, batch 10",
+                     "2 classes ⠿ 0 · ⠿ 1", "dim is chance", "space pause", "? help"):  # fmt: skip
+            assert text in said
+        client.status = replace(client.status, seconds=25.0)
+        await until(pilot, lambda: "space pause" not in pane_text(app, "run"))
+        assert "2000 epochs, a measurement" in pane_text(app, "run")
+
+    play(script, client=StandIn(pace=60.0, epochs_per_second=60.0))
+
+
+def test_a_replay_says_so_and_names_its_file() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "replay  run.npz  seed 1")
+
+    play(script, client=StandIn(plays=True, trains=False, file="/here/there/run.npz"))
+
+
+@pytest.mark.parametrize("opening", ["L", *slow("shift+tab enter")])
+def test_the_whole_log_has_the_screen_by_a_key_and_its_pages_are_turned(opening: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.log += [f"line {n}" for n in range(200)]
+        await shows(app, pilot, "line 199")
+        await pilot.press(*opening.split())
+        await until(pilot, lambda: set(regions(app)) == {"status", "run", "footer"})
+        await shows(app, pilot, "line 199", "line 175", "2→2→2→2→2 tanh")
+        await pilot.press("pageup")
+        await shows(app, pilot, "line 150")
+        assert "line 199" not in text_of(app)
+        await pilot.press("pagedown")
+        await shows(app, pilot, "line 199")
+
+    play(script)
+
+
+def test_a_net_whose_output_is_constant_says_what_to_try() -> None:
+    class Constant(StandIn):
+        def look(self, row: int | None) -> Any:
+            shown = super().look(row)
+            return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "the output is the same", "--lr", "--init-sigma")
+
+    play(script, client=Constant())
+
+
+def test_the_limit_of_the_pace_stays_while_it_is_changed() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "skipped 2,345")
+        assert "at most" not in text_of(app)
+        await pilot.press("plus")
+        await shows(app, pilot, "(at most 120)")
+
+    play(
+        script, (100, 30), StandIn(skipped=2345, why="for a reason that is told at some length", gpu="x" * 20)
+    )
+
+
+@pytest.mark.parametrize("width", [10, 24, 38])
+def test_a_path_in_the_log_is_broken_behind_a_slash(width: int) -> None:
+    from ibtui.ui.logged import wrapped
+
+    rows = list(wrapped("saved /home/somebody/results/ibtui-1.npz, as asked", width))
+    assert all(len(row) <= width for row in rows)
+    assert "".join(rows).replace(" ", "") == "saved/home/somebody/results/ibtui-1.npz,asasked"
+    assert all(row.endswith(("/", "saved", ",", "as", "asked")) for row in rows[:-1]) or width == 10
