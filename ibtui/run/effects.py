@@ -10,8 +10,8 @@ _COUNTED_OTHERWISE = {"width": ("t_bins",), "kde": ("t_bins", "x_bins", "t_width
 
 
 def tell(text: str) -> None:
-    """Write a line to the log."""
-    print(text, flush=True)
+    """Write a line to the log, at once: the line of another thread must not come between it and its end."""
+    print(f"{text}\n", end="", flush=True)
 
 
 def of_pace(before: float, after: float, unit: str) -> str:

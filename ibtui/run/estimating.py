@@ -168,7 +168,8 @@ class HistoryThread(threading.Thread):
         if self._asked_of is None or self._asked_of[0] is not recording:
             self._asked_of = recording, before, began
         self._rebinned()
-        self._tell(recording)
+        if not len(recording):
+            self._tell(recording)
 
     def _tell(self, recording: Recording) -> None:
         """Say in the log that a history has the binning that was asked for, once it has it."""

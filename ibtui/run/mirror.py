@@ -37,6 +37,8 @@ class Mirror:
     """The history: scalars and weights of every measurement."""
     reference: Recording | None = None
     """The history of the run before the last restart."""
+    preview: Recording | None = None
+    """What is shown until there is a recording: it has no more than the first measurement."""
     inputs: Inputs | None = None
     representation: Representation | None = None
     died: Lost | None = None
@@ -50,10 +52,13 @@ class Mirror:
     def check(self, frame: Frame) -> None:
         """Raise `ValueError` if a frame is none that can be applied, whoever sent it."""
         recording = self.recording
-        if frame.new_run is not None:
-            columns = frame.new_run.experiment.columns
+        for told in (frame.new_run, frame.preview):
+            columns = told.experiment.columns if told is not None else {}
             if any(np.dtype(spec.dtype).hasobject for spec in columns.values()):
                 raise ValueError("not the columns of a recording")
+        if frame.preview is not None and frame.preview.update is not None:
+            Recording(frame.preview.experiment).check(frame.preview.update)
+        if frame.new_run is not None:
             if not is_machine(frame.new_run.machine):
                 raise ValueError("not a machine")
             recording = Recording(frame.new_run.experiment)
@@ -70,6 +75,12 @@ class Mirror:
             new = frame.new_run
             self.inputs = new.inputs
             self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)
+            self.preview = None
+        elif frame.preview is not None and self.recording is None:
+            self.preview = Recording(frame.preview.experiment, dict(frame.preview.ceilings))
+            if frame.preview.update is not None:
+                self.preview.apply(frame.preview.update)
+            self.inputs = frame.preview.inputs
         if self.recording is not None:
             if frame.update is not None:
                 self.recording.apply(frame.update)

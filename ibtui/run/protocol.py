@@ -237,6 +237,19 @@ class NewRun:
     inputs: Inputs | None = None
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What is known of a run before its engine is there: its first measurement, which nothing keeps.
+
+    There is no update where no number could be computed yet; the frame's representation shows epoch 0.
+    """
+
+    experiment: Experiment
+    ceilings: dict[str, float]
+    inputs: Inputs
+    update: Update | None = None
+
+
 class Frame(Message, frozen=True):
     """The news since the frame before."""
 
@@ -246,6 +259,8 @@ class Frame(Message, frozen=True):
     representation: Representation | None = None
     """None: it is the one already drawn."""
     checkpoint: Checkpoint | None = None
+    preview: Preview | None = None
+    """None: there is none, or the screen has it."""
     log: tuple[str, ...] = ()
     """New lines of the worker's own output and of its engine's."""
     log_end: int = 0

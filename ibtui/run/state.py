@@ -25,8 +25,10 @@ from ibtui.run.protocol import (
     NewRun,
     Notice,
     Pause,
+    Preview,
     Pull,
     Rebin,
+    Representation,
     Save,
     Status,
 )
@@ -118,6 +120,7 @@ class RunState:
         self._present: Measurement | int | None = None
         self._serial = 0
         self._drawing: DrawnRow | None = None
+        self._preview: tuple[Preview, Representation] | None = None
         self.history.start()
 
     def unchanging(self) -> AbstractContextManager[object]:
@@ -133,6 +136,11 @@ class RunState:
             self.update(run=self.status.run + 1, **status)
             self._drawing = DrawnRow(recording, self.status.run)
             self.history.work_on(recording)
+
+    def show_beforehand(self, preview: Preview, shown: Representation) -> None:
+        """Have screens show this until a run begins."""
+        with self._lock:
+            self._preview = preview, shown
 
     def _refused(self, text: str) -> None:
         with self._lock:
@@ -242,6 +250,9 @@ class RunState:
             notices = self.notices.since(pull.notice, NOTICES_FOR_NEWCOMERS if pull.run < 0 else NOTICES)
             told = {"log": log, "log_end": log_end, "notices": notices, "notice_end": self.notices.count}
         if recording is None or drawing is None:
+            preview, shown = self._preview or (None, None)
+            if shown is not None and shown.key != pull.drawn:
+                told |= {"preview": preview, "representation": shown}
             return Frame(status, **told)  # type: ignore[arg-type]
         fresh = pull.run != status.run
         self.seen = self.seen or not fresh

@@ -44,13 +44,20 @@ class Training(Source):
     def prepare(self) -> None:
         from ibtui.engines.nvidia import nvml
         from ibtui.recording.files import peek
+        from ibtui.run.beforehand import Beforehand
         from ibtui.run.trainer import Trainer
 
         state, options, job, config = self._state, self._state.options, self._job, self._job.config
         assert config is not None
         state.update(message="loading the engine")
         rows = peek(job.resume).rows if job.resume is not None else -1
-        trainer = Trainer(config, options.history_mb << 20, job.resume, self._preparing)
+        beforehand = Beforehand(state.show_beforehand)
+
+        def preparing(choice: Choice) -> None:
+            state.update(message=choice.preparing)
+            beforehand.show_numbers()
+
+        trainer = Trainer(config, options.history_mb << 20, job.resume, preparing, beforehand.show)
         choice = trainer.choice
         if self._goal is not None:
             self._goal = trainer.epoch
@@ -77,9 +84,6 @@ class Training(Source):
         for text in trainer.warnings:
             state.note(text, "warning")
         nvml.monitor(choice.ctx, lambda text: state.update(gpu=text))
-
-    def _preparing(self, choice: Choice) -> None:
-        self._state.update(message=choice.preparing)
 
     def serve(self) -> bool:
         self._report()

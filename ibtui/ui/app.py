@@ -146,9 +146,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def on_arrived(self, message: Arrived) -> None:
-        first = self.link.mirror.recording is None
+        first = self.scene.recording is None
         self.link.hear(message.client, message.news)
-        if first and (recording := self.link.mirror.recording) is not None:
+        if first and (recording := self.scene.recording) is not None:
             self.view = replace(self.view, unit=recording.config.units)  # type: ignore[arg-type]
         if message.client is self.link.client and isinstance(message.news, Frame):
             self._puller.heard(message.news)

@@ -30,8 +30,10 @@ from ibtui.run.mirror import Lost
 from ibtui.run.protocol import (
     Command,
     Detach,
+    Frame,
     Notice,
     Pause,
+    Preview,
     Rebin,
     Restart,
     Resume,
@@ -40,6 +42,7 @@ from ibtui.run.protocol import (
     Step,
     Stop,
 )
+from ibtui.run.representation import inputs_of
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.board import LEAST_WIDTH
@@ -58,7 +61,7 @@ from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
 from ibtui.ui.summary import Farewell
 from tests.marks import slow, slow_sets
-from tests.ui.standin import FakeWorkers, StandIn, strips
+from tests.ui.standin import CEILINGS, FakeWorkers, StandIn, strips
 
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
 BRAILLE = WatchOptions(marker="braille")
@@ -169,7 +172,7 @@ def test_the_full_screen_has_all_panes() -> None:
 def test_the_compact_screen_has_a_row_per_layer() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(
-            app, pilot, "● running  epoch 500 of 2,000", "I(X;T) nats of 2.76", "I(T;Y) nats of 0.69",
+            app, pilot, "● running   epoch 500 of 2,000", "I(X;T) nats of 2.76", "I(T;Y) nats of 0.69",
             "dimension of 2.00", ">0 2.58    1.42", " 3 2.05    1.13", "accuracy   train 0.80",
             "held out 0.41", "log        2000 epochs", "0  dim 1.18",
         )  # fmt: skip
@@ -1721,3 +1724,29 @@ def test_a_path_in_the_log_is_broken_behind_a_slash(width: int) -> None:
     assert all(len(row) <= width for row in rows)
     assert "".join(rows).replace(" ", "") == "saved/home/somebody/results/ibtui-1.npz,asasked"
     assert all(row.endswith(("/", "saved", ",", "as", "asked")) for row in rows[:-1]) or width == 10
+
+
+def is_drawn(text: str) -> bool:
+    """True where a picture in braille has dots."""
+    return any("⠀" < char <= "⣿" for char in text)
+
+
+def test_epoch_0_is_shown_while_the_engine_gets_ready() -> None:
+    class Unready(StandIn):
+        def unready_frame(self, log: tuple[str, ...]) -> Frame:
+            preview = Preview(self.recording.experiment, dict(CEILINGS), inputs_of(self.dataset), None)
+            shown = replace(self.look(0), key=(-1, -1, 0), values={}, sensitivity=None)
+            plain = super().unready_frame(log)
+            return Frame(plain.status, preview=preview, representation=shown, log=log)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "◌ starting", "2→2→2→2→2 tanh", "its code is being compiled", "layer 3")
+        assert all(is_drawn(pane_text(app, name)) for name in ("input", "scatter0", "scatter3"))
+        assert app.mirror.recording is None and not app.link.unsaved
+        client.unready = {}
+        await shows(app, pilot, "epoch 500 of 2,000", "chance 1.42")
+        assert app.mirror.preview is None
+
+    client = Unready()
+    client.unready = {"state": "starting", "message": "loading the engine"}
+    play(script, client=client)

@@ -41,7 +41,7 @@ class Curves(Pane):
         recording, quantity, view = scene.recording, self.quantity(scene), scene.view
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
-            return Drawing(title, message("no measurement yet", view, width, height, styles))
+            return Drawing(title, message(scene.waiting, view, width, height, styles))
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(

@@ -31,7 +31,7 @@ class Performance(Pane):
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording = scene.recording
         if recording is None or not len(recording):
-            waiting = message("no measurement yet", scene.view, width, height, styles)
+            waiting = message(scene.waiting, scene.view, width, height, styles)
             return Drawing([piece("accuracy · loss")], waiting)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = performance_plot(

@@ -52,7 +52,7 @@ class Plane(Pane):
             piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
         ]
         if recording is None or not len(recording):
-            return Drawing(title, message("no measurement yet", view, width, height, styles))
+            return Drawing(title, message(scene.waiting, view, width, height, styles))
         across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
         i_xt, i_ty = (recorded(quantity, recording, view) for quantity in (across, up))
         row, present = scene.cursor_row, scene.unrecorded
