@@ -93,6 +93,11 @@ def class_glyph(label: int, marker: Marker) -> str:
     return str(_FAMILIES[label % palette.CLASSES, 1]) if marker == "ascii" else _LEGEND[marker]
 
 
+def class_shade(label: int) -> str:
+    """Return the character in ASCII of a place where a class has few samples, or none."""
+    return str(_FAMILIES[label % palette.CLASSES, 0])
+
+
 def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple[Integers, Integers]:
     """Return the dot and the class of each sample that can be drawn."""
     plane = np.asarray(points, np.float64).reshape(-1, 2)

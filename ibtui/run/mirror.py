@@ -10,7 +10,7 @@ import numpy as np
 
 from ibtui.recording import Checkpoint, Recording
 from ibtui.recording.machine import is_machine
-from ibtui.run.protocol import Frame, Inputs, Notice, Representation, Status
+from ibtui.run.protocol import Frame, Inputs, Key, Notice, Representation, Status
 
 LOG_LINES = 1000
 
@@ -41,6 +41,8 @@ class Mirror:
     """What is shown until there is a recording: it has no more than the first measurement."""
     inputs: Inputs | None = None
     representation: Representation | None = None
+    net: int = 0
+    """Points to an axis of the picture of the net that the screen has room for; 0: it is not shown."""
     died: Lost | None = None
     """The end of the worker whose history this is, where it has ended."""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
@@ -94,6 +96,16 @@ class Mirror:
         self.notices = frame.notice_end
         self.heard = time.monotonic()
         return frame.notices
+
+    @property
+    def drawn(self) -> Key | None:
+        """The key of the representation; None where it lacks a picture of the net that is to be shown."""
+        shown = self.representation
+        return None if shown is None or (self.net and self._lacks_net(shown)) else shown.key
+
+    def _lacks_net(self, shown: Representation) -> bool:
+        picture = shown.net
+        return picture is None or (picture.classes is not None and len(picture.classes) != self.net)
 
     @property
     def checkpoint(self) -> Checkpoint | None:

@@ -106,6 +106,7 @@ class Pull(Message, frozen=True):
     `run` and `tick` say up to where the screen's mirror of the history is; `row` is the measurement it looks
     at (None: the present), `drawn` the key of the representation that it has drawn; `checkpoint` is the epoch
     of the checkpoint that it has, `log` and `notice` say how much of the worker's output and of its notices.
+    `net` asks for the picture of the net, with so many points to an axis; 0: it is not shown.
     """
 
     run: int = -1
@@ -115,6 +116,7 @@ class Pull(Message, frozen=True):
     checkpoint: int = -1
     log: int = 0
     notice: int = 0
+    net: int = 0
 
 
 class Peek(Message, frozen=True):
@@ -182,6 +184,18 @@ class Status:
 
 
 @dataclass(frozen=True)
+class NetPicture:
+    """A net's answers all over the plane of its inputs, and its weights."""
+
+    classes: Array | None = None
+    """The class of the largest output, uint8 of shape (n, n), the first row on top; None: no two inputs."""
+    sure: Array | None = None
+    """How far that output's softmax is above that of equal outputs, from 0 to 255; of the same shape."""
+    weights: tuple[Array, ...] = ()
+    """Each layer's, float32 of shape (out, in); empty where the engine has none."""
+
+
+@dataclass(frozen=True)
 class Representation:
     """One epoch's representation, ready to draw, and its numbers."""
 
@@ -202,6 +216,8 @@ class Representation:
     """Each quantity of the recording by its name: shape (layers,), or ()."""
     sensitivity: Array | None = None
     """I(T;Y) and its chance level in nats at 10, 30 and 100 bins, shape (2, layers, 3)."""
+    net: NetPicture | None = None
+    """None where the screen has not asked for it."""
 
 
 @dataclass(frozen=True)

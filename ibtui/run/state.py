@@ -260,7 +260,7 @@ class RunState:
         update = recording.update_since(0 if fresh else pull.tick)
         status = self._reached(status, recording, held)
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
-        drawn = drawing.draw(row, present, serial)
+        drawn = drawing.draw(row, present, serial, pull.net)
         if drawn is not None and drawn.row is not None and pull.row is None:
             passed = drawing.skipped(drawn.row)
             with self._lock:

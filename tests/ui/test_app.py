@@ -45,7 +45,7 @@ from ibtui.run.protocol import (
 from ibtui.run.representation import inputs_of
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
-from ibtui.ui.board import LEAST_WIDTH
+from ibtui.ui.board import FINE
 from ibtui.ui.dialogs import Place, Question
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.ending import SIGNALS, Ending
@@ -134,24 +134,32 @@ def regions(app: IbtuiApp) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "size", [FULL, COMPACT, ODD, *slow((100, 30), (100, 24), (80, 60), (133, 41), (250, 70))]
+    "size",
+    [
+        FULL,
+        COMPACT,
+        SMALL,
+        *slow(ODD, (40, 12), (100, 30), (100, 24), (80, 60), (133, 41), (160, 50), (250, 70)),
+    ],
 )
 def test_every_pane_lies_on_the_screen_and_on_no_other(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        await shows(app, pilot, "epoch 500", "I(X;T)", "quit")
+        await shows(app, pilot, "500", "I(X;T)", "help")
         shown = regions(app)
         assert sum(region.area for region in shown.values()) == size[0] * size[1]  # nothing cut, nothing bare
         for one, other in itertools.combinations(shown.values(), 2):
             assert not one.overlaps(other)
         assert all(cell_len(row) == size[0] for row in screen_text(app))
-        always = {"scatter0", "scatter1", "scatter2", "scatter3", "status", "footer"}
-        information, rest = {"i_xt", "i_ty", "plane"}, {"quantity", "performance", "run"}
+        always = {"scatter0", "scatter1", "plane", "status", "footer"}
+        layers = {"scatter2", "scatter3", "input"}
+        full = always | layers | {"i_xt", "i_ty", "quantity", "performance", "run"}
         if view.layout_for(*size) == "full":
-            assert shown.keys() == always | {"input"} | information | rest
+            assert shown.keys() == full | ({"net"} if size[0] >= 160 and size[1] >= 50 else set())
+        elif view.layout_for(*size) == "compact":
+            roomy = {"i_xt", "i_ty", "performance"} if size[1] >= view.ROOMY else set()
+            assert shown.keys() == always | {"table"} | roomy
         else:
-            wide = {"input"} if size[0] // LEAST_WIDTH > 4 else set()
-            roomy = information if size[1] >= view.ROOMY else set()
-            assert shown.keys() == always | wide | {"table"} | roomy
+            assert shown.keys() == {"status", "plane", "footer"}
 
     play(script, size)
 
@@ -174,7 +182,7 @@ def test_the_compact_screen_has_a_row_per_layer() -> None:
         await shows(
             app, pilot, "● running   epoch 500 of 2,000", "I(X;T) nats of 2.76", "I(T;Y) nats of 0.69",
             "dimension of 2.00", ">0 2.58    1.42", " 3 2.05    1.13", "accuracy   train 0.80",
-            "held out 0.41", "log        2000 epochs", "0  dim 1.18",
+            "held out 0.41", "log        2000 epochs", "0  dim 1.18", "information plane",
         )  # fmt: skip
         row = next(row for row in screen_text(app) if row.startswith(" 3 "))
         assert set(row) & set("▁▂▃▄▅▆▇█")
@@ -184,8 +192,8 @@ def test_the_compact_screen_has_a_row_per_layer() -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(SMALL, "ibtui needs 80x24"), ((79, 24), "ibtui needs 80x24"), ((200, 23), "ibtui needs 80x24"),
-     ((30, 5), "needs 80x24"), ((6, 2), "80x24"), ((1, 1), "8")],
+    [((39, 24), "needs 40x12"), ((200, 11), "ibtui needs 40x12"), ((30, 5), "needs 40x12"),
+     ((6, 2), "40x12"), ((1, 1), "4")],
 )  # fmt: skip
 def test_a_small_screen_says_which_size_is_needed(size: tuple[int, int], text: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
@@ -271,7 +279,7 @@ def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: "scatter3" in regions(app))
         names = ["scatter0", "scatter1", "scatter2", "scatter3", "i_xt", "i_ty", "plane", "quantity",
-                 "performance", "run"]  # fmt: skip
+                 "performance", "net", "run"]  # fmt: skip
         for name in names:
             await pilot.press("enter")
             await until(pilot, lambda: set(regions(app)) == {"status", name, "footer"})  # noqa: B023
@@ -280,7 +288,7 @@ def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
             await until(pilot, lambda: len(regions(app)) == 12)
             await pilot.press("tab")
         assert (app.view.pane, app.view.layer) == ("scatter", 0)
-        await pilot.press("shift+tab", "shift+tab")
+        await pilot.press("shift+tab", "shift+tab", "shift+tab")
         assert app.view.pane == "performance"
 
     play(script)
@@ -1742,7 +1750,7 @@ def test_epoch_0_is_shown_while_the_engine_gets_ready() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "◌ starting", "2→2→2→2→2 tanh", "its code is being compiled", "layer 3")
         assert all(is_drawn(pane_text(app, name)) for name in ("input", "scatter0", "scatter3"))
-        assert app.mirror.recording is None and not app.link.unsaved
+        assert app.mirror.recording is None
         client.unready = {}
         await shows(app, pilot, "epoch 500 of 2,000", "chance 1.42")
         assert app.mirror.preview is None
@@ -1750,3 +1758,82 @@ def test_epoch_0_is_shown_while_the_engine_gets_ready() -> None:
     client = Unready()
     client.unready = {"state": "starting", "message": "loading the engine"}
     play(script, client=client)
+
+
+# Layouts, and panes hidden and enlarged.
+
+
+def test_a_key_cycles_the_layouts_and_shows_what_was_hidden() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "run" in regions(app))
+        everything = set(regions(app))
+        await pilot.press("a")
+        await until(pilot, lambda: regions(app).keys() & {"i_xt", "run"} == {"i_xt"})
+        await pilot.press("a")
+        await until(pilot, lambda: "net" in regions(app) and "scatter0" not in regions(app))
+        await pilot.press("h", "a")
+        await until(pilot, lambda: set(regions(app)) == everything)
+
+    play(script)
+
+
+def test_panes_are_hidden_and_enlarged_by_key_and_by_mouse() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "scatter2" in regions(app))
+        everything = set(regions(app))
+        await pilot.press("2", "h")
+        await until(pilot, lambda: set(regions(app)) == everything - {"scatter2"})
+        await pilot.click("#i_ty", button=3)
+        await until(pilot, lambda: set(regions(app)) == everything - {"scatter2", "i_ty"})
+        await pilot.click("#i_xt", times=2)
+        await until(pilot, lambda: set(regions(app)) == {"status", "i_xt", "footer"})
+        await pilot.press("h")  # back among the others
+        await until(pilot, lambda: set(regions(app)) == everything - {"scatter2", "i_ty"})
+        await pilot.press("H")
+        await until(pilot, lambda: set(regions(app)) == everything)
+
+    play(script)
+
+
+# The net.
+
+
+def net_of(client: StandIn, row: int | None, fine: int) -> Any:
+    from ibtui.run.net_picture import of_net
+
+    at = len(client.recording) - 1 if row is None else row
+    return of_net(client.recording, client.recording.kept(at), (0.0, 1.0, 0.0, 1.0), fine)
+
+
+class WithNet(StandIn):
+    """One that sends the picture of the net when it is asked for."""
+
+    asked = 0
+
+    def pull(self, mirror: Any, row: int | None) -> None:
+        self.asked = mirror.net
+        super().pull(mirror, row)
+
+    def look(self, row: int | None) -> Any:
+        shown = super().look(row)
+        key = (*shown.key[:2], shown.key[2] + 1000 * bool(self.asked))
+        return replace(shown, key=key, net=net_of(self, row, self.asked)) if self.asked else shown
+
+
+@pytest.mark.parametrize("marker", ["braille", *slow("ascii", "block")])
+def test_the_net_has_its_boundary_and_its_weights_on_the_screen(marker: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert isinstance(client, WithNet) and not client.asked
+        await pilot.press("n")
+        await shows(app, pilot, "net  epoch 500", "weights")
+        await until(pilot, lambda: client.asked == FINE)
+        first = client.recording.kept(len(client.recording) - 1)["weight0"][0, 0]
+        await until(pilot, lambda: f"{abs(first):.2f}" in pane_text(app, "net"))
+        text = pane_text(app, "net")
+        assert {"braille": "▀•", "block": "▀•", "ascii": ".,"}[marker][0] in text
+        await pilot.press("left", "left")
+        await shows(app, pilot, "net  epoch 480")
+        await pilot.press("n")
+        await until(pilot, lambda: client.asked == 0)
+
+    play(script, client=WithNet(), options=WatchOptions(marker=marker))

@@ -29,6 +29,7 @@ OWN = {
     "plane": "ibtui.ui.panes.plane:Plane",
     "quantity": "ibtui.ui.panes.quantity:ChosenQuantity",
     "performance": "ibtui.ui.panes.performance:Performance",
+    "net": "ibtui.ui.panes.net:Net",
     "run": "ibtui.ui.panes.run:Run",
 }
 """The panes of every screen."""

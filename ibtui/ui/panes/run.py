@@ -23,7 +23,7 @@ from ibtui.ui.scene import Scene
 INTRODUCTION_S = 20.0
 """Seconds for which the pane says what is seen."""
 _INTRODUCTION = (
-    "Colour is the class in scatters, the layer in curves; what is dim is chance, or the ceiling.",
+    "Colour: class in scatters, layer in curves; dim is chance.",
     "space pause  ← → past  [ ] bins",
     "i plane  ? help",
 )
@@ -32,7 +32,7 @@ CONSTANT = "the output is the same for every input: try another --lr, or a large
 
 @pane(
     row=2,
-    order=2,
+    order=3,
     hotkey=Hotkey("L", "", "The whole log, and back; PgUp and PgDn turn its pages."),
     help={
         "Run": "What is trained: widths of the inputs and of each layer, activation, optimiser, data, seed; "
