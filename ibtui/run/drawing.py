@@ -34,15 +34,22 @@ class DrawnRow:
         return representation.inputs_of(self._recording.dataset)
 
     def draw(
-        self, row: int | None, present: Measurement | int | None, serial: int, net: int = 0
+        self,
+        row: int | None,
+        present: Measurement | int | None,
+        serial: int,
+        net: int = 0,
+        rows: int | None = None,
     ) -> Representation | None:
         """Draw the measurement that a screen looks at (None: the present); None if that cannot be done.
 
-        With `net`, so many points to an axis, there is a picture of the net, too.
+        With `net`, so many points to an axis, there is a picture of the net, too. Only the first `rows`
+        measurements are known, where that is said.
         """
         if row is None and isinstance(present, Measurement):
             return self._draw((self._run, -1, serial), present, net)
-        if not (rows := len(self._recording)):
+        rows = len(self._recording) if rows is None else rows
+        if not rows:
             return None
         row = present if row is None and isinstance(present, int) else row
         row = rows - 1 if row is None else min(max(row, 0), rows - 1)

@@ -257,10 +257,11 @@ class RunState:
         fresh = pull.run != status.run
         self.seen = self.seen or not fresh
         checkpoint = recording.checkpoint  # before the rows: see `Snapshot.of`
-        update = recording.update_since(0 if fresh else pull.tick)
+        with recording.lock:  # what is drawn is of the last row that the screen hears of
+            update, rows = recording.update_since(0 if fresh else pull.tick), len(recording)
         status = self._reached(status, recording, held)
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
-        drawn = drawing.draw(row, present, serial, pull.net)
+        drawn = drawing.draw(row, present, serial, pull.net, rows)
         if drawn is not None and drawn.row is not None and pull.row is None:
             passed = drawing.skipped(drawn.row)
             with self._lock:

@@ -1,10 +1,8 @@
-"""The widgets of the main screen: which of them are on it, and when each is drawn."""
+"""The widgets of the main screen: which of them are on it, and where each lies."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from textual.app import App, ComposeResult
@@ -26,8 +24,6 @@ from ibtui.ui.status import StatusLine
 from ibtui.ui.table import Table, table_rows
 from ibtui.ui.too_small import TooSmall
 
-LAG_S = 0.3
-"""The age that a picture of the history may have while training goes on."""
 COARSE, FINE = 64, 128
 """Points to an axis of the picture of the net: of a pane among others, and of one that has the screen."""
 
@@ -65,7 +61,7 @@ class Area(Container):
 
 
 class Board:
-    """The widgets of an app's main screen, and the turns in which they are drawn."""
+    """The widgets of an app's main screen, and where they lie."""
 
     def __init__(self, app: App[Any], panes: Panes, hints: Sequence[Hint]) -> None:
         self._app, self._panes, self._hints = app, panes, hints
@@ -74,7 +70,6 @@ class Board:
         """The ids of the panes on the screen, and of the table."""
         self._placing = Placing()
         self._arranged: object = None
-        self._last_drawn: object = None
 
     def compose(self) -> ComposeResult:
         """Put all panes on the board; those per layer follow once there are layers."""
@@ -97,29 +92,10 @@ class Board:
         self.widgets = [w for w in self._screen.walk_children() if isinstance(w, Drawn)]
 
     def draw(self, scene: Scene, styles: Styles) -> None:
-        """Have everything drawn that has changed.
-
-        Pictures of the whole history are dear, and change little from one frame to the next. While training
-        just goes on they take turns, and otherwise they are drawn when all else is on the screen.
-        """
+        """Have everything drawn that has changed, so that all of the screen is of one moment."""
         self._arrange(scene)
         for widget in self.widgets:
             widget.give(scene, styles)
-        stale = [widget for widget in self.widgets if widget.stale]
-        late = [widget for widget in stale if widget.may_lag]
-        for widget in stale:
-            if not widget.may_lag:
-                widget.redraw()
-        goes_on = scene.run_state in ("running", "pausing")
-        drawn = scene.view, replace(scene.link, pausing=False), scene.mirror.run, goes_on
-        if drawn == self._last_drawn and goes_on and not scene.plays:
-            for widget in _in_turn(late):
-                widget.redraw()
-        elif late:
-            self._app.call_after_refresh(self._catch_up)
-        self._last_drawn = drawn
-
-    def _catch_up(self) -> None:
         for widget in self.widgets:
             if widget.stale:
                 widget.redraw()
@@ -157,10 +133,3 @@ class Board:
             new: list[Drawn] = [made(name, layer) for layer in range(layers)]
             self._screen.query_one("#board").mount(*new)
             self.widgets = [w for w in self.widgets if w not in old] + new
-
-
-def _in_turn(late: Iterable[Drawn]) -> list[Drawn]:
-    """Return, of widgets that show something old, the one that waits longest and those that wait too long."""
-    waiting = sorted(late, key=lambda widget: widget.drawn_at)
-    overdue = time.monotonic() - LAG_S
-    return waiting[:1] + [widget for widget in waiting[1:] if widget.drawn_at <= overdue]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from ibtui.ui.view import View
 
 class Curves(Pane):
     """A quantity's curves, its chance levels and its ceiling."""
-
-    may_lag: ClassVar[bool] = True
 
     def quantity(self, scene: Scene) -> Quantity:
         """Return the quantity that is drawn: the one that the pane declares."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from typing import ClassVar
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from ibtui.ui.scene import Scene
 )
 class Performance(Pane):
     """Accuracy above, loss below."""
-
-    may_lag: ClassVar[bool] = True
 
     def content_key(self, scene: Scene) -> Hashable:
         shown = scene.representation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import ClassVar
 
 from ibtui.plot import palette
 from ibtui.plot.plane import Sketch, plane_plot
@@ -30,8 +29,6 @@ _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
 )
 class Plane(Pane):
     """The trajectories, coloured by layer or by epoch."""
-
-    may_lag: ClassVar[bool] = True
 
     def __init__(self, name: str, layer: int | None = None) -> None:
         super().__init__(name, layer)
