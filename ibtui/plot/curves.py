@@ -64,7 +64,8 @@ def curve_plot(
 ) -> Cells:
     """Draw curves over epochs, with the newest value of each at the right end.
 
-    Estimates are drawn as lines over everything else; held-out curves, chance levels and ceilings are dotted,
+    Estimates are drawn as lines over everything else, and where they coincide in turns, two columns each;
+    held-out curves, chance levels and ceilings are dotted,
     references still fainter. Where labels would overlap they move up or down; where there is no
     room for all, references go first, then chance levels, ceilings, held-out curves and the later
     estimates.
@@ -135,7 +136,10 @@ def _line(time: Floats, one: Series) -> Line:
     initial = one.label[:1]
     named = one.role in ("estimate", "held_out") and initial.isascii() and initial.isalnum()
     glyph = initial if named else _GLYPHS[one.role]
-    return Line(time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role])
+    return Line(
+        time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role],
+        shares=one.role == "estimate",
+    )  # fmt: skip
 
 
 def _curve_box(

@@ -13,7 +13,7 @@ from pathlib import Path
 from ibtui import pace
 from ibtui.config import WatchOptions
 from ibtui.quantities import Measurement
-from ibtui.recording import Checkpoint, Recording
+from ibtui.recording import Checkpoint, Recording, Update
 from ibtui.run import effects
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
@@ -120,6 +120,8 @@ class RunState:
         self._present: Measurement | int | None = None
         self._serial = 0
         self._drawing: DrawnRow | None = None
+        self._reference: Recording | None = None
+        """The recording of the run before."""
         self._preview: tuple[Preview, Representation] | None = None
         self.history.start()
 
@@ -132,6 +134,7 @@ class RunState:
     def begin(self, recording: Recording, **status: object) -> None:
         """Begin a new run, or the first one: screens are sent it whole."""
         with self._lock:
+            self._reference = self.recording
             self.recording, self._present = recording, None
             self.update(run=self.status.run + 1, **status)
             self._drawing = DrawnRow(recording, self.status.run)
@@ -241,6 +244,11 @@ class RunState:
         status = replace(status, epoch=max(status.epoch, recording.newest_epoch))
         return replace(status, unsaved=self._unsaved(status, held))
 
+    def _news_of_reference(self, tick: int) -> Update | None:
+        with self._lock:
+            reference = self._reference
+        return reference.update_since(tick) if reference is not None and tick > 0 else None
+
     def frame(self, pull: Pull) -> Frame:
         """Return what is new since the asker's last frame."""
         log, log_end = self.log.lines(pull.log)
@@ -281,5 +289,6 @@ class RunState:
             update,
             None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,
+            reference=None if fresh else self._news_of_reference(pull.reference),
             **told,  # type: ignore[arg-type]
         )

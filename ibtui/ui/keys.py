@@ -82,6 +82,7 @@ _AFTER_PANES = (
         "Restart with the same seed; a replay: from its beginning.",
     ),
     _key("R", "restart(1)", "", "Restart with the next seed; this run stays as background."),
+    _key("o", "change('reference')", "", "The run before, grey behind this one: on, off."),
     _key("m", "change('marker')", "marker", "Marker: braille, half-blocks, ASCII."),
     _key("p", "change('plane_colour')", "", "Colour the information plane by layer, or by epoch."),
     _key("home", "walk_to_first", "", "To the first measurement.", "Home"),
