@@ -331,3 +331,15 @@ def test_any_values_at_any_size_make_cells_of_that_size(marker: Marker, values: 
 def test_counts_are_written_in_full_and_other_values_in_three_figures():
     assert [value_text(v) for v in (np.int64(0), np.int64(12_345), 3)] == ["0", "12,345", "3"]
     assert [value_text(v) for v in (np.float64(0), np.float64(12_345), np.nan)] == ["0.00", "1.2e4", "n/a"]
+
+
+def test_curves_that_coincide_take_turns_and_a_full_legend_says_how_many_are_left_out() -> None:
+    same = [Series(flat(0.5), palette.of_layer(k), str(k)) for k in range(2)]
+    cells = curve_plot(EPOCHS, same, 40, 6, "braille")
+    assert {palette.of_layer(0), palette.of_layer(1)} <= set(cells.ink[cells.chars == "⠒"].tolist()) | set(
+        cells.ink[cells.chars == "⠤"].tolist()
+    ) | set(cells.ink[cells.chars == "⣀"].tolist()) | set(cells.ink[cells.chars == "⠉"].tolist())
+    many = [Series(flat(k / 12), palette.of_layer(k), str(k)) for k in range(12)]
+    text = curve_plot(EPOCHS, many, 40, 7, "braille").text()
+    assert any(row.rstrip().endswith("+7") for row in text)
+    assert sum(any(row.rstrip().endswith(f"{k} {k / 12:.2f}") for row in text) for k in range(12)) == 5
