@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from ibtui import __version__, tty
 from ibtui.config import (
     HEADINGS,
     KEEPING,
     RUN,
+    UNITS,
     WATCHING,
     RunConfig,
     WatchOptions,
@@ -23,7 +24,7 @@ from ibtui.config import (
 )
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
-from ibtui.settings import checked, flag, path, setting_of, shown, wrong
+from ibtui.settings import checked, flag, one_of, path, setting_of, shown, wrong
 
 if TYPE_CHECKING:
     from ibtui.registry import Registry
@@ -108,6 +109,13 @@ class _Parser(argparse.ArgumentParser):
         label = name if name[0] == "-" else options["metavar"]
         place: Any = self.heading(heading) if heading else self
         place.add_argument(name, type=lambda text: checked(label, text, path()), **options)
+
+    def add_choice(self, name: str, choices: Sequence[str], help: str) -> None:
+        """Add a flag whose value is one of these words."""
+        domain = one_of(*choices)
+        self.add_argument(
+            name, type=lambda text: checked(name, text, domain), metavar=domain.metavar, help=help
+        )
 
     def add_settings(self, cls: Any, **helps: str | None) -> None:
         """Add the flags of the fields of a configuration, under their headings.
@@ -265,6 +273,10 @@ def _replay(flags: dict[str, Any]) -> int:
 
 
 def _add_report(parser: _Parser) -> None:
+    from ibtui.plot.ticks import EpochScale
+    from ibtui.quantities.levels import LEVELS
+    from ibtui.report.panels import PlaneColour
+
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
         "Tables have a row for each measurement and layer (JSON: the recording's own arrays),\n"
@@ -280,14 +292,26 @@ def _add_report(parser: _Parser) -> None:
     )  # fmt: skip
     add("--force", action="store_true", help="replace existing files")
     add("--at", metavar="0,100,...", help="epochs whose layers are drawn")
+    again = "estimate again"
     parser.add_settings(
         RunConfig,
-        x_bins="estimate again with so many bins per input",
-        t_bins="estimate again with so many bins per unit",
-        binning="estimate again with this binning",
+        x=f"{again} with these cells of X",
+        x_bins=f"{again} with so many bins per input",
+        t_bins=f"{again} with so many bins per unit",
+        binning=f"{again} with this binning",
+        t_width=f"{again} with bins so wide, where the binning is width",
+        estimator=f"{again} with this estimator; kde: of all samples",
+        kde_noise=f"{again} with this variance of kde's noise",
     )  # fmt: skip
-    add("--bits", action="store_true", help="figures in bits, not in nats")
-    add("--excess", action="store_true", help="figures of information less its chance level")
+    parser.add_choice("--units", UNITS, "of information in figures (those of the first recording)")
+    parser.add_choice(
+        "--level", LEVELS,
+        "information as estimated, in excess of its chance level, or as a share of H - chance (estimate)",
+    )  # fmt: skip
+    parser.add_choice(
+        "--axis", get_args(EpochScale), "of epochs (log where the first recording's --every is, else linear)"
+    )
+    parser.add_choice("--plane-colour", get_args(PlaneColour), "what colours in the plane mean (layer)")
     add(
         "--quantity", action="append", dest="quantities", metavar="NAME",
         help="a panel for this quantity too; may be given more than once",
@@ -301,7 +325,7 @@ def _add_report(parser: _Parser) -> None:
 
 
 def _report(flags: dict[str, Any]) -> int:
-    from ibtui.report import BINNING, Settings, report
+    from ibtui.report import BINNING, report
 
     marker = WatchOptions(marker=flags.pop("marker", "auto")).marker
     return report(
@@ -312,7 +336,7 @@ def _report(flags: dict[str, Any]) -> int:
         paged=not flags.pop("no_pager", False),
         marker=marker,
         binning={name: flags.pop(name) for name in BINNING if name in flags},
-        settings=Settings(quantities=tuple(flags.pop("quantities", ())), **flags),
+        asked={**flags, "quantities": tuple(flags.pop("quantities", ()))},
     )
 
 

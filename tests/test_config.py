@@ -30,7 +30,7 @@ BAD = [
         for v in ("", "a b", "-a", "x" * 65, None, 1, ["grid"], "moons:", "moons:noise", "moons:noise=",
                   "moons:noise=1,", "moons:noise=1 2", "m:a=1:b=2", "x.csv", "moons:noise=\n")
     ],
-    ("data", "a\0b.npz", "a path"),
+    ("data", "a\0b.npz", "a file whose name ends in .npz"),
     *[("split", v, "a number above 0 and below 1") for v in (0, 1, -0.5, 1.5, float("nan"), HUGE, "a", None)],
     *[
         (name, v, " or ".join(right))

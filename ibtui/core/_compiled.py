@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.core.compiling import compiled
+from ibtui.core.compiling import compiled, inlined
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -137,8 +137,9 @@ def label_cells(
     whether all this means anything: not with NaN, and not with an infinite range, or infinite values where
     values make the range.
 
-    Unit after unit refines the cells and numbers them anew, so that a key never exceeds N x (bins + 1),
-    whatever the width.
+    Unit after unit refines the cells. They are numbered anew once keys are too large for a table, so that a
+    key never exceeds N x (bins + 1) by much, whatever the width. Their numbers are those of their first
+    samples' order in any case.
     """
     n, width = values.shape
     adaptive = ordered.size > 0
@@ -148,10 +149,29 @@ def label_cells(
     top = bins - 1 if closed else bins
     outside = 0
     count = 1
+    span = 1  # keys are below it
+    limit = _dense_limit(n)
     labels = np.zeros(n, np.int64)
-    keys = np.empty(n, np.int64)
+    keys = np.zeros(n, np.int64)
     edges = np.empty(bins - 1 if adaptive else 0, np.float64)
     floors = np.empty(n if bin_width > 0 else 0, np.float64)
+    indices = np.empty((0 if adaptive or bin_width > 0 else n, width), np.int64)
+    if not adaptive and bin_width == 0:
+        line = values.reshape(values.size)
+        unknown = 0
+        for i in range(line.size):
+            outside += 1 if line[i] < low or line[i] > high else 0
+            unknown += 1 if line[i] != line[i] else 0
+        valid = valid and unknown == 0
+        if valid and not flat:
+            ends = float(top)
+            cells = indices.reshape(indices.size)
+            for i in range(line.size):
+                # The division may fall short of the upper bound's own bin, or reach it too early.
+                index = (line[i] - low) / step
+                index = index if index < ends else ends
+                index = index if line[i] < high else ends
+                cells[i] = int(index if line[i] > low else 0.0)
     for unit in range(width):
         if bin_width > 0:
             least = math.inf
@@ -163,6 +183,7 @@ def label_cells(
                 most = max(most, floors[i])
             if not valid:
                 return labels, 1, 0, False
+            count = compact(keys, labels)
             if most - least < 2147483647.0:
                 stride = int(most - least) + 1
                 for i in range(n):
@@ -172,18 +193,20 @@ def label_cells(
                 stride = compact(floors.view(np.int64), numbers)
                 for i in range(n):
                     keys[i] = labels[i] * stride + numbers[i]
-            count = compact(keys, labels)
             continue
-        if adaptive and (unit == 0 or len(ordered) > 1):
-            line = ordered[unit]
-            valid = valid and math.isfinite(line[line.size - 1] - line[0])
-            _find_edges(line, edges)
-        for i in range(n):
-            v = values[i, unit]
-            index = 0
-            if math.isnan(v):
-                valid = False
-            elif adaptive:
+        if span * (bins + 1) > limit and unit > 0:
+            span = compact(keys, labels)
+            for i in range(n):
+                keys[i] = labels[i]
+        span *= bins + 1
+        if adaptive:
+            if unit == 0 or len(ordered) > 1:
+                sorted_values = ordered[unit]
+                valid = valid and math.isfinite(sorted_values[-1] - sorted_values[0])
+                _find_edges(sorted_values, edges)
+            for i in range(n):
+                v = values[i, unit]
+                index = 0
                 end = bins - 1
                 while index < end:  # the number of edges <= v
                     middle = (index + end) >> 1
@@ -191,14 +214,13 @@ def label_cells(
                         index = middle + 1
                     else:
                         end = middle
-            else:
-                if v < low or v > high:
-                    outside += 1
-                if valid and not flat and v > low:
-                    # The division may fall short of the upper bound's own bin, or reach it too early.
-                    index = min(int((v - low) / step), top) if v < high else top
-            keys[i] = labels[i] * (bins + 1) + index
-        count = compact(keys, labels)
+                keys[i] = keys[i] * (bins + 1) + index
+                valid = valid and not math.isnan(v)
+            continue
+        if valid and not flat:
+            for i in range(n):
+                keys[i] = keys[i] * (bins + 1) + indices[i, unit]
+    count = compact(keys, labels)
     return labels, count, outside, valid
 
 
@@ -333,7 +355,27 @@ def relate(
     for i in range(n):
         counts_a[a[i]] += 1
         counts_b[b[i]] += 1
-    if kinds_a <= _dense_limit(n) // kinds_b:  # few enough pairs of cells to go through them in their order
+    if kinds_a <= 4 * n // kinds_b:  # a small table of all pairs of cells
+        table = np.zeros(kinds_a * kinds_b, np.int32)
+        for i in range(n):
+            table[a[i] * kinds_b + b[i]] += 1
+        ratio = 1.0
+        log_ratio = 0.0
+        at = 0
+        for p in range(kinds_a):
+            for q in range(kinds_b):
+                m = float(table[at])
+                at += 1
+                if m > 0:
+                    new = m * n / (float(counts_a[p]) * float(counts_b[q]))
+                    if new != ratio:
+                        ratio = new
+                        log_ratio = math.log(ratio)
+                    term = m * log_ratio - carry
+                    total = information + term
+                    carry = (total - information) - term
+                    information = total
+    elif kinds_a <= _dense_limit(n) // kinds_b:  # pairs of cells in the same order, without a table
         order = _sort_pairs(a, counts_a, b, counts_b)
         ratio = 1.0
         log_ratio = 0.0
@@ -416,43 +458,76 @@ def _dot(a: Floats, b: Floats) -> float:
 
 
 @compiled
-def _triangle(values: Floats) -> tuple[Floats, bool]:
-    """The triangular factor of the centred values by modified Gram-Schmidt, a row for each column of it.
+def _centre(values: Floats, scale: float, columns: Floats) -> None:
+    """Write the deviations from the mean, times `scale`, into `columns` (width, N).
 
-    Its singular values are those of the values to within rounding, also where columns depend on each other
-    (Björck and Paige 1992). Scaled by a power of two as `ibtui.core.dimension.centred` does. False where
-    values are not finite.
+    The first row is subtracted before the mean is taken, as `ibtui.core.dimension.centred` does it.
     """
     n, width = values.shape
-    largest = 0.0
-    sums = 0.0  # not finite if a value is not
-    for i in range(n):
-        for u in range(width):
-            largest = max(largest, abs(values[i, u]))
-            sums += values[i, u] * 0.0
-    factor = np.zeros((width, width), np.float64)
-    if not math.isfinite(sums):
-        return factor, False
-    columns = np.empty((width, n), np.float64)
-    scale = math.ldexp(1.0, min(max(-math.frexp(largest)[1], -1022), 1000))
-    largest = 0.0
     for u in range(width):
         column = columns[u]
         first = values[0, u] * scale
         for i in range(n):
             column[i] = values[i, u] * scale - first
-        total = 0.0
-        for i in range(n):
-            total += column[i]
-        mean = total / n
+        s = 0.0
+        t = 0.0
+        for i in range(0, n - n % 2, 2):
+            s += column[i]
+            t += column[i + 1]
+        if n % 2 == 1:
+            s += column[n - 1]
+        mean = (s + t) / n
         for i in range(n):
             column[i] -= mean
-            largest = max(largest, abs(column[i]))
-    scale = math.ldexp(1.0, min(max(-math.frexp(largest)[1], -1022), 1000))
-    if scale > 1e50:  # squares may vanish
-        for u in range(width):
-            for i in range(n):
+
+
+@compiled
+def _largest(values: Floats) -> float:
+    """The largest magnitude; NaN where a value is not finite."""
+    largest = 0.0
+    for i in range(values.shape[0]):
+        for u in range(values.shape[1]):
+            if not math.isfinite(values[i, u]):
+                return math.nan
+            largest = max(largest, abs(values[i, u]))
+    return largest
+
+
+@compiled
+def _power(magnitude: float) -> float:
+    """The power of two by which numbers of this magnitude come close to 1."""
+    return math.ldexp(1.0, min(max(-math.frexp(magnitude)[1], -1022), 1000))
+
+
+@compiled
+def _deviations(values: Floats) -> tuple[Floats, bool]:
+    """The centred values (width, N), scaled where squares would overflow or vanish; False if not finite."""
+    columns = np.empty((values.shape[1], values.shape[0]), np.float64)
+    _centre(values, 1.0, columns)
+    squares = 0.0
+    for u in range(len(columns)):
+        squares += _dot(columns[u], columns[u])
+    if not 1e-200 < squares < 1e200:  # also where it is NaN
+        largest = _largest(values)
+        if math.isnan(largest):
+            return columns, False
+        _centre(values, _power(largest), columns)
+        scale = _power(_largest(columns))
+        for u in range(columns.shape[0]):
+            for i in range(columns.shape[1]):
                 columns[u, i] *= scale
+    return columns, True
+
+
+@compiled
+def _triangle(columns: Floats) -> Floats:
+    """The triangular factor of columns (width, N), which are overwritten, by modified Gram-Schmidt.
+
+    A row for each column of it. Its singular values are those of the columns to within rounding, also where
+    they depend on each other (Björck and Paige 1992).
+    """
+    width, n = columns.shape
+    factor = np.zeros((width, width), np.float64)
     for u in range(width):
         column = columns[u]
         norm = math.sqrt(_dot(column, column))
@@ -465,7 +540,7 @@ def _triangle(values: Floats) -> tuple[Floats, bool]:
                 share = projection / norm
                 for i in range(n):
                     other[i] -= share * column[i]
-    return factor, True
+    return factor
 
 
 @compiled
@@ -475,9 +550,10 @@ def directions(values: Floats) -> tuple[float, float]:
     Singular values are the norms of the triangular factor's columns once rotations have made them orthogonal
     (Hestenes 1958): exact to rounding, and there is nothing that might fail to converge.
     """
-    factor, finite = _triangle(values)
+    columns, finite = _deviations(values)
     if not finite:
         return math.nan, math.nan
+    factor = _triangle(columns)
     width = factor.shape[0]
     for _ in range(40):
         turned = False
@@ -522,25 +598,23 @@ def directions(values: Floats) -> tuple[float, float]:
 def _share_of(values: Floats, low: float, high: float) -> float:
     """The share of values that are one of two; NaN with NaN among them."""
     found = 0
-    for i in range(values.shape[0]):
-        for u in range(values.shape[1]):
-            v = values[i, u]
-            if math.isnan(v):
-                return math.nan
-            if v in (low, high):
-                found += 1
-    return found / values.size
+    unknown = 0
+    flat = values.reshape(values.size)
+    for i in range(flat.size):
+        found += 1 if flat[i] == low or flat[i] == high else 0
+        unknown += 1 if flat[i] != flat[i] else 0
+    return found / flat.size if unknown == 0 else math.nan
 
 
 # --- a layer, and the outputs ----------------------------------------------------------------------
 
 
 @compiled
-def measure_layer(
-    values: Floats,
+def measure_layers(
+    flat: Floats,
+    widths: Ints,
+    ranges: Floats,
     ordered: Floats,
-    low: float,
-    high: float,
     bins: int,
     closed: bool,
     bin_width: float,
@@ -551,39 +625,80 @@ def measure_layer(
     logs: Floats,
     known_x: Floats,
     known_y: Floats,
-    geometry: int,
+    geometry: Ints,
+    first: int,
     numbers: Floats,
-    layer: int,
-) -> int:
-    """Write what is measured of a layer into a column of `numbers`; return the values outside the range.
+    outside: Ints,
+) -> None:
+    """Add what is measured of layers to the columns of `numbers` from `first` on, and to `outside`.
 
-    Its rows are the first eight of `ibtui.core.information.LayerNumbers`; all NaN to begin with. In one call,
-    so that a thread that measures waits for the GIL once per layer.
+    `flat` is their values (N, width), one layer after another; `ranges` has a row (low, high) for each. The
+    rows of `numbers` are the first eight of `ibtui.core.information.LayerNumbers`; all NaN to begin with. It
+    is one call, so that a thread that measures waits for the GIL once.
 
     An `x` without labels means that each sample is a symbol of its own. Chance levels stay NaN where a
     labelling tells all samples apart: chance then reaches what there is to reach, and the rest is rounding.
-    Without `bins` there are no cells. `geometry` is 0 for none, 1 for saturation at the ends low and high, 2
-    for dimensions, 3 for both.
+    Without `bins` there are no cells. `geometry` is for each layer 0 for none, 1 for saturation at the ends
+    of its range, 2 for dimensions, 3 for both.
     """
-    n = len(values)
-    outside = 0
-    t, t_kinds, valid = x, 0, False
-    if bins > 0:
-        t, t_kinds, outside, valid = label_cells(values, ordered, low, high, bins, closed, bin_width)
-    if valid:
-        if x.size == 0:
-            numbers[0, layer] = _entropy(t, t_kinds)
-        else:
-            chance = 1 if max(t_kinds, x_kinds) < n else 0
-            numbers[0, layer], numbers[2, layer] = relate(x, x_kinds, t, t_kinds, logs, chance, known_x)
-        chance = 2 if max(t_kinds, y_kinds) < n else 0
-        numbers[1, layer], numbers[3, layer] = relate(t, t_kinds, y, y_kinds, logs, chance, known_y)
-        numbers[4, layer] = t_kinds / n
-    if geometry & 2:
-        numbers[5, layer], numbers[6, layer] = directions(values)
-    if geometry & 1:
-        numbers[7, layer] = _share_of(values, low, high)
-    return outside
+    start = 0
+    n = flat.size // widths.sum()
+    for at in range(widths.size):
+        values = flat[start : start + n * widths[at]].reshape(n, widths[at])
+        start += values.size
+        low, high = ranges[at]
+        layer = first + at
+        if bins > 0:
+            t, t_kinds, beyond, valid = label_cells(values, ordered, low, high, bins, closed, bin_width)
+            outside[layer] += beyond
+            if valid:
+                if x.size == 0:
+                    numbers[0, layer] = _entropy(t, t_kinds)
+                else:
+                    chance = 1 if max(t_kinds, x_kinds) < n else 0
+                    numbers[0, layer], numbers[2, layer] = relate(
+                        x, x_kinds, t, t_kinds, logs, chance, known_x
+                    )
+                chance = 2 if max(t_kinds, y_kinds) < n else 0
+                numbers[1, layer], numbers[3, layer] = relate(t, t_kinds, y, y_kinds, logs, chance, known_y)
+                numbers[4, layer] = t_kinds / n
+        if geometry[at] & 2:
+            numbers[5, layer], numbers[6, layer] = directions(values)
+        if geometry[at] & 1:
+            numbers[7, layer] = _share_of(values, low, high)
+
+
+_ROUNDER = 6755399441055744.0  # 1.5 x 2**52: adding and subtracting it rounds to a whole number
+_ONE_BITS = 1023 << 52
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # their sum is ln 2
+
+
+@inlined
+def _decay(x: float) -> float:
+    """exp(x) of x <= 0 to the last bit or two; 0 below -700, and NaN of NaN. A loop of it runs as vectors."""
+    bounded = x if x > -700.0 else -700.0
+    rounded = bounded * _LOG2_E + _ROUNDER
+    k = rounded - _ROUNDER
+    r = (bounded - k * _LN2_HIGH) - k * _LN2_LOW
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    # The last bits of `rounded` are k. Moved to the exponent's place, where 1.0 has 1023, they are 2**k.
+    power = np.int64((np.float64(rounded).view(np.int64) << 52) + _ONE_BITS).view(np.float64)
+    value = p * power if x > -700.0 else 0.0
+    return float(value) if x == x else x
 
 
 @compiled
@@ -595,32 +710,39 @@ def score(outputs: Floats, y: Ints) -> tuple[float, float]:
     without its 1, so that a loss near 0 keeps its digits.
     """
     n, classes = outputs.shape
+    gaps = np.empty((n, classes), np.float64)
     hits = 0
     total = 0.0
-    grown = 0.0
     for i in range(n):
         best = 0
-        defined = not math.isnan(outputs[i, 0])
-        for k in range(1, classes):
-            defined = defined and not math.isnan(outputs[i, k])
-            if outputs[i, k] > outputs[i, best]:
-                best = k
-        top = outputs[i, best]
-        if not defined:
-            total = math.nan
-            continue
-        if best == y[i]:
-            hits += 1
-        others = top - top  # NaN where it is infinite
+        top = outputs[i, 0]
+        unknown = 0
         for k in range(classes):
-            if k != best:
-                others += math.exp(outputs[i, k] - top)
+            v = outputs[i, k]
+            unknown += 1 if v != v else 0
+            if v > top:
+                best = k
+                top = v
+        for k in range(classes):
+            gaps[i, k] = outputs[i, k] - top
+        gaps[i, best] = -math.inf
+        if unknown > 0 or math.isinf(top):
+            total = math.nan
         total += top - outputs[i, y[i]]
+        hits += 1 if best == y[i] and unknown == 0 else 0
+    flat = gaps.reshape(gaps.size)
+    for i in range(flat.size):
+        flat[i] = _decay(flat[i])
+    grown = 0.0
+    for i in range(n):
+        others = 0.0
+        for k in range(classes):
+            others += gaps[i, k]
         grown += others + grown * others
         if grown > 1e200:
             total += math.log1p(grown)
             grown = 0.0
-    return hits / n, (total + math.log1p(grown)) / n
+    return hits / n, float((total + math.log1p(grown)) / n)
 
 
 @compiled
@@ -636,3 +758,67 @@ def shift(z: Singles, biases: Singles, out: Floats) -> None:
         for i in range(n):
             for u in range(width):
                 out[i, u] = np.float32(z[i, u] + biases[u])
+
+
+# --- kernels ---------------------------------------------------------------------------------------
+
+
+@inlined
+def _add(sums: NDArray[np.float64], terms: NDArray[np.float64], i: int, total: float) -> None:
+    """Add sample i's terms to the sums of the samples before it, and their total to its own."""
+    for j in range(i):
+        sums[j] += terms[j]
+    sums[i] += total
+
+
+@compiled
+def sum_kernels(t: Singles, labellings: NDArray[np.int64], noise: float) -> NDArray[np.float64]:
+    """For each sample, the sums of exp(-d² / 2σ²) and exp(-d² / 8σ²) over all samples, itself included.
+
+    `t` has shape (N, width), `labellings` (K, N). Rows 0 and 1 are the sums over all samples, and for each
+    labelling two more rows are those over samples with the same label. One exponential serves both: the
+    first is the fourth power of the second. Either may vanish: each sum has the sample's own 1 in it.
+    """
+    n, width = t.shape
+    columns = np.empty((width, n), np.float32)
+    for u in range(width):
+        for i in range(n):
+            columns[u, i] = t[i, u]
+    sums = np.ones((2 + 2 * len(labellings), n), np.float64)
+    squares = np.empty(n, np.float32)
+    lower = np.empty(n, np.float64)
+    upper, upper_within, lower_within = np.empty(n), np.empty(n), np.empty(n)
+    scale = -1.0 / (8.0 * noise)
+    for i in range(n):
+        for j in range(i):
+            squares[j] = 0.0
+        for u in range(width):
+            column = columns[u]
+            own = column[i]
+            for j in range(i):
+                gap = column[j] - own
+                squares[j] += gap * gap
+        for j in range(i):
+            lower[j] = _decay(scale * squares[j])
+        of_upper = 0.0
+        of_lower = 0.0
+        for j in range(i):
+            square = lower[j] * lower[j]
+            upper[j] = square * square
+            of_upper += upper[j]
+            of_lower += lower[j]
+        _add(sums[0], upper, i, of_upper)
+        _add(sums[1], lower, i, of_lower)
+        for k in range(len(labellings)):
+            labels = labellings[k]
+            of_upper = 0.0
+            of_lower = 0.0
+            for j in range(i):  # without a branch it runs as vectors
+                same = 1.0 if labels[j] == labels[i] else 0.0
+                upper_within[j] = same * upper[j]
+                lower_within[j] = same * lower[j]
+                of_upper += upper_within[j]
+                of_lower += lower_within[j]
+            _add(sums[2 + 2 * k], upper_within, i, of_upper)
+            _add(sums[3 + 2 * k], lower_within, i, of_lower)
+    return sums

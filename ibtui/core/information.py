@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,6 +50,8 @@ _MOST_KNOWN = 1 << 20
 """Summands of chance levels that an estimator keeps for each of X and Y: 8 MB."""
 _ROWS = 10
 """The rows of `LayerNumbers` before `outside`."""
+_LARGE = 1 << 20
+"""From so many values on, layers are measured one by one: a copy of all of them takes memory."""
 
 
 class OutsideWarning(UserWarning):
@@ -347,6 +349,16 @@ def entropy_y(y: ArrayLike) -> float:
     return _entropy(find_label_cells("y", y))
 
 
+class _Plan(NamedTuple):
+    widths: NDArray[np.int64]
+    geometry: NDArray[np.int64]
+    """For each layer, as `_compiled.measure_layers` takes it."""
+    wide: list[int]
+    """Layers whose dimensions are left to LAPACK."""
+    calls: list[slice]
+    """The layers of each call."""
+
+
 class Estimator:
     """Measures the information of layers against one data set, whose cells are found once.
 
@@ -409,9 +421,20 @@ class Estimator:
             self._x = find_cells("x", inputs, binning.x_bins, x_range, binning.kind)
             self.h_x = _entropy(self._x)
             self.x_outside = self._x.outside
-        self._known_x, self._known_y = _unknown(self._x), _unknown(self._y)
+        bounded = [name not in UNBOUNDED for name in self.activations]
         zero = np.zeros(1)
-        self._ranges = [None if name in UNBOUNDED else t_range(name, zero) for name in self.activations]
+        self._ranges = np.array([t_range(name, zero) for name in self.activations]).reshape(-1, 2)
+        self._unbounded = [layer for layer, known in enumerate(bounded) if not known]
+        self._ends = np.array(bounded, np.int64)  # 1 where saturation is known
+        self._plans: dict[tuple[tuple[int, ...], bool], _Plan] = {}
+        self._sorted = binning.kind in ("adaptive", "pooled")
+        self._cells = (
+            0 if binning.kind == "kde" else binning.t_bins,
+            binning.kind == "closed",
+            binning.t_width if binning.kind == "width" else 0.0,
+            *(self._x.labels, self._x.kinds, self._y.labels, self._y.kinds, _log_table()),
+            *(_unknown(self._x), _unknown(self._y)),
+        )
 
     def with_tops(self, tops: tuple[float, ...]) -> Estimator:
         """Return the same estimator for ranges that end there (`Binning.tops`); X is not binned anew."""
@@ -432,50 +455,61 @@ class Estimator:
 
         Without `geometry` these are NaN.
         """
-        layers = len(activations)
-        if layers != len(self.activations):
-            raise ValueError(f"there must be activations of {len(self.activations)} layers, not of {layers}")
-        numbers = np.full((_ROWS, layers), math.nan)
-        outside = np.zeros(layers, np.int64)
-        for layer, t in enumerate(activations):
-            values = _plain(layer, t)
-            if len(values) != self._samples:
-                raise ValueError(
-                    f"x and layer {layer} must have as many samples, not {self._samples} and {len(values)}"
-                )
-            outside[layer] = self._measure(layer, values, geometry, numbers)
+        from ibtui.core._compiled import measure_layers
+
+        count = len(activations)
+        if count != len(self.activations):
+            raise ValueError(f"there must be activations of {len(self.activations)} layers, not of {count}")
+        layers = [self._checked(layer, t) for layer, t in enumerate(activations)]
+        plan = self._plan(tuple([t.shape[1] for t in layers]), geometry)
+        ranges = self._ranges
+        if self._unbounded:
+            ranges = ranges.copy()
+            for layer in self._unbounded:
+                ranges[layer] = self.binning.t_range(layer, self.activations[layer], layers[layer])
+        numbers = np.full((_ROWS, count), math.nan)
+        outside = np.full(count, self.x_outside)
+        for some in plan.calls:
+            flat = np.concatenate(layers[some], axis=None, dtype=np.float64)
+            edges = ordered(flat.reshape(self._samples, -1), self.binning.kind) if self._sorted else EMPTY
+            measure_layers(
+                flat, plan.widths[some], ranges[some], edges, *self._cells, plan.geometry[some], some.start,
+                numbers, outside,
+            )  # fmt: skip
+        for layer in plan.wide:
+            numbers[5:7, layer] = both(layers[layer])
+        if self.binning.kind == "kde":
+            for layer, t in enumerate(layers):
+                values = np.array(t, np.float64)[self._chosen]
+                numbers[[0, 1, 8, 9], layer] = bounds_of(values, self._y.labels, self.binning.noise)
         if not self._x.valid:
             numbers[[0, 2]] = math.nan
         return LayerNumbers._make((*numbers, outside))
 
-    def _measure(
-        self, layer: int, values: NDArray[np.float64], geometry: bool, numbers: NDArray[np.float64]
-    ) -> int:
-        """Fill the layer's column of `numbers`; return the values outside."""
-        from ibtui.core._compiled import measure_layer
+    def _plan(self, widths: tuple[int, ...], geometry: bool) -> _Plan:
+        """What is measured of layers of these widths, and how; kept, for it is always the same."""
+        if (plan := self._plans.get((widths, geometry))) is None:
+            count = len(widths)
+            narrow = np.array(widths, np.int64) <= NARROW
+            # All layers in one call, unless they are large, or need edges of their own.
+            apart = self._sorted or sum(widths) * self._samples > _LARGE
+            plan = self._plans[widths, geometry] = _Plan(
+                np.array(widths, np.int64),
+                self._ends + 2 * narrow if geometry else np.zeros(count, np.int64),
+                np.flatnonzero(~narrow).tolist() if geometry else [],
+                [slice(at, at + 1) for at in range(count)] if apart else [slice(0, count)] * (count > 0),
+            )
+        return plan
 
-        binning, bounds = self.binning, self._ranges[layer]
-        wanted = 0
-        if geometry:
-            wanted = (bounds is not None) + 2 * (values.shape[1] <= NARROW)
-            if values.shape[1] > NARROW:
-                numbers[5:7, layer] = both(values)
-        if bounds is None:
-            bounds = binning.t_range(layer, self.activations[layer], values)
-        kind = binning.kind
-        if kind == "kde":
-            numbers[[0, 1, 8, 9], layer] = bounds_of(values[self._chosen], self._y.labels, binning.noise)
-        of_x, of_y = self._x, self._y
-        outside = measure_layer(
-            values, EMPTY if kind in _UNSORTED else ordered(values, kind), *bounds,
-            0 if kind == "kde" else binning.t_bins, kind == "closed",
-            binning.t_width if kind == "width" else 0.0, of_x.labels, of_x.kinds, of_y.labels, of_y.kinds,
-            _log_table(), self._known_x, self._known_y, wanted, numbers, layer,
-        )  # fmt: skip
-        return outside + self.x_outside
-
-
-_UNSORTED = ("notebook", "closed", "width", "kde")
+    def _checked(self, layer: int, t: ArrayLike) -> NDArray[Any]:
+        """A layer's values (N, width), at little cost where they are as engines give them."""
+        if type(t) is not np.ndarray or t.dtype != np.float32 or t.ndim != 2 or not t.size:
+            t = check.float_matrix(f"layer {layer}", t)
+        if len(t) != self._samples:
+            raise ValueError(
+                f"x and layer {layer} must have as many samples, not {self._samples} and {len(t)}"
+            )
+        return t
 
 
 def _unknown(cells: Cells) -> NDArray[np.float64]:
@@ -484,10 +518,3 @@ def _unknown(cells: Cells) -> NDArray[np.float64]:
         return EMPTY
     rows = len(np.unique(np.bincount(cells.labels)))
     return np.full((rows, min(len(cells.labels) + 1, _MOST_KNOWN // rows)), math.nan)
-
-
-def _plain(layer: int, t: ArrayLike) -> NDArray[np.float64]:
-    """A layer's values ready for compiled code, at little cost where they are as engines give them."""
-    if type(t) is np.ndarray and t.dtype == np.float32 and t.ndim == 2 and t.size:
-        return np.array(t, np.float64, order="C")
-    return check.float_matrix(f"layer {layer}", t)

@@ -65,7 +65,7 @@ def chance_i_ty_by_shuffling(
     There is no closed form of the level that chance reaches, as there is for cells; this is an estimate of it
     from a few pairings, which `seed` fixes. Arguments and errors are those of `kde_bounds`.
     """
-    from ibtui.core._kde import sum_kernels
+    from ibtui.core._compiled import sum_kernels
 
     values, labels = check.float_matrix("t", t), _numbered(y)
     check.same_length("t", values, "y", labels)
@@ -83,7 +83,7 @@ def bounds_of(
     values: NDArray[np.float64], labels: NDArray[np.int64], noise: float
 ) -> tuple[float, float, float, float]:
     """Return what `kde_bounds` does, of plain arguments; labels are numbered from 0 on."""
-    from ibtui.core._kde import sum_kernels
+    from ibtui.core._compiled import sum_kernels
 
     if (points := _points(values)) is None:
         return math.nan, math.nan, math.nan, math.nan

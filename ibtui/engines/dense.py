@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibtui.config import MAX_PARAMETERS, TOO_MANY, TOO_NARROW, RunConfig, weight_count
-from ibtui.core.forward import forward
+from ibtui.core.forward import forward, forward_each
 from ibtui.core.layer import Layer
 from ibtui.core.seeding import initial_parameters
 from ibtui.engines.protocol import Array, ArraySpec, State
@@ -90,6 +90,12 @@ class Dense:
         """Compute the one forward pass of every measurement, whatever engine trained the weights."""
         return forward(x, parameters_of(kept), config.activation, config.output)
 
+    def activations_of_each(
+        self, config: RunConfig, kept: State, inputs: Sequence[Array]
+    ) -> list[list[NDArray[np.float32]]]:
+        """Do as `activations` for each of several inputs, at less cost."""
+        return forward_each(inputs, parameters_of(kept), config.activation, config.output)
+
 
 def activations(config: RunConfig) -> tuple[str, ...]:
     """Return the name of each layer's activation as the net is trained."""
@@ -144,8 +150,10 @@ def carried(config: RunConfig, moments: Iterable[Array], steps: int, gradient_sn
 
 def parameters_of(state: State) -> Parameters:
     """Return weights and biases of each layer in a state; not copied."""
-    layers = sum(name.startswith("weight") for name in state)
-    return [(state[f"weight{i}"], state[f"bias{i}"]) for i in range(layers)]
+    parameters: Parameters = []
+    while (weights := state.get(f"weight{len(parameters)}")) is not None:
+        parameters.append((weights, state[f"bias{len(parameters)}"]))
+    return parameters
 
 
 def split(flat: NDArray[Number], widths: Sequence[int]) -> list[tuple[NDArray[Number], NDArray[Number]]]:

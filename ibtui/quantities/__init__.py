@@ -76,6 +76,8 @@ Scalars = Mapping[str, ArrayLike]
 """What training itself reports: numbers, or arrays of shape (layers,)."""
 Forward = Callable[[Kept, Array], Sequence[Array]]
 """From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
+ForwardEach = Callable[[Kept, Sequence[Array]], Sequence[Sequence[Array]]]
+"""The same for several inputs."""
 Weights = Callable[[Kept], "Sequence[Array] | None"]
 """From what an engine keeps to each layer's weights (out, in); None where it knows of none."""
 
@@ -121,8 +123,8 @@ class Sample:
     """Estimates information with the binning in force."""
     rebinning: bool = False
     """True where only quantities that depend on the binning are asked for."""
-    raw_outputs: Array | None = None
-    """`outputs`, where they are known."""
+    known: Mapping[str, Array] = field(default_factory=dict)
+    """`outputs`, `train_outputs` and `held_out` by name, as far as they have been computed."""
 
     @property
     def dataset(self) -> Dataset:
@@ -142,25 +144,27 @@ class Sample:
     @cached_property
     def outputs(self) -> Array:
         """The net's outputs for the measured samples, float32 of shape (N, width)."""
-        return self._forward(self.dataset.x) if self.raw_outputs is None else self.raw_outputs
+        return self._forward("outputs", self.dataset.x)
 
     @cached_property
     def train_outputs(self) -> Array:
         """The net's outputs for the samples that train, measured or not, float32 of shape (K, width)."""
         inputs = self.subject.train_inputs
-        return self.outputs if inputs is None else self._forward(inputs)
+        return self.outputs if inputs is None else self._forward("train_outputs", inputs)
 
     @cached_property
     def held_out(self) -> Array:
         """The net's outputs for the samples held out, float32 of shape (M, width)."""
-        return self._forward(self.dataset.x_test)
+        return self._forward("held_out", self.dataset.x_test)
 
     @cached_property
     def weights(self) -> Sequence[Array] | None:
         """Each layer's weights (out, in), or None where there are none that are known."""
         return self.subject.weights(self.kept)
 
-    def _forward(self, inputs: Array) -> Array:
+    def _forward(self, name: str, inputs: Array) -> Array:
+        if name in self.known:
+            return self.known[name]
         if not len(inputs):
             return np.zeros((0, self.layers[-1].width), np.float32)
         return self.subject.forward(self.kept, inputs)[-1]

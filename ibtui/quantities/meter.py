@@ -20,6 +20,7 @@ from ibtui.quantities import (
     Array,
     Family,
     Forward,
+    ForwardEach,
     Kept,
     Measurement,
     Quantity,
@@ -70,6 +71,8 @@ class Meter:
         From what an engine keeps, and inputs (N, D), to each layer's activations (N, width).
     extra : sequence of str
         Families to measure besides the standard ones.
+    forward_each : callable or None
+        `forward` for several inputs at once, to the same bits, where that costs less.
     weights : callable
         From what an engine keeps to each layer's weights, or to None.
     softmax : bool
@@ -86,6 +89,7 @@ class Meter:
         forward: Forward,
         extra: Sequence[str] = (),
         *,
+        forward_each: ForwardEach | None = None,
         weights: Weights = lambda kept: None,
         softmax: bool = False,
         most_kde: int | None = 1000,
@@ -93,6 +97,11 @@ class Meter:
         self.dataset, self.layers = dataset, tuple(layers)
         self.forward = forward
         self._subject = Subject(dataset, self.layers, forward, weights)
+        self._forward_each = forward_each or self._one_by_one
+        inputs = {
+            "outputs": dataset.x, "held_out": dataset.x_test, "train_outputs": self._subject.train_inputs
+        }  # fmt: skip
+        self._inputs = {name: x for name, x in inputs.items() if x is not None and len(x)}
         self._names = [layer.activation for layer in self.layers]
         self._softmax, self._most_kde = softmax, most_kde
         self._families = [_Declared(family, len(self.layers)) for family in families(extra)]
@@ -126,6 +135,9 @@ class Meter:
         """Return the activations of the measured samples, as they are measured and stored."""
         return self._measured(list(self.forward(kept, self.dataset.x)))
 
+    def _one_by_one(self, kept: Kept, inputs: Sequence[Array]) -> Sequence[Sequence[Array]]:
+        return [self.forward(kept, x) for x in inputs]
+
     def _measured(self, activations: list[Array]) -> list[Array]:
         return [*activations[:-1], softmax(activations[-1])] if self._softmax else activations
 
@@ -143,10 +155,11 @@ class Meter:
         The binning grows first where its ranges do not reach the activations; the measurement says with which
         it was made.
         """
-        raw = list(self.forward(kept, self.dataset.x))
-        activations = self._measured(raw)
+        layers, *others = self._forward_each(kept, list(self._inputs.values()))
+        known = dict(zip(self._inputs, (layers[-1], *(other[-1] for other in others)), strict=True))
+        activations = self._measured(list(layers))
         self.binning = self.grown(activations)
-        sample = Sample(epoch, activations, kept, scalars, self._subject, self.estimator, False, raw[-1])
+        sample = Sample(epoch, activations, kept, scalars, self._subject, self.estimator, False, known)
         values: dict[str, Array] = {}
         for family in self._families:
             values.update(family.values(sample))
@@ -181,11 +194,13 @@ class _Declared:
 
     def values(self, sample: Sample) -> dict[str, Array]:
         """Measure, and check what was measured."""
-        values: dict[str, Array] = {}
-        with blaming(self._about):
+        try:
             measured: Mapping[str, Any] = self._measure(sample)
-            for name, dtype, shape in self._wanted:
-                values[name] = value = np.asarray(measured[name], dtype)
-                if value.shape != shape:
-                    raise IbtuiError(f"{name} must have the shape {shape}, not {value.shape}")
+            values = {name: np.asarray(measured[name], dtype) for name, dtype, _ in self._wanted}
+        except Exception:
+            with blaming(self._about):
+                raise
+        for name, _, shape in self._wanted:
+            if values[name].shape != shape:
+                raise IbtuiError(f"{name} must have the shape {shape}, not {values[name].shape}")
         return values

@@ -19,7 +19,7 @@ from ibtui.engines.protocol import State
 from ibtui.errors import IbtuiError
 from ibtui.quantities import Array, Measurement, Quantity
 from ibtui.recording.machine import Machine
-from ibtui.recording.schema import Change, Declarations
+from ibtui.recording.schema import LATER, Change, Declarations
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,11 @@ class Recording:
         c = resolved(self.config, self.layers, self.dataset)
         kind = c.binning if c.estimator == "binned" else c.estimator
         return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, c.x == "identity", self.tops)
+
+    @property
+    def is_of_before(self) -> bool:
+        """True where it comes from a file of an earlier version, which holds that version's estimates."""
+        return not self.quantities.keys() >= set(LATER)
 
     @property
     def has_open_ranges(self) -> bool:

@@ -19,12 +19,15 @@ from ibtui.report.recorded import (
     BINNING,
     RecordedRun,
     check_comparable,
+    deciding,
     default_rows,
     nearest_rows,
     parse_epochs,
     read_run,
 )
 from ibtui.report.text import report_lines
+from ibtui.report.words import estimator_in_brief
+from ibtui.settings import flag
 
 __all__ = ["BINNING", "Settings", "read_runs", "report"]
 
@@ -35,7 +38,7 @@ TABLES = ("csv", "json")
 def report(
     paths: Sequence[str],
     outs: Sequence[str],
-    settings: Settings,
+    asked: Mapping[str, Any],
     *,
     at: str | None = None,
     binning: Mapping[str, Any] | None = None,
@@ -51,10 +54,12 @@ def report(
         Recordings; of several, the mean over runs is shown as well.
     outs : sequence of str
         Files to write: a picture (.png, .svg, .pdf) or a table (.csv, .json) each.
+    asked : mapping
+        Fields of `Settings`; for others the first recording decides.
     at : str, optional
         Epochs whose layers are drawn, such as "0,100,2000".
     binning : mapping, optional
-        `binning`, `t_bins`, `x_bins`: the estimates are made again with these.
+        Some of `BINNING` with their values: the estimates are made again with these.
     force : bool
         Replace existing files.
     paged : bool
@@ -62,22 +67,29 @@ def report(
     """
     _check_outs(outs, force)
     display = None if outs else display_of(sys.stdout, os.environ, marker)
-    runs, notes = read_runs(paths, at, binning or {})
+    pictured = display is not None or any(_kind(path) in PICTURES for path in outs)
+    runs, notes = read_runs(paths, at, binning or {}, pictured)
+    settings = Settings.of(runs[0], asked)
     drawn = panels(runs, settings)
     if display is None:
         print("\n".join(notes), end="\n" if notes else "")
         for path in outs:
             _write(path, runs, drawn, settings, notes, force)
     else:
+        if display.plain and settings.plane_colour == "epoch":
+            notes.append("--plane-colour epoch: there are no colours here; --out FILE.png has them")
         lines = report_lines(runs, drawn, settings, notes, display)
         pager.print_paged(lines, display.height if paged else len(lines), os.environ)
     return 0
 
 
 def read_runs(
-    paths: Sequence[str], at: str | None, binning: Mapping[str, Any]
+    paths: Sequence[str], at: str | None, binning: Mapping[str, Any], pictured: bool = True
 ) -> tuple[list[RecordedRun], list[str]]:
-    """Read recordings one after another, to hold the activations of one at a time; also return notes."""
+    """Read recordings one after another, to hold the activations of one at a time; also return notes.
+
+    `pictured`: False where layers are not drawn, which takes much of the time.
+    """
     seen: set[str] = set()
     for path in paths:
         if (file := os.path.realpath(path)) in seen:
@@ -93,13 +105,15 @@ def read_runs(
         notes.extend(more)
         return found
 
-    runs = [read_run(path, binning, partial(choose, path)) for path in paths]
+    runs = [read_run(path, binning, partial(choose, path), pictured) for path in paths]
     notes += [f"{run.name}: its layers cannot be drawn: {run.missing}" for run in runs if run.missing]
     notes += [
         f"{run.name}: diverged: the loss is not finite from epoch {run.diverged_at:,} on"
         for run in runs
         if run.diverged_at is not None
     ]
+    idle = [name for name in binning if not any(name in deciding(run.config) for run in runs)]
+    notes += [f"{flag(name)} plays no part in {estimator_in_brief(runs[0].config)}" for name in idle]
     notes += check_comparable(runs)
     return runs, notes
 

@@ -19,14 +19,17 @@ from ibtui.report.axes import (
     Axes,
     class_style,
     colour_of,
+    draw_ages,
     draw_curves,
     draw_plane,
     draw_scatter,
     layer_mark,
     write_letter,
 )  # fmt: skip
-from ibtui.report.panels import Panel, Settings, epoch_range
-from ibtui.report.recorded import RecordedRun, binning_in_words, differing
+from ibtui.report.epochs import EpochAxis
+from ibtui.report.panels import Panel, Settings
+from ibtui.report.recorded import RecordedRun, differing, shared_quantities
+from ibtui.report.words import LEVELS, chance_in_words, estimation_of, samples_in_words
 from ibtui.run.protocol import Representation
 
 T = TypeVar("T")
@@ -41,11 +44,15 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 0.48, 0.34, 0.42, 0.30
 _BETWEEN = 0.86
 """Between the two columns of axes: the labels of both sides."""
 _PANEL, _GAP = 1.28, 0.16
+_AGES = 0.36
+"""What the colours of epochs take of the plane's width."""
 _BEFORE_SCATTERS = 0.72
 _BAND_GAP = 0.34
 """Between two rows of epochs: room for their headings."""
 _ACROSS, _LEAST_ACROSS = 6, 4
 """The most scatters beside each other, and the fewest that are drawn as large as the width allows."""
+_NAMES = 100
+"""Characters of a heading across the whole page."""
 _NOTE = 0.115
 """A line of the footnote."""
 
@@ -105,7 +112,7 @@ def _bands(runs: Sequence[RecordedRun]) -> list[_Band]:
         return [
             _Band(
                 [[(run, shown, layer) for run, shown in part] for layer in layers],
-                [_heading(run, shown, "\n", len(runs) > 1) for run, shown in part],
+                [_heading(run, shown, "\n", len(runs) > 1, _NAMES // len(part)) for run, shown in part],
                 by_row=True,
             )
             for part in parts
@@ -138,9 +145,9 @@ def _even(items: Sequence[T]) -> list[Sequence[T]]:
     return [items[start : start + across] for start in range(0, len(items), across)]
 
 
-def _heading(run: RecordedRun, shown: Representation, between: str, named: bool) -> str:
+def _heading(run: RecordedRun, shown: Representation, between: str, named: bool, length: int = 60) -> str:
     heading = f"epoch {shown.epoch:,}"
-    return f"{_ending(run.name, 21)}{between}{heading}".replace("$", r"\$") if named else heading
+    return f"{_ending(run.name, min(length, 21))}{between}{heading}".replace("$", r"\$") if named else heading
 
 
 @dataclass(frozen=True)
@@ -222,23 +229,28 @@ def _figure(
     grid = _Grid.of(runs, bands)
     scatters = curves_end + _BEFORE_SCATTERS
     scatters_end = scatters + sum(map(grid.height, bands)) - _BAND_GAP
-    footnote = _footnote(runs, settings, notes)
+    footnote = _footnote(runs, panels, settings, notes)
     page = _Page(_WIDTH, scatters_end + _BOTTOM + _NOTE * len(footnote))
 
     def top(row: int) -> float:
         return _TOP + row * (_PANEL + _GAP)
 
-    _draw_key(page, panels[1], len(runs))
+    _draw_key(page, panels[1], panels[2], len(runs))
+    along = EpochAxis.of(panels, settings.axis)
+    ages = along if settings.plane_colour == "epoch" else None
     letters = iter(ascii_lowercase)
     right = _LEFT + column + _BETWEEN
-    x = epoch_range(panels)
     for row, panel in enumerate(panels[:3]):
-        draw_curves(page.axes(_LEFT, top(row), column, _PANEL), panel, x, next(letters), row + 1 == used[0])
-    plane = page.axes(right, _TOP, column, beside * _PANEL + (beside - 1) * _GAP - 0.26)
-    draw_plane(plane, panels[1], panels[2], next(letters))
+        axes = page.axes(_LEFT, top(row), column, _PANEL)
+        draw_curves(axes, panel, along, next(letters), row + 1 == used[0])
+    height = beside * _PANEL + (beside - 1) * _GAP - 0.26
+    plane = page.axes(right, _TOP, column - (_AGES if ages else 0), height)
+    draw_plane(plane, panels[1], panels[2], ages, next(letters))
+    if ages is not None:
+        draw_ages(page.axes(right + column, _TOP + 0.12, 0.07, height / 2), ages)
     for panel, (side, row) in zip(sizes, places, strict=True):
         axes = page.axes((_LEFT, right)[side], top(row), column, _PANEL)
-        draw_curves(axes, panel, x, next(letters), row + 1 == used[side])
+        draw_curves(axes, panel, along, next(letters), row + 1 == used[side])
 
     letter, start = next(letters), scatters
     for band in bands:
@@ -253,7 +265,9 @@ def _figure(
     return page.figure
 
 
-def _footnote(runs: Sequence[RecordedRun], settings: Settings, notes: Sequence[str]) -> list[str]:
+def _footnote(
+    runs: Sequence[RecordedRun], panels: Sequence[Panel], settings: Settings, notes: Sequence[str]
+) -> list[str]:
     """Return what one must know to read the figure, in lines that fit."""
     c = runs[0].config
     changing = differing(runs)
@@ -261,16 +275,22 @@ def _footnote(runs: Sequence[RecordedRun], settings: Settings, notes: Sequence[s
     sources = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     facts = [sources]
     facts.append(f"layers {'-'.join(runs[0].widths)} {runs[0].activations}")
-    settings_shown = {"lr": f"lr {c.lr:g}", "batch_size": f"batch {c.batch_size}", "seed": f"seed {c.seed}"}
+    settings_shown = {
+        "lr": f"{c.optimizer} lr {c.lr:g}",
+        "batch_size": f"batch {c.batch_size}",
+        "seed": f"seed {c.seed}",
+    }
     facts += [text for name, text in settings_shown.items() if name not in changing]
-    facts.append(f"{runs[0].samples} samples")
-    facts.append(binning_in_words(c))
+    facts.append(f"measured: {samples_in_words(runs[0])}")
+    facts.append(f"information in {settings.units}, {estimation_of(runs)}")
+    if settings.level != "estimate":
+        facts.append(LEVELS[settings.level])
+    facts += chance_in_words(runs, [q for q in shared_quantities(runs) if q.chance])
     if len(runs) > 1:
         facts.append(f"mean and standard deviation (n − 1) over {len(runs)} runs; thin: each run")
-    if settings.excess:
-        facts.append("information less its chance level")
-    else:
-        facts.append("crosses: chance levels at the end")
+    if panels[1].faint and panels[2].faint:
+        marks = {"chance": "crosses: chance levels at the end", "ceiling": "plus signs: ceilings at the end"}
+        facts.append(marks[panels[1].faint])
     if any(layer.width > 2 for layer in runs[0].layers):
         facts.append("layers wider than two: first two principal components")
     lines = [""]
@@ -283,20 +303,19 @@ def _footnote(runs: Sequence[RecordedRun], settings: Settings, notes: Sequence[s
     return [line.replace("$", r"\$") for line in lines if line]
 
 
-def _draw_key(page: _Page, panel: Panel, runs: int) -> None:
+def _draw_key(page: _Page, panel: Panel, up: Panel, runs: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    has_chance = panel.curves[0].chance is not None
     handles: list[Any] = [
         Line2D([], [], color=colour_of(c.ink), marker=layer_mark(c), markersize=3, label=f"layer {c.label}")
         for c in panel.curves[: palette.CYCLE]
     ]
     if runs > 1:
         handles.append(Patch(color=GREY, alpha=0.25, linewidth=0, label="mean ± s.d."))
-    if has_chance:
-        handles.append(Line2D([], [], color=GREY, label="chance", **DOTTED))
-    handles.append(Line2D([], [], label="ceiling" if has_chance else "chance", **DASHED))
+    if faint := panel.faint or up.faint:
+        handles.append(Line2D([], [], color=GREY, label=faint, **DOTTED))
+    handles.append(Line2D([], [], label=panel.dashed, **DASHED))
     page.key(
         handles, "upper left", (_LEFT - 0.08, 0.04), handletextpad=0.5, borderpad=0.2,
         handlelength=1.8 if len(handles) < 9 else 1.2, columnspacing=1.2 if len(handles) < 9 else 0.6,
@@ -310,7 +329,7 @@ def _draw_class_key(page: _Page, runs: Sequence[RecordedRun], top: float) -> Non
     mark: dict[str, Any] = {"linestyle": "", "markersize": 3, "markeredgewidth": 0}
     handles = [
         Line2D([], [], label=f"class {label}", **class_style(label), **mark)
-        for label in sorted(classes)[: palette.CYCLE]
+        for label in sorted(classes)[: palette.CLASSES]
     ]
     place = _WIDTH, top - 0.02
     page.key(handles, "upper right", place, handletextpad=0.1, borderpad=0.1, columnspacing=0.8)

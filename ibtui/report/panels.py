@@ -7,34 +7,48 @@ all have measured, its spread (the standard deviation over runs, n - 1 in the de
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from ibtui.errors import UsageError, printable
 from ibtui.plot import palette
-from ibtui.plot.ticks import Unit, number, per_unit, unit_shown
+from ibtui.plot.ticks import EpochScale, Unit, number, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
+from ibtui.quantities.levels import Level, at_level, ceiling_at
 from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
+from ibtui.report.words import SHARE, estimation_of, estimator_in_brief
 
 USUAL = ("train_accuracy", "i_xt", "i_ty", "dimension")
 """The quantities whose panels every report has; accuracy on the samples held out is in the first."""
+_LEAST_SHARE = -0.25
+"""Where an axis of shares begins at least: of a ceiling close to chance, shares are any number."""
+
+
+PlaneColour = Literal["layer", "epoch"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """The choices that figures follow."""
 
-    bits: bool = False
-    excess: bool = False
-    """True: quantities less their chance level."""
+    units: Unit = "nats"
+    level: Level = "estimate"
+    """Information as estimated, in excess of its chance level, or as a share of what is beyond that."""
+    axis: EpochScale = "linear"
+    """Of the epochs."""
+    plane_colour: PlaneColour = "layer"
+    """The meaning of colours in the information plane."""
     quantities: tuple[str, ...] = ()
     """The names of those that have a panel besides the standard ones."""
 
-    @property
-    def unit(self) -> Unit:
-        return "bits" if self.bits else "nats"
+    @classmethod
+    def of(cls, run: RecordedRun, asked: Mapping[str, Any]) -> Settings:
+        """Return what is asked for, and for the rest what suits a run."""
+        axis = "log" if run.config.every == "log" else "linear"
+        return cls(**{"units": run.config.units, "axis": axis, **asked})
 
 
 @dataclass(frozen=True)
@@ -52,8 +66,8 @@ class Curve:
     """Standard deviation over runs; None where there is one run."""
     runs: tuple[tuple[Array, Array], ...] = ()
     """Each run's epochs and values, where there are several."""
-    chance: Array | None = None
-    """Shape (E,): the chance level (of several runs, its mean)."""
+    faint: Array | None = None
+    """Shape (E,): what is drawn faintly beside it, see `Panel.faint` (of several runs, its mean)."""
     dotted: bool = False
     """True for all but the first of a panel whose curves are not of layers."""
 
@@ -70,8 +84,8 @@ class Curve:
     def extremes(self) -> list[float]:
         """The least and the greatest finite number that is drawn; none where there is none."""
         parts = [self.values, *(values for _, values in self.runs)]
-        if self.chance is not None:
-            parts.append(self.chance)
+        if self.faint is not None:
+            parts.append(self.faint)
         if self.spread is not None:
             parts += [self.values - self.spread, self.values + self.spread]
         drawn = np.concatenate(parts)
@@ -93,6 +107,27 @@ class Panel:
     """The vertical axis."""
     ceilings: tuple[tuple[str, float], ...] = ()
     """Horizontal lines, by name."""
+    faint: Literal["", "chance", "ceiling"] = ""
+    """What each curve has a faint line for: an estimate its chance level, an excess its ceiling."""
+    estimation: str = ""
+    """What estimates the quantity, in words; empty where no binning plays a part."""
+    estimator: str = ""
+    """The same in brief."""
+
+    @property
+    def dashed(self) -> str:
+        """What its horizontal lines are."""
+        return "chance" if ("chance", 0.0) in self.ceilings else "ceiling"
+
+    @property
+    def heading(self) -> str:
+        """The title with the unit."""
+        return ", ".join(filter(None, (self.title, self.unit)))
+
+    @property
+    def empty(self) -> bool:
+        """True where no curve has a value."""
+        return not any(np.isfinite(curve.values).any() for curve in self.curves)
 
 
 def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
@@ -100,7 +135,9 @@ def panels(runs: Sequence[RecordedRun], settings: Settings) -> list[Panel]:
     known = {quantity.name: quantity for quantity in shared_quantities(runs)}
     for name in settings.quantities:
         if name not in known:
-            raise UsageError(f"--quantity {printable(name[:60])}: there is {', '.join(known)}")
+            lack = [run.name for run in runs if name not in run.quantities]
+            some = f"{', '.join(lack)} has not measured it; " if len(lack) < len(runs) else ""
+            raise UsageError(f"--quantity {printable(name[:60])}: {some}there is {', '.join(known)}")
     made: dict[str, Panel] = {}
     for name in (*USUAL, *settings.quantities):
         quantity = known[name]
@@ -120,32 +157,60 @@ def _title(quantity: Quantity) -> str:
 def _of_run(runs: Sequence[RecordedRun], quantities: Sequence[Quantity], settings: Settings) -> Panel:
     """Return the panel of quantities with one value per measurement, such as accuracy: train, held out."""
     first, inks = quantities[0], (palette.TRAIN, palette.HELD_OUT)
-    scale = per_unit(first.unit, settings.unit)
+    scale = per_unit(first.unit, settings.units)
     curves = []
     for at, quantity in enumerate(quantities):
         values = [run.columns[quantity.name] / scale for run in runs]
         curves.append(_curve(runs, quantity.brief, inks[min(at, 1)], None, values, dotted=at > 0))
     ceilings = _ceilings(runs, first, scale)
-    unit = unit_shown(first.unit, settings.unit)
+    unit = unit_shown(first.unit, settings.units)
     return Panel(first.name, _title(first), unit, tuple(curves), *_axis(first, curves, ceilings), ceilings)
 
 
 def layer_panel(runs: Sequence[RecordedRun], quantity: Quantity, settings: Settings) -> Panel:
     """Return the panel of a quantity with a curve for each layer."""
-    scale = per_unit(quantity.unit, settings.unit)
-    has_chance = all(quantity.chance in run.columns for run in runs)
-    curves = []
-    for layer in range(len(runs[0].layers)):
-        values = [run.columns[quantity.name][:, layer] / scale for run in runs]
-        chances = [run.columns[quantity.chance][:, layer] / scale for run in runs] if has_chance else None
-        if chances is not None and settings.excess:
-            values, chances = [a - b for a, b in zip(values, chances, strict=True)], None
-        curves.append(_curve(runs, str(layer), palette.of_layer(layer), layer, values, chances))
-    title, ceilings = _title(quantity), _ceilings(runs, quantity, scale)
-    if has_chance and settings.excess:
-        title, ceilings = f"{title} over chance", (("chance", 0.0),)
-    unit = unit_shown(quantity.unit, settings.unit)
-    return Panel(quantity.name, title, unit, tuple(curves), *_axis(quantity, curves, ceilings), ceilings)
+    if not (quantity.chance and all(quantity.chance in run.columns for run in runs)):
+        quantity = replace(quantity, chance="")
+    level: Level = settings.level if quantity.chance else "estimate"
+    scale = 1.0 if level == "share" else per_unit(quantity.unit, settings.units)
+    values = [at_level(quantity, run.columns, run.ceilings, level) / scale for run in runs]
+    faint, name = _faint(runs, quantity, level, scale)
+    curves = [
+        _curve(
+            runs, str(layer), palette.of_layer(layer), layer, [v[:, layer] for v in values],
+            None if faint is None else [v[:, layer] for v in faint],
+        )
+        for layer in range(len(runs[0].layers))
+    ]  # fmt: skip
+    ceilings = _ceilings(runs, quantity, scale) if level == "estimate" else (("chance", 0.0),)
+    limits = _share_axis(curves) if level == "share" else _axis(quantity, curves, ceilings)
+    said = {"estimate": "", "excess": " over chance", "share": f", {SHARE}"}[level]
+    unit = "" if level == "share" else unit_shown(quantity.unit, settings.units)
+    words = (estimation_of(runs), estimator_in_brief(runs[0].config)) if quantity.rebinned else ("", "")
+    return Panel(
+        quantity.name, _title(quantity) + said, unit, tuple(curves), *limits, ceilings, name, *words
+    )  # fmt: skip
+
+
+def _faint(
+    runs: Sequence[RecordedRun], quantity: Quantity, level: Level, scale: float
+) -> tuple[list[Array] | None, Literal["", "chance", "ceiling"]]:
+    """Return each run's faint lines, (E, L), and what they are; none where all of them are NaN."""
+    if not quantity.chance or level == "share":
+        return None, ""
+    if level == "estimate":
+        lines = [run.columns[quantity.chance] / scale for run in runs]
+    else:
+        lines = [ceiling_at(quantity, run.columns, run.ceilings, level) / scale for run in runs]
+    if not any(np.isfinite(values).any() for values in lines):
+        return None, ""
+    return lines, "chance" if level == "estimate" else "ceiling"
+
+
+def _share_axis(curves: Iterable[Curve]) -> tuple[float, float]:
+    """Return 0 to 1, and from a little below 0 on where a share is less than nothing, however little."""
+    least = min([0.0, *(end for curve in curves for end in curve.extremes)])
+    return max(least, _LEAST_SHARE), 1.0
 
 
 def _ceilings(runs: Sequence[RecordedRun], quantity: Quantity, scale: float) -> tuple[tuple[str, float], ...]:
@@ -178,7 +243,7 @@ def _curve(
     ink: int,
     layer: int | None,
     values: Sequence[Array],
-    chances: Sequence[Array] | None = None,
+    faint: Sequence[Array] | None = None,
     dotted: bool = False,
 ) -> Curve:
     epochs = common_epochs(runs)
@@ -188,16 +253,6 @@ def _curve(
         label, ink, layer, epochs, mean,
         spread if several else None,
         tuple((run.epochs, v) for run, v in zip(runs, values, strict=True)) if several else (),
-        None if chances is None else over_runs(runs, chances, epochs)[0],
+        None if faint is None else over_runs(runs, faint, epochs)[0],
         dotted,
     )  # fmt: skip
-
-
-def epoch_range(panels: Sequence[Panel]) -> tuple[float, float]:
-    """Return the horizontal axis that all panels share."""
-    low, high = math.inf, -math.inf
-    for curve in panels[0].curves:
-        for epochs in (curve.epochs, *(e for e, _ in curve.runs)):
-            if len(epochs):
-                low, high = min(low, float(epochs[0])), max(high, float(epochs[-1]))
-    return low, high if high > low else low + 1.0

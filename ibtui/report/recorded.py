@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.core.information import Binning
+from ibtui.core.information import Estimator
 from ibtui.core.layer import Layer
 from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
+from ibtui.quantities.meter import Meter
 from ibtui.quantities.meter import quantities as standard_quantities
+from ibtui.recording import Recording, resolved
 from ibtui.recording.files import load
-from ibtui.run.measuring import estimate_pending, meter_of
+from ibtui.run.measuring import activations_of, check_derivable, estimate_pending, fitted, meter_of
 from ibtui.run.protocol import Representation
 from ibtui.run.representation import of_row
 from ibtui.settings import flag
@@ -26,13 +28,16 @@ Choose = Callable[[Array], list[int]]
 
 NOT_FINITE = ("no finite activations", "not finite", "n/a")
 """Texts in the place of samples that cannot be drawn, each shorter than the one before."""
-BINNING = ("binning", "t_bins", "x_bins")
+BINNING = ("estimator", "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins")
 """The settings of the estimates, as fields of `RunConfig`."""
+SHUFFLES = 20
+"""Shuffles of the labels, whose mean I(T;Y) is the chance level of kde: it has no exact one."""
+_SHUFFLE_SEED = 0
 DEFAULT_EPOCHS = 6
 MOST_EPOCHS = 24
 
-_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities"}
-"""Settings in which runs of one experiment may differ."""
+_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities", "units", *BINNING}
+"""Settings in which runs of one experiment may differ; those of the estimates are checked apart."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,14 @@ class RecordedRun:
     """The quantities measured, by name."""
     samples: int
     """The number of samples measured."""
+    samples_of: int
+    """The number of samples in the part that is measured, such as those that train."""
     columns: Mapping[str, Array]
     """`epoch` (E,), and each quantity, (E, L) or (E,); information in nats."""
     ceilings: Mapping[str, float]
     """Values that quantities cannot pass, by the names in their declarations; in nats."""
+    tops: tuple[float, ...]
+    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
     representations: tuple[Representation, ...]
     """The layers at the epochs chosen; none where their activations cannot be had here."""
     diverged_at: int | None = None
@@ -76,45 +85,101 @@ class RecordedRun:
         return ",".join(dict.fromkeys(layer.activation for layer in self.layers))
 
 
-def read_run(path: str, asked: Mapping[str, Any], choose: Choose) -> RecordedRun:
+def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool = True) -> RecordedRun:
     """Read a recording and, where `asked` has values for some of `BINNING`, estimate all of it again.
 
     What cannot be read, or holds no measurement, is a `RecordingError`; a setting outside its domain, or an
-    epoch outside the run, is a `UsageError`.
+    epoch outside the run, is a `UsageError`. `pictured`: False where representations are not needed.
     """
     recording = load(path, history_bytes=sys.maxsize)  # what is stored is measured, and nothing in its place
-    recorded = recording.config
     if not len(recording):
         raise RecordingError(f"{printable(path)}: it holds no measurement yet")
-    config = replace(recorded, **asked)
-    binning = Binning(config.binning, config.x_bins, config.t_bins)
-    if binning != recording.binning:
-        meter = meter_of(recording, binning)
-        recording.rebin(binning, meter.ceilings)
-        estimate_pending(recording, meter)
-    rows, meter, missing = choose(recording.column("epoch")), meter_of(recording), ""
+    rows = choose(recording.column("epoch"))
+    recorded = resolved(recording.config, recording.layers, recording.dataset)
+    config = resolved(replace(recorded, **asked), recording.layers, recording.dataset)
+    recording.config = recorded
+    _estimate_as(recording, config)
+    columns = {name: recording.column(name).copy() for name in ("epoch", *recording.quantities)}
+    meter, missing = meter_of(recording), ""
+    if config.estimator == "kde" and _derivable(recording):
+        columns["chance_i_ty"] = _shuffled_chance(recording, meter)
     try:
-        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows)
+        representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows if pictured)
     except EngineError as error:
         representations, missing = (), str(error)
     return RecordedRun(
         name=printable(path),
-        config=recording.config,
+        config=config,
         recorded=recorded,
         layers=recording.layers,
         quantities=recording.quantities,
         samples=len(recording.dataset.x),
-        columns={name: recording.column(name).copy() for name in ("epoch", *recording.quantities)},
+        samples_of=_samples_of(recording),
+        columns=columns,
         ceilings=recording.ceilings,
+        tops=recording.tops,
         representations=representations,
         diverged_at=recording.diverged_at,
         missing=missing,
     )
 
 
-def binning_in_words(config: RunConfig) -> str:
-    """Describe the binning of a configuration."""
-    return f"{config.binning} binning, T {config.t_bins}, X {config.x_bins}"
+def _estimate_as(recording: Recording, config: RunConfig) -> None:
+    """Estimate all of a recording again where a configuration would have it otherwise.
+
+    What kde estimates live is of few samples, so where it can be, that is done again of all of them.
+    """
+    same = deciding(config) == deciding(recording.config)
+    recording.config = config
+    if same and not (config.estimator == "kde" and _derivable(recording)):
+        return
+    meter = _meter(recording)
+    # The ranges of before are no part of what is asked for.
+    recording.rebin(fitted(recording, recording.binning, meter), meter.ceilings)
+    meter.binning = recording.binning
+    estimate_pending(recording, meter)
+
+
+def _derivable(recording: Recording) -> bool:
+    """Return True where the activations of all measurements can be had here."""
+    try:
+        check_derivable(recording)
+    except EngineError:
+        return False
+    return True
+
+
+def _meter(recording: Recording) -> Meter:
+    """Return what estimates a recording again."""
+    return meter_of(recording)
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """Return the settings among `BINNING` that decide an estimate: the others play no part in it."""
+    if config.estimator == "kde":
+        names = ["estimator", "kde_noise"]
+    else:
+        names = ["estimator", "binning", "t_width" if config.binning == "width" else "t_bins", "x"]
+        names += ["x_bins"] if config.x == "grid" else []
+    return {name: getattr(config, name) for name in names}
+
+
+def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
+    """Return the mean I(T;Y) over `SHUFFLES` orders of the labels, the same for all: (rows, layers), nats."""
+    generator, y = np.random.default_rng(_SHUFFLE_SEED), recording.dataset.y
+    activations = [layer.activation for layer in recording.layers]
+    estimators = [
+        Estimator(recording.dataset.x, generator.permutation(y), meter.binning, activations)
+        for _ in range(SHUFFLES)
+    ]
+    rows = (activations_of(recording, row, meter) for row in range(len(recording)))
+    return np.array([np.mean([e.estimate(row).i_ty for e in estimators], axis=0) for row in rows])
+
+
+def _samples_of(recording: Recording) -> int:
+    data, part = recording.dataset, recording.config.measure_on
+    training, held_out = int(data.trains.sum()) + len(data.x_rest), len(data.x_test)
+    return {"train": training, "held-out": held_out, "all": training + held_out}[part]
 
 
 def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
@@ -140,15 +205,19 @@ def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
         ours, theirs = len(run.layers), len(first.layers)
         if ours != theirs:
             raise UsageError(f"{run.name}: it has {ours} layers, and {first.name} has {theirs}")
-        for name in BINNING:
-            mine, other = getattr(run.config, name), getattr(first.config, name)
-            if mine != other:
+        other = deciding(first.config)
+        for name, mine in deciding(run.config).items():  # those that decide about others come first
+            if mine != other[name]:
                 raise UsageError(
-                    f"{run.name}: estimated with {flag(name)} {mine}, and {first.name} with {other}; "
+                    f"{run.name}: estimated with {flag(name)} {mine}, and {first.name} with {other[name]}; "
                     f"give {flag(name)} to estimate both alike"
                 )
     mixed = [name for name in differing(runs) if name not in _INCIDENTAL]
-    return [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []
+    notes = [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []
+    for name in dict.fromkeys(name for run in runs for name in run.quantities):
+        without = [run.name for run in runs if name not in run.quantities]
+        notes += [f"{name}: no mean, for {', '.join(without)} has not measured it"] if without else []
+    return notes
 
 
 def differing(runs: Sequence[RecordedRun]) -> list[str]:

@@ -15,11 +15,15 @@ from ibtui.quantities import Quantity
 from ibtui.report.display import Display
 from ibtui.report.layout import cut, figures
 from ibtui.report.panels import Curve, Panel, Settings, layer_panel
-from ibtui.report.recorded import RecordedRun, binning_in_words, differing, shared_quantities
+from ibtui.report.recorded import RecordedRun, deciding, differing, shared_quantities
+from ibtui.report.words import (
+    LEVELS,
+    chance_in_words,
+    estimation_in_words,
+    estimation_of,
+    samples_in_words,
+)
 from ibtui.settings import shown
-
-_CHANCE = "chance"
-"""The heading of a column of chance levels."""
 
 
 def report_lines(
@@ -32,7 +36,7 @@ def report_lines(
     """Write the report of what `panels` gave, in lines no wider than the display, with colour codes."""
     lines = [*_header(runs, notes, display), Text(), *_numbers(runs, drawn, settings, display), Text()]
     lines.append(_key(runs, drawn, display))
-    for at, block in enumerate(figures(runs, drawn, display)):
+    for at, block in enumerate(figures(runs, drawn, settings, display)):
         lines += [Text(), *block] if at else block
     return display.encoded(lines)
 
@@ -47,16 +51,17 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
         lines += _flow([facts, *own], display, head=run.name)
     run, c = runs[0], runs[0].config
     common = {
-        "layers": f"layers {','.join(run.widths)}", "activation": run.activations, "lr": f"lr {c.lr:g}",
+        "layers": f"layers {','.join(run.widths)}", "activation": run.activations,
+        "lr": f"{c.optimizer} lr {c.lr:g}",
         "batch_size": f"batch {c.batch_size}", "seed": f"seed {c.seed}",
         "data_seed": f"data seed {c.data_seed}",
         "data" if "data" in changing else "grid": f"grid {c.grid}" if c.data == "grid" else f"data {c.data}",
-        "samples": f"{run.samples} samples measured",
+        "samples": f"measured: {samples_in_words(run)}",
     }  # fmt: skip
-    binning = binning_in_words(c)
-    if binning != (then := binning_in_words(run.recorded)):
-        binning += f"; recorded with {then.replace(' binning', '')}"
-    lines += _flow([*(text for name, text in common.items() if name not in changing), binning], display)
+    estimation, then = estimation_of(runs), estimation_in_words(run.recorded, run.layers, run.tops)
+    if deciding(c) != deciding(run.recorded):
+        estimation += f"; recorded with {then}"
+    lines += _flow([*(text for name, text in common.items() if name not in changing), estimation], display)
     for note in notes:
         lines += _flow([note], display, head="note:", ink=palette.WARN)
     return lines
@@ -101,16 +106,19 @@ def _numbers(
         if used + size > display.width:
             break
         used += size
-        ink = palette.DIM if name == _CHANCE else palette.TEXT
+        ink = palette.DIM if name in ("chance", "ceiling") else palette.TEXT
         lines[0].append_text(display.line((name.rjust(size), palette.DIM)))
         for line, cell in zip(lines[1:], cells, strict=True):
             line.append_text(display.line((cell.rjust(size), ink)))
     ceilings = [f"{name} {number(v)}" for panel in drawn[1:3] for name, v in panel.ceilings if v]
-    facts = [f"information in {settings.unit}"]
+    facts = [f"information in {settings.units}"]
+    if settings.level != "estimate":
+        facts.append(LEVELS[settings.level])
     if ceilings:
         facts.append(f"ceilings {', '.join(ceilings)}")
     if len(runs) > 1:
         facts.append(f"mean ± standard deviation over {len(runs)} runs")
+    facts += chance_in_words(runs, [q for q in shared_quantities(runs) if q.chance])
     if any(" of " in cell for _, cells in columns for cell in cells):
         facts.append("no mean where only some of the runs have a value")
     return [*lines, *_flow(facts, display)]
@@ -126,14 +134,13 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tupl
     columns = []
     for quantity in shown:
         panel = layer_panel(runs, quantity, settings)
-        titles = (panel.title, panel.title if quantity.chance else quantity.brief)
+        titles = (panel.title, quantity.label if quantity.chance else quantity.brief)
         if quantity.dtype == "int64":
             columns.append((titles, _counts(runs, quantity, panel)))
             continue
         columns.append((titles, [_value(curve, len(runs)) for curve in panel.curves]))
-        levels = [number(float(c.chance[-1])) for c in panel.curves if c.chance is not None]
-        if levels:
-            columns.append(((_CHANCE, _CHANCE), levels))
+        if levels := [number(float(c.faint[-1])) for c in panel.curves if c.faint is not None]:
+            columns.append(((panel.faint, panel.faint), levels))
     return columns
 
 
@@ -158,10 +165,10 @@ def _key(runs: Sequence[RecordedRun], drawn: Sequence[Panel], display: Display) 
     curves = drawn[1].curves
     line = display.line(("layer", palette.TEXT), *((f" {c.label}", c.ink) for c in curves[: palette.CYCLE]))
     line.append(" …   " if len(curves) > palette.CYCLE else "   ")
-    dashed = "chance level" if drawn[1].ceilings[:1] == (("chance", 0.0),) else "ceiling"
-    words = [f"╌╌╌╌ {dashed}"]
-    if curves[0].chance is not None:
-        words.insert(0, "···· chance level")
+    names = {"chance": "chance level", "ceiling": "ceiling"}
+    words = [f"╌╌╌╌ {names[drawn[1].dashed]}"]
+    if faint := drawn[1].faint or drawn[2].faint:
+        words.insert(0, f"···· {names[faint]}")
     if len(runs) > 1:
         words.insert(0, "mean over runs" if display.plain else "bright: mean over runs, faint: each run")
     line.append_text(display.line((cut("   ".join(words), display.width - line.cell_len), palette.DIM)))

@@ -57,6 +57,14 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
         _engine_here(config)
         return kind_of(config).activations(config, kept, x)
 
+    def forward_each(kept: Mapping[str, Array], inputs: Sequence[Array]) -> Sequence[Sequence[Array]]:
+        _engine_here(config)
+        kind = kind_of(config)
+        if (at_once := getattr(kind, "activations_of_each", None)) is not None:
+            layers: Sequence[Sequence[Array]] = at_once(config, kept, inputs)
+            return layers
+        return [kind.activations(config, kept, x) for x in inputs]
+
     def weights(kept: Mapping[str, Array]) -> Sequence[Array] | None:
         _engine_here(config)
         known = getattr(kind_of(config), "weights", None)
@@ -68,6 +76,7 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
         binning or recording.binning,
         forward,
         available(config.quantities),
+        forward_each=forward_each,
         weights=weights,
         softmax=config.measure_output == "softmax",
     )

@@ -104,5 +104,10 @@ def _axes(t: Array, points: Array, layer: Layer) -> tuple[float, float, float, f
 
 
 def _sensitivity(t: Array, layer: Layer, meter: Meter) -> list[tuple[float, float]]:
-    bounds, kind, y = t_range(layer.activation, t), meter.binning.kind, meter.dataset.y
-    return [i_ty_and_chance(t, y, t_bins=bins, t_range=bounds, binning=kind) for bins in SENSITIVITY_BINS]
+    binning, y = meter.binning, meter.dataset.y
+    if binning.kind in ("width", "kde"):  # they have no number of bins
+        return [(math.nan, math.nan)] * len(SENSITIVITY_BINS)
+    bounds = t_range(layer.activation, t)
+    return [
+        i_ty_and_chance(t, y, t_bins=bins, t_range=bounds, binning=binning.kind) for bins in SENSITIVITY_BINS
+    ]

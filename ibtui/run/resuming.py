@@ -60,9 +60,11 @@ def resume(path: str, epochs: int, history_bytes: int) -> Recording:
     # The measurement at the end of a shorter run is not on the longer one's schedule.
     while len(recording) and not recording.config.scheduled(recording.newest_epoch):
         recording.drop_last()
-    # A file of before has ranges of each measurement's own; one saved in the middle of a change of binning
-    # lacks estimates.
     meter = meter_of(recording)
-    recording.widen(fitted(recording, recording.binning, meter))
+    meter.binning = fitting = fitted(recording, recording.binning, meter)
+    if recording.is_of_before:  # its estimates are not all made as those that follow
+        recording.rebin(fitting, meter.ceilings)
+    # One saved in the middle of a change of binning lacks estimates.
+    recording.widen(fitting)
     estimate_pending(recording, meter)
     return recording

@@ -211,11 +211,13 @@ class Scene:
     def choosable(self, always: frozenset[str]) -> tuple[str, ...]:
         """Return the quantities that can be chosen: all but those that are always shown, and chance levels.
 
-        First come those of every run, of these first what no binning changes, then those asked for.
+        First come those of every run, of these first what no binning changes, then those asked for. What has
+        no number, as bounds where values are binned, is left out.
         """
-        if self.mirror.recording is None:
+        if (recording := self.mirror.recording) is None:
             return ()
         hidden = always | {quantity.chance for quantity in self.quantities.values()}
+        hidden |= {name for name in self.quantities if np.isnan(recording.column(name)).all()}
         rest = [quantity for name, quantity in self.quantities.items() if name not in hidden]
         return tuple(q.name for q in sorted(rest, key=lambda q: (q.name not in standard(), q.rebinned)))
 

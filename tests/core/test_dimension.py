@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ibtui.core.dimension import dimension, participation_ratio
+from ibtui.core.dimension import NARROW, dimension, participation_ratio
+from ibtui.core.information import Binning, Estimator
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Any], float]
@@ -93,3 +94,48 @@ class TestBoth:
         for wrong in (np.zeros((0, 2)), np.zeros((2, 0)), np.zeros((2, 2, 2)), np.array(["a"])):
             with pytest.raises(ValueError, match="must"):
                 measure(wrong)
+
+
+# --- the compiled pass ----------------------------------------------------------------------------
+
+
+def in_a_pass(t: Any) -> tuple[float, float]:
+    """Both measures, as every measurement finds them."""
+    t = np.asarray(t)
+    numbers = Estimator(np.zeros((len(t), 1)), np.zeros(len(t), int), Binning(), [""]).measure([t])
+    return float(numbers.dimension[0]), float(numbers.participation_ratio[0])
+
+
+def check_pass(t: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert in_a_pass(t) == pytest.approx((dimension(t), participation_ratio(t)), rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 10, NARROW, NARROW + 1])
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 200])
+def test_a_pass_agrees_with_lapack(n: int, width: int) -> None:
+    random = np.random.RandomState(n + width)
+    t = random.normal(size=(n, width)) @ random.normal(size=(width, width)) ** 3
+    for scale in (1.0, 1e-30, 1e20):
+        check_pass((t * scale).astype(np.float32))
+    for scale in (1e-300, 1e-160, 1e160, 1e300):
+        check_pass(t / np.abs(t).max() * scale)
+    check_pass(np.tanh(t * 50).astype(np.float32))  # saturated
+    check_pass(np.maximum(t, 0).astype(np.float32))
+    check_pass(t + 1e6)
+
+
+@pytest.mark.parametrize("r", [1.0, 0.5, 1e-3, 1e-8, 1e-15, 0.0])
+def test_a_pass_follows_columns_that_depend_on_each_other(r: float) -> None:
+    check_pass(with_singular_values([3.0, 3.0 * r, r]))
+    one = np.random.RandomState(0).normal(size=(100, 1))
+    check_pass(np.hstack([one, one * r, one, np.zeros((100, 1))]))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, np.nan, np.inf, -np.inf, 3e38])
+def test_a_pass_has_nothing_where_lapack_has_nothing(value: float) -> None:
+    t = np.full((20, 3), value, np.float32)
+    check_pass(t)
+    t[:10, 1] = 0
+    check_pass(t)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from decimal import Decimal, localcontext
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ibtui.core.forward import evaluate, forward
+from ibtui.core.forward import evaluate, forward, forward_each, softmax
 from ibtui.core.seeding import initial_parameters
 
 F32 = NDArray[np.float32]
@@ -153,3 +155,70 @@ def test_nan_outputs_have_no_loss_and_count_as_wrong() -> None:
 def test_evaluate_refuses_labels_that_are_not_classes(y: list[float]) -> None:
     with pytest.raises(ValueError, match="must"):
         evaluate(np.zeros((2, 2)), np.array(y))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "linear"])
+@pytest.mark.parametrize("widths", [[2, 2, 2], [1, 40, 3]])
+def test_several_inputs_at_once_have_the_bits_of_each_alone(activation: str, widths: list[int]) -> None:
+    random = np.random.RandomState(0)
+    inputs = [random.normal(size=(n, 5)).astype(np.float32) for n in (37, 500, 1)]
+    parameters = initial_parameters(widths, inputs=5, seed=4)
+    for output in ("same", "linear"):
+        at_once = forward_each(inputs, parameters, activation, output)
+        for x, layers in zip(inputs, at_once, strict=True):
+            alone = forward(x, parameters, activation, output)
+            assert all(np.array_equal(t, u) for t, u in zip(layers, alone, strict=True))
+            assert all(t.base is None for t in layers)  # none keeps the others in memory
+
+
+def test_the_bits_are_the_same_before_there_is_a_compiler() -> None:
+    code = (
+        "import sys, numpy as np; from ibtui.core.forward import forward;"
+        "from ibtui.core.seeding import initial_parameters;"
+        "x = np.random.RandomState(0).normal(size=(99, 2));"
+        "nets = [(w, w[:, 0]) for w, _ in initial_parameters([3, 20, 2])];"
+        "first = forward(x, nets, 'tanh'); assert 'numba' not in sys.modules;"
+        "import ibtui.core._compiled; again = forward(x, nets, 'tanh');"
+        "print(all(np.array_equal(t, u) for t, u in zip(first, again)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 10])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 30.0, 1e4])
+def test_evaluate_is_the_definition(classes: int, scale: float) -> None:
+    random = np.random.RandomState(classes)
+    outputs, y = random.normal(size=(200, classes)) * scale, random.randint(0, classes, 200)
+    outputs[::7] = outputs[::7].round()  # with ties
+    accuracy, loss = evaluate(outputs, y)
+    losses = []
+    for scores, right in zip(outputs.tolist(), y.tolist(), strict=True):
+        top = max(scores)
+        losses.append(math.log(math.fsum(math.exp(s - top) for s in scores)) + top - scores[right])
+    assert loss == pytest.approx(math.fsum(losses) / 200, rel=1e-12, abs=1e-15)
+    assert accuracy == np.mean(outputs.argmax(axis=1) == y)
+
+
+def test_a_loss_near_zero_keeps_its_digits() -> None:
+    gaps = [30.0, 33.0, 36.0]
+    loss = evaluate([[gap, 0.0] for gap in gaps], [0, 0, 0])[1]
+    assert loss == pytest.approx(math.fsum(math.log1p(math.exp(-gap)) for gap in gaps) / 3, rel=1e-14)
+
+
+def test_infinite_outputs_have_no_loss_but_where_they_are_least() -> None:
+    assert math.isnan(evaluate([[math.inf, 0.0]], [0])[1])
+    assert math.isnan(evaluate([[-math.inf, -math.inf]], [0])[1])
+    assert evaluate([[0.0, -math.inf]], [0]) == (1.0, 0.0)
+    assert evaluate([[0.0, -math.inf]], [1]) == (0.0, math.inf)
+
+
+def test_softmax_is_the_definition() -> None:
+    outputs = np.random.RandomState(0).normal(size=(50, 4)).astype(np.float32) * 20
+    exact = [[math.exp(s - max(row)) for s in row] for row in outputs.tolist()]
+    expected = [[e / math.fsum(row) for e in row] for row in exact]
+    shares = softmax(outputs)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares, expected, rtol=1e-7)
+    assert softmax([[1000.0, 0.0]]).tolist() == [[1.0, 0.0]]
+    assert np.isnan(softmax([[math.nan, 0.0], [math.inf, 0.0]])).all()

@@ -542,7 +542,7 @@ def test_any_memory_layout_gives_the_same_bits_and_compiles_nothing_anew() -> No
         _compiled.label_cells,
         _compiled.relate,
         _compiled.compact,
-        _compiled.measure_layer,
+        _compiled.measure_layers,
     ]
     assert [len(function.signatures) for function in functions] == [1, 1, 1, 1]
 

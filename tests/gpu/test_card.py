@@ -243,7 +243,9 @@ def ibtui(*arguments):
 
 
 def test_a_recording_from_the_gpu_is_whole(tmp_path, engine):
-    done = ibtui("--record", "run.npz", "--ctx", "gpu0", "--engine", engine, "--epochs", "100")
+    done = ibtui(
+        "--record", "run.npz", "--ctx", "gpu0", "--engine", engine, "--epochs", "100", "--every", "10"
+    )
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "run.npz", allow_pickle=False) as run:
         assert run["epoch"].tolist() == list(range(0, 101, 10))

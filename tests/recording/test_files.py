@@ -20,6 +20,7 @@ from ibtui.quantities import Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import Change
 from ibtui.recording.files import load, peek, save
+from ibtui.recording.schema import LATER
 from ibtui.run.measuring import activations_of, estimate_pending, meter_of
 from tests.recording.fuzz import (
     OLD,
@@ -227,7 +228,7 @@ def test_a_file_of_version_0_1_holds_the_same_numbers_for_ever():
         assert (column.dtype, column.tobytes()) == (old[key].dtype, old[key].tobytes()), key
     assert recording.ceilings == {"h_x": old["h_x"], "h_y": old["h_y"]}
     assert recording.checkpoint.epoch == 60
-    assert list(recording.quantities.values()) == list(quantities())
+    assert list(recording.quantities.values()) == [q for q in quantities() if q.name not in LATER]
     assert [(layer.width, layer.activation) for layer in recording.layers] == [(3, "tanh"), (2, "tanh")]
     assert (recording.config.data, recording.config.quantities, recording.changes) == ("grid", (), [])
     data = recording.dataset
@@ -240,11 +241,15 @@ def test_a_file_of_version_0_1_holds_the_same_numbers_for_ever():
 
 def test_a_file_of_version_0_1_is_rebinned_to_what_is_measured_today():
     recording = load(OLD, history_bytes=0)
-    meter, before = meter_of(recording), {key: recording.column(key).copy() for key in REBINNED}
+    meter = meter_of(recording)
+    before = {key: recording.column(key).copy() for key in set(REBINNED) - set(LATER)}
     recording.rebin(recording.binning, meter.ceilings)
     estimate_pending(recording, meter)
-    for key in REBINNED:
-        assert np.abs(recording.column(key) - before[key]).max() < 1e-12, key
+    for key in set(REBINNED) - set(LATER):
+        now = recording.column(key)
+        known = ~np.isnan(now)  # a chance level that says nothing was a number
+        assert known.all() or key.startswith("chance")
+        assert np.abs(now - before[key])[known].max() < 1e-12, key
     assert recording.ceilings == pytest.approx(load(OLD).ceilings, abs=1e-12)
 
 
@@ -270,7 +275,10 @@ def test_a_file_of_version_0_1_is_replayed_reported_and_resumed(way):
         assert ibtui(*whole, "--record", "whole.npz").returncode == 0
         again, never = arrays(RUN), arrays(Path("whole.npz"))
         assert again["epoch"].tolist() == list(range(0, 91, 10))
-        for key in set(never) - set(TEXTS):  # to the bit on the processor that made it: see `tests.golden`
+        for key in set(never) - {
+            *TEXTS,
+            *LATER,
+        }:  # to the bit on the processor that made it: see `tests.golden`
             assert key[0] == "t" or np.allclose(again[key], never[key], atol=0.01, equal_nan=True), key
     elif way == "report":
         done = ibtui("report", str(OLD), "--out", "table.csv")

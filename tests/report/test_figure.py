@@ -91,7 +91,7 @@ def words_of(svg: Path) -> list[str]:
 def test_where_the_chance_level_is_0_the_key_and_the_curves_name_it_and_not_the_plane(
     folder, tmp_path, capsys
 ):
-    for out, flags in (("x.svg", ("--excess",)), ("y.svg", ("--excess", "--bits"))):
+    for out, flags in (("x.svg", ("--level", "excess")), ("y.svg", ("--level", "excess", "--units", "bits"))):
         assert run(capsys, folder / "a.npz", "--out", tmp_path / out, *flags)[0] == 0
         assert words_of(tmp_path / out).count("chance") == 3
 

@@ -30,7 +30,8 @@ def test_the_columns_of_a_table_are_a_quantity_and_then_its_chance_level(folder,
     assert (tmp_path / "x.csv").read_text().splitlines()[0].split(",") == [
         "file", "epoch", "layer", "i_xt", "chance_i_xt", "i_ty", "chance_i_ty", "dimension",
         "participation_ratio", "saturation", "occupancy", "outside", "train_accuracy", "test_accuracy",
-        "train_loss", "test_loss", "moving_loss", "h_x", "h_y", "seed", "binning", "t_bins", "x_bins",
+        "train_loss", "test_loss", "moving_loss", "h_x", "h_y", "seed", "estimator",
+        "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins",
     ]  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_any_quantity_may_have_a_panel_and_has_one_only(folder, capsys):
     )
     status, out, _ = run(capsys, folder / "a.npz", *asked)
     assert status == 0
-    assert [out.count(f"─ {title} ") for title in ("loss", "participation ratio", "I(X;T)")] == [1, 1, 1]
+    assert [out.count(f"─ {title}") for title in ("loss", "participation ratio", "I(X;T)")] == [1, 1, 1]
     with np.load(folder / "a.npz") as file:
         for key, name in (("train_loss", "train"), ("test_loss", "held out")):
             assert f"│ {name} {float(file[key][-1]):.2f}" in out
@@ -73,29 +74,30 @@ def with_foreign(run: recorded.RecordedRun, **changes: object) -> recorded.Recor
 
 def test_a_quantity_of_another_package_is_drawn_from_its_declaration(folder):
     made, _ = read_runs([str(folder / "a.npz")], "60", {})
-    runs, settings = [with_foreign(made[0])], Settings(quantities=("rank",), bits=True)
+    runs, settings = [with_foreign(made[0])], Settings(quantities=("rank",), units="bits")
     panel = panels(runs, settings)[-1]
     expected = (2 + made[0].columns["i_xt"][:, 3]) / np.log(2)
     np.testing.assert_allclose(panel.curves[3].values, expected, rtol=1e-12)
-    np.testing.assert_allclose(panel.curves[3].chance, expected / 2, rtol=1e-12)
+    np.testing.assert_allclose(panel.curves[3].faint, expected / 2, rtol=1e-12)
     assert (panel.title, panel.unit, panel.ceilings) == ("rank of T", "bits", (("M", 6 / np.log(2)),))
-    assert 0 < panel.low < panel.curves[0].chance.min()  # it declares no lowest value
+    assert 0 < panel.low < panel.curves[0].faint.min()  # it declares no lowest value
     text = "\n".join(report_lines(runs, panels(runs, settings), settings, [], Display(140)))
     assert re.search("^epoch 60 .* rank of T +chance", text, re.M)
     assert f"│ M {6 / np.log(2):.2f}" in text
-    assert "─ rank of T  bits ─" in text
-    excess = panels(runs, replace(settings, excess=True))[-1]
+    assert "─ rank of T, bits ─" in text
+    excess = panels(runs, replace(settings, level="excess"))[-1]
     np.testing.assert_allclose(excess.curves[3].values, expected / 2, rtol=1e-12)
 
 
 def test_runs_share_what_all_of_them_have_measured(folder):
     made, _ = read_runs([str(folder / "a.npz"), str(folder / "b.npz")], None, {})
     runs = [with_foreign(made[0]), made[1]]
-    with pytest.raises(UsageError, match="--quantity rank: there is i_xt"):
+    with pytest.raises(UsageError, match=r"--quantity rank: .*b\.npz has not measured it; there is i_xt"):
         panels(runs, Settings(quantities=("rank",)))
     columns = table(as_csv(runs))
     assert columns["rank"][0] == str(2 + made[0].columns["i_xt"][0, 0])
     assert columns["rank"][-1] == ""
+    assert recorded.check_comparable(runs)[0] == f"rank: no mean, for {made[1].name} has not measured it"
 
 
 @pytest.mark.slow

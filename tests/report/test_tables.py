@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ibtui.core.information import Estimator
 from ibtui.recording.files import load, save
+from ibtui.report import recorded
 from tests.report.making import (
     CONFIG,
     PER_LAYER,
     PERFORMANCE,
     record,
+    refused,
     run,
     table,
 )
@@ -87,10 +91,18 @@ def test_of_several_files_tables_hold_the_mean_and_its_spread_at_the_epochs_of_a
 
 
 def test_tables_are_in_nats_whatever_the_figures_are_in(folder, tmp_path, capsys):
-    for flags in ((), ("--bits", "--excess")):
+    for flags in ((), ("--level", "excess", "--units", "bits")):
         assert run(capsys, folder / "a.npz", "--out", tmp_path / "x.csv", "--force", *flags)[0] == 0
         with np.load(folder / "a.npz") as file:
             assert float(table((tmp_path / "x.csv").read_text())["i_ty"][0]) == file["i_ty"][0, 0]
+
+
+EXTENDED = "most_kde" in inspect.signature(Estimator).parameters
+LATER = [
+    (["--binning", "width", "--t-width", "0.2"], {"binning": "width", "t_width": 0.2}),
+    (["--binning", "pooled", "--t-bins", "30"], {"binning": "pooled", "t_bins": 30}),
+    (["--x", "identity"], {"x": "identity"}),
+]
 
 
 @pytest.mark.parametrize("budget", [1 << 30, 1], ids=["activations stored", "derived from the weights"])
@@ -100,6 +112,10 @@ def test_tables_are_in_nats_whatever_the_figures_are_in(folder, tmp_path, capsys
         (["--t-bins", "30"], {"t_bins": 30}),
         (["--x-bins", "7", "--binning", "closed"], {"x_bins": 7, "binning": "closed"}),
         (["--binning", "adaptive", "--t-bins", "5"], {"binning": "adaptive", "t_bins": 5}),
+        *(
+            pytest.param(*each, marks=pytest.mark.skipif(not EXTENDED, reason="estimated in a later version"))
+            for each in LATER
+        ),
     ],
 )
 def test_a_re_estimated_report_equals_that_of_a_run_recorded_so(
@@ -134,4 +150,16 @@ def test_re_estimation_measures_the_stored_activations_where_there_are_any(tmp_p
 
 def test_the_report_says_which_binning_it_uses_and_which_was_recorded(folder, capsys):
     _, out, _ = run(capsys, folder / "a.npz", "--t-bins", 30)
-    assert "notebook binning, T 30, X 4; recorded with notebook, T 100, X 4" in " ".join(out.split())
+    words = "notebook binning, T {} bins, X 4 bins per input"
+    assert f"{words.format(30)}; recorded with {words.format(100)}" in " ".join(out.split())
+
+
+def test_layers_are_drawn_for_pictures_alone_but_their_epochs_are_checked(
+    folder, tmp_path, capsys, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(recorded, "of_row", lambda *_: drawn.append(1))
+    for out in ("x.csv", "x.json"):
+        assert run(capsys, folder / "a.npz", "--out", tmp_path / out, "--at", "0,60")[0] == 0
+    assert not drawn
+    assert "--at 61" in refused(capsys, folder / "a.npz", "--out", tmp_path / "y.csv", "--at", "61")

@@ -41,7 +41,7 @@ def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, mark
     display, default = Display(width, height, colours, marker), Settings()
     asked = ("participation_ratio", "test_loss", "saturation", "outside", "moving_loss")
     for names, settings in (
-        (["a"], Settings(bits=True, excess=True, quantities=asked)),
+        (["a"], Settings("bits", "excess", quantities=asked)),
         (["a", "b", "nan"], default), (["relu"], default), (["deep"], default),
     ):  # fmt: skip
         lines = drawn([folder / f"{name}.npz" for name in names], display, "60", settings)
@@ -54,7 +54,8 @@ def test_no_line_is_wider_than_the_terminal(folder, width, height, colours, mark
 
 def test_the_figures_are_all_there_and_the_numbers_are_the_newest_of_the_file(folder):
     text = "\n".join(drawn([folder / "a.npz"], Display(120, 39), at="0,60"))
-    order = ["accuracy ─", "├─ I(X;T)  nats ─", "├─ I(T;Y)  nats ─", "─ dimension ─"]
+    titles = [f"├─ {name}, nats, notebook binning, T 100 bins, X 4 bins" for name in ("I(X;T)", "I(T;Y)")]
+    order = ["accuracy ─", *titles, "─ dimension ─"]
     places = [text.rindex(title) for title in (*order, "epoch 0  class", "epoch 60\n")]
     assert places == sorted(places)
     assert "information plane" in text
@@ -99,7 +100,7 @@ def test_layers_keep_their_colours_and_are_named_at_their_ends(folder):
 def test_without_colours_layers_and_classes_have_characters_of_their_own(folder):
     text = "\n".join(drawn([folder / "a.npz"], Display(100, 40), at="60"))
     curves, scatters = text.split("epoch 60  class")
-    inside = re.search(r"I\(T;Y\)  nats .*?└", curves, re.S)[0]
+    inside = re.search(r"I\(T;Y\), nats,.*?└", curves, re.S)[0]
     plot = "".join(line.split("│")[1] for line in inside.splitlines() if line.count("│") == 2)
     assert {"0", "1", "2", "3"} <= set(plot)
     assert {"o", "x"} <= set(scatters)
@@ -204,7 +205,7 @@ def test_where_only_some_of_the_runs_have_a_value_there_is_no_mean_and_it_says_h
 
 def test_excess_and_bits(folder):
     made, _ = read_runs([str(folder / "a.npz")], None, {})
-    panel = panels(made, Settings(bits=True, excess=True))[1]
+    panel = panels(made, Settings("bits", "excess"))[1]
     with np.load(folder / "a.npz") as file:
         expected = (file["i_xt"] - file["chance_i_xt"])[:, 1] / np.log(2)
     np.testing.assert_allclose(panel.curves[1].values, expected, rtol=1e-12, atol=1e-15)

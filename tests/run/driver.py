@@ -24,7 +24,7 @@ from ibtui.run.trainer import Trainer
 from ibtui.run.wire import Connection
 
 LONG_S = 60.0
-SMALL = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200)
+SMALL = RunConfig(engine="fused", ctx="cpu", epochs=60, every=5, samples=200, binning="notebook", x="grid")
 LONG = replace(SMALL, epochs=1_000_000)
 PACED = {"epochs_per_second": 300.0}
 

@@ -18,7 +18,10 @@ from ibtui.recording import Checkpoint, Recording, files
 from ibtui.run.measuring import measure, meter_of, new_recording
 from ibtui.run.resuming import resume, resumed_config
 
-CONFIG = RunConfig(ctx="gpu0", engine="fused", epochs=23, every=10, layers=(3, 2), samples=40, t_bins=20)
+CONFIG = RunConfig(
+    ctx="gpu0", engine="fused", epochs=23, every=10, layers=(3, 2), samples=40, t_bins=20, binning="notebook",
+    x="grid",
+)  # fmt: skip
 
 
 def recorded(measured: tuple[int, ...] = (0, 10, 20, 23), reached: int | None = 23, **settings) -> Recording:
@@ -81,7 +84,7 @@ def test_asking_for_what_the_recording_says_is_no_contradiction():
         ({"seed": 2}, "--seed 2: run.npz was recorded with 1; leave it out"),
         ({"x_bins": 5}, "--x-bins 5: run.npz was recorded with 4; leave it out"),
         ({"t_bins": 100}, "--t-bins 100: run.npz was recorded with 20; leave it out"),
-        ({"binning": "closed"}, "--binning closed: run.npz was recorded with auto; leave it out"),
+        ({"binning": "closed"}, "--binning closed: run.npz was recorded with notebook; leave it out"),
         ({"epochs": 22}, "--epochs 22: run.npz has 23 already; give a total of 23 or more"),
         ({"epochs": 0}, "--epochs 0: must be a whole number from 1 to 100000000"),
         ({"lr": "fast"}, "--lr fast: must be a number above 0 and up to 1e+06"),
@@ -99,9 +102,9 @@ def test_every_setting_is_compared():
         "t_bins": 1, "binning": "adaptive", "data": "rings", "quantities": ("spread",), "output": "linear",
         "optimizer": "adam", "init": "fan-in", "split": 0.3, "measure_on": "all", "measure_samples": 10,
         "measure_output": "softmax", "gradients": True, "x": "identity", "t_width": 1.0, "estimator": "kde",
-        "kde_noise": 1.0, "units": "bits",
+        "kde_noise": 1.0,
     }  # fmt: skip
-    assert others.keys() == {f.name for f in dataclasses.fields(RunConfig)} - {"epochs"}
+    assert others.keys() == {f.name for f in dataclasses.fields(RunConfig)} - {"epochs", "units"}
     for name, value in others.items():
         assert refusal(path, **{name: value}).startswith(f"--{name.replace('_', '-')} ")
 

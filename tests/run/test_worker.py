@@ -129,7 +129,9 @@ def test_the_estimates_at_other_bins_are_those_of_a_binning_with_so_many():
                 driver.until(lambda d, b=wanted: d.recording.binning == b and not d.status.pending)
                 rows = len(driver.recording)
                 driver.until(
-                    lambda d, r=rows: d.mirror.representation.key[1:] == (r - 1, d.recording.stamp(r - 1))
+                    lambda d, r=rows: np.array_equal(
+                        d.mirror.representation.values["i_ty"], d.recording.column("i_ty")[r - 1]
+                    )
                 )
                 look = driver.mirror.representation
                 np.testing.assert_array_equal(look.sensitivity[0, :, place], look.values["i_ty"])

@@ -40,7 +40,9 @@ def test_panes_are_in_the_order_of_their_rows() -> None:
 def test_every_quantity_of_a_run_is_shown_by_a_pane_or_can_be_chosen_or_is_a_chance_level() -> None:
     shown = shown_quantities(panes())
     chances = {quantity.chance for quantity in standard().values()}
-    chosen = {"dimension", "participation_ratio", "saturation", "occupancy", "outside"}
+    chosen = {
+        "dimension", "participation_ratio", "saturation", "occupancy", "outside", "i_xt_lower", "i_ty_lower",
+    }  # fmt: skip
     assert shown | chances - {""} | chosen == set(standard())
     assert not shown & chosen
 
