@@ -220,6 +220,7 @@ class Listener(threading.Thread):
     def _tell(self, screen: socket.socket, refused: str) -> None:
         """Say where the loop stands. Who does not read that has gone."""
         where = {"ibtui loop": PROTOCOL, "state": self._gate.state(), "refused": refused, **self._where()}
+        where["screens"] = len(self._screens)
         try:
             screen.sendall(json.dumps(where).encode() + b"\n")
         except OSError:
