@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__, tty
 from ibtui.config import (
@@ -273,9 +273,8 @@ def _replay(flags: dict[str, Any]) -> int:
 
 
 def _add_report(parser: _Parser) -> None:
-    from ibtui.plot.ticks import EpochScale
     from ibtui.quantities.levels import LEVELS
-    from ibtui.report.panels import PlaneColour
+    from ibtui.report.panels import AXES, PLANE_COLOURS
 
     parser.description = f"{parser.description} Of several recordings, also the mean and standard deviation."
     parser.epilog = (
@@ -300,7 +299,7 @@ def _add_report(parser: _Parser) -> None:
         t_bins=f"{again} with so many bins per unit",
         binning=f"{again} with this binning",
         t_width=f"{again} with bins so wide, where the binning is width",
-        estimator=f"{again} with this estimator; kde: of all samples",
+        estimator=f"{again} with this estimator; kde: of all samples, which may take minutes",
         kde_noise=f"{again} with this variance of kde's noise",
     )  # fmt: skip
     parser.add_choice("--units", UNITS, "of information in figures (those of the first recording)")
@@ -308,10 +307,8 @@ def _add_report(parser: _Parser) -> None:
         "--level", LEVELS,
         "information as estimated, in excess of its chance level, or as a share of H - chance (estimate)",
     )  # fmt: skip
-    parser.add_choice(
-        "--axis", get_args(EpochScale), "of epochs (log where the first recording's --every is, else linear)"
-    )
-    parser.add_choice("--plane-colour", get_args(PlaneColour), "what colours in the plane mean (layer)")
+    parser.add_choice("--axis", AXES, "of epochs (log where the first recording's --every is, else linear)")
+    parser.add_choice("--plane-colour", PLANE_COLOURS, "what colours in the plane mean (layer)")
     add(
         "--quantity", action="append", dest="quantities", metavar="NAME",
         help="a panel for this quantity too; may be given more than once",
@@ -494,7 +491,7 @@ _NAMED = {"engine": ("auto",), "data": (), "quantities": (), "panes": ()}
 
 
 def _registry(field: str) -> Registry[Any]:
-    """Return what a field's names are names of. Quantities and panes of ibtui's own need no naming."""
+    """Return what a field's names are names of, but for those that are always there."""
     if field == "engine":
         from ibtui.engines import ENGINES
 
@@ -503,9 +500,12 @@ def _registry(field: str) -> Registry[Any]:
         from ibtui.data import DATASETS
 
         return DATASETS
+    from ibtui.core.names import QUANTITIES
     from ibtui.registry import Registry
 
-    return Registry("quantity" if field == "quantities" else "pane", f"ibtui.{field}", {})
+    if field == "quantities":
+        return Registry("quantity", "ibtui.quantities", dict.fromkeys(QUANTITIES, ""))
+    return Registry("pane", "ibtui.panes", {})
 
 
 def _check_names(config: RunConfig | None, options: WatchOptions) -> None:

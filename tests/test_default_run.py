@@ -1,4 +1,4 @@
-"""The default experiment and odd ones: the numbers of version 0.1.0, and those of the slow oracle."""
+"""The default experiment and odd ones: the golden numbers, and those of the slow oracle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def runs(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return {name: golden.arrays(path) for name, path in golden.record(engine, folder).items()}
 
 
-def test_the_numbers_are_those_of_version_0_1(
+def test_the_numbers_are_the_golden_ones(
     engine: str, runs: Runs, record_property: Callable[[str, object], None]
 ):
     made = golden.arrays(golden.DATA)
@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_version_0_1(
         if other
         else "to the bit"
     )
-    record_property("told", f"{engine}: compared with version 0.1.0 {how}")
+    record_property("told", f"{engine}: compared with the golden numbers {how}")
 
 
 def tolerances(made: dict[str, np.ndarray], name: str, run: dict[str, np.ndarray]) -> np.ndarray:

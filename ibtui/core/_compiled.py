@@ -129,6 +129,18 @@ def _find_edges(line: Floats, edges: Floats) -> None:
 def label_cells(
     values: Floats, ordered: Floats, low: float, high: float, bins: int, closed: bool, bin_width: float
 ) -> tuple[Ints, int, int, bool]:
+    """Do as `_label_cells`, for Python.
+
+    What returns arrays to Python must not be called by compiled code, too: loaded from the cache, Numba takes
+    the caller's copy for the function's own, and cannot make the arrays.
+    """
+    return _label_cells(values, ordered, low, high, bins, closed, bin_width)
+
+
+@inlined
+def _label_cells(
+    values: Floats, ordered: Floats, low: float, high: float, bins: int, closed: bool, bin_width: float
+) -> tuple[Ints, int, int, bool]:
     """Number the cells that rows of `values` (N, width) fall into.
 
     With `ordered`, sorted values, bins hold equal mass: a line for each unit, or one for all of them. With a
@@ -458,68 +470,6 @@ def _dot(a: Floats, b: Floats) -> float:
 
 
 @compiled
-def _centre(values: Floats, scale: float, columns: Floats) -> None:
-    """Write the deviations from the mean, times `scale`, into `columns` (width, N).
-
-    The first row is subtracted before the mean is taken, as `ibtui.core.dimension.centred` does it.
-    """
-    n, width = values.shape
-    for u in range(width):
-        column = columns[u]
-        first = values[0, u] * scale
-        for i in range(n):
-            column[i] = values[i, u] * scale - first
-        s = 0.0
-        t = 0.0
-        for i in range(0, n - n % 2, 2):
-            s += column[i]
-            t += column[i + 1]
-        if n % 2 == 1:
-            s += column[n - 1]
-        mean = (s + t) / n
-        for i in range(n):
-            column[i] -= mean
-
-
-@compiled
-def _largest(values: Floats) -> float:
-    """The largest magnitude; NaN where a value is not finite."""
-    largest = 0.0
-    for i in range(values.shape[0]):
-        for u in range(values.shape[1]):
-            if not math.isfinite(values[i, u]):
-                return math.nan
-            largest = max(largest, abs(values[i, u]))
-    return largest
-
-
-@compiled
-def _power(magnitude: float) -> float:
-    """The power of two by which numbers of this magnitude come close to 1."""
-    return math.ldexp(1.0, min(max(-math.frexp(magnitude)[1], -1022), 1000))
-
-
-@compiled
-def _deviations(values: Floats) -> tuple[Floats, bool]:
-    """The centred values (width, N), scaled where squares would overflow or vanish; False if not finite."""
-    columns = np.empty((values.shape[1], values.shape[0]), np.float64)
-    _centre(values, 1.0, columns)
-    squares = 0.0
-    for u in range(len(columns)):
-        squares += _dot(columns[u], columns[u])
-    if not 1e-200 < squares < 1e200:  # also where it is NaN
-        largest = _largest(values)
-        if math.isnan(largest):
-            return columns, False
-        _centre(values, _power(largest), columns)
-        scale = _power(_largest(columns))
-        for u in range(columns.shape[0]):
-            for i in range(columns.shape[1]):
-                columns[u, i] *= scale
-    return columns, True
-
-
-@compiled
 def _triangle(columns: Floats) -> Floats:
     """The triangular factor of columns (width, N), which are overwritten, by modified Gram-Schmidt.
 
@@ -547,14 +497,29 @@ def _triangle(columns: Floats) -> Floats:
 def directions(values: Floats) -> tuple[float, float]:
     """Dimension and participation ratio of activations (N, width); see `ibtui.core.dimension`.
 
+    NaN where there is no variance, where values are not finite, and where squares would overflow or vanish:
+    `ibtui.core.dimension.both` tells these apart.
+
     Singular values are the norms of the triangular factor's columns once rotations have made them orthogonal
     (Hestenes 1958): exact to rounding, and there is nothing that might fail to converge.
     """
-    columns, finite = _deviations(values)
-    if not finite:
+    n, width = values.shape
+    columns = np.empty((width, n), np.float64)
+    squares = 0.0
+    for u in range(width):
+        column = columns[u]
+        first = values[0, u]  # rows that are all alike then give exactly zero
+        total = 0.0
+        for i in range(n):
+            column[i] = values[i, u] - first
+            total += column[i]
+        mean = total / n
+        for i in range(n):
+            column[i] -= mean
+        squares += _dot(column, column)
+    if not 1e-200 < squares < 1e200:  # also where it is NaN
         return math.nan, math.nan
     factor = _triangle(columns)
-    width = factor.shape[0]
     for _ in range(40):
         turned = False
         for p in range(width - 1):
@@ -589,8 +554,6 @@ def directions(values: Floats) -> tuple[float, float]:
         total += math.sqrt(square)
         squares += square
         fourths += square * square
-    if not squares > 0:
-        return math.nan, math.nan
     return total * total / squares, squares * squares / fourths
 
 
@@ -629,8 +592,10 @@ def measure_layers(
     first: int,
     numbers: Floats,
     outside: Ints,
-) -> None:
+) -> bool:
     """Add what is measured of layers to the columns of `numbers` from `first` on, and to `outside`.
+
+    Returns True where dimensions were asked for of a layer and not found (`directions`).
 
     `flat` is their values (N, width), one layer after another; `ranges` has a row (low, high) for each. The
     rows of `numbers` are the first eight of `ibtui.core.information.LayerNumbers`; all NaN to begin with. It
@@ -642,6 +607,7 @@ def measure_layers(
     of its range, 2 for dimensions, 3 for both.
     """
     start = 0
+    missing = False
     n = flat.size // widths.sum()
     for at in range(widths.size):
         values = flat[start : start + n * widths[at]].reshape(n, widths[at])
@@ -649,7 +615,7 @@ def measure_layers(
         low, high = ranges[at]
         layer = first + at
         if bins > 0:
-            t, t_kinds, beyond, valid = label_cells(values, ordered, low, high, bins, closed, bin_width)
+            t, t_kinds, beyond, valid = _label_cells(values, ordered, low, high, bins, closed, bin_width)
             outside[layer] += beyond
             if valid:
                 if x.size == 0:
@@ -664,8 +630,10 @@ def measure_layers(
                 numbers[4, layer] = t_kinds / n
         if geometry[at] & 2:
             numbers[5, layer], numbers[6, layer] = directions(values)
+            missing = missing or math.isnan(numbers[5, layer])
         if geometry[at] & 1:
             numbers[7, layer] = _share_of(values, low, high)
+    return missing
 
 
 _ROUNDER = 6755399441055744.0  # 1.5 x 2**52: adding and subtracting it rounds to a whole number

@@ -36,7 +36,7 @@ from ibtui.core.binning import (
     t_range,
 )
 from ibtui.core.dimension import NARROW, both
-from ibtui.core.kde import bounds_of, choose_samples
+from ibtui.core.kde import MOST_KDE, bounds_of, choose_samples
 from ibtui.core.names import BINNINGS, MEASURED
 
 __all__ = [
@@ -283,8 +283,13 @@ def i_ty_and_chance(
     binning: str = "notebook",
     t_width: float = 0.07,
 ) -> tuple[float, float]:
-    """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`."""
-    return _relate(*_t_and_y_cells(t, y, t_bins, t_range, binning, t_width), True)
+    """`i_ty` and `chance_i_ty` at once, without their warnings. Arguments and errors as for `i_ty`.
+
+    The chance level is NaN where every sample has a cell of its own: it says nothing then.
+    """
+    of_t, of_y = _t_and_y_cells(t, y, t_bins, t_range, binning, t_width)
+    information, chance = _relate(of_t, of_y, True)
+    return information, math.nan if len(of_t.labels) in (of_t.kinds, of_y.kinds) else chance
 
 
 def mutual_information_of_labels(a: ArrayLike, b: ArrayLike) -> float:
@@ -353,8 +358,8 @@ class _Plan(NamedTuple):
     widths: NDArray[np.int64]
     geometry: NDArray[np.int64]
     """For each layer, as `_compiled.measure_layers` takes it."""
-    wide: list[int]
-    """Layers whose dimensions are left to LAPACK."""
+    wide: bool
+    """True where the dimensions of a layer are left to LAPACK."""
     calls: list[slice]
     """The layers of each call."""
 
@@ -401,7 +406,7 @@ class Estimator:
         binning: Binning,
         activations: Sequence[str],
         x_range: Range = (0.0, 1.0),
-        most_kde: int | None = 1000,
+        most_kde: int | None = MOST_KDE,
     ) -> None:
         self.binning = binning
         self.activations = tuple(check.choice("activation", name, MEASURED) for name in activations)
@@ -469,15 +474,17 @@ class Estimator:
                 ranges[layer] = self.binning.t_range(layer, self.activations[layer], layers[layer])
         numbers = np.full((_ROWS, count), math.nan)
         outside = np.full(count, self.x_outside)
+        missing = plan.wide
         for some in plan.calls:
             flat = np.concatenate(layers[some], axis=None, dtype=np.float64)
             edges = ordered(flat.reshape(self._samples, -1), self.binning.kind) if self._sorted else EMPTY
-            measure_layers(
+            missing |= measure_layers(
                 flat, plan.widths[some], ranges[some], edges, *self._cells, plan.geometry[some], some.start,
                 numbers, outside,
             )  # fmt: skip
-        for layer in plan.wide:
-            numbers[5:7, layer] = both(layers[layer])
+        if missing:
+            for layer in np.flatnonzero(np.isnan(numbers[5])):
+                numbers[5:7, layer] = both(layers[layer])
         if self.binning.kind == "kde":
             for layer, t in enumerate(layers):
                 values = np.array(t, np.float64)[self._chosen]
@@ -487,7 +494,7 @@ class Estimator:
         return LayerNumbers._make((*numbers, outside))
 
     def _plan(self, widths: tuple[int, ...], geometry: bool) -> _Plan:
-        """What is measured of layers of these widths, and how; kept, for it is always the same."""
+        """Say what is measured of layers of these widths, and how; it is kept, being always the same."""
         if (plan := self._plans.get((widths, geometry))) is None:
             count = len(widths)
             narrow = np.array(widths, np.int64) <= NARROW
@@ -496,7 +503,7 @@ class Estimator:
             plan = self._plans[widths, geometry] = _Plan(
                 np.array(widths, np.int64),
                 self._ends + 2 * narrow if geometry else np.zeros(count, np.int64),
-                np.flatnonzero(~narrow).tolist() if geometry else [],
+                geometry and not narrow.all(),
                 [slice(at, at + 1) for at in range(count)] if apart else [slice(0, count)] * (count > 0),
             )
         return plan

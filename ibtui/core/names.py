@@ -12,3 +12,5 @@ WATCHED = "watched"
 """The engine and the dataset of a recording that a loop of the user's own has made: it names none."""
 ESTIMATORS = ("binned", "kde")
 """Ways to estimate information."""
+QUANTITIES = ("effective_rank", "cka", "sparsity", "weight_norm", "gradient_snr")
+"""Families of quantities of ibtui's own that are measured where they are asked for."""

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from ibtui.core.forward import Classes
 from ibtui.core.information import Binning, Estimator, LayerNumbers
 from ibtui.core.layer import Layer
+from ibtui.core.names import QUANTITIES
 from ibtui.data.samples import Dataset
 from ibtui.registry import Registry
 
@@ -73,7 +74,7 @@ class Quantity:
 Kept = Mapping[str, Array]
 """The arrays that an engine keeps of a measurement."""
 Scalars = Mapping[str, ArrayLike]
-"""What training itself reports: numbers, or arrays of shape (layers,)."""
+"""Reports of training itself: numbers, or arrays of shape (layers,)."""
 Forward = Callable[[Kept, Array], Sequence[Array]]
 """From what an engine keeps, and inputs (N, D), to each layer's activations (N, width)."""
 ForwardEach = Callable[[Kept, Sequence[Array]], Sequence[Sequence[Array]]]
@@ -84,7 +85,7 @@ Weights = Callable[[Kept], "Sequence[Array] | None"]
 
 @dataclass(frozen=True)
 class Subject:
-    """What stays the same from measurement to measurement of a run."""
+    """The part of a sample that stays the same from measurement to measurement of a run."""
 
     dataset: Dataset
     layers: Sequence[Layer]
@@ -119,7 +120,7 @@ class Sample:
     (N, width)."""
     kept: Kept
     scalars: Scalars
-    """What training itself reports, such as `moving_loss`."""
+    """Reports of training itself, such as `moving_loss`."""
     subject: Subject
     estimator: Estimator
     """Estimates information with the binning in force."""
@@ -140,7 +141,7 @@ class Sample:
 
     @cached_property
     def numbers(self) -> LayerNumbers:
-        """What is computed in one pass over the activations; geometry is NaN where `rebinning`."""
+        """The numbers of one pass over the activations; geometry is NaN where `rebinning`."""
         return self.estimator.measure(self.activations, geometry=not self.rebinning)
 
     @cached_property
@@ -189,11 +190,10 @@ def measures(*quantities: Quantity) -> Callable[[Any], Family]:
 STANDARD = ("information", "geometry", "performance")
 """The families that every run measures, in the order of their columns."""
 
-_OPTIONAL = ("effective_rank", "cka", "sparsity", "weight_norm", "gradient_snr")
 FAMILIES: Registry[Family] = Registry(
     "quantity",
     "ibtui.quantities",
-    {name: f"ibtui.quantities.{name}:{name}" for name in (*STANDARD, *_OPTIONAL)},
+    {name: f"ibtui.quantities.{name}:{name}" for name in (*STANDARD, *QUANTITIES)},
 )
 
 

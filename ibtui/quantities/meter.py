@@ -11,6 +11,7 @@ import numpy as np
 
 from ibtui.core.forward import softmax
 from ibtui.core.information import Binning, Estimator
+from ibtui.core.kde import MOST_KDE
 from ibtui.core.layer import Layer
 from ibtui.data.samples import Dataset
 from ibtui.errors import IbtuiError, UsageError, blaming, printable
@@ -94,7 +95,7 @@ class Meter:
         forward_each: ForwardEach | None = None,
         weights: Weights = lambda kept: None,
         softmax: bool = False,
-        most_kde: int | None = 1000,
+        most_kde: int | None = MOST_KDE,
         reported: bool = False,
     ) -> None:
         self.dataset, self.layers = dataset, tuple(layers)

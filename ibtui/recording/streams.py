@@ -33,6 +33,7 @@ import numpy as np
 
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.core.binning import Binning
+from ibtui.core.kde import MOST_KDE
 from ibtui.core.layer import Layer
 from ibtui.core.names import MEASURED, WATCHED
 from ibtui.data import MOST_CLASSES
@@ -348,13 +349,16 @@ def _config(stream: Stream, net: Net, epochs: int) -> RunConfig:
     return config
 
 
-def meter_for(recording: Recording, binning: Binning | None = None) -> Meter:
+def meter_for(recording: Recording, binning: Binning | None = None, most_kde: int | None = MOST_KDE) -> Meter:
     """Return what measures a watched net, whose activations are stored, and whose loop reports the rest."""
 
     def forward(kept: Kept, x: Array) -> Sequence[Array]:
         raise EngineError("activations of a watched loop are not stored here, and cannot be computed again")
 
-    return Meter(recording.dataset, recording.layers, binning or recording.binning, forward, reported=True)
+    return Meter(
+        recording.dataset, recording.layers, binning or recording.binning, forward, most_kde=most_kde,
+        reported=True,
+    )  # fmt: skip
 
 
 def load_stream(path: str | Path, history_bytes: int) -> Recording:

@@ -34,6 +34,8 @@ _PLACES = [(x, y) for y in (6, -7, 14, -15, 22) for x in (4, -5, 12)]
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "annotation_clip": False}
 """A name beside the axes."""
 _LAYER_MARKS, _CLASS_MARKS = "osD^vPX*", "o^sDvPX*<h"
+_CROWD, _TURNS = 1000, 10
+"""More samples than this are a picture within a picture, and drawn in turns: no class lies on all others."""
 _MANY = 500
 """The number of measurements from which lines are thinner."""
 _MATHS = {"I(X;T)": r"$I(X;T)$", "I(T;Y)": r"$I(T;Y)$", "H(X)": r"$H(X)$", "H(Y)": r"$H(Y)$"}
@@ -286,10 +288,12 @@ def draw_scatter(axes: Axes, shown: Representation, layer: int) -> None:
     small: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 5.2, "color": GREY}
     if not kept.any():
         axes.text(0.5, 0.5, NOT_FINITE[0], ha="center", va="center", **small)
-    dots: dict[str, Any] = {"s": 2.4, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > 1000}
-    for label in np.unique(shown.labels).tolist():
-        some = points[kept & (shown.labels == label)]
-        axes.scatter(some[:, 0], some[:, 1], **class_style(label), **dots, clip_on=False)
+    dots: dict[str, Any] = {"s": 2.4, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > _CROWD}
+    turns = 1 if len(points) <= _CROWD else _TURNS
+    for turn in range(turns):
+        for label in np.unique(shown.labels).tolist():
+            some = points[kept & (shown.labels == label)][turn::turns]
+            axes.scatter(some[:, 0], some[:, 1], **class_style(label), **dots, clip_on=False)
     for spine in axes.spines.values():
         spine.set_visible(True)
         spine.set_color(DASHED["color"])

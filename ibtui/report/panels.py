@@ -29,6 +29,9 @@ _LEAST_SHARE = -0.25
 
 PlaneColour = Literal["layer", "epoch"]
 
+AXES: tuple[EpochScale, ...] = ("linear", "log")
+PLANE_COLOURS: tuple[PlaneColour, ...] = ("layer", "epoch")
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.core.information import Estimator
+from ibtui.core.kde import chance_i_ty_by_shuffling
 from ibtui.core.layer import Layer
 from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
@@ -32,7 +34,6 @@ BINNING = ("estimator", "kde_noise", "binning", "t_bins", "t_width", "x", "x_bin
 """The settings of the estimates, as fields of `RunConfig`."""
 SHUFFLES = 20
 """Shuffles of the labels, whose mean I(T;Y) is the chance level of kde: it has no exact one."""
-_SHUFFLE_SEED = 0
 DEFAULT_EPOCHS = 6
 MOST_EPOCHS = 24
 
@@ -133,7 +134,7 @@ def _estimate_as(recording: Recording, config: RunConfig) -> None:
     recording.config = config
     if same and not (config.estimator == "kde" and _derivable(recording)):
         return
-    meter = _meter(recording)
+    meter = meter_of(recording, most_kde=None)
     # The ranges of before are no part of what is asked for.
     recording.rebin(fitted(recording, recording.binning, meter), meter.ceilings)
     meter.binning = recording.binning
@@ -149,11 +150,6 @@ def _derivable(recording: Recording) -> bool:
     return True
 
 
-def _meter(recording: Recording) -> Meter:
-    """Return what estimates a recording again."""
-    return meter_of(recording)
-
-
 def deciding(config: RunConfig) -> dict[str, Any]:
     """Return the settings among `BINNING` that decide an estimate: the others play no part in it."""
     if config.estimator == "kde":
@@ -165,15 +161,16 @@ def deciding(config: RunConfig) -> dict[str, Any]:
 
 
 def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
-    """Return the mean I(T;Y) over `SHUFFLES` orders of the labels, the same for all: (rows, layers), nats."""
-    generator, y = np.random.default_rng(_SHUFFLE_SEED), recording.dataset.y
-    activations = [layer.activation for layer in recording.layers]
-    estimators = [
-        Estimator(recording.dataset.x, generator.permutation(y), meter.binning, activations)
-        for _ in range(SHUFFLES)
-    ]
-    rows = (activations_of(recording, row, meter) for row in range(len(recording)))
-    return np.array([np.mean([e.estimate(row).i_ty for e in estimators], axis=0) for row in rows])
+    """Return the mean I(T;Y) of kde over `SHUFFLES` orders of the labels: (rows, layers), nats."""
+    y, noise = recording.dataset.y, recording.binning.noise
+
+    def chance(t: Array) -> float:
+        return chance_i_ty_by_shuffling(t, y, noise, shuffles=SHUFFLES)[0]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # it takes long, and nearly all of it without the GIL
+        return np.array(
+            [list(pool.map(chance, activations_of(recording, row, meter))) for row in range(len(recording))]
+        )
 
 
 def _samples_of(recording: Recording) -> int:

@@ -134,6 +134,8 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tupl
     columns = []
     for quantity in shown:
         panel = layer_panel(runs, quantity, settings)
+        if panel.empty and not quantity.chance:
+            continue  # such as the lower bounds of an estimate that has none
         titles = (panel.title, quantity.label if quantity.chance else quantity.brief)
         if quantity.dtype == "int64":
             columns.append((titles, _counts(runs, quantity, panel)))

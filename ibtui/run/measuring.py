@@ -9,6 +9,7 @@ import numpy as np
 
 from ibtui.config import TOO_NARROW, RunConfig
 from ibtui.core.information import Binning
+from ibtui.core.kde import MOST_KDE
 from ibtui.core.names import WATCHED
 from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
@@ -20,6 +21,12 @@ from ibtui.recording.streams import meter_for
 from ibtui.settings import shown, wrong
 
 
+def _extra(config: RunConfig) -> tuple[str, ...]:
+    """Return the families that are measured besides the standard ones."""
+    own = ("gradient_snr",) if config.gradients else ()
+    return (*config.quantities, *(name for name in own if name not in config.quantities))
+
+
 def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
     """Declare what a run of this configuration measures."""
     kind = kind_of(config)
@@ -29,7 +36,7 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
             config=resolved(config, layers, dataset),
             dataset=dataset,
             layers=layers,
-            quantities=quantities(config.quantities),
+            quantities=quantities(_extra(config)),
             kept=kind.kept(config, dataset.inputs),
             checkpoint=kind.checkpoint(config, dataset.inputs),
         )
@@ -55,11 +62,11 @@ def _engine_here(config: RunConfig) -> None:
         raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
 
 
-def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
+def meter_of(recording: Recording, binning: Binning | None = None, most_kde: int | None = MOST_KDE) -> Meter:
     """Return what measures nets of a recording's run, but for quantities of packages that are not here."""
     config, dataset = recording.config, recording.dataset
     if config.engine == WATCHED:
-        return meter_for(recording, binning)
+        return meter_for(recording, binning, most_kde)
 
     def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:
         _engine_here(config)
@@ -83,10 +90,11 @@ def meter_of(recording: Recording, binning: Binning | None = None) -> Meter:
         recording.layers,
         binning or recording.binning,
         forward,
-        available(config.quantities),
+        available(_extra(config)),
         forward_each=forward_each,
         weights=weights,
         softmax=config.measure_output == "softmax",
+        most_kde=most_kde,
     )
 
 

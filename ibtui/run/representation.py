@@ -74,7 +74,7 @@ def _representation(
     shown = _shown(samples)
     points = [project(t) for t in activations]
     layers = list(zip(activations, points, meter.layers, strict=True))
-    sensitivity = np.array([_sensitivity(t, layer, meter) for t, _, layer in layers])
+    sensitivity = np.array([_sensitivity(t, layer, meter) for layer, t in enumerate(activations)])
     return Representation(
         key=key,
         epoch=epoch,
@@ -103,11 +103,11 @@ def _axes(t: Array, points: Array, layer: Layer) -> tuple[float, float, float, f
     return -reach, reach, -reach, reach
 
 
-def _sensitivity(t: Array, layer: Layer, meter: Meter) -> list[tuple[float, float]]:
+def _sensitivity(t: Array, layer: int, meter: Meter) -> list[tuple[float, float]]:
     binning, y = meter.binning, meter.dataset.y
     if binning.kind in ("width", "kde"):  # they have no number of bins
         return [(math.nan, math.nan)] * len(SENSITIVITY_BINS)
-    bounds = t_range(layer.activation, t)
+    bounds = binning.t_range(layer, meter.layers[layer].activation, t)
     return [
         i_ty_and_chance(t, y, t_bins=bins, t_range=bounds, binning=binning.kind) for bins in SENSITIVITY_BINS
     ]

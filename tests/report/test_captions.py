@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from ibtui.config import RunConfig
-from ibtui.core.information import Estimator, chance_i_ty
 from ibtui.core.layer import Layer
-from ibtui.data.samples import make_dataset
+from ibtui.recording.files import save
 from ibtui.report import read_runs, recorded
 from ibtui.report.panels import Settings
 from ibtui.report.words import chance_in_words, estimation_in_words, samples_in_words
-from ibtui.run.measuring import meter_of
 from tests.report.making import CONFIG, needs_matplotlib, record, run
 from tests.report.test_figure import words_of
 
@@ -101,21 +99,37 @@ def test_runs_need_only_agree_in_what_decides_their_estimates(folder):
             recorded.check_comparable([made, replace(made, config=config)])
 
 
-def test_kde_has_the_mean_over_shuffles_as_its_chance_level(folder):
-    """Held to what it stands in for: of binned estimates the chance level is known exactly."""
-    recording = record(replace(CONFIG, t_bins=20, epochs=10))
-    shuffled = recorded._shuffled_chance(recording, meter_of(recording))
-    assert shuffled.shape == (3, 4)
-    assert (shuffled == recorded._shuffled_chance(recording, meter_of(recording))).all()
-    y = make_dataset(CONFIG).y
-    for layer, t in enumerate(recording.activations(1)):
-        exact = chance_i_ty(t, y, t_bins=20)
-        one = [
-            Estimator(recording.dataset.x, np.random.default_rng(seed).permutation(y), recording.binning,
-                      ["tanh"]).estimate([t]).i_ty[0]
-            for seed in range(100)
-        ]  # fmt: skip
-        assert abs(shuffled[1, layer] - exact) < 5 * np.std(one) / np.sqrt(recorded.SHUFFLES)
+def test_kde_is_of_all_samples_and_has_the_mean_over_shuffles_as_its_chance_level(tmp_path):
+    """A live estimate is of 1000 of them; the report's is made again."""
+    recording = record(replace(CONFIG, samples=2100, epochs=5, estimator="kde", kde_noise=0.05))
+    save(recording, tmp_path / "x.npz")
+    assert np.isnan(recording.column("chance_i_ty")).all()
+    (made,), _ = read_runs([str(tmp_path / "x.npz")], None, {})
+    (again,), _ = read_runs([str(tmp_path / "x.npz")], None, {})
+    assert made.columns["chance_i_ty"].tobytes() == again.columns["chance_i_ty"].tobytes()
+    assert np.isnan(made.columns["chance_i_xt"]).all()
+    y = recording.dataset.y
+    for row in range(2):
+        for layer, t in enumerate(recording.activations(row)):
+            i_xt, i_ty = bounds(t, y, 0.05)
+            assert made.columns["i_xt"][row, layer] == pytest.approx(i_xt, abs=1e-5)
+            assert made.columns["i_ty"][row, layer] == pytest.approx(i_ty, abs=1e-5)
+            assert recording.column("i_xt")[row, layer] != made.columns["i_xt"][row, layer]
+    random = np.random.RandomState(0)
+    shuffled = [bounds(t, random.permutation(y), 0.05)[1] for _ in range(20)]
+    assert made.columns["chance_i_ty"][-1, -1] == pytest.approx(np.mean(shuffled), rel=1e-3)
+
+
+def bounds(t: np.ndarray, y: np.ndarray, noise: float) -> tuple[float, float]:
+    """I(X;T) and I(T;Y) from the upper bounds on entropies: Kolchinsky and Tracey (2017), equation 10."""
+
+    def entropy(part: np.ndarray) -> float:
+        distances = ((part[:, None] - part[None]) ** 2).sum(axis=2)
+        return float(-np.log(np.exp(-distances / (2 * noise)).mean(axis=1)).mean())
+
+    values = t.astype(np.float64)
+    whole = entropy(values)
+    return whole, whole - sum((y == label).mean() * entropy(values[y == label]) for label in (0, 1))
 
 
 def test_the_chance_level_of_kde_is_said_to_be_a_mean(folder):

@@ -11,13 +11,14 @@ import pytest
 
 from ibtui.errors import UsageError
 from ibtui.quantities import Quantity
-from ibtui.report import read_runs, recorded
+from ibtui.report import figure, read_runs, recorded
 from ibtui.report.display import Display
 from ibtui.report.figure import draw_figure
 from ibtui.report.panels import Settings, panels
 from ibtui.report.table import as_csv
 from ibtui.report.text import report_lines
 from tests.report.making import (
+    PER_LAYER,
     needs_matplotlib,
     refused,
     run,
@@ -27,12 +28,16 @@ from tests.report.making import (
 
 def test_the_columns_of_a_table_are_a_quantity_and_then_its_chance_level(folder, tmp_path, capsys):
     assert run(capsys, folder / "a.npz", "--out", tmp_path / "x.csv")[0] == 0
-    assert (tmp_path / "x.csv").read_text().splitlines()[0].split(",") == [
+    columns = (tmp_path / "x.csv").read_text().splitlines()[0].split(",")
+    assert columns[:9] == [
         "file", "epoch", "layer", "i_xt", "chance_i_xt", "i_ty", "chance_i_ty", "dimension",
-        "participation_ratio", "saturation", "occupancy", "outside", "train_accuracy", "test_accuracy",
-        "train_loss", "test_loss", "moving_loss", "h_x", "h_y", "seed", "estimator",
-        "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins",
+        "participation_ratio",
     ]  # fmt: skip
+    assert columns[-15:] == [
+        "train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss", "h_x", "h_y", "seed",
+        "estimator", "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins",
+    ]  # fmt: skip
+    assert {*columns[9:-15]} == {*PER_LAYER} - {*columns[:9]}
 
 
 def test_any_quantity_may_have_a_panel_and_has_one_only(folder, capsys):
@@ -111,3 +116,29 @@ def test_layers_that_cannot_be_had_here_are_left_out(folder):
         assert "information plane" in text
         assert text.count("layer 3  dim ") == text.count("class oO") == count
         assert draw_figure(runs, drawn, settings, [], "svg").count(b"<!-- dim ") == 4 * count
+
+
+def test_a_quantity_without_any_value_has_no_column(folder):
+    made, _ = read_runs([str(folder / "a.npz")], "60", {})
+    for value, shown in ((np.nan, False), (1.0, True)):
+        columns = {**made[0].columns, "saturation": np.full_like(made[0].columns["saturation"], value)}
+        runs = [replace(made[0], columns=columns)]
+        text = "\n".join(report_lines(runs, panels(runs, Settings()), Settings(), [], Display(200)))
+        assert bool(re.search("^epoch 60 .* saturation ", text, re.M)) == shown
+
+
+@needs_matplotlib
+def test_of_a_crowd_no_class_is_drawn_over_all_others(folder):
+    made, _ = read_runs([str(folder / "a.npz")], "60", {})
+    for samples, turns in ((1000, 1), (1001, 10)):
+        shown = made[0].representations[0]
+        many = replace(
+            shown, points=tuple(np.resize(p, (samples, 2)) for p in shown.points),
+            labels=np.arange(samples) % 2,
+        )  # fmt: skip
+        runs = [replace(made[0], representations=(many,))]
+        picture = figure._figure(runs, panels(runs, Settings()), Settings(), [])
+        (scatter,) = [axes for axes in picture.axes if axes.get_title("left") == "layer 0"]
+        counts = [len(drawn.get_offsets()) for drawn in scatter.collections]
+        assert len(counts) == 2 * turns
+        assert sum(counts) == samples

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ibtui.core.information import Estimator
 from ibtui.recording.files import load, save
 from ibtui.report import recorded
 from tests.report.making import (
@@ -97,14 +95,6 @@ def test_tables_are_in_nats_whatever_the_figures_are_in(folder, tmp_path, capsys
             assert float(table((tmp_path / "x.csv").read_text())["i_ty"][0]) == file["i_ty"][0, 0]
 
 
-EXTENDED = "most_kde" in inspect.signature(Estimator).parameters
-LATER = [
-    (["--binning", "width", "--t-width", "0.2"], {"binning": "width", "t_width": 0.2}),
-    (["--binning", "pooled", "--t-bins", "30"], {"binning": "pooled", "t_bins": 30}),
-    (["--x", "identity"], {"x": "identity"}),
-]
-
-
 @pytest.mark.parametrize("budget", [1 << 30, 1], ids=["activations stored", "derived from the weights"])
 @pytest.mark.parametrize(
     ("flags", "setting"),
@@ -112,10 +102,10 @@ LATER = [
         (["--t-bins", "30"], {"t_bins": 30}),
         (["--x-bins", "7", "--binning", "closed"], {"x_bins": 7, "binning": "closed"}),
         (["--binning", "adaptive", "--t-bins", "5"], {"binning": "adaptive", "t_bins": 5}),
-        *(
-            pytest.param(*each, marks=pytest.mark.skipif(not EXTENDED, reason="estimated in a later version"))
-            for each in LATER
-        ),
+        (["--binning", "width", "--t-width", "0.2"], {"binning": "width", "t_width": 0.2}),
+        (["--binning", "pooled", "--t-bins", "30"], {"binning": "pooled", "t_bins": 30}),
+        (["--x", "identity"], {"x": "identity"}),
+        (["--estimator", "kde", "--kde-noise", "0.01"], {"estimator": "kde", "kde_noise": 0.01}),
     ],
 )
 def test_a_re_estimated_report_equals_that_of_a_run_recorded_so(

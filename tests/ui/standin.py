@@ -83,6 +83,7 @@ def measurement(config: RunConfig, epoch: int, binning: Binning) -> Measurement:
     train = 0.5 + 0.48 * share
     values = {
         "i_xt": i_xt, "i_ty": i_ty, "chance_i_xt": 0.55 * i_xt, "chance_i_ty": 0.4 * i_ty,
+        "i_xt_lower": np.full(layers, np.nan), "i_ty_lower": np.full(layers, np.nan),
         "occupancy": np.full(layers, 0.7), "outside": np.zeros(layers, np.int64),
         "dimension": [dimension(t) for t in activations],
         "participation_ratio": [participation_ratio(t) for t in activations],
