@@ -165,6 +165,8 @@ class Run:
         """Each layer's name, units and watched units; empty before the first measurement."""
         self._planned: int | None = None
         self._logged: dict[str, Any] = {}
+        self._stale = False
+        """True where what is logged belongs to the step before, and not to the next one."""
         self._count = 0
         """Epochs whose body has begun or, by `step`, that are said to be trained."""
         self._due: float = 0
@@ -198,6 +200,7 @@ class Run:
         stop = first + operator.index(count)
         self._begin()
         self.plan(stop)
+        self._stale = False
         for epoch in range(first, stop):
             if epoch >= self._next and not self._attend(epoch):
                 return
@@ -223,17 +226,15 @@ class Run:
         bool
             False once a screen has asked to stop.
         """
-        if scalars:
+        if self._stale:
+            self._logged = scalars
+        elif scalars:
             self._logged.update(scalars)
-        self._count = epoch
+        self._stale, self._count = True, epoch
         if epoch < self._next:
-            if self._logged:
-                self._logged = {}
             return True
         self._begin()
-        goes_on = self._attend(epoch)
-        self._logged = {}
-        return goes_on
+        return self._attend(epoch)
 
     def log(self, **scalars: Any) -> None:
         """Note numbers of training. In the body of epoch e they belong to the measurement of e + 1 epochs.
@@ -242,7 +243,10 @@ class Run:
         becomes a quantity of its name. Numbers of an epoch after which nothing is measured are dropped: `due`
         says so beforehand.
         """
-        self._logged.update(scalars)
+        if self._stale:
+            self._logged, self._stale = scalars, False
+        else:
+            self._logged.update(scalars)
 
     def plan(self, epochs: int) -> None:
         """Say how many epochs there are to be in all, where `epochs` does not: the screen shows it."""

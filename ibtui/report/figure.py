@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any, TypeVar
 
+from ibtui.core.names import WATCHED
 from ibtui.errors import UsageError
 from ibtui.plot import palette
 from ibtui.report.axes import (
@@ -280,6 +281,8 @@ def _footnote(
         "batch_size": f"batch {c.batch_size}",
         "seed": f"seed {c.seed}",
     }
+    if c.engine == WATCHED:
+        settings_shown = {}
     facts += [text for name, text in settings_shown.items() if name not in changing]
     facts.append(f"measured: {samples_in_words(runs[0])}")
     facts.append(f"information in {settings.units}, {estimation_of(runs)}")

@@ -171,8 +171,40 @@ def started(process: int) -> int | None:
 
     With its number, it tells a process from a later one of the same number.
     """
+    state = _state(process)
+    return int(state[1]) if state is not None else None
+
+
+def is_alive(process: int, host: str, began: int | None) -> bool:
+    """Return whether the process of a loop lives, as far as that can be known from here.
+
+    Parameters
+    ----------
+    process : int
+    host : str
+        Where it runs. Of another host's nothing is known, and it is taken to live.
+    began : int or None
+        What `started` said of it there.
+    """
+    if host != socket.gethostname():
+        return True
+    if process <= 0:
+        return False
     try:
-        text = Path(f"/proc/{process}/stat").read_bytes()
-        return int(text[text.rindex(b")") + 2 :].split()[19])
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    state = _state(process)
+    return state is None or (state[0] not in "ZX" and (began is None or int(state[1]) == began))
+
+
+def _state(process: int) -> tuple[str, str] | None:
+    """Return the letter of a process's state, and when it was started."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        fields = text[text.rindex(")") + 2 :].split()
+        return (fields[0], fields[19]) if fields[19].isdecimal() else None
     except (OSError, ValueError, IndexError):
         return None

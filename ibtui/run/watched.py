@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import traceback
 
@@ -176,7 +174,7 @@ class Watched(Source):
             waits = where is not None and where.state in ("paused", "pausing")
             return where.state if where is not None and waits else "running", ""
         pid = begun.pid if begun is not None else 0
-        if begun is None or not _is_alive(begun.pid, begun.host, begun.started):
+        if begun is None or not loops.is_alive(begun.pid, begun.host, begun.started):
             return "dead", f"the loop has gone (pid {pid})"
         return "running", ""
 
@@ -209,19 +207,3 @@ class Watched(Source):
     def close(self) -> None:
         if self._control is not None:
             self._control.close()
-
-
-def _is_alive(pid: int, host: str, started: int | None) -> bool:
-    """Return whether a process lives, as far as that can be known from here."""
-    if host != socket.gethostname():
-        return True  # nobody here can know: what it writes will tell
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    now = loops.started(pid)
-    return now is None or started is None or now == started

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
 from ibtui.recording import Recording
@@ -45,6 +46,8 @@ def _title(recording: Recording) -> list[Piece]:
     data, part = recording.dataset, recording.config.measure_on
     said = {"train": "that train", "held-out": "held out", "all": "of all"}[part]
     count = f"{len(data.x):,}"
+    if recording.config.engine == WATCHED:
+        said, part = "samples", "watched"
     pieces = [piece(f"{count} {said}", part, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))
