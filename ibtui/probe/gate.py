@@ -76,7 +76,7 @@ class Gate:
             return "ended"
         if self.stopping:
             return "stopping"
-        if self.waiting is not None:
+        if (waiting := self.waiting) is not None and self.holds(waiting):
             return "paused"
         return "pausing" if self._asked and self._goal is None else "running"
 

@@ -62,7 +62,7 @@ def _scalars(estimator: Any) -> dict[str, float]:
     for prefix, metrics in (("", "train_metrics"), ("test_", "val_metrics")):
         for metric in getattr(estimator, metrics, ()):
             name, value = metric.get()
-            if isinstance(name, str):
+            if isinstance(name, str) and (not prefix or value == value):  # nothing was validated: NaN
                 word = name.rpartition(" ")[2].replace("-", "_")
                 found[prefix + ("loss" if word.endswith("loss") else word)] = float(value)
     return found

@@ -184,7 +184,7 @@ class Stream:
             raise self._wrong("a measurement of no epoch, or of no net")
         found = header.get("scalars")
         scalars = {
-            _text(name): float(value)
+            _text(name): _real(value)
             for name, value in (found.items() if isinstance(found, dict) else ())
             if is_number(value) and _text(name)
         }
@@ -236,8 +236,15 @@ def _whole(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= 2**62 else None
 
 
+def _real(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
+
+
 def _is_finite(value: object) -> bool:
-    return is_number(value) and math.isfinite(float(value))  # type: ignore[arg-type]
+    return is_number(value) and math.isfinite(_real(value))
 
 
 # Recordings.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +16,8 @@ from ibtui.run import loops
 from ibtui.run.control import Control, Where
 
 WAIT_S = 30.0
+OPENED: list[Control] = []
+"""Connections that `connect` has made."""
 
 
 class Net:
@@ -98,6 +98,7 @@ def wait_until(true: object, seconds: float = WAIT_S) -> None:
 
 def connect(name: str = "net") -> Control:
     control = Control(loops.sockets()[name])
+    OPENED.append(control)
     assert control.wait() is not None
     return control
 

@@ -61,10 +61,14 @@ def test_after_break_the_last_measurement_is_taken(net):
 
 
 def test_after_an_exception_it_is_not(net):
-    with pytest.raises(KeyError), watched(net) as run:
-        for epoch in run.epochs(100):
-            if epoch == 6:
-                raise KeyError("what")
+    def broken() -> None:
+        with watched(net) as run:
+            for epoch in run.epochs(100):
+                if epoch == 6:
+                    raise KeyError("what")
+
+    with pytest.raises(KeyError):
+        broken()
     stream, found = read("net.ibtui")
     assert [row.epoch for row in found] == [0, 4] and stream.ended == "KeyError: 'what'"
 
@@ -342,8 +346,9 @@ def test_other_ranks_write_nothing(net, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"every": 0}, "every=0: must be"), ({"every": "often"}, "every='often'"), ({"samples": 1}, "samples=1"),
-        ({"name": "a/b"}, "name 'a/b'"), ({"activation": "selu"}, "activation='selu'"),
+        ({"every": 0}, "every=0: must be"), ({"every": "often"}, "every='often'"),
+        ({"samples": 1}, "samples=1"), ({"name": "a/b"}, "name 'a/b'"),
+        ({"activation": "selu"}, "activation='selu'"),
         ({"x_range": (1, 0)}, "x_range="), ({"y_bins": 1}, "y_bins=1"), ({"path": "a.npz"}, "path="),
         ({"max_mb": -1}, "max_mb=-1"), ({"max_mb": math.nan}, "max_mb=nan"),
     ],
