@@ -165,8 +165,8 @@ class Run:
         """Each layer's name, units and watched units; empty before the first measurement."""
         self._planned: int | None = None
         self._logged: dict[str, Any] = {}
-        self._stale = False
-        """True where what is logged belongs to the step before, and not to the next one."""
+        self._stale, self._stepped = True, False
+        """True where nothing was logged since the last epoch began, or was said to be over; by `step`."""
         self._count = 0
         """Epochs whose body has begun or, by `step`, that are said to be trained."""
         self._due: float = 0
@@ -200,13 +200,11 @@ class Run:
         stop = first + operator.index(count)
         self._begin()
         self.plan(stop)
-        self._stale = False
+        self._stepped = False
         for epoch in range(first, stop):
             if epoch >= self._next and not self._attend(epoch):
                 return
-            if self._logged:
-                self._logged = {}
-            self._count = epoch + 1
+            self._stale, self._count = True, epoch + 1
             yield epoch
         if self._next <= stop:  # what is due here is measured at the end of the block, or by what follows
             self._attend(stop, measure=False)
@@ -230,7 +228,7 @@ class Run:
             self._logged = scalars
         elif scalars:
             self._logged.update(scalars)
-        self._stale, self._count = True, epoch
+        self._stale, self._stepped, self._count = True, True, epoch
         if epoch < self._next:
             return True
         self._begin()
@@ -440,7 +438,8 @@ class Run:
 
     def _scalars(self) -> dict[str, float]:
         found = {}
-        for name, value in list(self._logged.items())[:MOST_SCALARS]:
+        logged = {} if self._stale and not self._stepped else self._logged
+        for name, value in list(logged.items())[:MOST_SCALARS]:
             try:
                 found[str(name)[:64]] = to_scalar(value)
             except Exception as error:

@@ -49,7 +49,10 @@ MOST_SCALARS = 200
 _MOST_EPOCHS = 100_000_000
 _MOST_CHARACTERS = 200
 _MOST_NOTES = 100
-_STANDARD = {"loss": "train_loss", "accuracy": "train_accuracy"}
+_STANDARD = {
+    "loss": "train_loss", "accuracy": "train_accuracy", "val_loss": "test_loss",
+    "val_accuracy": "test_accuracy",
+}  # fmt: skip
 """Scalars that are drawn as ibtui's own quantities, besides those that are called as these are."""
 
 
