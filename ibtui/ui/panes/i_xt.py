@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ibtui.core.kde import MOST_KDE
 from ibtui.plot import palette
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
@@ -32,9 +33,16 @@ class InputInformation(Curves):
     """The curves of I(X;T), what the layers keep of the input."""
 
     def remark(self, scene: Scene) -> Sequence[Piece]:
-        """Say where the ranges of layers end whose activation has no bound, since that decides the bins."""
+        """Say where the ranges of layers end whose activation has no bound, and what is taken by kernels."""
         recording = scene.recording
-        if recording is None or not len(recording) or not recording.has_open_ranges:
+        if recording is None or not len(recording):
+            return ()
+        if recording.binning.kind == "kde":
+            bound = piece("upper bound", "upper", ink=palette.DIM, rank=2)
+            if (samples := len(recording.dataset.x)) <= MOST_KDE:
+                return [bound]
+            return [bound, piece(f"{MOST_KDE:,} of {samples:,} samples", ink=palette.DIM, rank=3)]
+        if not recording.has_open_ranges:
             return ()
         if not recording.tops:  # as files of before have it
             return [piece("T up to each measurement's largest", "T own ranges", ink=palette.WARN, rank=2)]
