@@ -290,7 +290,7 @@ def _add_report(parser: _Parser) -> None:
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
     )  # fmt: skip
     add("--force", action="store_true", help="replace existing files")
-    add("--at", metavar="0,100,...", help="epochs whose layers are drawn")
+    add("--at", metavar="0,100,...", help="epochs whose layers are drawn, or none")
     again = "estimate again"
     parser.add_settings(
         RunConfig,
