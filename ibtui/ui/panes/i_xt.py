@@ -26,8 +26,8 @@ from ibtui.ui.scene import Scene
         "Chance": "The expected value of the same estimate when samples are paired at random, exactly "
         "computed (Vinh, Epps and Bailey 2010). With fine bins it is far above zero: an estimate says "
         "something only in excess of it. n/a where each sample has a cell of its own.",
-        "Excess, share": "Estimate less chance, whose ceiling H - chance is dotted; the share is the one over "
-        "the other (key e).",
+        "Excess, share": "Estimate less chance, whose ceiling H - chance is dotted; the share is the one "
+        "over the other (key e).",
         "Ceilings": "I(X;T) cannot pass H(X), the entropy of the binned input, nor I(T;Y) the label's, "
         "H(Y); a layer's dimension cannot pass its width.",
         "notebook": "So many bins of equal width on the activation's range, and a bin of its own for its "
@@ -40,8 +40,8 @@ from ibtui.ui.scene import Scene
         "2019); they move from epoch to epoch.",
         "width": "Bins of a fixed width, floor(t / width), without a range (Saxe et al. 2018): a layer that "
         "grows gains bins.",
-        "Ranges": "ReLU and linear layers have no bound: their range ends above the largest value so far, and "
-        "when it grows, the whole history is estimated again.",
+        "Ranges": "ReLU and linear layers have no bound: their range ends above the largest value so far, "
+        "and when it grows, the whole history is estimated again.",
         "KDE": "Bounds for activations with Gaussian noise (Kolchinsky and Tracey 2017): I(X;T) is at most "
         "-mean ln mean exp(-d²/2σ²) over pairs at distance d, at least the same with 4σ². The noise, σ², "
         "decides the number. There is no chance level live.",
