@@ -432,14 +432,14 @@ def _add_completion(parser: _Parser) -> None:
 
 def _completion(flags: dict[str, Any]) -> int:
     from ibtui.completion import script
+    from ibtui.presets import PRESETS
 
+    names = {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED}
     parser = _training_parser()
     commands = parser.add_subparsers(title="commands")
     for name, command in COMMANDS.items():
         command.add(commands.add_parser(name, help=command.summary, description=command.description))
-    print(
-        script(parser, flags["shell"], {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED})
-    )
+    print(script(parser, flags["shell"], {**names, "preset": tuple(PRESETS)}))
     return 0
 
 
