@@ -290,7 +290,7 @@ def _add_report(parser: _Parser) -> None:
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
     )  # fmt: skip
     add("--force", action="store_true", help="replace existing files")
-    add("--at", metavar="0,100,...", help="epochs whose layers are drawn")
+    add("--at", metavar="0,100,...", help="epochs whose layers are drawn, or none")
     again = "estimate again"
     parser.add_settings(
         RunConfig,
@@ -440,14 +440,14 @@ def _add_completion(parser: _Parser) -> None:
 
 def _completion(flags: dict[str, Any]) -> int:
     from ibtui.completion import script
+    from ibtui.presets import PRESETS
 
+    names = {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED}
     parser = _training_parser()
     commands = parser.add_subparsers(title="commands")
     for name, command in COMMANDS.items():
         command.add(commands.add_parser(name, help=command.summary, description=command.description))
-    print(
-        script(parser, flags["shell"], {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED})
-    )
+    print(script(parser, flags["shell"], {**names, "preset": tuple(PRESETS)}))
     return 0
 
 

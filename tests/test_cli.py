@@ -89,7 +89,7 @@ def record() -> None:
             ["--layers 2,2,2,2: must be such that the last layer has a unit per"],
         ),
         (["--data", "a b"], ["--data a b", "a name"]),
-        (["--quantities", "spread"], ["--quantities spread", "left out"]),
+        (["--quantities", "spread"], ["--quantities spread", "effective_rank"]),
         (["--panes", "clock"], ["--panes clock", "left out"]),
         (["reply"], ["ibtui: reply: no such command; did you mean replay?"]),
         (["repot"], ["ibtui: repot: no such command; did you mean report?"]),

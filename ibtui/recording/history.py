@@ -124,6 +124,8 @@ class Recording:
             name: _Column(np.empty((0, *spec.shape), spec.dtype))
             for name, spec in self.experiment.columns.items()
         }
+        self._binning: tuple[tuple[RunConfig, tuple[float, ...]], Binning] | None = None
+        """The binning, and what it was made from: making it costs as much as a small estimate."""
         self._stamp = _Column(np.empty(0, np.int64))
         self._estimated = _Column(np.empty(0, bool))
         self._activations: dict[int, Sequence[Array]] = {}
@@ -182,9 +184,13 @@ class Recording:
     @property
     def binning(self) -> Binning:
         """The binning that every estimate uses, or will once re-estimated."""
-        c = resolved(self.config, self.layers, self.dataset)
-        kind = c.binning if c.estimator == "binned" else c.estimator
-        return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, c.x == "identity", self.tops)
+        source = self.config, self.tops
+        if self._binning is None or self._binning[0] != source:
+            c = resolved(self.config, self.layers, self.dataset)
+            kind, identity = c.binning if c.estimator == "binned" else c.estimator, c.x == "identity"
+            made = Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, identity, self.tops)
+            self._binning = source, made
+        return self._binning[1]
 
     @property
     def is_of_before(self) -> bool:

@@ -294,7 +294,7 @@ def _footnote(
     if panels[1].faint and panels[2].faint:
         marks = {"chance": "crosses: chance levels at the end", "ceiling": "plus signs: ceilings at the end"}
         facts.append(marks[panels[1].faint])
-    if any(layer.width > 2 for layer in runs[0].layers):
+    if any(run.representations for run in runs) and any(layer.width > 2 for layer in runs[0].layers):
         facts.append("layers wider than two: first two principal components")
     lines = [""]
     for fact in [*facts, *notes]:

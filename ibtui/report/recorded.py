@@ -274,10 +274,13 @@ def default_rows(epochs: Array) -> list[int]:
 
 
 def parse_epochs(text: str) -> list[int]:
-    """Return the epochs of "0,10,100"; `UsageError` where the text is no such list, or too long a one."""
+    """Return the epochs of "0,10,100", or of "none"; `UsageError` where the text is no such list, or long."""
+    if text.strip() == "none":
+        return []
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise UsageError(f"--at {printable(text)}: must be epochs joined by commas, such as 0,100,2000")
+        right = "epochs joined by commas, such as 0,100,2000, or none"
+        raise UsageError(f"--at {printable(text)}: must be {right}")
     if len(parts) > MOST_EPOCHS:
         raise UsageError(f"--at: {len(parts)} epochs; it takes {MOST_EPOCHS} at most")
     return [int(part) for part in parts]

@@ -99,6 +99,7 @@ def test_runs_need_only_agree_in_what_decides_their_estimates(folder):
             recorded.check_comparable([made, replace(made, config=config)])
 
 
+@pytest.mark.slow
 def test_kde_is_of_all_samples_and_has_the_mean_over_shuffles_as_its_chance_level(tmp_path):
     """A live estimate is of 1000 of them; the report's is made again."""
     recording = record(replace(CONFIG, samples=2100, epochs=5, estimator="kde", kde_noise=0.05))

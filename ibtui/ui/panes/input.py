@@ -60,5 +60,6 @@ def _classes(recording: Recording) -> list[Piece]:
     found = np.unique(data.y).tolist()
     names = data.names or tuple(str(label) for label in range(max(found) + 1))
     return [
-        piece(names[label], ink=palette.of_class(label), rank=1 + place) for place, label in enumerate(found)
+        piece(names[label], str(label), ink=palette.of_class(label), rank=1 + place)
+        for place, label in enumerate(found)
     ]
