@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import time
 import traceback
 
@@ -17,6 +20,8 @@ from ibtui.run.worker_saver import WorkerSaver
 
 _LOOK_S = 0.05
 """Seconds between two looks at the file and at the loop."""
+_ASK_S = 0.15
+"""Seconds between two questions to the loop, whose interpreter has to answer them."""
 _SLICE_S = 0.1
 """Seconds for which measurements that have come are worked off, before commands are looked at."""
 _EVER = 2**62
@@ -45,11 +50,14 @@ class Watched(Source):
         self._where: Where | None = None
         self._shown: int | None = None
         """The epoch of a present state that is shown."""
-        self._gone_said = False
+        self._asked = -math.inf
+        """The time at which the loop was asked last where it stands."""
 
     def prepare(self) -> None:
         """Read what is there, and show the newest of it; the past follows."""
         state = self._state
+        with contextlib.suppress(OSError):
+            os.nice(5)  # the loop goes first
         state.update(message="reading the stream")
         self._read()
         if (begun := self._stream.begun) is not None:
@@ -94,7 +102,7 @@ class Watched(Source):
     def _begin(self, *, continues: bool) -> None:
         assert self._recorder is not None
         state, recording = self._state, self._recorder.recording
-        state.begin(recording, continues=continues, message="")
+        state.begin(recording, continues=continues, message="measuring")
         state.saver.hold(state.status.run, _EVER)
 
     def _work_off(self) -> None:
@@ -140,7 +148,8 @@ class Watched(Source):
         if self._control.gone:
             self._control.close()
             self._control = None
-        else:
+        elif time.monotonic() - self._asked > _ASK_S:
+            self._asked = time.monotonic()
             self._control.ask_where()
 
     def _report(self) -> None:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 import timeit
 from collections.abc import Callable, Iterator
@@ -28,7 +31,7 @@ ROUNDS = 7
 
 def told(name: str, values: list[float], unit: str, scale: float = 1.0) -> None:
     low, middle, high = np.quantile(np.array(values) * scale, [0.25, 0.5, 0.75])
-    print(f"{name:<56} {middle:8.3g} {unit} ({low:.3g} … {high:.3g})")
+    print(f"{name:<68} {middle:8.3g} {unit} ({low:.3g} … {high:.3g})")
 
 
 def fastest(call: Callable[[Iterator[int]], object]) -> float:
@@ -84,25 +87,26 @@ def due() -> None:
 
 @contextlib.contextmanager
 def screen(path: str) -> Iterator[None]:
-    """A worker that follows, and what pulls its frames as a screen does."""
-    import threading
+    """A worker that follows, and a process that pulls its frames as a screen does."""
+    command = [sys.executable, "-m", "tests.watch.cost", path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.stdin.close()
 
-    driver = Driver(WorkerClient(new_job(None, WatchOptions(), watch=path)))
-    driver.until(lambda d: d.recording is not None and len(d.recording) > 1)
+
+def pull(path: str) -> None:
+    """Pull twenty frames a second, until the standard input ends."""
     ended = threading.Event()
-
-    def pull() -> None:
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    with Driver(WorkerClient(new_job(None, WatchOptions(), watch=path))) as driver:
+        driver.until(lambda d: d.recording is not None and len(d.recording) > 1)
+        print("ready", flush=True)
         while not ended.wait(1 / 20):
             driver.pull()
-
-    thread = threading.Thread(target=pull)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        driver.stop()
 
 
 def watched_or_not() -> None:
@@ -118,16 +122,19 @@ def watched_or_not() -> None:
                 net.last @ net.last.T
         return (time.perf_counter() - began) / steps
 
-    shares: dict[str, list[float]] = {"": [], " and shown": []}
+    shares: dict[tuple[int, bool], list[float]] = {
+        (every, shown): [] for every in (10, 100) for shown in (False, True)
+    }
     for number in range(ROUNDS):
         alone = loop(range(steps))
-        for kind in shares:
-            with ibtui.watch(net, net.x, net.y, every=10, name=f"d{number}") as run:
-                list(run.epochs(20))
-                with screen(run.path) if kind else contextlib.nullcontext():
-                    shares[kind].append(loop(run.epochs(steps)) / alone - 1)
-    for kind, found in shares.items():
-        told(f"a loop of 1 ms steps watched every 10{kind}: longer by", found, "%", 100)
+        for (every, shown), found in shares.items():
+            with ibtui.watch(net, net.x, net.y, every=every, name=f"d{number}") as run:
+                list(run.epochs(2 * every))
+                with screen(str(run.path)) if shown else contextlib.nullcontext():
+                    found.append(loop(run.epochs(steps)) / alone - 1)
+    for (every, shown), found in shares.items():
+        kind = "with a screen" if shown else "without"
+        told(f"a loop of 1 ms steps, measured every {every}, {kind}: longer by", found, "%", 100)
 
 
 def main() -> None:
@@ -140,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    pull(sys.argv[1]) if sys.argv[1:] else main()

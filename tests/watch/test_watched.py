@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ibtui.config import WatchOptions
 from ibtui.core.information import Binning, Estimator
 from ibtui.errors import RecordingError
 from ibtui.recording import files
+from ibtui.run import loops
 from ibtui.run.client import WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, SetPace, Step
@@ -328,6 +330,37 @@ def test_killed_at_random_moments_it_is_read_up_to_the_last_whole_record(times):
         except RecordingError:
             continue
         assert np.array_equal(shorter.column("i_ty"), run.column("i_ty")[: len(shorter)], equal_nan=True)
+
+
+def test_names_from_a_stranger_are_shown_as_text():
+    evil = "\x1b[2Jevil\u202e"
+    writer = Writer("net.ibtui")
+    writer.append({"kind": "begin", "name": evil, "pid": 1, "host": evil, "every": evil})
+    layer = {"name": evil, "units": 2, "width": 2, "activation": ""}
+    header = {"kind": "net", "layers": [layer], "classes": [evil, "b"], "notes": [evil]}
+    writer.append(header, {"x": np.zeros((4, 2), "f4"), "y": np.array([0, 1, 0, 1])})
+    row = {"kind": "row", "epoch": 0, "scalars": {evil: 1.0, "a" * 10_000: 2.0}}
+    writer.append(row, {"t0": np.ones((4, 2), "f4")})
+    writer.append({"kind": "end", "why": evil})
+    run = ibtui.load("net.ibtui")
+    labels = [q.label for q in run.quantities.values()]
+    texts = [run.layers[0].name, *run.dataset.names, *labels]
+    assert all(text.isprintable() and len(text) <= 300 for text in texts)
+    assert sum("evil" in text for text in texts) == 3
+    with attached() as d:
+        d.until_state("finished")
+        told = [d.status.message, d.status.loop, d.status.device, *(notice.text for notice in d.notices)]
+        assert all(text.isprintable() for text in told)
+
+
+def test_a_process_that_has_died_is_not_alive_though_nobody_has_waited_for_it():
+    with process() as child:
+        began, host = loops.started(child.pid), socket.gethostname()
+        assert began and loops.is_alive(child.pid, host, began)
+        assert not loops.is_alive(child.pid, host, began + 1)  # another one of that number
+        child.kill()
+        wait_until(lambda: not loops.is_alive(child.pid, host, began))
+        assert loops.is_alive(child.pid, "elsewhere", began)  # who could know?
 
 
 def test_a_stream_that_cannot_be_read_is_said(tmp_path):
