@@ -97,7 +97,7 @@ class Recording:
     machine: Machine = field(default_factory=dict)
     """The machine that computes the run, or computed it last; empty: it is not known."""
     tops: tuple[float, ...] = ()
-    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
+    """The ends of the ranges of layers whose activation has no bound; see `Binning`."""
     history_bytes: int = 256 << 20
     """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)

@@ -45,7 +45,7 @@ _BETWEEN = 0.86
 """Between the two columns of axes: the labels of both sides."""
 _PANEL, _GAP = 1.28, 0.16
 _AGES = 0.36
-"""What the colours of epochs take of the plane's width."""
+"""The room that the colours of epochs take of the plane's width."""
 _BEFORE_SCATTERS = 0.72
 _BAND_GAP = 0.34
 """Between two rows of epochs: room for their headings."""

@@ -63,7 +63,7 @@ class RecordedRun:
     ceilings: Mapping[str, float]
     """Values that quantities cannot pass, by the names in their declarations; in nats."""
     tops: tuple[float, ...]
-    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
+    """The ends of the ranges of layers whose activation has no bound; see `Binning`."""
     representations: tuple[Representation, ...]
     """The layers at the epochs chosen; none where their activations cannot be had here."""
     diverged_at: int | None = None

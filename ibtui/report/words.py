@@ -15,7 +15,7 @@ _UNBOUNDED = ("relu", "linear", "")
 """Activations whose values have no bound, or none that is known."""
 SHARE = "share of H − chance"
 LEVELS = {"excess": "I less its chance level", "share": "share: (I − chance) / (H − chance)"}
-"""What is shown of information, where it is not the estimate itself."""
+"""The words for levels of information other than the estimate itself."""
 
 
 def estimation_in_words(config: RunConfig, layers: Sequence[Layer], tops: Sequence[float] = ()) -> str:

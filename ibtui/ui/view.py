@@ -46,7 +46,7 @@ class View:
     level: Level = "estimate"
     """Information as estimated, in excess of its chance level, or as a share of what is beyond that."""
     scale: EpochScale = "log"
-    """Of the epochs, along which curves run."""
+    """The scale of the epochs, along which curves run."""
     points: Literal["samples", "density"] = "samples"
     """A scatter's points: the samples, or the density of their classes."""
     plane_colour: Literal["layer", "epoch"] = "layer"
