@@ -139,6 +139,14 @@ class Recording:
         return self.experiment.layers
 
     @property
+    def measured_of(self) -> int:
+        """The number of samples of the part that is measured, which may be more than are."""
+        data, part = self.dataset, self.config.measure_on
+        return {"train": data.samples - len(data.x_test), "held-out": len(data.x_test)}.get(
+            part, data.samples
+        )
+
+    @property
     def diverged_at(self) -> int | None:
         """The first measured epoch whose training loss is not finite; None where it always is."""
         wrong = np.flatnonzero(~np.isfinite(self.column("train_loss")))
@@ -175,7 +183,7 @@ class Recording:
         return self._binning[1]
 
     @property
-    def is_of_before(self) -> bool:
+    def has_old_estimates(self) -> bool:
         """True where it comes from a file of an earlier version, which holds that version's estimates."""
         return not self.quantities.keys() >= set(LATER)
 

@@ -276,13 +276,16 @@ def _footnote(
     facts = [sources]
     facts.append(f"layers {'-'.join(runs[0].widths)} {runs[0].activations}")
     settings_shown = {
+        "data": f"data {c.data}",
         "lr": f"{c.optimizer} lr {c.lr:g}",
         "batch_size": f"batch {c.batch_size}",
         "seed": f"seed {c.seed}",
+        "data_seed": f"data seed {c.data_seed}",
     }
     facts += [text for name, text in settings_shown.items() if name not in changing]
     facts.append(f"measured: {samples_in_words(runs[0])}")
-    facts.append(f"information in {settings.units}, {estimation_of(runs)}")
+    unit = "" if settings.level == "share" else f"information in {settings.units}, "
+    facts.append(unit + estimation_of(runs))
     if settings.level != "estimate":
         facts.append(LEVELS[settings.level])
     facts += chance_in_words(runs, [q for q in shared_quantities(runs) if q.chance])

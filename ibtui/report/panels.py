@@ -17,16 +17,12 @@ from ibtui.errors import UsageError, printable
 from ibtui.plot import palette
 from ibtui.plot.ticks import EpochScale, Unit, number, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
-from ibtui.quantities.levels import Level, at_level, ceiling_at
+from ibtui.quantities.levels import LEAST_SHARE, Level, at_level, ceiling_at
 from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
 from ibtui.report.words import SHARE, estimation_of, estimator_in_brief
 
 USUAL = ("train_accuracy", "i_xt", "i_ty", "dimension")
 """The quantities whose panels every report has; accuracy on the samples held out is in the first."""
-_LEAST_SHARE = -0.25
-"""The lowest start of an axis of shares: of a ceiling close to chance, shares are any number."""
-
-
 PlaneColour = Literal["layer", "epoch"]
 
 AXES: tuple[EpochScale, ...] = ("linear", "log")
@@ -213,7 +209,7 @@ def _faint(
 def _share_axis(curves: Iterable[Curve]) -> tuple[float, float]:
     """Return 0 to 1, and from a little below 0 on where a share is less than nothing, however little."""
     least = min([0.0, *(end for curve in curves for end in curve.extremes)])
-    return max(least, _LEAST_SHARE), 1.0
+    return max(least, LEAST_SHARE), 1.0
 
 
 def _ceilings(runs: Sequence[RecordedRun], quantity: Quantity, scale: float) -> tuple[tuple[str, float], ...]:

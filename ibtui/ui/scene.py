@@ -258,5 +258,13 @@ def unit_of(quantity: Quantity, view: View) -> str:
     return "" if level_of(quantity, view) == "share" else unit_shown(quantity.unit, view.unit)
 
 
+_NAMES: Mapping[Level, str] = {"estimate": "{}", "excess": "{} − chance", "share": "share of {}"}
+
+
+def name_of(quantity: Quantity, view: View) -> str:
+    """Return the name of a quantity as the view has it."""
+    return _NAMES[level_of(quantity, view)].format(quantity.label)
+
+
 def _needed(quantity: Quantity) -> tuple[str, ...]:
     return (quantity.name, quantity.chance) if quantity.chance else (quantity.name,)
