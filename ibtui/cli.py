@@ -255,7 +255,7 @@ def _choose(config: RunConfig, resume: str | None) -> None:
 
 
 def _add_replay(parser: _Parser) -> None:
-    parser.add_path("file", metavar="FILE.npz")
+    parser.add_path("file", metavar="FILE")
     parser.add_settings(
         WatchOptions,
         epochs_per_second="measurements per second (10)", history_mb=None, snapshot_dir=None, marker=None,
@@ -289,7 +289,7 @@ def _add_report(parser: _Parser) -> None:
         "over the epochs that all have measured; the latter has n - 1 in the denominator."
     )
     add = parser.add_argument
-    parser.add_path("files", nargs="+", metavar="FILE.npz")
+    parser.add_path("files", nargs="+", metavar="FILE")
     parser.add_path(
         "--out", action="append", metavar="FILE",
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
@@ -343,15 +343,25 @@ def _report(flags: dict[str, Any]) -> int:
 
 
 def _add_attach(parser: _Parser) -> None:
-    _add_name(parser)
-    parser.add_settings(WatchOptions, marker=None, panes=None)
+    _add_name(parser, "from ibtui ls, of a run or of a watched loop; without it, the only one")
+    parser.add_settings(
+        WatchOptions, snapshot_dir="where the key w saves, of a watched loop", marker=None, panes=None
+    )
 
 
 def _attach(flags: dict[str, Any]) -> int:
     from ibtui.run.client import WorkerClient
-    from ibtui.run.runs import find_detached
+    from ibtui.run.runs import find_detached, find_watched
 
-    name = find_detached(flags.pop("name", None))
+    asked = flags.pop("name", None)
+    if (stream := find_watched(asked)) is not None:
+        options = WatchOptions(**flags)
+        _check_names(None, options)
+        _need_terminal()
+        from ibtui.run.job import new_job
+
+        return _show_worker(new_job(None, options, watch=stream))
+    name = find_detached(asked)
     options = WatchOptions(detach=True, **flags)
     _check_names(None, options)
     _need_terminal()
@@ -377,10 +387,8 @@ def _stop(flags: dict[str, Any]) -> int:
     return stop_run(flags.get("name"), yes=flags.get("yes", False))
 
 
-def _add_name(parser: _Parser) -> None:
-    parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; without it, the one detached run"
-    )
+def _add_name(parser: _Parser, help: str = "from ibtui ls; without it, the one detached run") -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help=help)
 
 
 def _add_bench(parser: _Parser) -> None:
@@ -465,13 +473,15 @@ class Command:
 SHELLS = ("bash", "zsh", "fish")
 
 COMMANDS = {
-    "replay": Command("show the live screen over a recording or a snapshot", _add_replay, _replay),
+    "replay": Command(
+        "show the live screen over a recording, a snapshot or a watched loop's stream", _add_replay, _replay
+    ),
     "report": Command(
         "draw the figures of recordings in the terminal, or write pictures and tables", _add_report, _report
     ),
-    "attach": Command("bring the screen of a run back", _add_attach, _attach),
-    "ls": Command("list the runs that are there", lambda parser: None, _ls),
-    "stop": Command("end a run; it is saved first", _add_stop, _stop),
+    "attach": Command("show a detached run, or a training loop of your own", _add_attach, _attach),
+    "ls": Command("list the runs and the watched loops that are there", lambda parser: None, _ls),
+    "stop": Command("end a run, which is saved first, or a watched loop", _add_stop, _stop),
     "bench": Command("measure the speed of training and estimates, on this machine", _add_bench, _bench),
     "doctor": Command(
         "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor

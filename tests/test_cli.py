@@ -147,7 +147,7 @@ PATHS = {
     "--resume": ["--resume", "{}", *REC],
     "--config": ["--config", "{}", *REC],
     "--snapshot-dir": ["--snapshot-dir", "{}"],
-    "FILE.npz": ["report", "{}"],
+    "FILE": ["report", "{}"],
     "--out": ["report", "run.npz", "--out", "{}"],
 }
 
@@ -158,7 +158,7 @@ def test_what_is_no_path_is_refused_by_name(name, value, capsys):
     assert main([part.format(value) for part in PATHS[name]]) == 2
     shown = value or '""'
     assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
-    if name == "FILE.npz":
+    if name == "FILE":
         assert main(["replay", value]) == 2
         assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any, TypeVar
 
+from ibtui.core.names import WATCHED
 from ibtui.errors import UsageError
 from ibtui.plot import palette
 from ibtui.report.axes import (
@@ -282,6 +283,8 @@ def _footnote(
         "seed": f"seed {c.seed}",
         "data_seed": f"data seed {c.data_seed}",
     }
+    if c.engine == WATCHED:
+        settings_shown = {}
     facts += [text for name, text in settings_shown.items() if name not in changing]
     facts.append(f"measured: {samples_in_words(runs[0])}")
     unit = "" if settings.level == "share" else f"information in {settings.units}, "

@@ -9,6 +9,7 @@ import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 
+from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
@@ -58,6 +59,8 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
         "data" if "data" in changing else "grid": f"grid {c.grid}" if c.data == "grid" else f"data {c.data}",
         "samples": f"measured: {samples_in_words(run)}",
     }  # fmt: skip
+    if c.engine == WATCHED:  # what else there is to say, its program knows
+        common = {name: common[name] for name in ("layers", "activation", "samples") if common[name]}
     estimation, then = estimation_of(runs), estimation_in_words(run.recorded, run.layers, run.tops)
     if deciding(c) != deciding(run.recorded):
         estimation += f"; recorded with {then}"

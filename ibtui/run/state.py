@@ -114,6 +114,7 @@ class RunState:
         self._present: Measurement | int | None = None
         self._serial = 0
         self._drawing: DrawnRow | None = None
+        self._continues = False
         self.history.start()
 
     def unchanging(self) -> AbstractContextManager[object]:
@@ -122,10 +123,15 @@ class RunState:
 
     # From the source's thread.
 
-    def begin(self, recording: Recording, **status: object) -> None:
-        """Begin a new run, or the first one: screens are sent it whole."""
+    def begin(self, recording: Recording, *, continues: bool = False, **status: object) -> None:
+        """Begin a new run, or the first one: screens are sent it whole.
+
+        `continues`: it is the run of before, whose recording was replaced by one that holds more.
+        """
         with self._lock:
-            self.recording, self._present = recording, None
+            self._continues = continues
+            self.recording = recording
+            self._present = self._present if continues else None
             self.update(run=self.status.run + 1, **status)
             self._drawing = DrawnRow(recording, self.status.run)
             self.history.work_on(recording)
@@ -253,7 +259,12 @@ class RunState:
         reached = checkpoint.epoch if checkpoint else -1
         new = (
             NewRun(
-                status.run, recording.experiment, recording.ceilings, dict(recording.machine), drawing.inputs
+                status.run,
+                recording.experiment,
+                recording.ceilings,
+                dict(recording.machine),
+                drawing.inputs,
+                self._continues,
             )
             if fresh
             else None

@@ -53,6 +53,11 @@ class Scene:
         return self.mirror.status is not None and self.mirror.status.plays
 
     @property
+    def loop(self) -> str:
+        """The name of the watched loop that the run is; empty: it is none."""
+        return self.mirror.status.loop if self.mirror.status is not None else ""
+
+    @property
     def layers(self) -> int:
         """The number of layers that are measured; 0 while it is not known."""
         return len(self.mirror.recording.layers) if self.mirror.recording is not None else 0
