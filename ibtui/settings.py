@@ -142,8 +142,8 @@ def real(high: float, *, zero: bool = False) -> Domain:
     return Domain(right, to_float, "X", lambda text: _converted(float, text))
 
 
-def whole_or(*words: str, domain: Domain) -> Domain:
-    """One of these words, or a whole number of the domain."""
+def word_or(*words: str, domain: Domain) -> Domain:
+    """One of these words, or a value of the domain."""
 
     def to_either(value: Any) -> Any:
         return value if isinstance(value, str) and value in words else domain.clean(value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.data.samples import make_dataset
+from ibtui.data.samples import Dataset, make_dataset
 from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.errors import EngineError
@@ -25,8 +25,8 @@ class Trainer:
 
     The recording's configuration carries the engine and device that were chosen, and the number of samples
     that there are: some datasets have one of their own. A recording to resume from is gone on with from its
-    checkpoint, and its whole history is taken over. `chosen` is called before the engine is made: that may
-    take a while.
+    checkpoint, and its whole history is taken over. `made` is called with the samples of a new run, `chosen`
+    before the engine is made: both may take a while.
 
     Raises
     ------
@@ -42,11 +42,13 @@ class Trainer:
         history_bytes: int,
         resume_from: str | None = None,
         chosen: Callable[[Choice], None] = lambda choice: None,
+        made: Callable[[RunConfig, Dataset], None] = lambda config, dataset: None,
     ) -> None:
         resumed = resume(resume_from, config.epochs, history_bytes) if resume_from is not None else None
         if resumed is None:
             dataset = make_dataset(config)
             config = replace(config, samples=dataset.samples)
+            made(config, dataset)
         else:
             dataset = resumed.dataset
         self.choice = choice = choose(config, dataset.inputs)

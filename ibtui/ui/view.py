@@ -11,11 +11,14 @@ from ibtui.plot.dots import Marker
 from ibtui.plot.ticks import EpochScale, Unit
 from ibtui.quantities.levels import Level
 
-Layout = Literal["full", "compact", "small"]
+Layout = Literal["full", "compact", "small", "tiny"]
 
 FULL = (100, 30)
 COMPACT = (80, 24)
-"""The least width and height of the two layouts."""
+SMALL = (40, 12)
+"""The least width and height of the layouts; on a smaller screen nothing makes sense."""
+HUGE = (200, 60)
+"""From this size on a full screen has a large plane."""
 
 ROOMY = 32
 """From this height on a compact screen has room for a row of curves, too."""
@@ -36,10 +39,18 @@ class View:
     row: int | None = None
     """The measurement looked at; None: the present."""
     layer: int = 0
+    arrangement: Literal["overview", "plane", "curves"] = "overview"
+    """The panes that lie beside each other."""
+    hidden: frozenset[str] = frozenset()
+    """The ids of panes that are not shown; see `ibtui.ui.layouts`."""
     pane: str = "scatter"
     """The pane chosen; with "scatter", that of the layer chosen."""
     enlarged: bool = False
     """True where the chosen pane has the whole screen."""
+    pacing: bool = False
+    """True for a moment after the pace was changed, which the status line then says before all else."""
+    log_back: int = 0
+    """The pages of the log before the last one that the large run pane is turned back by."""
     quantity: str = "dimension"
     """The quantity of the third pane of curves, of the table's last column and of the scatters' titles."""
     unit: Unit = "nats"
@@ -114,7 +125,9 @@ def layout_for(width: int, height: int) -> Layout:
     """Return the layout that a screen has room for."""
     if width >= FULL[0] and height >= FULL[1]:
         return "full"
-    return "compact" if width >= COMPACT[0] and height >= COMPACT[1] else "small"
+    if width >= COMPACT[0] and height >= COMPACT[1]:
+        return "compact"
+    return "small" if width >= SMALL[0] and height >= SMALL[1] else "tiny"
 
 
 def page(count: int, chosen: int, room: int) -> range:

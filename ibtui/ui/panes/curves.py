@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from ibtui.ui.view import View
 
 class Curves(Pane):
     """A quantity's curves, its chance levels and its ceiling."""
-
-    may_lag: ClassVar[bool] = True
 
     def quantity(self, scene: Scene) -> Quantity:
         """Return the quantity that is drawn: the one that the pane declares."""
@@ -42,7 +39,7 @@ class Curves(Pane):
         recording, quantity, view = scene.recording, self.quantity(scene), scene.view
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
-            return Drawing(title, message("no measurement yet", view, width, height, styles))
+            return Drawing(title, message(scene.waiting, view, width, height, styles))
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import ClassVar
 
 import numpy as np
 
@@ -33,8 +32,6 @@ _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
 class Plane(Pane):
     """The trajectories, coloured by layer or by epoch."""
 
-    may_lag: ClassVar[bool] = True
-
     def __init__(self, name: str, layer: int | None = None) -> None:
         super().__init__(name, layer)
         self._sketched: tuple[Recording, int, Hashable] | None = None
@@ -54,7 +51,7 @@ class Plane(Pane):
             piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
         ]
         if recording is None or not len(recording):
-            return Drawing(title, message("no measurement yet", view, width, height, styles))
+            return Drawing(title, message(scene.waiting, view, width, height, styles))
         across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
         i_xt, i_ty = (recorded(quantity, recording, view) for quantity in (across, up))
         if view.level != "estimate" and np.isnan(i_xt).all():
