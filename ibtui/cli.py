@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__, tty
 from ibtui.config import (
+    ESTIMATION,
     HEADINGS,
     KEEPING,
     RUN,
@@ -24,6 +25,7 @@ from ibtui.config import (
 )
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
+from ibtui.idle import idle
 from ibtui.settings import checked, flag, one_of, path, setting_of, shown, wrong
 
 if TYPE_CHECKING:
@@ -199,6 +201,9 @@ def _train(arguments: list[str]) -> int:
         from ibtui.data.samples import check_samples
 
         check_samples(config)
+    given = flags.keys() if record_to is not None else flags.keys() - set(ESTIMATION)
+    for line in idle(config, given):
+        print(f"ibtui: {line}", file=sys.stderr)
     if record_to is not None:
         from ibtui.record import record
 
@@ -239,14 +244,14 @@ def _choose(config: RunConfig, resume: str | None) -> None:
     from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.recording.files import peek
-    from ibtui.run.measuring import check_classes
+    from ibtui.run.measuring import check_fits
 
     if resume:
         choose(config, peek(resume).inputs)
         return
     dataset = make_dataset(config)
     choice = choose(config, dataset.inputs)
-    check_classes(replace(config, engine=choice.engine), dataset)
+    check_fits(replace(config, engine=choice.engine), dataset)
 
 
 def _add_replay(parser: _Parser) -> None:
@@ -322,7 +327,7 @@ def _add_report(parser: _Parser) -> None:
 
 
 def _report(flags: dict[str, Any]) -> int:
-    from ibtui.report import BINNING, report
+    from ibtui.report import report
 
     marker = WatchOptions(marker=flags.pop("marker", "auto")).marker
     return report(
@@ -332,7 +337,7 @@ def _report(flags: dict[str, Any]) -> int:
         force=flags.pop("force", False),
         paged=not flags.pop("no_pager", False),
         marker=marker,
-        binning={name: flags.pop(name) for name in BINNING if name in flags},
+        binning={name: flags.pop(name) for name in ESTIMATION if name in flags},
         asked={**flags, "quantities": tuple(flags.pop("quantities", ()))},
     )
 
@@ -428,7 +433,7 @@ def _add_presets(parser: _Parser) -> None:
 def _presets(flags: dict[str, Any]) -> int:
     from ibtui.presets import PRESETS, as_lines, preset
 
-    chosen = {name: preset(name) for name in [flags["name"]]} if "name" in flags else PRESETS
+    chosen = {name: preset(name, "") for name in [flags["name"]]} if "name" in flags else PRESETS
     print("\n\n".join("\n".join(as_lines(name, each)) for name, each in chosen.items()))
     return 0
 

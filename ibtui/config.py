@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
-from ibtui import schedule
+from ibtui import pace, schedule
 from ibtui.core.names import ACTIVATIONS, BINNINGS, ESTIMATORS
 from ibtui.errors import UsageError, explain, hint, printable
 from ibtui.presets import preset
@@ -38,7 +38,7 @@ from ibtui.settings import (
     share,
     switch,
     whole,
-    whole_or,
+    word_or,
     wrong,
 )
 
@@ -48,6 +48,8 @@ _EPOCHS = whole(1, 100_000_000)
 MAX_LAYERS, MAX_WIDTH, MAX_PARAMETERS = 64, 4096, 1_000_000
 MAX_ACTIVATIONS = 250_000_000
 """Samples times units: what one measurement computes, a gigabyte."""
+ESTIMATION = ("estimator", "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins")
+"""The settings of estimates."""
 MOST_MEASURED = 10_000
 """Samples that are measured where nothing else is said; of a grid it is all."""
 UNITS = ("nats", "bits")
@@ -107,7 +109,7 @@ class RunConfig:
     engine: str = setting("auto", name(), "what trains; auto: MXNet Gluon if it can run, or fused", group=RUN)
     epochs: int = setting(2000, _EPOCHS, "how many in all", group=RUN)
     every: int | str = setting(
-        "auto", whole_or("auto", "log", domain=_EPOCHS),
+        "auto", word_or("auto", "log", domain=_EPOCHS),
         "epochs between measurements; auto: 1 up to epoch 100, then 10; log: 20 to a power of ten",
         group=MEASURING,
     )  # fmt: skip
@@ -147,7 +149,7 @@ class RunConfig:
         "train", one_of("train", "held-out", "all"), "the samples that are measured", group=MEASURING, since=2
     )
     measure_samples: int | str = setting(
-        "auto", whole_or("auto", domain=whole(4, 10_000_000)),
+        "auto", word_or("auto", domain=whole(4, 10_000_000)),
         "how many of them at most; auto: 10,000, of a grid all", group=MEASURING, since=2,
     )  # fmt: skip
     measure_output: str = setting(
@@ -191,6 +193,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         clean(self)
+        if "gradient_snr" in self.quantities:  # it is measured of nothing else
+            object.__setattr__(self, "gradients", True)
         units = sum(self.layers)
         if (measured := self.most_measured) * units > MAX_ACTIVATIONS:
             most = MAX_ACTIVATIONS // units
@@ -217,6 +221,14 @@ class RunConfig:
             return self.measure_samples
         return self.samples if self.data == "grid" else MOST_MEASURED
 
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """The settings that decide an estimate, where binning and cells of X are settled."""
+        if self.estimator == "kde":
+            return ("estimator", "kde_noise")
+        bins = "t_width" if self.binning == "width" else "t_bins"
+        return ("estimator", "binning", bins, "x", *(("x_bins",) if self.x == "grid" else ()))
+
     def to_json(self) -> str:
         """Return the configuration as one line of JSON, keys in the order of the fields."""
         return json.dumps(asdict(self))
@@ -238,9 +250,10 @@ class RunConfig:
 class WatchOptions:
     """The settings of watching and keeping a run: none of them changes a number."""
 
-    epochs_per_second: float = setting(
-        60.0, real(1e9, zero=True), "pace of the live screen; 0: as fast as it can", group=WATCHING,
-        metavar="N",
+    epochs_per_second: float | str = setting(
+        pace.AUTO, word_or(pace.AUTO, domain=real(1e9, zero=True)),
+        "pace of the live screen; auto: 5 to epoch 40, 20 to 200, then 60; 0: as fast as it can",
+        group=WATCHING, metavar="auto|N",
     )  # fmt: skip
     history_mb: int = setting(
         256, whole(1, 1_000_000), "memory for past activations; beyond it they are computed again",

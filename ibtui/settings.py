@@ -106,6 +106,8 @@ def brief(value: object, most: int = 60) -> str:
 
 def shown(value: object) -> str:
     """Return a value as the text after its flag has it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -140,8 +142,8 @@ def real(high: float, *, zero: bool = False) -> Domain:
     return Domain(right, to_float, "X", lambda text: _converted(float, text))
 
 
-def whole_or(*words: str, domain: Domain) -> Domain:
-    """One of these words, or a whole number of the domain."""
+def word_or(*words: str, domain: Domain) -> Domain:
+    """One of these words, or a value of the domain."""
 
     def to_either(value: Any) -> Any:
         return value if isinstance(value, str) and value in words else domain.clean(value)

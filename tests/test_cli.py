@@ -366,3 +366,33 @@ def test_a_report_without_a_standard_output():
     command = f"{sys.executable} -m ibtui report run.npz >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--data", "moons", "--grid", "3"], "--grid plays no part: the data are no grid"),
+        (["--data", "moons", "--x-bins", "5"], "--x-bins plays no part: each sample is a symbol of X"),
+        (["--t-bins", "10", "--binning", "width"], "--t-bins plays no part: the estimator is width binning"),
+        (["--activation", "relu", "--t-bins", "9"], "--t-bins plays no part: the estimator is width binning"),
+        (["--kde-noise", "0.1"], "--kde-noise plays no part: the estimator is notebook binning"),
+        (["--estimator", "kde", "--binning", "closed"], "--binning plays no part: the estimator is kde"),
+        (["--init", "fan-in", "--init-sigma", "3"], "--init-sigma plays no part: --init fan-in decides it"),
+    ],
+)
+def test_a_setting_that_plays_no_part_is_told(flags, said, capsys):
+    small = ["--engine", "fused", "--epochs=2", "--samples=40", "--record=run.npz", "--force"]
+    assert main([*small, *flags]) == 0
+    assert f"ibtui: {said}\n" in capsys.readouterr().err
+    assert main(small) == 0
+    assert "plays no part" not in capsys.readouterr().err
+
+
+def test_a_grid_of_x_needs_a_range(capsys):
+    small = ["--engine", "fused", "--epochs=2", "--samples=40", "--record=run.npz"]
+    assert main([*small, "--data", "moons", "--x", "grid"]) == 2
+    assert "--x grid: must be identity or auto, for these data declare no range" in capsys.readouterr().err
+    assert not Path("run.npz").exists()
+    assert main([*small, "--data", "moons"]) == 0
+    assert main(["report", "run.npz", "--x", "grid"]) == 2
+    assert "--x grid: " in capsys.readouterr().err

@@ -8,11 +8,14 @@ cells.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.color import Color, ColorSystem
 from rich.style import Style
 
+Integers = NDArray[np.integer[Any]]
 ColourSystem = Literal["truecolor", "256", "16", "none"]
 
 NONE = 0
@@ -36,10 +39,23 @@ CHANCE = 40
 EPOCH = 48
 """The first of the inks of epochs: the oldest are dark, the newest light."""
 
+REGION = 56
+"""The first of the inks of regions: of each class three, the stronger the surer its net is there."""
+STRENGTHS = (0.22, 0.38, 0.56)
+"""The share of a class's colour in the inks of its region; the rest is the background."""
+
 CYCLE = 8
 """The number of layers and steps of the epoch ramp with an ink of their own; then inks repeat."""
 CLASSES = 10
 """The number of classes with an ink of their own."""
+INKS = REGION + CLASSES * len(STRENGTHS)
+"""The number of inks."""
+
+DARK = "#121212"
+"""The background that is thought to be there where nobody says which is."""
+LIGHT = "#f8f8f8"
+FAINT = 0.55
+"""The share of a layer's colour in the ink of its chance level."""
 
 # ink: (red, green and blue; one of the sixteen ANSI colours; attributes, also without any colour)
 _NAMED: dict[int, tuple[str, str, str]] = {
@@ -63,7 +79,6 @@ _CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "whit
 _CLASSES_16 += ["bright_cyan", "bright_magenta"]
 _LAYERS = ["#d37900", "#0cad65", "#b87bc4", "#3c6aec", "#9a4f10", "#55a8a8", "#8b7ae0", "#8c8c8c"]
 _LAYERS_16 = ["yellow", "green", "magenta", "bright_blue", "red", "cyan", "bright_magenta", "white"]
-_CHANCES = ["#91581a", "#1c744c", "#7d5a85", "#34509e", "#7a4c28", "#4a7676", "#665f9c", "#6c6c6c"]
 _EPOCHS = ["#6a4aa8", "#5560b4", "#3f78b0", "#2f8ca4", "#25a08a", "#4ab070", "#85bc48", "#c0c020"]
 _EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "yellow"]
 
@@ -83,16 +98,34 @@ def of_chance(layer: int) -> int:
     return CHANCE + layer % CYCLE
 
 
-def styles(colour_system: ColourSystem) -> list[Style]:
-    """Return the style of each ink, by what the terminal can show; "none" leaves bold, dim and underlined."""
+def of_region(label: Integers, strength: Integers) -> Integers:
+    """Return the ink of a place where a net answers with a class, by an index into `STRENGTHS`."""
+    return REGION + label % CLASSES * len(STRENGTHS) + strength
+
+
+def mixed(rgb: str, ground: str, share: float) -> str:
+    """Return a colour of which `share` is the first and the rest the second one."""
+    parts = [(int(rgb[at : at + 2], 16), int(ground[at : at + 2], 16)) for at in (1, 3, 5)]
+    return "#" + "".join(f"{round(share * own + (1 - share) * other):02x}" for own, other in parts)
+
+
+def styles(colour_system: ColourSystem, ground: str = DARK) -> list[Style]:
+    """Return the style of each ink, by what the terminal can show; "none" leaves bold, dim and underlined.
+
+    What is faint is mixed with `ground`, the background's colour such as "#1e1e1e".
+    """
     table = dict(_NAMED)
     for step in range(CLASSES):
         table[CLASS + step] = (_CLASSES[step], _CLASSES_16[step], "bold" if step % 2 else "")
     for step in range(CYCLE):
         table[LAYER + step] = (_LAYERS[step], _LAYERS_16[step], "")
-        table[CHANCE + step] = (_CHANCES[step], _LAYERS_16[step], "dim")
+        table[CHANCE + step] = (mixed(_LAYERS[step], ground, FAINT), _LAYERS_16[step], "dim")
         table[EPOCH + step] = (_EPOCHS[step], _EPOCHS_16[step], "")
-    return [_style(*table.get(ink, ("", "", "")), colour_system) for ink in range(EPOCH + CYCLE)]
+    for step in range(CLASSES):
+        for strength, share in enumerate(STRENGTHS):
+            ink = REGION + step * len(STRENGTHS) + strength
+            table[ink] = (mixed(_CLASSES[step], ground, share), _CLASSES_16[step], "")
+    return [_style(*table.get(ink, ("", "", "")), colour_system) for ink in range(INKS)]
 
 
 def _style(rgb: str, ansi: str, attributes: str, colour_system: ColourSystem) -> Style:

@@ -25,6 +25,7 @@ _FAMILIES = np.array(
     ],
     "<U1",
 )
+_LEGEND = {"braille": "⠿", "block": "█"}
 _CROWD = 4
 """The number of samples in a cell from which a scatter in ASCII shows the larger character."""
 _BARS = {"braille": "▁▂▃▄▅▆▇█", "block": "▁▂▃▄▅▆▇█", "ascii": ".:-=+*#@"}
@@ -85,6 +86,16 @@ def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
     canvas.chars[:] = np.where(samples, shades, " ")
     canvas.ink[samples == 0] = palette.NONE
     return canvas.cells()
+
+
+def class_glyph(label: int, marker: Marker) -> str:
+    """Return the character that stands for a class in a legend."""
+    return str(_FAMILIES[label % palette.CLASSES, 1]) if marker == "ascii" else _LEGEND[marker]
+
+
+def class_shade(label: int) -> str:
+    """Return the character in ASCII of a place where a class has few samples, or none."""
+    return str(_FAMILIES[label % palette.CLASSES, 0])
 
 
 def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple[Integers, Integers]:

@@ -43,6 +43,7 @@ def along(epochs: Any, scale: EpochScale) -> Any:
     return np.log10(1 + np.maximum(epochs, 0)) if scale == "log" else epochs
 
 
+@lru_cache(maxsize=256)
 def epoch_ticks(low: float, high: float, count: int, scale: EpochScale) -> tuple[tuple[float, str], ...]:
     """Choose round epochs on an axis, as `ticks` does; the ends are places of `along`.
 

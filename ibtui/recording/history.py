@@ -113,7 +113,7 @@ class Recording:
     machine: Machine = field(default_factory=dict)
     """The machine that computes the run, or computed it last; empty: it is not known."""
     tops: tuple[float, ...] = ()
-    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
+    """The ends of the ranges of layers whose activation has no bound; see `Binning`."""
     history_bytes: int = 256 << 20
     """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -155,6 +155,14 @@ class Recording:
         return self.experiment.layers
 
     @property
+    def measured_of(self) -> int:
+        """The number of samples of the part that is measured, which may be more than are."""
+        data, part = self.dataset, self.config.measure_on
+        return {"train": data.samples - len(data.x_test), "held-out": len(data.x_test)}.get(
+            part, data.samples
+        )
+
+    @property
     def diverged_at(self) -> int | None:
         """The first measured epoch whose training loss is not finite; None where it always is."""
         loss = self.column("train_loss")
@@ -193,7 +201,7 @@ class Recording:
         return self._binning[1]
 
     @property
-    def is_of_before(self) -> bool:
+    def has_old_estimates(self) -> bool:
         """True where it comes from a file of an earlier version, which holds that version's estimates."""
         return not self.quantities.keys() >= set(LATER)
 

@@ -114,7 +114,7 @@ def _numbers(
         for line, cell in zip(lines[1:], cells, strict=True):
             line.append_text(display.line((cell.rjust(size), ink)))
     ceilings = [f"{name} {number(v)}" for panel in drawn[1:3] for name, v in panel.ceilings if v]
-    facts = [f"information in {settings.units}"]
+    facts = [] if settings.level == "share" else [f"information in {settings.units}"]
     if settings.level != "estimate":
         facts.append(LEVELS[settings.level])
     if ceilings:
@@ -139,6 +139,8 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tupl
         panel = layer_panel(runs, quantity, settings)
         if panel.empty and not quantity.chance:
             continue  # such as the lower bounds of an estimate that has none
+        if settings.level != "estimate" and quantity.unit and not quantity.chance:
+            continue  # lower bounds have no chance level, and would stand beside what is less its own
         titles = (panel.title, quantity.label if quantity.chance else quantity.brief)
         if quantity.dtype == "int64":
             columns.append((titles, _counts(runs, quantity, panel)))

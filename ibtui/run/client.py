@@ -185,9 +185,10 @@ class WorkerClient:
     def pull(self, mirror: Mirror, row: int | None) -> None:
         self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
-        key = mirror.representation.key if mirror.representation is not None else None
         reached = mirror.checkpoint.epoch if mirror.checkpoint is not None else -1
-        self._requests.put(Pull(mirror.run, tick, row, key, reached, mirror.log_end, mirror.notices))
+        self._requests.put(
+            Pull(mirror.run, tick, row, mirror.drawn, reached, mirror.log_end, mirror.notices, mirror.net)
+        )
 
     def close(self) -> None:
         """Let go of the worker. Returns when all was said, two seconds later at most.

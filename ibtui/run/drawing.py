@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from dataclasses import replace
 from functools import cached_property
 
 from ibtui.errors import EngineError
@@ -11,7 +12,8 @@ from ibtui.quantities import Measurement
 from ibtui.recording import Recording
 from ibtui.run import representation
 from ibtui.run.measuring import meter_of
-from ibtui.run.protocol import Inputs, Key, Representation
+from ibtui.run.net_picture import of_net
+from ibtui.run.protocol import Inputs, Key, NetPicture, Representation
 
 
 class DrawnRow:
@@ -24,39 +26,69 @@ class DrawnRow:
         self._newest: Representation | None = None
         self._undrawable: tuple[int, ...] = ()
         self._last_row = -1
+        self._net: tuple[Key, int, NetPicture] | None = None
 
     @cached_property
     def inputs(self) -> Inputs:
         """The run's measured inputs."""
         return representation.inputs_of(self._recording.dataset)
 
-    def draw(self, row: int | None, present: Measurement | int | None, serial: int) -> Representation | None:
-        """Draw the measurement that a screen looks at (None: the present); None if that cannot be done."""
+    def draw(
+        self,
+        row: int | None,
+        present: Measurement | int | None,
+        serial: int,
+        net: int = 0,
+        rows: int | None = None,
+    ) -> Representation | None:
+        """Draw the measurement that a screen looks at (None: the present); None if that cannot be done.
+
+        With `net`, so many points to an axis, there is a picture of the net, too. Only the first `rows`
+        measurements are known, where that is said.
+        """
         if row is None and isinstance(present, Measurement):
-            return self._draw((self._run, -1, serial), present)
-        if not (rows := len(self._recording)):
+            return self._draw((self._run, -1, serial), present, net)
+        rows = len(self._recording) if rows is None else rows
+        if not rows:
             return None
         row = present if row is None and isinstance(present, int) else row
         row = rows - 1 if row is None else min(max(row, 0), rows - 1)
-        return self._draw((self._run, row, self._recording.stamp(row)), row)
+        return self._draw((self._run, row, self._recording.stamp(row)), row, net)
 
-    def _draw(self, key: Key, what: Measurement | int) -> Representation | None:
+    def _draw(self, key: Key, what: Measurement | int, net: int) -> Representation | None:
         with self._drawing:
-            if self._newest is not None and self._newest.key == key:
-                return self._newest
-            if self._undrawable == key:
-                return None
-            try:
-                self._meter.binning = self._recording.binning
-                if isinstance(what, Measurement):
-                    self._newest = representation.of_measurement(what, self._meter, key)
-                else:
-                    self._newest = self._draw_row(what, key)
-            except Exception:  # such as a lack of memory; the history still goes out
+            shown = self._drawn(key, what)
+            if shown is None or not net:
+                return shown
+            if self._net is None or self._net[:2] != (key, net):
+                self._net = key, net, self._picture(what, net)
+            return replace(shown, net=self._net[2])
+
+    def _picture(self, what: Measurement | int, net: int) -> NetPicture:
+        try:
+            kept = what.kept if isinstance(what, Measurement) else self._recording.kept(what)
+            return of_net(self._recording, kept, self.inputs.axes, net)
+        except Exception as error:  # as where the engine is not installed: the rest is there all the same
+            if not isinstance(error, EngineError):
                 traceback.print_exc()
-                self._undrawable = key
-                return None
+            return NetPicture()
+
+    def _drawn(self, key: Key, what: Measurement | int) -> Representation | None:
+        if self._newest is not None and self._newest.key == key:
             return self._newest
+        if self._undrawable == key:
+            return None
+        try:
+            self._meter.binning = self._recording.binning
+            if isinstance(what, Measurement):
+                self._newest = representation.of_measurement(what, self._meter, key)
+            else:
+                self._newest = self._draw_row(what, key)
+        except Exception:  # such as a lack of memory; the history still goes out
+            traceback.print_exc()
+            self._undrawable = key
+            return None
+        return self._newest
 
     def _draw_row(self, row: int, key: Key) -> Representation:
         try:

@@ -16,6 +16,7 @@ from ibtui.errors import IbtuiError, explain
 from ibtui.quantities import Array
 from ibtui.quantities.meter import Meter
 from ibtui.recording import Recording
+from ibtui.run import effects
 from ibtui.run.measuring import check_derivable, estimate_row, fitted, meter_of
 
 _ROWS_AT_ONCE = 16
@@ -59,6 +60,8 @@ class HistoryThread(threading.Thread):
         self._jobs: list[FileJob] = []
         self._writing: FileJob | None = None
         self._rebinned, self._refused = rebinned, refused
+        self._asked_of: tuple[Recording, Binning, float] | None = None
+        """The recording whose binning was changed, from which one, and when; until its estimates are made."""
         self._changed = threading.Condition()
         self._busy = self._closed = False
 
@@ -148,7 +151,7 @@ class HistoryThread(threading.Thread):
         return None
 
     def _change_binning(self, recording: Recording, meter: Meter, binning: Binning) -> None:
-        before = recording.binning
+        before, began = recording.binning, time.monotonic()
         try:
             check_derivable(recording)
             meter.binning = fitting = fitted(recording, binning, meter)
@@ -162,7 +165,19 @@ class HistoryThread(threading.Thread):
                     self._wanted = _asked(before)
             self._refused(f"{binning.kind}, {binning.x_bins} and {binning.t_bins} bins: {explain(error)}")
             return
+        if self._asked_of is None or self._asked_of[0] is not recording:
+            self._asked_of = recording, before, began
         self._rebinned()
+        if not len(recording):
+            self._tell(recording)
+
+    def _tell(self, recording: Recording) -> None:
+        """Say in the log that a history has the binning that was asked for, once it has it."""
+        if self._asked_of is None or self._asked_of[0] is not recording or self.pending:
+            return
+        (_, before, began), self._asked_of = self._asked_of, None
+        took = time.monotonic() - began
+        effects.tell(effects.of_binning(before, recording.binning, len(recording), took))
 
     def _estimate(self, recording: Recording, meter: Meter, rows: Array) -> None:
         for row in map(int, rows[::-1]):  # the newest first
@@ -174,6 +189,7 @@ class HistoryThread(threading.Thread):
                 traceback.print_exc()
                 self._refused(f"a measurement could not be estimated: {explain(error)}")
                 recording.estimate(row, recording.binning, {})
+        self._tell(recording)
 
     def _write_next(self, job: FileJob) -> Callable[[], None]:
         self._writing = job

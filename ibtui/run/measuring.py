@@ -42,10 +42,17 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
         )
 
 
-def check_classes(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse a net whose last layer has fewer units than there are classes, among those held out too."""
+def check_fits(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a last layer with fewer units than there are classes, and a grid where data have no range."""
+    check_x(config, dataset)
     if kind_of(config).layers(config)[-1].width < dataset.classes:
         raise wrong("layers", shown(config.layers), TOO_NARROW.format(dataset.classes))
+
+
+def check_x(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a grid of X where the data declare no range for it."""
+    if config.x == "grid" and dataset.x_range is None:
+        raise wrong("x", "grid", "identity or auto, for these data declare no range to divide")
 
 
 def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:

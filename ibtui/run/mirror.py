@@ -10,7 +10,7 @@ import numpy as np
 
 from ibtui.recording import Checkpoint, Recording
 from ibtui.recording.machine import is_machine
-from ibtui.run.protocol import Frame, Inputs, Notice, Representation, Status
+from ibtui.run.protocol import Frame, Inputs, Key, Notice, Representation, Status
 
 LOG_LINES = 1000
 
@@ -37,8 +37,12 @@ class Mirror:
     """The history: scalars and weights of every measurement."""
     reference: Recording | None = None
     """The history of the run before the last restart."""
+    preview: Recording | None = None
+    """What is shown until there is a recording: it has no more than the first measurement."""
     inputs: Inputs | None = None
     representation: Representation | None = None
+    net: int = 0
+    """Points to an axis of the picture of the net that the screen has room for; 0: it is not shown."""
     died: Lost | None = None
     """The end of the worker whose history this is, where it has ended."""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
@@ -50,10 +54,13 @@ class Mirror:
     def check(self, frame: Frame) -> None:
         """Raise `ValueError` if a frame is none that can be applied, whoever sent it."""
         recording = self.recording
-        if frame.new_run is not None:
-            columns = frame.new_run.experiment.columns
+        for told in (frame.new_run, frame.preview):
+            columns = told.experiment.columns if told is not None else {}
             if any(np.dtype(spec.dtype).hasobject for spec in columns.values()):
                 raise ValueError("not the columns of a recording")
+        if frame.preview is not None and frame.preview.update is not None:
+            Recording(frame.preview.experiment).check(frame.preview.update)
+        if frame.new_run is not None:
             if not is_machine(frame.new_run.machine):
                 raise ValueError("not a machine")
             recording = Recording(frame.new_run.experiment)
@@ -71,6 +78,12 @@ class Mirror:
             self.run = new.run
             self.inputs = new.inputs
             self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)
+            self.preview = None
+        elif frame.preview is not None and self.recording is None:
+            self.preview = Recording(frame.preview.experiment, dict(frame.preview.ceilings))
+            if frame.preview.update is not None:
+                self.preview.apply(frame.preview.update)
+            self.inputs = frame.preview.inputs
         if self.recording is not None:
             if frame.update is not None:
                 self.recording.apply(frame.update)
@@ -84,6 +97,16 @@ class Mirror:
         self.notices = frame.notice_end
         self.heard = time.monotonic()
         return frame.notices
+
+    @property
+    def drawn(self) -> Key | None:
+        """The key of the representation; None where it lacks a picture of the net that is to be shown."""
+        shown = self.representation
+        return None if shown is None or (self.net and self._lacks_net(shown)) else shown.key
+
+    def _lacks_net(self, shown: Representation) -> bool:
+        picture = shown.net
+        return picture is None or (picture.classes is not None and len(picture.classes) != self.net)
 
     @property
     def checkpoint(self) -> Checkpoint | None:

@@ -7,6 +7,7 @@ import traceback
 from ibtui.errors import UsageError
 from ibtui.quantities import Measurement
 from ibtui.recording.files import load
+from ibtui.run import effects
 from ibtui.run.job import Job
 from ibtui.run.measuring import measure, meter_of
 from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step
@@ -56,6 +57,8 @@ class Playback(Source):
                 epoch=recording.newest_epoch if dead is None else dead.epoch,
                 epochs=config.epochs,
                 message="",
+                story=False,
+                file=self._path if self.plays else "",
             )
             state.set_present(present)
             if dead is None or dead.saved:
@@ -91,17 +94,22 @@ class Playback(Source):
                 return
             case Pause():
                 self._playing = False
+                effects.tell("stopped")
             case Resume():
                 self._playing = True
                 if self._position == len(self._recording) - 1:
                     self._position = 0
+                effects.tell("plays")
             case Step(count):
                 self._playing = False
                 self._move(count)
             case SetPace(pace):
+                before = self._state.status.pace
                 self._set_pace(pace)
+                effects.tell(effects.of_pace(before, self._state.status.pace, "measurements/s"))
             case Restart():
                 self._position = 0
+                effects.tell("back at the first measurement")
         self._report()
 
     def _move(self, count: int) -> None:

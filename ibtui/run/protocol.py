@@ -109,6 +109,7 @@ class Pull(Message, frozen=True):
     `run` and `tick` say up to where the screen's mirror of the history is; `row` is the measurement it looks
     at (None: the present), `drawn` the key of the representation that it has drawn; `checkpoint` is the epoch
     of the checkpoint that it has, `log` and `notice` say how much of the worker's output and of its notices.
+    `net` asks for the picture of the net, with so many points to an axis; 0: it is not shown.
     """
 
     run: int = -1
@@ -118,6 +119,7 @@ class Pull(Message, frozen=True):
     checkpoint: int = -1
     log: int = 0
     notice: int = 0
+    net: int = 0
 
 
 class Peek(Message, frozen=True):
@@ -147,6 +149,9 @@ class Status:
     epochs_per_second: float = 0.0
     """Measured over the last seconds; 0 while nothing trains."""
     pace: float = 0.0
+    """Epochs per second at most, measurements per second in a replay; 0: no limit."""
+    story: bool = False
+    """The pace is slow in the first epochs and grows by itself, until another is asked for."""
     engine: str = ""
     device: str = ""
     why: str = ""
@@ -172,6 +177,8 @@ class Status:
     message: str = ""
     """The step at which a starting worker is, or the reason why one failed."""
     detached: bool = False
+    file: str = ""
+    """The recording that is replayed."""
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
     loop: str = ""
@@ -179,6 +186,18 @@ class Status:
     screens: int = 0
     seconds: float = 0.0
     """The time since the worker began, by a clock that nobody sets."""
+
+
+@dataclass(frozen=True)
+class NetPicture:
+    """A net's answers all over the plane of its inputs, and its weights."""
+
+    classes: Array | None = None
+    """The class of the largest output, uint8 of shape (n, n), the first row on top; None: no two inputs."""
+    sure: Array | None = None
+    """How far that output's softmax is above that of equal outputs, from 0 to 255; of the same shape."""
+    weights: tuple[Array, ...] = ()
+    """Each layer's, float32 of shape (out, in); empty where the engine has none."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +221,8 @@ class Representation:
     """Each quantity of the recording by its name: shape (layers,), or ()."""
     sensitivity: Array | None = None
     """I(T;Y) and its chance level in nats at 10, 30 and 100 bins, shape (2, layers, 3)."""
+    net: NetPicture | None = None
+    """None where the screen has not asked for it."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +260,19 @@ class NewRun:
     """True where it is the run of before, with more quantities, and no other one."""
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What is known of a run before its engine is there: its first measurement, which nothing keeps.
+
+    There is no update where no number could be computed yet; the frame's representation shows epoch 0.
+    """
+
+    experiment: Experiment
+    ceilings: dict[str, float]
+    inputs: Inputs
+    update: Update | None = None
+
+
 class Frame(Message, frozen=True):
     """The news since the frame before."""
 
@@ -248,6 +282,8 @@ class Frame(Message, frozen=True):
     representation: Representation | None = None
     """None: it is the one already drawn."""
     checkpoint: Checkpoint | None = None
+    preview: Preview | None = None
+    """None: there is none, or the screen has it."""
     log: tuple[str, ...] = ()
     """New lines of the worker's own output and of its engine's."""
     log_end: int = 0

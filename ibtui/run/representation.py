@@ -42,6 +42,22 @@ def of_measurement(measurement: Measurement, meter: Meter, key: Key) -> Represen
     return _representation(key, measurement.epoch, None, measurement.activations, measurement.values, meter)
 
 
+def beforehand(
+    dataset: Dataset, layers: Sequence[Layer], activations: Sequence[Array], key: Key
+) -> Representation:
+    """Draw what a run begins with by NumPy alone, while its numbers cannot be had yet."""
+    points, shown = [project(t) for t in activations], _shown(len(dataset.y))
+    return Representation(
+        key=key,
+        epoch=0,
+        row=None,
+        points=tuple(np.ascontiguousarray(p[shown]) for p in points),
+        labels=dataset.y[shown],
+        samples=len(dataset.y),
+        ranges=tuple(_axes(t, p, layer) for t, p, layer in zip(activations, points, layers, strict=True)),
+    )
+
+
 def inputs_of(dataset: Dataset) -> Inputs:
     """Draw the measured inputs; of more than two dimensions, their first two principal components."""
     points, shown = project(dataset.x), _shown(len(dataset.y))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibtui.errors import UsageError, printable
-from ibtui.run import places, wire
+from ibtui.run import effects, places, wire
 from ibtui.run.protocol import GREETING, Done, Frame, Peek, Pull, Request, Stop
 from ibtui.run.snapshot import clean_folder
 from ibtui.run.state import RunState
@@ -139,7 +139,7 @@ class Server:
         except (EOFError, OSError):
             pass
         except WireError as error:
-            print(f"a connection was closed: {printable(str(error))[:200]}", flush=True)
+            effects.tell(f"a connection was closed: {printable(str(error))[:200]}")
         except Exception:
             traceback.print_exc()
         finally:

@@ -69,7 +69,7 @@ class Source(ABC):
     def _obey(self, command: Command) -> None: ...
 
     def _set_pace(self, pace: float) -> None:
-        self._state.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0)
+        self._state.update(pace=pace if pace > 0 and math.isfinite(pace) else 0.0, story=False)
 
     def close(self) -> None:  # noqa: B027 - a source need not hold anything
         """Release what it holds."""

@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ibtui import pace
 from ibtui.config import WatchOptions
 from ibtui.quantities import Measurement
 from ibtui.recording import Checkpoint, Recording
+from ibtui.run import effects
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
 from ibtui.run.log import LogFile
@@ -23,8 +25,10 @@ from ibtui.run.protocol import (
     NewRun,
     Notice,
     Pause,
+    Preview,
     Pull,
     Rebin,
+    Representation,
     Save,
     Status,
 )
@@ -99,7 +103,9 @@ class RunState:
         """True once a screen has said that it holds a measurement."""
         self.stopped_by = ""
         """The process that had the worker ended, where that was not its own screen."""
-        self.status = Status(pace=options.epochs_per_second, detached=options.detach)
+        asked = options.epochs_per_second
+        story, limit = (True, pace.of_story(0)) if isinstance(asked, str) else (False, asked)
+        self.status = Status(pace=limit, story=story, detached=options.detach)
         self.speed = Speed()
         self.pausing = False
         """True from when a screen asks for a pause until the source stands still."""
@@ -115,6 +121,7 @@ class RunState:
         self._serial = 0
         self._drawing: DrawnRow | None = None
         self._continues = False
+        self._preview: tuple[Preview, Representation] | None = None
         self.history.start()
 
     def unchanging(self) -> AbstractContextManager[object]:
@@ -135,6 +142,11 @@ class RunState:
             self.update(run=self.status.run + 1, **status)
             self._drawing = DrawnRow(recording, self.status.run)
             self.history.work_on(recording)
+
+    def show_beforehand(self, preview: Preview, shown: Representation) -> None:
+        """Have screens show this until a run begins."""
+        with self._lock:
+            self._preview = preview, shown
 
     def _refused(self, text: str) -> None:
         with self._lock:
@@ -200,6 +212,7 @@ class RunState:
                 return
             case Detach():
                 self.update(detached=True)
+                effects.tell("detached: it outlives its screens")
                 return
             case Pause():
                 self.pausing = True
@@ -243,14 +256,18 @@ class RunState:
             notices = self.notices.since(pull.notice, NOTICES_FOR_NEWCOMERS if pull.run < 0 else NOTICES)
             told = {"log": log, "log_end": log_end, "notices": notices, "notice_end": self.notices.count}
         if recording is None or drawing is None:
+            preview, shown = self._preview or (None, None)
+            if shown is not None and shown.key != pull.drawn:
+                told |= {"preview": preview, "representation": shown}
             return Frame(status, **told)  # type: ignore[arg-type]
         fresh = pull.run != status.run
         self.seen = self.seen or not fresh
         checkpoint = recording.checkpoint  # before the rows: see `Snapshot.of`
-        update = recording.update_since(0 if fresh else pull.tick)
+        with recording.lock:  # what is drawn is of the last row that the screen hears of
+            update, rows = recording.update_since(0 if fresh else pull.tick), len(recording)
         status = self._reached(status, recording, held)
         row = None if fresh and pull.run >= 0 else pull.row  # a row of the run before means nothing now
-        drawn = drawing.draw(row, present, serial)
+        drawn = drawing.draw(row, present, serial, pull.net, rows)
         if drawn is not None and drawn.row is not None and pull.row is None:
             passed = drawing.skipped(drawn.row)
             with self._lock:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ibtui.config import RunConfig
-from ibtui.data.samples import make_dataset
+from ibtui.data.samples import Dataset, make_dataset
 from ibtui.engines import kind_of
 from ibtui.engines.choose import Choice, choose, create_engine
 from ibtui.errors import EngineError
@@ -16,7 +16,7 @@ from ibtui.quantities import Measurement
 from ibtui.recording import Change, Checkpoint, resolved
 from ibtui.recording.machine import difference
 from ibtui.run.machine import this_machine
-from ibtui.run.measuring import check_classes, estimate_pending, measure, meter_of, new_recording
+from ibtui.run.measuring import check_fits, estimate_pending, measure, meter_of, new_recording
 from ibtui.run.resuming import resume
 
 
@@ -25,8 +25,8 @@ class Trainer:
 
     The recording's configuration carries the engine and device that were chosen, and the number of samples
     that there are: some datasets have one of their own. A recording to resume from is gone on with from its
-    checkpoint, and its whole history is taken over. `chosen` is called before the engine is made: that may
-    take a while.
+    checkpoint, and its whole history is taken over. `made` is called with the samples of a new run, `chosen`
+    before the engine is made: both may take a while.
 
     Raises
     ------
@@ -42,16 +42,18 @@ class Trainer:
         history_bytes: int,
         resume_from: str | None = None,
         chosen: Callable[[Choice], None] = lambda choice: None,
+        made: Callable[[RunConfig, Dataset], None] = lambda config, dataset: None,
     ) -> None:
         resumed = resume(resume_from, config.epochs, history_bytes) if resume_from is not None else None
         if resumed is None:
             dataset = make_dataset(config)
             config = replace(config, samples=dataset.samples)
+            made(config, dataset)
         else:
             dataset = resumed.dataset
         self.choice = choice = choose(config, dataset.inputs)
         self.config = replace(config, engine=choice.engine, ctx=choice.ctx)
-        check_classes(self.config, dataset)
+        check_fits(self.config, dataset)
         chosen(choice)
         if resumed is None:
             resumed = new_recording(self.config, dataset, history_bytes)

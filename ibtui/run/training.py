@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 
+from ibtui import pace
 from ibtui.engines.choose import Choice
 from ibtui.errors import explain
 from ibtui.recording import LOADED, Checkpoint
+from ibtui.run import effects
 from ibtui.run.job import Job
 from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step
 from ibtui.run.source import SLOWEST_S, Source
@@ -42,13 +44,20 @@ class Training(Source):
     def prepare(self) -> None:
         from ibtui.engines.nvidia import nvml
         from ibtui.recording.files import peek
+        from ibtui.run.beforehand import Beforehand
         from ibtui.run.trainer import Trainer
 
         state, options, job, config = self._state, self._state.options, self._job, self._job.config
         assert config is not None
         state.update(message="loading the engine")
         rows = peek(job.resume).rows if job.resume is not None else -1
-        trainer = Trainer(config, options.history_mb << 20, job.resume, self._preparing)
+        beforehand = Beforehand(state.show_beforehand)
+
+        def preparing(choice: Choice) -> None:
+            state.update(message=choice.preparing)
+            beforehand.show_numbers()
+
+        trainer = Trainer(config, options.history_mb << 20, job.resume, preparing, beforehand.show)
         choice = trainer.choice
         if self._goal is not None:
             self._goal = trainer.epoch
@@ -75,9 +84,6 @@ class Training(Source):
         for text in trainer.warnings:
             state.note(text, "warning")
         nvml.monitor(choice.ctx, lambda text: state.update(gpu=text))
-
-    def _preparing(self, choice: Choice) -> None:
-        self._state.update(message=choice.preparing)
 
     def serve(self) -> bool:
         self._report()
@@ -117,14 +123,19 @@ class Training(Source):
         match command:
             case Pause():
                 self._goal = trainer.epoch
+                effects.tell(f"paused at epoch {trainer.epoch:,}")
             case Resume():
                 self._goal = None
+                effects.tell(f"goes on from epoch {trainer.epoch:,}")
             case Step(epochs):
                 paused_at = trainer.epoch if self._goal is None else max(self._goal, trainer.epoch)
                 self._goal = min(paused_at + max(1, epochs), trainer.config.epochs)
-            case SetPace(pace):
-                self._set_pace(pace)
+                effects.tell(f"steps to epoch {self._goal:,}")
+            case SetPace(asked):
+                before = self._state.status.pace
+                self._set_pace(asked)
                 self._due_at = 0.0
+                effects.tell(effects.of_pace(before, self._state.status.pace, "epochs/s"))
             case Save():
                 self._saver.save(command, self._checkpoint())
             case Restart(seed):
@@ -137,6 +148,7 @@ class Training(Source):
         try:
             trainer.restart(seed)
             trainer.measure_if_due()
+            effects.tell(f"restarted with seed {seed}")
         finally:  # an engine that cannot begin again has a new, empty recording all the same
             self._goal = 0 if paused else None
             self._state.speed.forget()
@@ -155,12 +167,12 @@ class Training(Source):
         """Train the next stretch: a few epochs, as many as the pace has for one tick."""
         if self._unseen:
             return
-        trainer, state = self._trainer, self._state
-        pace = state.status.pace
+        trainer = self._trainer
+        limit = self._limit()
         free = self._goal is None
         epochs = self._stretch
-        if free and pace > 0:
-            epochs = min(epochs, max(1, round(pace / _TICKS_PER_SECOND)))
+        if free and limit > 0:
+            epochs = min(epochs, max(1, round(limit / _TICKS_PER_SECOND)))
         if self._goal is not None:
             epochs = min(epochs, self._goal - trainer.epoch)
         began = time.monotonic()
@@ -178,10 +190,22 @@ class Training(Source):
             self._stretch *= 2
         elif took > _LONGEST_S:
             self._stretch = max(1, self._stretch // 2)
-        if free and pace > 0:
+        if free and limit > 0:
             # From the last due time, so that the pace is kept on average; not from long ago, so that a
             # pause or a slow stretch is not made up for by a rush.
-            self._due_at = max(self._due_at, began - 0.1) + epochs / pace
+            self._due_at = max(self._due_at, began - 0.1) + epochs / limit
+
+    def _limit(self) -> float:
+        """Return the pace, which follows the story as long as no other was asked for and somebody watches."""
+        status = self._state.status
+        if not status.story:
+            return status.pace
+        limit = pace.of_story(self._trainer.epoch)
+        if status.detached and not status.screens:
+            limit = pace.AFTERWARDS
+        if limit != status.pace:
+            self._state.update(pace=limit)
+        return limit
 
     def _report(self) -> None:
         """Tell screens where training stands; when it stands still, measure its present state."""

@@ -16,6 +16,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
 
 from ibtui import tty
 from ibtui.config import WatchOptions
@@ -41,6 +42,9 @@ from ibtui.ui.summary import Farewell, outcome
 from ibtui.ui.terminal import Patient, TerminalDriver
 from ibtui.ui.view import View
 
+_PACING_S = 3.0
+"""Seconds for which the status line has room for a pace that was changed."""
+
 
 @dataclass
 class Arrived(Message):
@@ -64,10 +68,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     TITLE = "ibtui"
     ALLOW_SELECT: ClassVar[bool] = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (views.COMPACT[0], "-medium"), (views.FULL[0], "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-short"), (views.COMPACT[1], "-average"), (views.FULL[1], "-tall"), (views.ROOMY, "-roomy"),
-    ]  # fmt: skip
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (views.SMALL[0], "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (views.SMALL[1], "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(panes())]
 
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
@@ -91,6 +93,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._styles: list[Style] = []
         self._broken: set[str] = set()
         self._ending: Ending | None = None
+        self._pacing: Timer | None = None
         if self._colour_system() in ("16", "none"):
             self.theme = "ansi-dark"
 
@@ -141,9 +144,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def on_arrived(self, message: Arrived) -> None:
-        first = self.link.mirror.recording is None
+        first = self.scene.recording is None
         self.link.hear(message.client, message.news)
-        if first and (recording := self.link.mirror.recording) is not None:
+        if first and (recording := self.scene.recording) is not None:
             self.view = replace(self.view, unit=recording.config.units)  # type: ignore[arg-type]
         if message.client is self.link.client and isinstance(message.news, Frame):
             self._puller.heard(message.news)
@@ -184,13 +187,29 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def draw(self) -> None:
         if self.is_running:  # messages are heard until after the screens have been closed
             self.board.draw(self.scene, self._styles)
+            self._ask_for_net()
+
+    def _ask_for_net(self) -> None:
+        """Have the next frame bring the picture of the net, where that has come into view."""
+        fineness, mirror = self.board.net_fineness(), self.link.mirror
+        if mirror.net != fineness:
+            mirror.net = fineness
+            self._puller.hurry()
 
     def _recolour(self) -> None:
         """Put the inks on the theme's ground."""
         base = self.screen_stack[0].rich_style
         ground = Style(color=base.color, bgcolor=base.bgcolor)
-        self._styles = [ground + ink for ink in palette.styles(self._colour_system())]
+        behind = self._behind(base)
+        self._styles = [ground + ink for ink in palette.styles(self._colour_system(), behind)]
         self.draw()
+
+    def _behind(self, base: Style) -> str:
+        """Return the colour of the background; of a terminal's own, what a dark or a light one is like."""
+        colour = base.bgcolor
+        if colour is not None and colour.triplet is not None:
+            return colour.triplet.hex
+        return palette.DARK if self.current_theme.dark else palette.LIGHT
 
     def _colour_system(self) -> palette.ColourSystem:
         if self.no_color or self.console.color_system is None:
@@ -209,7 +228,13 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         layer = self.view.layer if message.layer is None else message.layer
-        self.set_view(replace(self.view, pane=message.pane, layer=layer))
+        chosen = replace(self.view, pane=message.pane, layer=layer)
+        match message.how:
+            case "enlarge":
+                chosen = replace(chosen, enlarged=not self.view.enlarged)
+            case "hide":
+                chosen = self._hiding(chosen)
+        self.set_view(chosen)
 
     # Keys: training. `ibtui.ui.keys` says what each action does.
 
@@ -241,8 +266,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_pace(self, by: int) -> None:
         if self._is_own_loop("pace"):
             return
-        if self.mirror.status is not None:
-            self.link.send(SetPace(views.next_pace(self.scene.pace, by)))
+        if self.mirror.status is None or not self.link.send(SetPace(views.next_pace(self.scene.pace, by))):
+            return
+        if self._pacing is not None:
+            self._pacing.stop()
+        self._pacing = self.set_timer(_PACING_S, lambda: self.set_view(replace(self.view, pacing=False)))
+        self.set_view(replace(self.view, pacing=True))
 
     def action_restart(self, seeds_on: int) -> None:
         if self._is_own_loop("restart"):
@@ -317,14 +346,43 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def action_large_pane(self, name: str) -> None:
         large = self.view.enlarged and self.view.pane == name
-        self.set_view(replace(self.view, pane=name, enlarged=not large))
+        self.set_view(replace(self.view, pane=name, enlarged=not large, log_back=0))
+
+    def action_log_page(self, by: int) -> None:
+        """Turn the pages of the log where it has the screen."""
+        if self.view.enlarged and self.view.pane == "run":
+            rows = max(1, self.size.height // 2)
+            most = len(self.mirror.log) // rows
+            self.set_view(replace(self.view, log_back=min(max(self.view.log_back - by, 0), most)))
+
+    def action_hide(self) -> None:
+        """Hide the chosen pane; a large one goes back among the others."""
+        self.set_view(self._hiding(self.view))
+
+    def _hiding(self, view: View) -> View:
+        if view.enlarged:
+            return replace(view, enlarged=False)
+        per_layer = self._panes[view.pane].declared.per_layer
+        hidden = view.hidden | {f"{view.pane}{view.layer}" if per_layer else view.pane}
+        if not self.board.shown - hidden - {"table"}:
+            self.tell("the last pane stays: H shows all of them again")
+            return view
+        return replace(view, hidden=hidden)
+
+    def action_show_all(self) -> None:
+        self.set_view(replace(self.view, hidden=frozenset()))
+
+    def action_arrange(self) -> None:
+        """Go on to the next arrangement, with all of its panes."""
+        changed = views.cycled(self.view, "arrangement")
+        self.set_view(replace(changed, enlarged=False, hidden=frozenset()))
 
     def action_layer(self, layer: int) -> None:
         if layer < self.scene.layers:
             self.set_view(replace(self.view, layer=layer))
 
     def action_pane(self, by: int) -> None:
-        compact = views.layout_for(*self.size) == "compact" and not self.view.enlarged
+        compact = views.layout_for(*self.size) != "full" and not self.view.enlarged
         names = tab_order(self._panes, compact=compact)
         self.set_view(views.next_pane(self.view, by, max(1, self.scene.layers), names))
 

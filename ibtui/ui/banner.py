@@ -12,7 +12,7 @@ from ibtui.plot import palette
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import STATES, spelled
 from ibtui.ui.line import Span, Styles, strip
-from ibtui.ui.panes.log import last_line, wrapped
+from ibtui.ui.logged import last_line, wrapped
 from ibtui.ui.scene import Scene
 
 _MOST_ROWS = 4

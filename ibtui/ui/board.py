@@ -1,18 +1,18 @@
-"""The widgets of the main screen: which of them are on it, and when each is drawn."""
+"""The widgets of the main screen: which of them are on it, and where each lies."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from textual.app import App, ComposeResult
 from textual.containers import Container
+from textual.geometry import Offset, Region, Size, Spacing
+from textual.layout import Layout, WidgetPlacement
 from textual.screen import Screen
+from textual.widget import Widget
 
-from ibtui.ui import banner
-from ibtui.ui import view as views
+from ibtui.ui import banner, layouts
 from ibtui.ui.banner import Banner
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.footer import Footer, Hint
@@ -21,36 +21,64 @@ from ibtui.ui.panes import Panes
 from ibtui.ui.panes.pane import Pane
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import StatusLine
-from ibtui.ui.table import Table
+from ibtui.ui.table import Table, table_rows
 from ibtui.ui.too_small import TooSmall
 
-LAG_S = 0.3
-"""The age that a picture of the history may have while training goes on."""
-LEAST_WIDTH = 18
-"""The least that a pane of one layer makes sense in; layers that do not fit are on further pages."""
-ROWS = (0, 1, 2, None)
-"""The rows that a pane can declare; see `Declaration.row`."""
+COARSE, FINE = 64, 128
+"""Points to an axis of the picture of the net: of a pane among others, and of one that has the screen."""
+
+
+class Placing(Layout):
+    """Lays the children of the board where the plan has them."""
+
+    name = "placing"
+
+    def __init__(self) -> None:
+        self.plan: layouts.Node | None = None
+
+    def arrange(
+        self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
+    ) -> list[WidgetPlacement]:
+        boxes = layouts.placed(self.plan, (0, 0, size.width, size.height))
+        no_offset, no_margin = Offset(0, 0), Spacing()
+        return [
+            WidgetPlacement(Region(*boxes[child.id]), no_offset, no_margin, child, 0)
+            for child in children
+            if child.id in boxes
+        ]
+
+
+class Area(Container):
+    """The part of the screen that panes share."""
+
+    def __init__(self, placing: Placing) -> None:
+        super().__init__(id="board")
+        self._placing = placing
+
+    @property
+    def layout(self) -> Layout:
+        return self._placing
 
 
 class Board:
-    """The widgets of an app's main screen, and the turns in which they are drawn."""
+    """The widgets of an app's main screen, and where they lie."""
 
     def __init__(self, app: App[Any], panes: Panes, hints: Sequence[Hint]) -> None:
         self._app, self._panes, self._hints = app, panes, hints
         self.widgets: list[Drawn] = []
+        self.shown: frozenset[str] = frozenset()
+        """The ids of the panes on the screen, and of the table."""
+        self._placing = Placing()
         self._arranged: object = None
-        self._last_drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """Put the panes into the rows that they declare; those per layer follow once there are layers."""
+        """Put all panes on the board; those per layer follow once there are layers."""
         yield StatusLine(id="status")
         yield Banner(id="banner")
-        with Container(id="board"):
-            for row in ROWS:
-                with Container(id=f"row{row}", classes="row"):
-                    for name, made in self._panes.items():
-                        if made.declared.row == row and not made.declared.per_layer:
-                            yield made(name)
+        with Area(self._placing):
+            for name, made in self._panes.items():
+                if not made.declared.per_layer:
+                    yield made(name)
             yield Table(id="table")
         yield TooSmall(id="too-small")
         yield Footer(self._hints)
@@ -64,29 +92,10 @@ class Board:
         self.widgets = [w for w in self._screen.walk_children() if isinstance(w, Drawn)]
 
     def draw(self, scene: Scene, styles: Styles) -> None:
-        """Have everything drawn that has changed.
-
-        Pictures of the whole history are dear, and change little from one frame to the next. While training
-        just goes on they take turns, and otherwise they are drawn when all else is on the screen.
-        """
+        """Have everything drawn that has changed, so that all of the screen is of one moment."""
         self._arrange(scene)
         for widget in self.widgets:
             widget.give(scene, styles)
-        stale = [widget for widget in self.widgets if widget.stale]
-        late = [widget for widget in stale if widget.may_lag]
-        for widget in stale:
-            if not widget.may_lag:
-                widget.redraw()
-        goes_on = scene.run_state in ("running", "pausing")
-        drawn = scene.view, replace(scene.link, pausing=False), scene.mirror.run, goes_on
-        if drawn == self._last_drawn and goes_on and not scene.plays:
-            for widget in _in_turn(late):
-                widget.redraw()
-        elif late:
-            self._app.call_after_refresh(self._catch_up)
-        self._last_drawn = drawn
-
-    def _catch_up(self) -> None:
         for widget in self.widgets:
             if widget.stale:
                 widget.redraw()
@@ -94,25 +103,24 @@ class Board:
     def _arrange(self, scene: Scene) -> None:
         """Decide which panes there are, and which are on the screen: little of it ever changes."""
         view, alarm, size = scene.view, banner.is_shown(scene), self._app.size
-        arranged = (scene.layers, view.pane, view.layer, view.enlarged, view.marker, alarm, size)
+        looks = view.pane, view.layer, view.enlarged, view.arrangement, view.hidden, view.marker
+        arranged = (scene.layers, looks, alarm, size)
         if arranged == self._arranged:
             return
         self._arranged = arranged
         self._mount_layers(scene.layers)
         self._screen.set_class(view.marker == "ascii", "-ascii")
-        self._screen.query_one("#board").set_class(view.enlarged, "-enlarged")
         self._screen.query_one("#banner").set_class(alarm, "-wrong").refresh(layout=alarm)
-        fitting = size.width // LEAST_WIDTH
-        beside = fitting > scene.layers or size.width >= views.FULL[0]
-        page = views.page(scene.layers, view.layer, fitting - beside)
-        for row in self._screen.query(".row"):
-            inside = [w for w in self.widgets if isinstance(w, Pane) and w.parent is row]
-            for pane in inside:
-                pane.set_class(view.enlarged and pane.chosen(view), "-enlarged")
-                off_page = pane.of_layer not in page if pane.of_layer is not None else False
-                hidden = off_page or (pane.pane == "input" and not beside)
-                pane.set_class(hidden and not view.enlarged, "-off-page")
-            row.set_class(view.enlarged and any(pane.chosen(view) for pane in inside), "-enlarged")
+        rows = table_rows(scene.layers, size.height)
+        self._placing.plan = layouts.plan(self._panes, view, scene.layers, size.width, size.height, rows)
+        self.shown = frozenset(layouts.ids(self._placing.plan))
+        for widget in self._screen.query_one("#board").children:
+            widget.display = widget.id in self.shown
+        self._screen.query_one("#board").refresh(layout=True)
+
+    def net_fineness(self) -> int:
+        """Return the points to an axis that the picture of the net has room for; 0: it is not shown."""
+        return 0 if "net" not in self.shown else FINE if len(self.shown) == 1 else COARSE
 
     def _mount_layers(self, layers: int) -> None:
         """Mount the panes that there is one of for each layer, once it is known how many there are."""
@@ -123,13 +131,5 @@ class Board:
             for widget in old:
                 widget.remove()
             new: list[Drawn] = [made(name, layer) for layer in range(layers)]
-            self._screen.query_one(f"#row{made.declared.row}").mount(*new)
+            self._screen.query_one("#board").mount(*new)
             self.widgets = [w for w in self.widgets if w not in old] + new
-            self._screen.query_one("#table").refresh(layout=True)
-
-
-def _in_turn(late: Iterable[Drawn]) -> list[Drawn]:
-    """Return, of widgets that show something old, the one that waits longest and those that wait too long."""
-    waiting = sorted(late, key=lambda widget: widget.drawn_at)
-    overdue = time.monotonic() - LAG_S
-    return waiting[:1] + [widget for widget in waiting[1:] if widget.drawn_at <= overdue]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual.filter import ANSIToTruecolor
 from textual.geometry import Region, Size
@@ -23,9 +21,6 @@ from ibtui.ui.scene import Scene
 class Drawn(Widget):
     """The base of all widgets of the main screen."""
 
-    may_lag: ClassVar[bool] = False
-    """True where it need not be drawn anew in each frame of a run that goes on."""
-
     @dataclass
     class Broke(Message):
         """Drawing failed: a fault of ibtui's, which must not end the run."""
@@ -39,8 +34,6 @@ class Drawn(Widget):
         self._styles: Styles = ()
         self._told: Hashable = None
         self._fresh = False
-        self.drawn_at = 0.0
-        """The time of the last `redraw`, on the monotonic clock."""
         self._size_drawn: Size | None = None
         self._strips: list[Strip] = []
 
@@ -54,7 +47,7 @@ class Drawn(Widget):
         return self.is_attached and self._present_key() != self._told
 
     def redraw(self) -> None:
-        self._told, self.drawn_at, self._fresh = self._present_key(), time.monotonic(), False
+        self._told, self._fresh = self._present_key(), False
         self.refresh()
 
     def _present_key(self) -> Hashable:

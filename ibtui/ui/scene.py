@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from ibtui import pace
 from ibtui.core.information import Binning
 from ibtui.plot.ticks import number, per_unit, unit_shown, value_text
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
@@ -19,6 +20,11 @@ from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Representation, Status
 from ibtui.ui.link import LinkState
 from ibtui.ui.view import View
+
+_BEHIND = 0.8
+"""Training that is slower than this share of its pace is held up by something else."""
+_CONSTANT = 1e-3
+"""The spread of outputs, as a share of their axis, below which they are the same."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,9 @@ class Scene:
 
     @property
     def recording(self) -> Recording | None:
-        return self.mirror.recording
+        """The run's; before there is one, what it begins with."""
+        mirror = self.mirror
+        return mirror.preview if mirror.recording is None else mirror.recording
 
     @property
     def status(self) -> Status | None:
@@ -60,12 +68,12 @@ class Scene:
     @property
     def layers(self) -> int:
         """The number of layers that are measured; 0 while it is not known."""
-        return len(self.mirror.recording.layers) if self.mirror.recording is not None else 0
+        return len(self.recording.layers) if self.recording is not None else 0
 
     @property
     def history(self) -> object:
         """Changes with the recording's measurements."""
-        recording = self.mirror.recording
+        recording = self.recording
         return None if recording is None else (recording.tick, id(recording))
 
     @property
@@ -79,12 +87,41 @@ class Scene:
         """The pace asked for last."""
         return (self.status or Status()).pace if self.link.pace is None else self.link.pace
 
+    @property
+    def waiting(self) -> str:
+        """The words of a pane that has no measurement to show yet."""
+        compiling = self.recording is not None and self.run_state == "starting"
+        return "its code is being compiled" if compiling else "no measurement yet"
+
+    @property
+    def seconds_left(self) -> float:
+        """The time that training takes yet at its pace; 0 where nothing trains, or nobody knows."""
+        status = self.mirror.status
+        if status is None or self.plays or self.run_state != "running" or status.epoch >= status.epochs:
+            return 0.0
+        left, speed, limit = status.epochs - status.epoch, status.epochs_per_second, self.pace
+        bound = pace.seconds_of_story(status.epoch, status.epochs) if status.story else 0.0
+        if not status.story and limit > 0:
+            bound = left / limit
+        slow = speed > 0 and (not bound or speed < _BEHIND * limit)
+        return left / speed if slow else bound
+
+    @property
+    def constant_output(self) -> bool:
+        """True where the net gives every input that is drawn the same output."""
+        shown = self.mirror.representation
+        if shown is None or not shown.points or len(shown.points[-1]) < 2:
+            return False
+        points, (left, right, low, high) = shown.points[-1], shown.ranges[-1]
+        spread = np.ptp(points, axis=0) / (right - left, high - low)
+        return bool((spread < _CONSTANT).all())
+
     # What is looked at.
 
     @property
     def cursor_row(self) -> int | None:
         """The measurement that curves mark: the one walked to or, unless it is the last, the one played."""
-        recording, shown = self.mirror.recording, self.mirror.representation
+        recording, shown = self.recording, self.mirror.representation
         if recording is None or not len(recording):
             return None
         if self.view.row is not None:
@@ -107,7 +144,7 @@ class Scene:
     @property
     def unrecorded(self) -> Representation | None:
         """The representation of a run that stands after its last measurement; None at a measurement."""
-        shown, recording = self.mirror.representation, self.mirror.recording
+        shown, recording = self.mirror.representation, self.recording
         if self.view.row is not None or shown is None or shown.row is not None or recording is None:
             return None
         measured = recording.column("epoch")
@@ -115,7 +152,7 @@ class Scene:
 
     @property
     def measurements(self) -> int:
-        return len(self.mirror.recording) if self.mirror.recording is not None else 0
+        return len(self.recording) if self.recording is not None else 0
 
     def row_after(self, by: int) -> int | None:
         """Return the row so many measurements on, or back where negative; None: the present."""
@@ -128,8 +165,8 @@ class Scene:
 
     def column(self, name: str) -> Array:
         """Return a column of the recording, and at its end what is looked at `unrecorded`."""
-        assert self.mirror.recording is not None
-        column, present = self.mirror.recording.column(name), self.unrecorded
+        assert self.recording is not None
+        column, present = self.recording.column(name), self.unrecorded
         if present is None:
             return column
         value = present.epoch if name == "epoch" else present.values[name]
@@ -141,7 +178,7 @@ class Scene:
 
         It grows in steps of 1, 2, 5, 10, …, so that the curves stand still between two of them.
         """
-        mirror, recording = self.mirror, self.mirror.recording
+        mirror, recording = self.mirror, self.recording
         if recording is None or not len(recording):
             return 1.0
         runs = [run for run in (recording, mirror.reference) if run is not None and len(run)]
@@ -158,7 +195,7 @@ class Scene:
     @property
     def quantities(self) -> Mapping[str, Quantity]:
         """The recording's quantities, or those of every run, by name."""
-        return self.mirror.recording.quantities if self.mirror.recording is not None else standard()
+        return self.recording.quantities if self.recording is not None else standard()
 
     def quantity(self, name: str) -> Quantity:
         """Return the declaration of a quantity of the recording, or of every run."""
@@ -167,12 +204,12 @@ class Scene:
     @property
     def chosen_quantity(self) -> Quantity:
         """The quantity that the user has chosen, where the recording has it."""
-        known = self.mirror.recording is not None and self.view.quantity in self.quantities
+        known = self.recording is not None and self.view.quantity in self.quantities
         return self.quantity(self.view.quantity if known else View.quantity)
 
     def ceiling(self, quantity: Quantity) -> float:
         """Return what a quantity cannot pass, as the view has it; NaN where that is not one number."""
-        recording = self.mirror.recording
+        recording = self.recording
         if recording is None or level_of(quantity, self.view) == "excess":
             return math.nan
         if level_of(quantity, self.view) == "share":
@@ -183,7 +220,7 @@ class Scene:
 
     def viewed(self, quantity: Quantity, values: Mapping[str, Array]) -> Array:
         """Return a quantity as the view has it, of the values that all quantities have."""
-        ceilings = self.mirror.recording.ceilings if self.mirror.recording is not None else {}
+        ceilings = self.recording.ceilings if self.recording is not None else {}
         return as_viewed(quantity, values, ceilings, self.view)
 
     def recorded(self, quantity: Quantity) -> Array:
@@ -193,14 +230,12 @@ class Scene:
     def faint(self, quantity: Quantity) -> Array | None:
         """Return what is drawn behind the curves of a quantity: chance levels, of an excess its ceilings."""
         level = level_of(quantity, self.view)
-        if self.mirror.recording is None or not quantity.chance or level == "share":
+        if self.recording is None or not quantity.chance or level == "share":
             return None
         if level == "estimate":
             return in_unit(self.column(quantity.chance), quantity, self.view)
         values = {name: self.column(name) for name in _needed(quantity)}
-        return in_unit(
-            ceiling_at(quantity, values, self.mirror.recording.ceilings, level), quantity, self.view
-        )
+        return in_unit(ceiling_at(quantity, values, self.recording.ceilings, level), quantity, self.view)
 
     def texts(self, quantity: Quantity, layer: int) -> tuple[str, str] | None:
         """Return a quantity of a layer at the epoch looked at, and its chance level, or nothing of that."""
@@ -219,7 +254,7 @@ class Scene:
         First come those of every run, of these first what no binning changes, then those asked for. What has
         no number, as bounds where values are binned, is left out.
         """
-        if (recording := self.mirror.recording) is None:
+        if (recording := self.recording) is None:
             return ()
         hidden = always | {quantity.chance for quantity in self.quantities.values()}
         hidden |= {name for name in self.quantities if np.isnan(recording.column(name)).all()}
@@ -261,6 +296,14 @@ def recorded(quantity: Quantity, recording: Recording, view: View) -> Array:
 def unit_of(quantity: Quantity, view: View) -> str:
     """Return the unit in which the view has a quantity."""
     return "" if level_of(quantity, view) == "share" else unit_shown(quantity.unit, view.unit)
+
+
+_NAMES: Mapping[Level, str] = {"estimate": "{}", "excess": "{} − chance", "share": "share of {}"}
+
+
+def name_of(quantity: Quantity, view: View) -> str:
+    """Return the name of a quantity as the view has it."""
+    return _NAMES[level_of(quantity, view)].format(quantity.label)
 
 
 def _needed(quantity: Quantity) -> tuple[str, ...]:

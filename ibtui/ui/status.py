@@ -111,8 +111,10 @@ def _pace(scene: Scene, status: Status) -> list[Piece]:
     if scene.loop:
         return pieces
     limit = scene.pace
-    said = f"(at most {limit:g}{unit})" if limit > 0 else "(no limit)"
-    return [*pieces, piece(said, ink=palette.DIM, rank=9)]
+    said = [f"(at most {limit:g}{unit})", f"(≤ {limit:g})"] if limit > 0 else ["(no limit)"]
+    pacing = scene.view.pacing
+    ink, rank = (palette.CURSOR, 0) if pacing else (palette.DIM, 7)
+    return [*pieces, piece(*said, ink=ink, rank=rank)]
 
 
 def _looking(scene: Scene) -> list[Piece]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from textual.geometry import Size
 from textual.strip import Strip
 
 from ibtui.errors import printable
@@ -15,7 +14,7 @@ from ibtui.plot.ticks import number
 from ibtui.quantities import Array, Quantity
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
-from ibtui.ui.panes.log import last_line
+from ibtui.ui.logged import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
 from ibtui.ui.scene import Scene, recorded, unit_of
 from ibtui.ui.segments import strips
@@ -41,10 +40,6 @@ class Table(Drawn):
         log = mirror.log_end, len(mirror.log)
         return scene.history, shown and shown.key, scene.cursor_row, chosen, log
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        layers = (self._scene.layers if self._scene is not None else 0) or 4
-        return min(layers + _OTHER_ROWS, max(_OTHER_ROWS + 1, viewport.height // 2))
-
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         if scene.recording is None:
             return []
@@ -54,6 +49,11 @@ class Table(Drawn):
         lines += [_layer_row(layer, scene, columns, width, styles) for layer in layers]
         lines += [_performance(name, scene, width, styles) for name in ("accuracy", "loss")]
         return [*lines, _log(scene, width, styles)]
+
+
+def table_rows(layers: int, height: int) -> int:
+    """Return the height of the table on a screen of so many rows: of many layers it has a page."""
+    return min((layers or 4) + _OTHER_ROWS, max(_OTHER_ROWS + 1, height // 2))
 
 
 def _label_width(scene: Scene) -> int:
@@ -161,7 +161,7 @@ def _performance(name: str, scene: Scene, width: int, styles: Styles) -> Strip:
 
 
 def _log(scene: Scene, width: int, styles: Styles) -> Strip:
-    title, mirror = "[log]" if scene.view.pane == "log" else "log", scene.mirror
+    title, mirror = "[log]" if scene.view.pane == "run" else "log", scene.mirror
     if mirror.died is not None:
         said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN
     else:

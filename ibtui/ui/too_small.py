@@ -11,7 +11,7 @@ from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import STATES, spelled
 from ibtui.ui.line import Styles, centred
 from ibtui.ui.scene import Scene
-from ibtui.ui.view import COMPACT
+from ibtui.ui.view import SMALL
 
 
 class TooSmall(Drawn):
@@ -27,7 +27,7 @@ class TooSmall(Drawn):
 
 def _lines(scene: Scene, width: int, height: int) -> tuple[str, ...]:
     """Return the message with as many words as there is room for."""
-    need = "{}x{}".format(*COMPACT)
+    need = "{}x{}".format(*SMALL)
     state = scene.run_state
     status = scene.status
     epoch = f", epoch {status.epoch:,} of {status.epochs:,}" if status is not None and status.epochs else ""

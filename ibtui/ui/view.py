@@ -11,18 +11,21 @@ from ibtui.plot.dots import Marker
 from ibtui.plot.ticks import EpochScale, Unit
 from ibtui.quantities.levels import Level
 
-Layout = Literal["full", "compact", "small"]
+Layout = Literal["full", "compact", "small", "tiny"]
 
 FULL = (100, 30)
 COMPACT = (80, 24)
-"""The least width and height of the two layouts."""
+SMALL = (40, 12)
+"""The least width and height of the layouts; on a smaller screen nothing makes sense."""
+HUGE = (200, 60)
+"""From this size on a full screen has a large plane."""
 
 ROOMY = 32
 """From this height on a compact screen has room for a row of curves, too."""
 
 T_BINS = (2, 3, 5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000)
 T_WIDTHS = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.07, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-NOISES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
+NOISES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5)
 """Widths of bins, and variances of the noise, that the keys for fewer and for more bins go through."""
 X_BINS = (*range(1, 11), 12, 15, 20, 30, 50, 70, 100, 200, 500, 1000)
 PACES = (1, 2, 5, 10, 20, 30, 60, 120, 250, 500, 1000)
@@ -36,17 +39,25 @@ class View:
     row: int | None = None
     """The measurement looked at; None: the present."""
     layer: int = 0
+    arrangement: Literal["overview", "plane", "curves"] = "overview"
+    """The panes that lie beside each other."""
+    hidden: frozenset[str] = frozenset()
+    """The ids of panes that are not shown; see `ibtui.ui.layouts`."""
     pane: str = "scatter"
     """The pane chosen; with "scatter", that of the layer chosen."""
     enlarged: bool = False
     """True where the chosen pane has the whole screen."""
+    pacing: bool = False
+    """True for a moment after the pace was changed, which the status line then says before all else."""
+    log_back: int = 0
+    """The pages of the log before the last one that the large run pane is turned back by."""
     quantity: str = "dimension"
     """The quantity of the third pane of curves, of the table's last column and of the scatters' titles."""
     unit: Unit = "nats"
     level: Level = "estimate"
     """Information as estimated, in excess of its chance level, or as a share of what is beyond that."""
     scale: EpochScale = "log"
-    """Of the epochs, along which curves run."""
+    """The scale of the epochs, along which curves run."""
     points: Literal["samples", "density"] = "samples"
     """A scatter's points: the samples, or the density of their classes."""
     plane_colour: Literal["layer", "epoch"] = "layer"
@@ -114,7 +125,9 @@ def layout_for(width: int, height: int) -> Layout:
     """Return the layout that a screen has room for."""
     if width >= FULL[0] and height >= FULL[1]:
         return "full"
-    return "compact" if width >= COMPACT[0] and height >= COMPACT[1] else "small"
+    if width >= COMPACT[0] and height >= COMPACT[1]:
+        return "compact"
+    return "small" if width >= SMALL[0] and height >= SMALL[1] else "tiny"
 
 
 def page(count: int, chosen: int, room: int) -> range:

@@ -15,7 +15,7 @@ from ibtui.plot import palette
 @pytest.mark.parametrize("system", get_args(palette.ColourSystem))
 def test_every_ink_has_a_style(system: palette.ColourSystem) -> None:
     styles = palette.styles(system)
-    assert len(styles) == palette.EPOCH + palette.CYCLE
+    assert len(styles) == palette.INKS
     assert styles[palette.NONE].color is None
     assert system != "none" or all(style.color is None for style in styles)
 

@@ -35,7 +35,8 @@ RELU = (Layer("0", 3, "relu"), Layer("1", 2, "softmax"), Layer("2", 2, "linear")
         ({"binning": "pooled", "x": "identity"}, RELU, (),
          "pooled binning, T 100 bins, equal mass over the layer, X: each sample"),
         ({"binning": "width", "x": "identity"}, RELU, (), "T bins 0.07 wide, X: each sample"),
-        ({"estimator": "kde", "binning": "width"}, RELU, (), "KDE, noise 0.001 (upper bound)"),
+        ({"estimator": "kde", "binning": "width"}, RELU, (),
+         "KDE, noise 0.001 (I(X;T): upper bound; I(T;Y): of upper bounds)"),
     ],
 )  # fmt: skip
 def test_an_estimation_in_words(settings, layers, tops, words):
@@ -64,7 +65,7 @@ def test_samples_that_train_and_are_not_measured_count(tmp_path):
         recording.dataset, x_rest=recording.dataset.x_test[:30], y_rest=recording.dataset.y_test[:30]
     )
     recording.experiment = replace(recording.experiment, dataset=data)
-    assert recorded._samples_of(recording) == 100 + 30
+    assert recording.measured_of == 100 + 30
 
 
 def test_titles_and_header_name_unit_and_estimator(folder, capsys):

@@ -12,6 +12,7 @@ import numpy as np
 from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.run import log, mirror, places
+from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
 from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
@@ -165,3 +166,10 @@ def test_going_on_and_off_loses_nothing_of_a_pause():
         driver.send(Pause())
         driver.send(Detach())
         driver.until(lambda d: d.status.state == "paused" and d.status.detached)
+
+
+def test_what_is_drawn_is_of_the_last_row_that_a_screen_hears_of():
+    """A measurement that is taken while a frame is made waits for the next one."""
+    drawing = DrawnRow(finished(), 0)
+    assert [drawing.draw(None, None, 0, 0, rows).row for rows in (5, None, 13)] == [4, 12, 12]
+    assert drawing.draw(None, None, 0, 0, 0) is None

@@ -278,8 +278,12 @@ class StandIn:
                 notices=notices,
             )
             if self.unready:
-                frame = Frame(replace(self.status, run=-1, **self.unready), log=log)
+                frame = self.unready_frame(log)
         self.arrived(frame)
+
+    def unready_frame(self, log: tuple[str, ...]) -> Frame:
+        """What it answers while it has no recording."""
+        return Frame(replace(self.status, run=-1, **self.unready), log=log)
 
     def _new_run(self) -> NewRun:
         inputs = inputs_of(self.dataset)

@@ -30,8 +30,10 @@ from ibtui.run.mirror import Lost
 from ibtui.run.protocol import (
     Command,
     Detach,
+    Frame,
     Notice,
     Pause,
+    Preview,
     Rebin,
     Restart,
     Resume,
@@ -40,9 +42,10 @@ from ibtui.run.protocol import (
     Step,
     Stop,
 )
+from ibtui.run.representation import inputs_of
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
-from ibtui.ui.board import LEAST_WIDTH
+from ibtui.ui.board import FINE
 from ibtui.ui.dialogs import Place, Question
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.ending import SIGNALS, Ending
@@ -52,12 +55,13 @@ from ibtui.ui.line import fit, piece, spaced
 from ibtui.ui.panes import panes
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.plane import Plane
+from ibtui.ui.panes.run import INTRODUCTION_S
 from ibtui.ui.panes.scatter import Scatter
 from ibtui.ui.scene import Scene
 from ibtui.ui.status import status_pieces
 from ibtui.ui.summary import Farewell
 from tests.marks import slow, slow_sets
-from tests.ui.standin import FakeWorkers, StandIn, strips
+from tests.ui.standin import CEILINGS, FakeWorkers, StandIn, strips
 
 FULL, COMPACT, ODD, SMALL = (120, 40), (80, 24), (97, 33), (60, 20)
 BRAILLE = WatchOptions(marker="braille")
@@ -130,24 +134,32 @@ def regions(app: IbtuiApp) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "size", [FULL, COMPACT, ODD, *slow((100, 30), (100, 24), (80, 60), (133, 41), (250, 70))]
+    "size",
+    [
+        FULL,
+        COMPACT,
+        SMALL,
+        *slow(ODD, (40, 12), (100, 30), (100, 24), (80, 60), (133, 41), (160, 50), (250, 70)),
+    ],
 )
 def test_every_pane_lies_on_the_screen_and_on_no_other(size: tuple[int, int]) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        await shows(app, pilot, "epoch 500", "I(X;T)", "quit")
+        await shows(app, pilot, "500", "I(X;T)", "help")
         shown = regions(app)
         assert sum(region.area for region in shown.values()) == size[0] * size[1]  # nothing cut, nothing bare
         for one, other in itertools.combinations(shown.values(), 2):
             assert not one.overlaps(other)
         assert all(cell_len(row) == size[0] for row in screen_text(app))
-        always = {"scatter0", "scatter1", "scatter2", "scatter3", "status", "footer"}
-        information, rest = {"i_xt", "i_ty", "plane"}, {"quantity", "performance", "log"}
+        always = {"scatter0", "scatter1", "plane", "status", "footer"}
+        layers = {"scatter2", "scatter3", "input"}
+        full = always | layers | {"i_xt", "i_ty", "quantity", "performance", "run"}
         if view.layout_for(*size) == "full":
-            assert shown.keys() == always | {"input"} | information | rest
+            assert shown.keys() == full | ({"net"} if size[0] >= 160 and size[1] >= 50 else set())
+        elif view.layout_for(*size) == "compact":
+            roomy = {"i_xt", "i_ty", "performance"} if size[1] >= view.ROOMY else set()
+            assert shown.keys() == always | {"table"} | roomy
         else:
-            wide = {"input"} if size[0] // LEAST_WIDTH > 4 else set()
-            roomy = information if size[1] >= view.ROOMY else set()
-            assert shown.keys() == always | wide | {"table"} | roomy
+            assert shown.keys() == {"status", "plane", "footer"}
 
     play(script, size)
 
@@ -156,7 +168,8 @@ def test_the_full_screen_has_all_panes() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(
             app, pilot, "layer 0  dim 1.18", "layer 3  dim 1.06", "I(X;T)  nats", "I(T;Y)  nats",
-            "information plane", "dimension ", "accuracy  train 0.80", "loss", "log", "engine: gluon on cpu",
+            "information plane", "dimension ", "accuracy  train 0.80", "loss", "run  seed 1",
+            "engine: gluon on cpu",
             "H(X)", "chance 1.42", "ibtui  ● running  epoch 500 of 2,000  212 epochs/s", "cpu · gluon",
             "T 100 · X 4 bins · notebook", "newest 500", "space pause  s step  [ ] T bins",
         )  # fmt: skip
@@ -167,9 +180,9 @@ def test_the_full_screen_has_all_panes() -> None:
 def test_the_compact_screen_has_a_row_per_layer() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(
-            app, pilot, "● running  epoch 500 of 2,000", "I(X;T) nats of 2.76", "I(T;Y) nats of 0.69",
+            app, pilot, "● running   epoch 500 of 2,000", "I(X;T) nats of 2.76", "I(T;Y) nats of 0.69",
             "dimension of 2.00", ">0 2.58    1.42", " 3 2.05    1.13", "accuracy   train 0.80",
-            "held out 0.41", "log        2000 epochs", "0  dim 1.18",
+            "held out 0.41", "log        2000 epochs", "0  dim 1.18", "information plane",
         )  # fmt: skip
         row = next(row for row in screen_text(app) if row.startswith(" 3 "))
         assert set(row) & set("▁▂▃▄▅▆▇█")
@@ -179,8 +192,8 @@ def test_the_compact_screen_has_a_row_per_layer() -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(SMALL, "ibtui needs 80x24"), ((79, 24), "ibtui needs 80x24"), ((200, 23), "ibtui needs 80x24"),
-     ((30, 5), "needs 80x24"), ((6, 2), "80x24"), ((1, 1), "8")],
+    [((39, 24), "needs 40x12"), ((200, 11), "ibtui needs 40x12"), ((30, 5), "needs 40x12"),
+     ((6, 2), "40x12"), ((1, 1), "4")],
 )  # fmt: skip
 def test_a_small_screen_says_which_size_is_needed(size: tuple[int, int], text: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
@@ -266,7 +279,7 @@ def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: "scatter3" in regions(app))
         names = ["scatter0", "scatter1", "scatter2", "scatter3", "i_xt", "i_ty", "plane", "quantity",
-                 "performance", "log"]  # fmt: skip
+                 "performance", "net", "run"]  # fmt: skip
         for name in names:
             await pilot.press("enter")
             await until(pilot, lambda: set(regions(app)) == {"status", name, "footer"})  # noqa: B023
@@ -275,7 +288,7 @@ def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
             await until(pilot, lambda: len(regions(app)) == 12)
             await pilot.press("tab")
         assert (app.view.pane, app.view.layer) == ("scatter", 0)
-        await pilot.press("shift+tab", "shift+tab")
+        await pilot.press("shift+tab", "shift+tab", "shift+tab")
         assert app.view.pane == "performance"
 
     play(script)
@@ -1047,7 +1060,7 @@ def test_a_log_line_is_shown_as_it_is_and_moves_nothing() -> None:
         await shows(app, pilot, "[red]not red[/red] [/]", r"\x1b[2J\x1b[31mgone\r", r"a\tb")
         await shows(app, pilot, r"[bold]a path[/] \x1b]0;title\x07")
 
-    play(script)
+    play(script, client=StandIn(seconds=INTRODUCTION_S))
 
 
 def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
@@ -1056,7 +1069,7 @@ def test_the_log_follows_its_end_and_keeps_long_lines_whole() -> None:
         await shows(app, pilot, "line 199", "xend")
         assert "line 100" not in text_of(app)
 
-    play(script)
+    play(script, client=StandIn(seconds=INTRODUCTION_S))
 
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
@@ -1065,7 +1078,7 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
         await shows(app, pilot, "layer 0  0.37  chance 0.15", "0.19 0.30 0.37 at 10 30 100 bins")
         await pilot.press("e")
-        await shows(app, pilot, "layer 0  0.22  over chance 0.15", "0.11 0.18 0.22 at 10 30 100 bins")
+        await shows(app, pilot, "layer 0  0.22  chance 0.15 nats", "0.11 0.18 0.22 at 10 30 100 bins")
 
     play(script, size)
 
@@ -1637,3 +1650,190 @@ def test_the_card_is_in_the_status_line() -> None:
         await until(pilot, lambda: "NVIDIA H200 (9.0) · 1.2 of 139 GiB · 37 %\\x1b" in screen_text(app)[0])
 
     play(script, size=(240, 50))
+
+
+# The run.
+
+
+def pane_text(app: IbtuiApp, name: str) -> str:
+    """The rows of a pane, without its frame."""
+    region = app.query_one(f"#{name}").region
+    rows = screen_text(app)[region.y : region.bottom]
+    return "\n".join(row[region.x + 1 : region.right - 1].rstrip() for row in rows)
+
+
+def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "run  seed 1  25 s left")
+        said = " ".join(pane_text(app, "run").split())
+        for text in ("2→2→2→2→2 tanh", "grid 2×2: 500 train, 500 held out", "sgd, lr 0.1, batch 10",
+                     "2 classes ⠿ 0 · ⠿ 1", "dim is chance", "space pause", "? help"):  # fmt: skip
+            assert text in said
+        client.status = replace(client.status, seconds=25.0)
+        await until(pilot, lambda: "space pause" not in pane_text(app, "run"))
+        assert "2000 epochs, a measurement" in pane_text(app, "run")
+
+    play(script, client=StandIn(pace=60.0, epochs_per_second=60.0))
+
+
+def test_a_replay_says_so_and_names_its_file() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "replay  run.npz  seed 1")
+
+    play(script, client=StandIn(plays=True, trains=False, file="/here/there/run.npz"))
+
+
+@pytest.mark.parametrize("opening", ["L", *slow("shift+tab enter")])
+def test_the_whole_log_has_the_screen_by_a_key_and_its_pages_are_turned(opening: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.log += [f"line {n}" for n in range(200)]
+        await shows(app, pilot, "line 199")
+        await pilot.press(*opening.split())
+        await until(pilot, lambda: set(regions(app)) == {"status", "run", "footer"})
+        await shows(app, pilot, "line 199", "line 175", "2→2→2→2→2 tanh")
+        await pilot.press("pageup")
+        await shows(app, pilot, "line 150")
+        assert "line 199" not in text_of(app)
+        await pilot.press("pagedown")
+        await shows(app, pilot, "line 199")
+
+    play(script)
+
+
+def test_a_net_whose_output_is_constant_says_what_to_try() -> None:
+    class Constant(StandIn):
+        def look(self, row: int | None) -> Any:
+            shown = super().look(row)
+            return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "the output is the same", "--lr", "--init-sigma")
+
+    play(script, client=Constant())
+
+
+def test_the_limit_of_the_pace_stays_while_it_is_changed() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "skipped 2,345")
+        assert "at most" not in text_of(app)
+        await pilot.press("plus")
+        await shows(app, pilot, "(at most 120)")
+
+    play(
+        script, (100, 30), StandIn(skipped=2345, why="for a reason that is told at some length", gpu="x" * 20)
+    )
+
+
+@pytest.mark.parametrize("width", [10, 24, 38])
+def test_a_path_in_the_log_is_broken_behind_a_slash(width: int) -> None:
+    from ibtui.ui.logged import wrapped
+
+    rows = list(wrapped("saved /home/somebody/results/ibtui-1.npz, as asked", width))
+    assert all(len(row) <= width for row in rows)
+    assert "".join(rows).replace(" ", "") == "saved/home/somebody/results/ibtui-1.npz,asasked"
+    assert all(row.endswith(("/", "saved", ",", "as", "asked")) for row in rows[:-1]) or width == 10
+
+
+def is_drawn(text: str) -> bool:
+    """True where a picture in braille has dots."""
+    return any("⠀" < char <= "⣿" for char in text)
+
+
+def test_epoch_0_is_shown_while_the_engine_gets_ready() -> None:
+    class Unready(StandIn):
+        def unready_frame(self, log: tuple[str, ...]) -> Frame:
+            preview = Preview(self.recording.experiment, dict(CEILINGS), inputs_of(self.dataset), None)
+            shown = replace(self.look(0), key=(-1, -1, 0), values={}, sensitivity=None)
+            plain = super().unready_frame(log)
+            return Frame(plain.status, preview=preview, representation=shown, log=log)
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "◌ starting", "2→2→2→2→2 tanh", "its code is being compiled", "layer 3")
+        assert all(is_drawn(pane_text(app, name)) for name in ("input", "scatter0", "scatter3"))
+        assert app.mirror.recording is None
+        client.unready = {}
+        await shows(app, pilot, "epoch 500 of 2,000", "chance 1.42")
+        assert app.mirror.preview is None
+
+    client = Unready()
+    client.unready = {"state": "starting", "message": "loading the engine"}
+    play(script, client=client)
+
+
+# Layouts, and panes hidden and enlarged.
+
+
+def test_a_key_cycles_the_layouts_and_shows_what_was_hidden() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "run" in regions(app))
+        everything = set(regions(app))
+        await pilot.press("a")
+        await until(pilot, lambda: regions(app).keys() & {"i_xt", "run"} == {"i_xt"})
+        await pilot.press("a")
+        await until(pilot, lambda: "net" in regions(app) and "scatter0" not in regions(app))
+        await pilot.press("h", "a")
+        await until(pilot, lambda: set(regions(app)) == everything)
+
+    play(script)
+
+
+def test_panes_are_hidden_and_enlarged_by_key_and_by_mouse() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "scatter2" in regions(app))
+        everything = set(regions(app))
+        await pilot.press("2", "h")
+        await until(pilot, lambda: set(regions(app)) == everything - {"scatter2"})
+        await pilot.click("#i_ty", button=3)
+        await until(pilot, lambda: set(regions(app)) == everything - {"scatter2", "i_ty"})
+        await pilot.click("#i_xt", times=2)
+        await until(pilot, lambda: set(regions(app)) == {"status", "i_xt", "footer"})
+        await pilot.press("h")  # back among the others
+        await until(pilot, lambda: set(regions(app)) == everything - {"scatter2", "i_ty"})
+        await pilot.press("H")
+        await until(pilot, lambda: set(regions(app)) == everything)
+
+    play(script)
+
+
+# The net.
+
+
+def net_of(client: StandIn, row: int | None, fine: int) -> Any:
+    from ibtui.run.net_picture import of_net
+
+    at = len(client.recording) - 1 if row is None else row
+    return of_net(client.recording, client.recording.kept(at), (0.0, 1.0, 0.0, 1.0), fine)
+
+
+class WithNet(StandIn):
+    """One that sends the picture of the net when it is asked for."""
+
+    asked = 0
+
+    def pull(self, mirror: Any, row: int | None) -> None:
+        self.asked = mirror.net
+        super().pull(mirror, row)
+
+    def look(self, row: int | None) -> Any:
+        shown = super().look(row)
+        key = (*shown.key[:2], shown.key[2] + 1000 * bool(self.asked))
+        return replace(shown, key=key, net=net_of(self, row, self.asked)) if self.asked else shown
+
+
+@pytest.mark.parametrize("marker", ["braille", *slow("ascii", "block")])
+def test_the_net_has_its_boundary_and_its_weights_on_the_screen(marker: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        assert isinstance(client, WithNet) and not client.asked
+        await pilot.press("n")
+        await shows(app, pilot, "net  epoch 500", "weights")
+        await until(pilot, lambda: client.asked == FINE)
+        first = client.recording.kept(len(client.recording) - 1)["weight0"][0, 0]
+        await until(pilot, lambda: f"{abs(first):.2f}" in pane_text(app, "net"))
+        text = pane_text(app, "net")
+        assert {"braille": "▀•", "block": "▀•", "ascii": ".,"}[marker][0] in text
+        await pilot.press("left", "left")
+        await shows(app, pilot, "net  epoch 480")
+        await pilot.press("n")
+        await until(pilot, lambda: client.asked == 0)
+
+    play(script, client=WithNet(), options=WatchOptions(marker=marker))

@@ -34,7 +34,7 @@ def quit_without_saving(terminal: Terminal) -> None:
 def test_panes_are_in_the_order_of_their_rows() -> None:
     assert tuple(panes()) == tuple(OWN)
     assert tab_order(panes(), compact=False) == list(OWN)
-    assert tab_order(panes(), compact=True) == [name for name in OWN if name not in ("input", "plane")]
+    assert tab_order(panes(), compact=True) == [name for name in OWN if name not in ("input", "plane", "net")]
 
 
 def test_every_quantity_of_a_run_is_shown_by_a_pane_or_can_be_chosen_or_is_a_chance_level() -> None:

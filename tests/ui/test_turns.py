@@ -1,4 +1,4 @@
-"""Pictures of the whole history take turns while training goes on, and never stay behind for it."""
+"""One screen, one moment: no picture stays behind while training goes on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 
 from ibtui.config import RunConfig
 from ibtui.plot import palette
+from ibtui.plot.ticks import number
 from ibtui.ui.app import IbtuiApp
-from ibtui.ui.board import LAG_S
 from ibtui.ui.drawn import Drawn
 from tests.marks import slow
 from tests.ui.standin import StandIn, Training
@@ -32,35 +32,25 @@ def fresh(widget: Drawn) -> list[str]:
     return [strip.text.rstrip() for strip in drawn[:height]] + [""] * (height - len(drawn))
 
 
-def late(app: IbtuiApp) -> list[Drawn]:
-    return [widget for widget in app.board.widgets if widget.may_lag]
-
-
 def flat_out() -> Training:
     return Training(RunConfig(epochs=1_000_000), pace=2000.0)
 
 
-def test_histories_are_drawn_in_turns_while_training_goes_on() -> None:
-    """In each frame one, and those that have waited too long."""
+def test_every_frame_is_of_one_moment() -> None:
+    """No pane waits for its turn: what is on the screen is what all of them would draw now."""
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        seen: set[str | None] = set()
-        for frame in range(12):
+        for frame in range(6):
             await until(pilot, lambda: client.waiting is not None)
             client.train_to(500 + 10 * frame)
-            if frame == 8:
-                await pilot.pause(LAG_S)  # all have waited too long
-            before, began = {w: w.drawn_at for w in late(app)}, time.monotonic()
             client.answer()
             await until(pilot, lambda: client.waiting is not None)  # it is drawn
-            drawn = [w for w in late(app) if w.drawn_at > before[w]]
-            if frame < 3:  # the first ones show all that there is
-                continue
-            seen |= {w.id for w in drawn}
-            assert min(before, key=before.__getitem__) in drawn
-            assert sum(w.drawn_at - before[w] < LAG_S for w in drawn) <= 1
-            assert all(w.drawn_at > began - LAG_S for w in late(app))
-        assert seen == {"i_xt", "i_ty", "plane", "quantity", "performance"}
+            assert not behind(app)
+            shown = app.mirror.representation
+            assert shown is not None and shown.epoch == app.scene.column("epoch")[-1] == 500 + 10 * frame
+            value = number(float(shown.values["i_xt"][0]))
+            for name in ("i_xt", "plane"):  # its title, and the end of its curve
+                assert value in "".join(texts(app.query_one(f"#{name}", Drawn)))
 
     play(script, client=StandIn(answering=False))
 

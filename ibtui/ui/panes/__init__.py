@@ -4,7 +4,7 @@ The full layout, and what a compact screen has of it::
 
     row 0   input, where there is room; scatter, one for each layer
     row 1   i_xt     i_ty         plane          from 32 rows on
-    row 2   quantity performance  log            not: a table has their numbers
+    row 2   quantity performance  run            not: a table has their numbers
 
 Another package's pane is a class with the decorator `ibtui.ui.panes.pane.pane`, and is shown when it is asked
 for (`--panes`).
@@ -29,7 +29,8 @@ OWN = {
     "plane": "ibtui.ui.panes.plane:Plane",
     "quantity": "ibtui.ui.panes.quantity:ChosenQuantity",
     "performance": "ibtui.ui.panes.performance:Performance",
-    "log": "ibtui.ui.panes.log:LogPane",
+    "net": "ibtui.ui.panes.net:Net",
+    "run": "ibtui.ui.panes.run:Run",
 }
 """The panes of every screen."""
 PANES: Registry[type[Pane]] = Registry("pane", "ibtui.panes", OWN)

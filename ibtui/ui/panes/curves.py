@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.quantities import Array, Quantity
+from ibtui.quantities.levels import LEAST_SHARE
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Scene, level_of, recorded, unit_of
+from ibtui.ui.scene import Scene, level_of, name_of, recorded, unit_of
 from ibtui.ui.view import View
 
 
 class Curves(Pane):
     """A quantity's curves, its chance levels and its ceiling."""
-
-    may_lag: ClassVar[bool] = True
 
     def quantity(self, scene: Scene) -> Quantity:
         """Return the quantity that is drawn: the one that the pane declares."""
@@ -41,7 +39,7 @@ class Curves(Pane):
         recording, quantity, view = scene.recording, self.quantity(scene), scene.view
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
-            return Drawing(title, message("no measurement yet", view, width, height, styles))
+            return Drawing(title, message(scene.waiting, view, width, height, styles))
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(
@@ -53,12 +51,9 @@ class Curves(Pane):
         return Drawing(title, cells, _note(quantity, scene))
 
 
-_NAMES = {"estimate": "{}", "excess": "{} − chance", "share": "share of {}"}
-
-
 def _title(quantity: Quantity, view: View) -> list[Piece]:
-    name, unit = _NAMES[level_of(quantity, view)].format(quantity.label), unit_of(quantity, view)
-    return [piece(name), *([piece(unit, ink=palette.DIM)] if unit else [])]
+    unit = unit_of(quantity, view)
+    return [piece(name_of(quantity, view)), *([piece(unit, ink=palette.DIM)] if unit else [])]
 
 
 def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float | None:
@@ -67,7 +62,8 @@ def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float |
         return quantity.low
     arrays = [np.asarray(one.values, np.float64) for one in series]
     lows = [values.min(initial=quantity.low, where=np.isfinite(values)) for values in arrays]
-    return float(min(lows, default=quantity.low))
+    least = LEAST_SHARE if level_of(quantity, view) == "share" else -np.inf
+    return float(max(min(lows, default=quantity.low), least))
 
 
 def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Series]:
@@ -111,6 +107,6 @@ def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
         return [piece(value)]
     name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=1)
     if chance and level_of(quantity, scene.view) != "estimate":
-        return [name, piece(value), piece(f"over chance {chance}", ink=palette.DIM, rank=1)]
+        return [name, piece(value), piece(f"chance {chance} {scene.view.unit}", ink=palette.DIM, rank=1)]
     level = [piece(f"chance {chance}", ink=palette.DIM, rank=1)] if chance else []
     return [name, piece(value), *level]

@@ -59,7 +59,10 @@ class InputInformation(Curves):
             bound = piece("upper bound", "upper", ink=palette.DIM, rank=2)
             if (samples := len(recording.dataset.x)) <= MOST_KDE:
                 return [bound]
-            return [bound, piece(f"{MOST_KDE:,} of {samples:,} samples", ink=palette.DIM, rank=3)]
+            taken = piece(
+                f"{MOST_KDE:,} of {samples:,} samples", f"{MOST_KDE} of {samples}", ink=palette.DIM, rank=1
+            )
+            return [taken, bound]
         if not recording.has_open_ranges:
             return ()
         if not recording.tops:  # as files of before have it

@@ -44,11 +44,15 @@ class Input(Pane):
 def _title(recording: Recording) -> list[Piece]:
     """Say which samples are measured, and of how many inputs they are."""
     data, part = recording.dataset, recording.config.measure_on
-    said = {"train": "that train", "held-out": "held out", "all": "of all"}[part]
-    count = f"{len(data.x):,}"
+    said = {"train": " that train", "held-out": " held out", "all": ""}[part]
+    count, whole = f"{len(data.x):,}", recording.measured_of
+    if len(data.x) < whole:
+        words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}")
+    else:
+        words = (f"{count}{said}" if said else f"all {count}", part)
     if recording.config.engine == WATCHED:
-        said, part = "samples", "watched"
-    pieces = [piece(f"{count} {said}", part, ink=palette.DIM, rank=1)]
+        words = (f"{count} samples", "watched")
+    pieces = [piece(*words, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))
     return pieces

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from rich.segment import Segment
 from textual import events
@@ -20,6 +20,9 @@ from ibtui.ui.line import Piece, Styles, blank, centred, fit, piece, spaced, str
 from ibtui.ui.scene import Scene
 from ibtui.ui.segments import segments
 from ibtui.ui.view import View
+
+_RIGHT = 3
+"""The mouse's button that hides."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Declaration:
     None: it is seen only when it has the whole screen."""
     order: int = 0
     """Its place in the row, and among all panes for Tab: the lowest first."""
+    least: tuple[int, int] = (0, 0)
+    """The least width and height of a screen that has it beside others."""
     compact: bool = True
     """True where Tab reaches it on a compact screen, too."""
     per_layer: bool = False
@@ -76,6 +81,7 @@ class Pane(Drawn):
 
         pane: str
         layer: int | None
+        how: Literal["choose", "enlarge", "hide"] = "choose"
 
     def __init__(self, name: str, layer: int | None = None) -> None:
         super().__init__(id=name if layer is None else f"{name}{layer}")
@@ -84,7 +90,12 @@ class Pane(Drawn):
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
-        self.post_message(self.Chosen(self.pane, self.of_layer))
+        how: Literal["choose", "enlarge", "hide"] = "choose"
+        if event.button == _RIGHT:
+            how = "hide"
+        elif event.chain == 2:
+            how = "enlarge"
+        self.post_message(self.Chosen(self.pane, self.of_layer, how))
 
     def chosen(self, view: View) -> bool:
         return view.pane == self.pane and self.of_layer in (None, view.layer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from typing import ClassVar
 
 import numpy as np
 
@@ -23,8 +22,6 @@ from ibtui.ui.scene import Scene
 class Performance(Pane):
     """Accuracy above, loss below."""
 
-    may_lag: ClassVar[bool] = True
-
     def content_key(self, scene: Scene) -> Hashable:
         shown = scene.representation
         return scene.history, shown and shown.key, scene.cursor_row, scene.view.scale
@@ -32,7 +29,7 @@ class Performance(Pane):
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording = scene.recording
         if recording is None or not len(recording):
-            waiting = message("no measurement yet", scene.view, width, height, styles)
+            waiting = message(scene.waiting, scene.view, width, height, styles)
             return Drawing([piece("accuracy · loss")], waiting)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = performance_plot(

@@ -69,7 +69,10 @@ def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     if quantity.per_layer and quantity.name in shown.values:
         value = value_text(scene.viewed(quantity, shown.values)[layer])
         title.append(piece(f"{quantity.brief} {value}", value))
-    saturated, outside = (float(shown.values[name][layer]) for name in ("saturation", "outside"))
+    saturated, outside = (
+        float(shown.values[name][layer]) if name in shown.values else 0.0
+        for name in ("saturation", "outside")
+    )
     if saturated > SATURATED:
         share = f"{100 * saturated:.0f}%"
         title.append(piece(f"saturated {share}", f"sat {share}", ink=palette.WARN, rank=3))

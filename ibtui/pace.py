@@ -1,0 +1,28 @@
+"""The pace of a run that somebody watches: at first slow enough to see what happens, for that is over early.
+
+A net of the default experiment has folded, clustered and separated its inputs within the first hundred epochs
+of two thousand. At an even pace these are over before the eye has found the panes.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+AUTO = "auto"
+"""The setting that stands for `of_story`."""
+STORY = ((40, 5.0), (200, 20.0))
+"""Epochs per second up to an epoch, stretch after stretch."""
+AFTERWARDS = 60.0
+"""Epochs per second from there on, and wherever nobody watches."""
+
+
+def of_story(epoch: int) -> float:
+    """Return the epochs per second at an epoch of a run that is watched."""
+    return next((pace for end, pace in STORY if epoch < end), AFTERWARDS)
+
+
+def seconds_of_story(start: int, stop: int) -> float:
+    """Return the least seconds from one epoch to another one of a run that is watched."""
+    ends = [start, *(min(max(end, start), stop) for end, _ in STORY), max(start, stop)]
+    paces = [*(pace for _, pace in STORY), AFTERWARDS]
+    return sum((after - before) / pace for (before, after), pace in zip(pairwise(ends), paces, strict=True))

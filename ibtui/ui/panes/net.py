@@ -1,0 +1,103 @@
+"""The net itself: what it answers over the plane of its inputs, and each layer's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from textual.strip import Strip
+
+from ibtui.plot import palette
+from ibtui.plot.boundary import boundary_plot, signs, weights_rows
+from ibtui.plot.canvas import Cells
+from ibtui.run.protocol import NetPicture
+from ibtui.ui.line import Piece, Span, Styles, piece, strip
+from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
+from ibtui.ui.scene import Scene
+from ibtui.ui.segments import segments
+
+_WEIGHTS_SHARE = 0.42
+"""The largest share of the width that weights take from the plane."""
+_LEAST = 14
+"""Cells of width below which there is no room for weights beside the plane."""
+
+
+@pane(
+    row=2,
+    order=2,
+    compact=False,
+    least=(160, 50),
+    hotkey=Hotkey("n", "net", "The net's answers and weights, large, and back."),
+    help={
+        "Net": "Where there are two inputs, their plane in the colour of the class that the net answers, "
+        "stronger where it is surer: where colours meet is the decision boundary. Some samples lie over it. "
+        "Beside it are the weights of each layer, a row to a unit: numbers, or marks that are filled where "
+        "a weight is positive and of strokes where it is negative.",
+    },
+)
+class Net(Pane):
+    """The decision boundary, and the weights beside it."""
+
+    def content_key(self, scene: Scene) -> Hashable:
+        shown = scene.representation
+        return shown and shown.key, id(shown and shown.net), id(scene.mirror.inputs), scene.link.lost
+
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
+        shown, inputs, view = scene.representation, scene.mirror.inputs, scene.view
+        title = [piece("net"), *([piece(f"epoch {shown.epoch:,}", ink=palette.DIM, rank=1)] if shown else [])]
+        if shown is None or shown.net is None or inputs is None:
+            waiting = "no picture: the worker has gone" if scene.link.lost else scene.waiting
+            return Drawing(title, message(waiting, view, width, height, styles))
+        picture = shown.net
+        if picture.classes is None and not picture.weights:
+            return Drawing(title, message("this engine shows no weights", view, width, height, styles))
+        beside = _weights(picture, scene, width if picture.classes is None else int(_WEIGHTS_SHARE * width))
+        room = max((sum(len(text) for text, _ in row) for row in beside), default=0)
+        if picture.classes is None:
+            said = message("its inputs are not two: no plane", view, width, min(2, height), styles)
+            body = [*said, *(strip(row, width, styles) for row in beside)]
+            return Drawing(title, body[:height], _note(picture, scene))
+        left = width - room - 2 if room and width >= _LEAST else width
+        assert picture.sure is not None
+        cells = boundary_plot(
+            picture.classes,
+            picture.sure,
+            inputs.points,
+            inputs.labels,
+            inputs.axes,
+            left,
+            height,
+            view.marker,
+        )
+        return Drawing(title, _joined(cells, beside, width, height, styles), _note(picture, scene))
+
+
+def _weights(picture: NetPicture, scene: Scene, width: int) -> list[list[Span]]:
+    """List the rows of all matrices, each layer's first one with its number."""
+    rows: list[list[Span]] = []
+    for layer, weight in enumerate(picture.weights):
+        label = f"{layer} "
+        for place, (text, ink) in enumerate(
+            weights_rows(weight, max(width - len(label), 1), scene.view.marker)
+        ):
+            number = label if place == 0 else " " * len(label)
+            rows.append([(number, palette.of_layer(layer)), (text, ink)])
+        rows.append([])
+    return rows[:-1]
+
+
+def _joined(cells: Cells, beside: list[list[Span]], width: int, height: int, styles: Styles) -> list[Strip]:
+    drawn = segments(cells, styles)
+    rows = [*beside[:height], *[[]] * (height - len(beside))]
+    left = cells.width
+    return [
+        Strip.join(
+            [Strip(row, left), strip([("  ", palette.TEXT), *spans] if spans else [], width - left, styles)]
+        )
+        for row, spans in zip(drawn, rows, strict=True)
+    ]
+
+
+def _note(picture: NetPicture, scene: Scene) -> list[Piece]:
+    positive, negative = signs(scene.view.marker)
+    classes = [piece("colour: its answer", ink=palette.DIM, rank=1)] if picture.classes is not None else []
+    return [*classes, piece(f"weights {positive} + {negative} −", ink=palette.DIM, rank=2)]

@@ -1,0 +1,165 @@
+"""The run: what is trained, on what and how, the time that it takes yet, and the end of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain, groupby
+from pathlib import PurePath
+
+import numpy as np
+from rich.cells import cell_len
+
+from ibtui.errors import printable
+from ibtui.plot import palette
+from ibtui.plot.dots import Marker
+from ibtui.plot.raster import class_glyph
+from ibtui.recording import Recording
+from ibtui.ui.glyphs import spelled
+from ibtui.ui.line import Piece, Span, Styles, piece, strip
+from ibtui.ui.logged import wrapped
+from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, pane
+from ibtui.ui.scene import Scene
+
+INTRODUCTION_S = 20.0
+"""Seconds for which the pane says what is seen."""
+_INTRODUCTION = (
+    "Colour: class in scatters, layer in curves; dim is chance.",
+    "space pause  ← → past  [ ] bins",
+    "i plane  ? help",
+)
+CONSTANT = "the output is the same for every input: try another --lr, or a larger --init-sigma"
+
+
+@pane(
+    row=2,
+    order=3,
+    hotkey=Hotkey("L", "", "The whole log, and back; PgUp and PgDn turn its pages."),
+    help={
+        "Run": "What is trained: widths of the inputs and of each layer, activation, optimiser, data, seed; "
+        "the classes with their colours; the time that is left at this pace. Below is the end of the log, "
+        "where every command leaves a line.",
+    },
+)
+class Run(Pane):
+    """The run in a few lines, then the newest lines of the log; large, it is the whole log."""
+
+    def content_key(self, scene: Scene) -> Hashable:
+        mirror = scene.mirror
+        log = mirror.log_end, len(mirror.log), mirror.log[-1] if mirror.log else "", mirror.died
+        return (
+            log, id(scene.recording), scene.view.log_back, scene.view.enlarged, _title_and_note(scene),
+            _introduces(scene), scene.constant_output, scene.status and scene.status.message,
+        )  # fmt: skip
+
+    def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
+        title, note = _title_and_note(scene)
+        large = scene.view.enlarged and self.chosen(scene.view)
+        head = list(_facts(scene, width))
+        if scene.constant_output:
+            head += [[(row, palette.WARN)] for row in wrapped(CONSTANT, width)]
+        if _introduces(scene) and not large:
+            head += _introduction(scene.view.marker, width)
+        room = max(height - len(head), min(2, height))
+        body = [*head[: height - room], *_log(scene, width, room, scene.view.log_back if large else 0)]
+        return Drawing(title, [strip(row, width, styles) for row in body], note)
+
+
+def _title_and_note(scene: Scene) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    status, recording = scene.status, scene.recording
+    title = [piece("replay" if scene.plays else "run")]
+    if status is not None and status.file:
+        title.append(piece(printable(PurePath(status.file).name), ink=palette.CURSOR))
+    if recording is not None:
+        title.append(piece(f"seed {recording.config.seed}", rank=1))
+    if left := scene.seconds_left:
+        title.append(piece(f"{_duration(left)} left", ink=palette.DIM, rank=2))
+    gpu = printable(status.gpu) if status is not None else ""
+    return tuple(title), (piece(gpu, gpu.partition(" · ")[2] or gpu, ink=palette.DIM),) if gpu else ()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _introduces(scene: Scene) -> bool:
+    return scene.status is None or scene.status.seconds < INTRODUCTION_S
+
+
+def _introduction(marker: Marker, width: int) -> list[list[Span]]:
+    rows = chain.from_iterable(wrapped(spelled(text, marker), width) for text in _INTRODUCTION)
+    return [[(row, palette.TRAIN)] for row in rows]
+
+
+def _facts(scene: Scene, width: int) -> Iterator[list[Span]]:
+    """Break what is known of the run into rows, between the facts."""
+    if scene.recording is None:
+        said = scene.status.message if scene.status is not None else ""
+        yield from ([(row, palette.DIM)] for row in wrapped(said or "starting", width))
+        return
+    row: list[Span] = []
+    for fact in _facts_of(scene.recording, width, scene.view.marker):
+        if row and _length(row) + 3 + _length(fact) > width:
+            yield row
+            row = []
+        row += [*([(" · " if scene.view.marker != "ascii" else " - ", palette.DIM)] if row else []), *fact]
+    yield row
+
+
+def _length(row: Sequence[Span]) -> int:
+    return sum(cell_len(text) for text, _ in row)
+
+
+def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list[Span]]:
+    config, data = recording.config, recording.dataset
+    output = "" if config.output == "same" else f", {config.output} output"
+    net = f"{net_words((data.inputs, *config.layers), width)} {config.activation}{output}"
+    facts = [net, _data_words(recording), f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"]
+    if config.init != "normal" or config.init_sigma != 1:
+        facts.append(f"init {config.init}" + (f" σ {config.init_sigma:g}" if config.init == "normal" else ""))
+    for fact in facts:
+        yield [(spelled(fact, marker), palette.TEXT)]
+    found = np.unique(data.y).tolist()
+    names = data.names or tuple(str(label) for label in range(max(found) + 1))
+    yield [("class" if len(found) == 1 else f"{len(found)} classes", palette.DIM)]
+    for label in found:
+        glyph = class_glyph(label, marker)
+        yield [(f"{glyph} {spelled(printable(names[label]), marker)}", palette.of_class(label))]
+
+
+def net_words(widths: Sequence[int], room: int) -> str:
+    """Return the widths of a net joined by arrows, equal neighbours counted where it is long."""
+    said = "→".join(map(str, widths))
+    if len(said) <= room - 6:
+        return said
+    runs = [(width, len(list(same))) for width, same in groupby(widths)]
+    return "→".join(f"{width}" if count == 1 else f"{width}×{count}" for width, count in runs)
+
+
+def _data_words(recording: Recording) -> str:
+    config, data = recording.config, recording.dataset
+    name, _, options = config.data.partition(":")
+    name = PurePath(name).name
+    if name == "grid":
+        options = f"{config.grid}×{config.grid}"
+    held = len(data.x_test)
+    counts = f"{len(data.training[0]):,} train, {held:,} held out"
+    return printable(f"{' '.join(filter(None, (name, options.replace(',', ' '))))}: {counts}")
+
+
+def _log(scene: Scene, width: int, height: int, back: int) -> list[list[Span]]:
+    """Return the last rows of the log, or as many pages before these as were turned."""
+    mirror, marker = scene.mirror, scene.view.marker
+    lines: list[Span] = [(line, palette.DIM) for line in mirror.log]
+    if mirror.died is not None:
+        lines.append((mirror.died.reason, palette.TEXT if scene.link.stopped else palette.WARN))
+    rows: list[list[Span]] = []
+    wanted = height * (1 + back)
+    for line, ink in reversed(lines):
+        broken = [[(row, ink)] for row in wrapped(spelled(line, marker), width)]
+        rows[:0] = broken
+        if len(rows) >= wanted:
+            break
+    stop = max(min(len(rows), height), len(rows) - height * back)
+    return rows[max(0, stop - height) : stop]
