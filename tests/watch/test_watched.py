@@ -155,7 +155,7 @@ def test_a_stream_without_measurements_is_refused_in_a_line(kind, capsys):
 
 def test_live_from_its_first_measurement_on():
     with process(), attached() as d:
-        d.until(lambda d: d.recording is not None and len(d.recording) > 10)
+        d.until(lambda d: d.status.state == "running" and len(d.recording) > 10)
         assert d.recording.column("epoch")[:4].tolist() == [0, 5, 10, 15]
         assert np.isfinite(d.recording.column("i_ty")[:5]).all()
         assert d.recording.column("train_loss")[1] > 0 and np.isnan(d.recording.column("train_loss")[0])
@@ -217,6 +217,7 @@ def test_a_worker_that_is_killed_lets_the_loop_go_on():
         wait_until(lambda: ask(control, "status").epoch > epoch)
 
 
+@pytest.mark.slow
 def test_it_stays_paused_where_the_screen_says_so():
     with process():
         with attached() as d:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 import numpy as np
 from rich.cells import cell_len
 
+from ibtui.core.names import WATCHED
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
@@ -69,7 +70,9 @@ def _title_and_note(scene: Scene) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]
     title = [piece("replay" if scene.plays else "run")]
     if status is not None and status.file:
         title.append(piece(printable(PurePath(status.file).name), ink=palette.CURSOR))
-    if recording is not None:
+    if scene.loop:
+        title.append(piece(printable(scene.loop), ink=palette.CURSOR))
+    if recording is not None and recording.config.engine != WATCHED:
         title.append(piece(f"seed {recording.config.seed}", rank=1))
     if left := scene.seconds_left:
         title.append(piece(f"{_duration(left)} left", ink=palette.DIM, rank=2))
@@ -113,6 +116,12 @@ def _length(row: Sequence[Span]) -> int:
 
 def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list[Span]]:
     config, data = recording.config, recording.dataset
+    if config.engine == WATCHED:  # what trains it, and how, its own program knows
+        widths = (data.inputs, *(layer.width for layer in recording.layers))
+        for fact in (net_words(widths, width), f"{len(data.x):,} samples watched"):
+            yield [(spelled(fact, marker), palette.TEXT)]
+        yield from _classes(recording, marker)
+        return
     output = "" if config.output == "same" else f", {config.output} output"
     net = f"{net_words((data.inputs, *config.layers), width)} {config.activation}{output}"
     facts = [net, _data_words(recording), f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"]
@@ -120,6 +129,11 @@ def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list
         facts.append(f"init {config.init}" + (f" σ {config.init_sigma:g}" if config.init == "normal" else ""))
     for fact in facts:
         yield [(spelled(fact, marker), palette.TEXT)]
+    yield from _classes(recording, marker)
+
+
+def _classes(recording: Recording, marker: Marker) -> Iterator[list[Span]]:
+    data = recording.dataset
     found = np.unique(data.y).tolist()
     names = data.names or tuple(str(label) for label in range(max(found) + 1))
     yield [("class" if len(found) == 1 else f"{len(found)} classes", palette.DIM)]
