@@ -9,6 +9,7 @@ from pathlib import PurePath
 import numpy as np
 from rich.cells import cell_len
 
+from ibtui.core.names import WATCHED
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
@@ -69,7 +70,7 @@ def _title_and_note(scene: Scene) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]
     title = [piece("replay" if scene.plays else "run")]
     if status is not None and status.file:
         title.append(piece(printable(PurePath(status.file).name), ink=palette.CURSOR))
-    if recording is not None:
+    if recording is not None and recording.config.engine != WATCHED:
         title.append(piece(f"seed {recording.config.seed}", rank=1))
     if left := scene.seconds_left:
         title.append(piece(f"{_duration(left)} left", ink=palette.DIM, rank=2))
@@ -114,8 +115,12 @@ def _length(row: Sequence[Span]) -> int:
 def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list[Span]]:
     config, data = recording.config, recording.dataset
     output = "" if config.output == "same" else f", {config.output} output"
-    net = f"{net_words((data.inputs, *config.layers), width)} {config.activation}{output}"
-    facts = [net, _data_words(recording), f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"]
+    widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width)
+    if config.engine == WATCHED:  # its settings are the program's own
+        facts = [widths, f"{len(data.x):,} samples of a loop of your own"]
+    else:
+        training = f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"
+        facts = [f"{widths} {config.activation}{output}", _data_words(recording), training]
     if config.init != "normal" or config.init_sigma != 1:
         facts.append(f"init {config.init}" + (f" σ {config.init_sigma:g}" if config.init == "normal" else ""))
     for fact in facts:
@@ -144,7 +149,7 @@ def _data_words(recording: Recording) -> str:
     if name == "grid":
         options = f"{config.grid}×{config.grid}"
     held = len(data.x_test)
-    counts = f"{len(data.training[0]):,} train, {held:,} held out"
+    counts = f"{data.samples - held:,} train, {held:,} held out"
     return printable(f"{' '.join(filter(None, (name, options.replace(',', ' '))))}: {counts}")
 
 
