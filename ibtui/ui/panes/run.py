@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import textwrap
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import PurePath
 
@@ -100,12 +101,23 @@ def _facts(scene: Scene, width: int) -> Iterator[list[Span]]:
         yield from ([(row, palette.DIM)] for row in wrapped(said or "starting", width))
         return
     row: list[Span] = []
-    for fact in _facts_of(scene.recording, width, scene.view.marker):
+    for fact in _fitting(_facts_of(scene.recording, width, scene.view.marker), width):
         if row and _length(row) + 3 + _length(fact) > width:
             yield row
             row = []
         row += [*([(" · " if scene.view.marker != "ascii" else " - ", palette.DIM)] if row else []), *fact]
     yield row
+
+
+def _fitting(facts: Iterable[list[Span]], width: int) -> Iterator[list[Span]]:
+    """Break a fact that is wider than the pane between its words."""
+    for fact in facts:
+        if len(fact) > 1 or _length(fact) <= width:
+            yield fact
+            continue
+        (text, ink) = fact[0]
+        for part in textwrap.wrap(text, max(width, 1), break_on_hyphens=False):
+            yield [(part, ink)]
 
 
 def _length(row: Sequence[Span]) -> int:
