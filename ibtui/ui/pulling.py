@@ -21,6 +21,8 @@ PROMPT_S = 1 / 100
 """The same after a command, until its effect can be seen."""
 EFFECT_S = 0.15
 """The time that a command is given for that."""
+_MOST_SHARE = 0.25
+"""The share of a processor that drawing may take while training just goes on."""
 
 
 class Puller:
@@ -30,17 +32,24 @@ class Puller:
         self._app, self._link = app, link
         self._pulled = self._commanded = -math.inf
         self._moving = False
+        self._cost = 0.0
+        """Seconds of a processor that the last picture took."""
         self._timer: asyncio.TimerHandle | None = None
 
     def heard(self, frame: Frame) -> None:
         """Pull the next frame in time, now that this one has come."""
         news = frame.update is not None or frame.representation is not None
         self._moving = news or frame.status.state == "running"
+        began = time.thread_time()
+        self._app.call_after_refresh(self._drawn, began)
         # A key does what is right by what is known, however late that is shown.
         if self._period == PROMPT_S or behind(self._app):
             self._pull_later()
         else:
             self._app.call_after_refresh(self._pull_later)
+
+    def _drawn(self, began: float) -> None:
+        self._cost = (self._cost + time.thread_time() - began) / 2
 
     def commanded(self) -> None:
         """Look for the effect of a command."""
@@ -56,7 +65,9 @@ class Puller:
     @property
     def _period(self) -> float:
         obeying = self._link.state.pausing or time.monotonic() - self._commanded < EFFECT_S
-        return PROMPT_S if obeying else FRAME_S if self._moving else IDLE_S
+        if obeying:
+            return PROMPT_S
+        return max(FRAME_S, min(self._cost / _MOST_SHARE, IDLE_S)) if self._moving else IDLE_S
 
     def pull(self) -> None:
         """Pull a frame, if there is a worker that owes none."""

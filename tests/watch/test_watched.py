@@ -155,7 +155,7 @@ def test_a_stream_without_measurements_is_refused_in_a_line(kind, capsys):
 
 def test_live_from_its_first_measurement_on():
     with process(), attached() as d:
-        d.until(lambda d: d.status.state == "running" and len(d.recording) > 10)
+        d.until(lambda d: d.recording is not None and len(d.recording) > 10 and d.status.state == "running")
         assert d.recording.column("epoch")[:4].tolist() == [0, 5, 10, 15]
         assert np.isfinite(d.recording.column("i_ty")[:5]).all()
         assert d.recording.column("train_loss")[1] > 0 and np.isnan(d.recording.column("train_loss")[0])
