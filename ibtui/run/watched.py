@@ -56,14 +56,14 @@ class Watched(Source):
     def prepare(self) -> None:
         """Read what is there, and show the newest of it; the past follows."""
         state = self._state
-        with contextlib.suppress(OSError):
-            os.nice(5)  # the loop goes first
         state.update(message="reading the stream")
         self._read()
         if (begun := self._stream.begun) is not None:
             state.update(loop=begun.name or "loop", device=begun.name, engine=f"pid {begun.pid}")
             self._control = control.reach(begun.name, begun.pid)
         self._advance()
+        with contextlib.suppress(OSError):
+            os.nice(5)  # code is compiled; from here on the loop goes first
 
     def _patience(self) -> float | None:
         if self._waiting:

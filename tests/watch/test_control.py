@@ -72,6 +72,7 @@ def test_the_net_as_it_stands_is_shown_and_not_recorded():
 
     with process(every=1000, pause_s=0.01):
         screen = connect()
+        wait_until(lambda: ask(screen, "status").epoch > 0)
         ask(screen, "pause")
         epoch = until(screen, "paused").epoch
         stream = Stream("net.ibtui")

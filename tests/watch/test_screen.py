@@ -12,18 +12,18 @@ from tests.watch.loops import ask, connect, process, rows, wait_until
 
 
 def test_a_session(tmp_path):
-    with process(every=10, pause_s=0.005) as child:
+    with process(every=10, pause_s=0.02) as child:
         wait_until(lambda: len(rows("net.ibtui")) > 3)
         with Terminal("attach", "net") as terminal:
-            terminal.until(r"running +epoch \d+ of 1,000,000")
+            terminal.until(r"running +epoch [\d,]+ of 1,000,000")
             terminal.until("hidden")
             terminal.until(r"X (each sample ·|id) pooled")
             terminal.type(" ")
-            terminal.until(r"paused +waits at epoch (\d+) for you")
+            terminal.until(r"paused +waits at epoch ([\d,]+) for you")
             terminal.settle(0.3)
-            epoch = int(terminal.until(r"waits at epoch (\d+) for you")[1])
+            epoch = int(terminal.until(r"waits at epoch ([\d,]+) for you")[1].replace(",", ""))
             terminal.type("s")
-            terminal.until(rf"waits at epoch {epoch + 1} for you")
+            terminal.until(rf"waits at epoch {epoch + 1:,} for you")
             terminal.type("]")
             terminal.until(r"T ?150")
             terminal.type("r")
@@ -31,14 +31,14 @@ def test_a_session(tmp_path):
             terminal.type("+")
             terminal.until("pace: the loop is your own")
             terminal.type("q")
-            terminal.until(rf"Quit\? net waits at epoch {epoch + 1} for you")
+            terminal.until(rf"Quit\? net waits at epoch {epoch + 1:,} for you")
             terminal.type("p")
             assert terminal.wait() == 0
         assert "ibtui attach net" in terminal.text
         control = connect()
         assert (ask(control, "status").state, ask(control, "status").epoch) == ("paused", epoch + 1)
         with Terminal("attach") as terminal:
-            terminal.until(rf"waits at epoch {epoch + 1} for you")
+            terminal.until(rf"waits at epoch {epoch + 1:,} for you")
             terminal.type("q")
             terminal.until("Quit")
             terminal.type("g")
