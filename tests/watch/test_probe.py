@@ -318,6 +318,7 @@ def test_random_numbers_are_put_back(net, capsys):
     assert capsys.readouterr().err.count("draws random numbers of Python and NumPy") == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python 3.12, and of JAX
 def test_forked_children_inherit_nothing(net):
     with watched(net, every=1) as run:
         for epoch in run.epochs(4):
