@@ -12,6 +12,7 @@ import numpy as np
 
 from ibtui import pace
 from ibtui.core.information import Binning
+from ibtui.core.names import WATCHED
 from ibtui.plot.ticks import number, per_unit, unit_shown, value_text
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
 from ibtui.quantities.levels import Level, at_level, ceiling_at
@@ -112,6 +113,8 @@ class Scene:
         shown = self.mirror.representation
         if shown is None or not shown.points or len(shown.points[-1]) < 2:
             return False
+        if self.recording is not None and self.recording.config.engine == WATCHED:
+            return False  # its last layer need not be the output
         points, (left, right, low, high) = shown.points[-1], shown.ranges[-1]
         spread = np.ptp(points, axis=0) / (right - left, high - low)
         return bool((spread < _CONSTANT).all())

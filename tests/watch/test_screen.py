@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 import ibtui
 from tests.terminal import Terminal
 from tests.watch.loops import ask, connect, process, rows, wait_until
@@ -15,7 +17,7 @@ def test_a_session(tmp_path):
         with Terminal("attach", "net") as terminal:
             terminal.until(r"running +epoch \d+ of 1,000,000")
             terminal.until("hidden")
-            terminal.until(r"X each sample · pooled")
+            terminal.until(r"X (each sample ·|id) pooled")
             terminal.type(" ")
             terminal.until(r"paused +waits at epoch (\d+) for you")
             terminal.settle(0.3)
@@ -23,7 +25,7 @@ def test_a_session(tmp_path):
             terminal.type("s")
             terminal.until(rf"waits at epoch {epoch + 1} for you")
             terminal.type("]")
-            terminal.until("T 150 bins")
+            terminal.until(r"T ?150")
             terminal.type("r")
             terminal.until("restart: the loop is your own")
             terminal.type("+")
@@ -61,6 +63,7 @@ def test_a_session(tmp_path):
         assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_loop_that_has_ended_is_shown():
     with process(epochs=20, every=5, pause_s=0) as child:
         child.wait(20)

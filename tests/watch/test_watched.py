@@ -217,6 +217,7 @@ def test_a_worker_that_is_killed_lets_the_loop_go_on():
         wait_until(lambda: ask(control, "status").epoch > epoch)
 
 
+@pytest.mark.slow
 def test_it_stays_paused_where_the_screen_says_so():
     with process():
         with attached() as d:

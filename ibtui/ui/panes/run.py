@@ -71,6 +71,8 @@ def _title_and_note(scene: Scene) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]
     title = [piece("replay" if scene.plays else "run")]
     if status is not None and status.file:
         title.append(piece(printable(PurePath(status.file).name), ink=palette.CURSOR))
+    if scene.loop:
+        title.append(piece(printable(scene.loop), ink=palette.CURSOR))
     if recording is not None and recording.config.engine != WATCHED:
         title.append(piece(f"seed {recording.config.seed}", rank=1))
     if left := scene.seconds_left:
