@@ -29,6 +29,8 @@ _STRIDES: dict[Role, int] = {"reference": 4, "chance": 2, "ceiling": 2, "held_ou
 _GLYPHS: dict[Role, str] = {"reference": ",", "chance": ".", "ceiling": "-", "held_out": "o", "estimate": "*"}
 _ROLES = list(_STRIDES)
 _SOLID = ("estimate", "held_out")
+_ROWS_FOR_COUNT = 5
+"""From so many rows on, one is spent to say how many curves have no label."""
 _LABEL_SHARE = 0.4
 """The largest share of a plot's width that its labels may fill."""
 
@@ -64,7 +66,8 @@ def curve_plot(
 ) -> Cells:
     """Draw curves over epochs, with the newest value of each at the right end.
 
-    Estimates are drawn as lines over everything else; held-out curves, chance levels and ceilings are dotted,
+    Estimates are drawn as lines over everything else, and where they coincide in turns, two columns each;
+    held-out curves, chance levels and ceilings are dotted,
     references still fainter. Where labels would overlap they move up or down; where there is no
     room for all, references go first, then chance levels, ceilings, held-out curves and the later
     estimates.
@@ -135,7 +138,10 @@ def _line(time: Floats, one: Series) -> Line:
     initial = one.label[:1]
     named = one.role in ("estimate", "held_out") and initial.isascii() and initial.isalnum()
     glyph = initial if named else _GLYPHS[one.role]
-    return Line(time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role])
+    return Line(
+        time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role],
+        shares=one.role == "estimate",
+    )  # fmt: skip
 
 
 def _curve_box(
@@ -201,8 +207,13 @@ def _labels(
 def _spaced(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
     """Return row, text and ink of the labels that there are rows for, each as near to its value as can be."""
     kept = labels[max(len(labels) - area.height, 0) :]
+    curves = [label for label in labels if label[3][0] == _ROLES.index("estimate")]
+    if area.height >= _ROWS_FOR_COUNT and len(curves) > area.height:
+        kept = curves[len(curves) - area.height + 1 :]
+        kept.append((f"+{len(curves) - len(kept)}", -np.inf, palette.DIM, (0, 0)))
     kept.sort(key=lambda label: (-label[1], label[3][1]))
-    wanted = [area.row(value) for _, value, _, _ in kept]
+    bottom = area.top + area.height - 1
+    wanted = [bottom if value == -np.inf else area.row(value) for _, value, _, _ in kept]
     rows = spread_apart(wanted, 1, area.top, area.top + area.height - 1)
     return [
         (int(row), text, ink) for row, (text, _, ink, _) in zip(rows, kept, strict=True) if row is not None

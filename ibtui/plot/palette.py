@@ -63,9 +63,9 @@ _NAMED: dict[int, tuple[str, str, str]] = {
     TEXT: ("", "", ""),
     DIM: ("#808080", "bright_black", "dim"),
     AXIS: ("#7a7a7a", "bright_black", "dim"),
-    CURSOR: ("#b08a00", "yellow", "bold"),
-    WARN: ("#d55e00", "bright_red", "bold"),
-    MIXED: ("#a9a094", "yellow", "underline"),
+    CURSOR: ("#4ba37b", "yellow", "bold"),
+    WARN: ("#b62e6f", "bright_red", "bold"),
+    MIXED: ("#be8fe3", "yellow", "underline"),
     REFERENCE: ("#6c6c6c", "bright_black", "dim"),
     TRAIN: ("", "", "bold"),
     HELD_OUT: ("#8a8a8a", "bright_black", ""),
@@ -73,12 +73,12 @@ _NAMED: dict[int, tuple[str, str, str]] = {
 }
 # Vermilion and blue first: the pair of Okabe and Ito's set that stays apart under every kind of
 # colour-blindness.
-_CLASSES = ["#e0561f", "#2a8fdc", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#8c8c8c", "#a05a2c"]
+_CLASSES = ["#be3613", "#197df7", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#8c8c8c", "#a05a2c"]
 _CLASSES += ["#3fb6c4", "#d9799a"]
 _CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "white", "bright_red"]
 _CLASSES_16 += ["bright_cyan", "bright_magenta"]
-_LAYERS = ["#d37900", "#0cad65", "#b87bc4", "#3c6aec", "#9a4f10", "#55a8a8", "#8b7ae0", "#8c8c8c"]
-_LAYERS_16 = ["yellow", "green", "magenta", "bright_blue", "red", "cyan", "bright_magenta", "white"]
+_LAYERS = ["#26b64c", "#aa01bc", "#a99bbc", "#7a0eff", "#9a4f10", "#55a8a8", "#8b7ae0", "#8c8c8c"]
+_LAYERS_16 = ["green", "magenta", "white", "bright_blue", "red", "cyan", "bright_magenta", "yellow"]
 _EPOCHS = ["#6a4aa8", "#5560b4", "#3f78b0", "#2f8ca4", "#25a08a", "#4ab070", "#85bc48", "#c0c020"]
 _EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "yellow"]
 

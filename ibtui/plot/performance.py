@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
+from ibtui.plot.axes import FRAME
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.dots import Marker
@@ -34,7 +33,7 @@ def performance_plot(
     canvas = Canvas(width, height)
     stacked = height >= 9 or width < 40
     each = width if stacked else (width - 2) // 2
-    names = ("train", "held out") if each >= 48 else ("t", "h")
+    names = ("train", "held out")
 
     def panel(
         train: ArrayLike, test: ArrayLike, high: float | None, rows: int, unit: str, x_labels: bool
@@ -45,22 +44,17 @@ def performance_plot(
             y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels, scale=scale,
         )  # fmt: skip
 
-    upper = height // 2 if stacked else height
-    lower = height - upper if stacked else height
-    at = (max(upper, 0), 0) if stacked else (0, each + 2)
-    canvas.paste(panel(train_accuracy, test_accuracy, 1.0, upper, "accuracy", not stacked), 0, 0)
+    ruled = stacked and each >= 20
+    named = not stacked and height >= 4
+    upper = (height - ruled) // 2 if stacked else height - named
+    lower = height - ruled - upper if stacked else upper
+    at = (max(upper + ruled, 0), 0) if stacked else (int(named), each + 2)
+    canvas.paste(panel(train_accuracy, test_accuracy, 1.0, upper, "accuracy", not stacked), int(named), 0)
     canvas.paste(panel(train_loss, test_loss, None, lower, "loss", True), *at)
-    if each >= 20 and upper < 18:
-        # Where the curves of a run that learns leave room; larger panels have the name above their axis.
-        bottom = upper - (1 if stacked else 2)
-        _caption(canvas, "accuracy", range(bottom, -1, -1), 5)
-        _caption(canvas, "loss", range(at[0], at[0] + lower - 1), at[1] + each // 2)
+    if ruled:
+        canvas.rule(FRAME[marker][2], slice(upper, upper + 1), slice(0, width), palette.AXIS)
+        canvas.put("loss, nats ", upper, 0, palette.DIM)
+    elif named:
+        canvas.put("accuracy", 0, 0, palette.DIM)
+        canvas.put("loss, nats", 0, each + 1, palette.DIM)
     return canvas.cells()
-
-
-def _caption(canvas: Canvas, text: str, rows: Iterable[int], col: int) -> None:
-    """Write `text` into the first of `rows` that is blank there."""
-    for row in rows:
-        if (canvas.chars[row, col : col + len(text)] == " ").all():
-            canvas.put(text, row, col, palette.DIM)
-            return

@@ -29,9 +29,17 @@ class Sketch:
         self._trails: dict[str, tuple[Hashable, Trails]] = {}
 
     def box(
-        self, across: Floats, up: Floats, h_x: float, h_y: float, at: tuple[Floats, Floats] | None
+        self,
+        across: Floats,
+        up: Floats,
+        h_x: float,
+        h_y: float,
+        at: tuple[Floats, Floats] | None,
+        behind: Sequence[Floats] | None = None,
     ) -> Box:
-        """Return what the picture spans: all values, those of `at`, 0 and the bounds."""
+        """Return what the picture spans: all values, those of `at` and of `behind`, 0 and the bounds."""
+        if behind is not None and not self.rows:
+            self._across, self._up = _reaching(self._across, behind[0]), _reaching(self._up, behind[1])
         self._across = _reaching(self._across, across[self.rows :])
         self._up = _reaching(self._up, up[self.rows :])
         self.rows = len(across)
@@ -70,6 +78,7 @@ def plane_plot(
     unit: str = "nats",
     names: tuple[str, str] = ("I(X;T)", "I(T;Y)"),
     sketch: Sketch | None = None,
+    reference: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Cells:
     """Draw the information plane: I(X;T) across, I(T;Y) up, a trajectory per layer.
 
@@ -94,12 +103,17 @@ def plane_plot(
         Titles of the two axes.
     sketch : Sketch, optional
         Of the same history when it was shorter, or new; the same picture, at the cost of what has been added.
+    reference : (array-like of shape (F, L), array-like of shape (F, L)), optional
+        The trajectories of another run, drawn dim behind everything else.
     """
     across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
     sketch = sketch or Sketch()
     canvas = Canvas(width, height)
     looked_at = None if at is None else (np.asarray(at[0], np.float64), np.asarray(at[1], np.float64))
-    box = sketch.box(across, up, h_x, h_y, looked_at)
+    behind = None
+    if reference is not None:
+        behind = [np.atleast_2d(np.asarray(values, np.float64)) for values in reference]
+    box = sketch.box(across, up, h_x, h_y, looked_at, behind)
     large = width >= 50 and height >= 16
     labelled = width >= 20 and height >= 6
     area = draw_axes(
@@ -113,14 +127,19 @@ def plane_plot(
     own = np.array([palette.of_layer(layer) for layer in range(layers)])
     inks = np.broadcast_to(own if colour_by == "layer" else age[:, None], (rows, layers))
     glyphs = [_PATH_GLYPHS[layer % len(_PATH_GLYPHS)] for layer in range(layers)]
-    if chance is not None:  # behind everything else
+    if behind is not None and len(behind[0]):
+        before = sketch.trails("reference", dots, box, behind[0], behind[1], stride=3)
+        before.paint(dots, np.full(behind[0].shape, palette.REFERENCE), [","] * behind[0].shape[1])
+    if chance is not None:  # behind the trajectories themselves
         dim = np.array([palette.of_chance(layer) for layer in range(layers)])
         chance_x, chance_y = (np.asarray(values, np.float64) for values in chance)
         level = sketch.trails("chance", dots, box, chance_x, chance_y, stride=2)
         level.paint(dots, np.broadcast_to(dim, (rows, layers)), ["."] * layers)
     trails = sketch.trails("estimate", dots, box, across, up)
     trails.paint(dots, inks, glyphs)
-    ends = trails.ends
+    # A run that has diverged takes its numbers with it.
+    gone = np.isnan(across[-1]) | np.isnan(up[-1]) if rows else np.zeros(layers, np.bool_)
+    ends = [None if gone[layer] else end for layer, end in enumerate(trails.ends)]
     canvas.paste(dots.cells(), area.top, area.left)
     draw_rules(canvas, area, marker, h_x, h_y)
     if looked_at is not None:

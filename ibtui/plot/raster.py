@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
@@ -128,6 +128,8 @@ class Line:
     """The character that draws it in ASCII."""
     stride: int = 1
     """Only every so many columns of dots are lit: 1 for a line, 2 for a dotted one, more for a fainter."""
+    shares: bool = False
+    """True where lines that run through one cell take turns to colour it, so that none hides another."""
 
 
 def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
@@ -175,13 +177,36 @@ def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
     owners = np.append(owner[first], link_owner[lit])
     order = np.argsort(owners, kind="stable")  # what is drawn last keeps the ink
     owners = owners[order]
-    dots.runs(
+    runs = (
         np.append(col[first], link_col[lit])[order],
         np.append(tops, link_top[lit])[order],
         np.append(bottoms, link_bottom[lit])[order],
-        np.array([one.ink for one in lines], np.int16)[owners],
-        np.array([one.glyph for one in lines], "<U1")[owners],
     )
+    inks = np.array([one.ink for one in lines], np.int16)
+    glyphs = np.array([one.glyph for one in lines], "<U1")
+    dots.runs(*runs, inks[owners], glyphs[owners])
+    sharing = np.array([one.shares for one in lines], np.bool_)[owners]
+    if sharing.any():
+        _take_turns(dots, [ends[sharing] for ends in runs], owners[sharing], inks, glyphs)
+
+
+def _take_turns(
+    dots: Dots, runs: Sequence[Integers], owners: Integers, inks: Whole, glyphs: NDArray[np.str_]
+) -> None:
+    """Give each cell with several lines to one of them, column by column to the next."""
+    run, spots = dots.spots_of(*runs)
+    regions = spots // dots.per_region
+    pairs = np.unique(regions * len(inks) + owners[run])
+    region, owner = np.divmod(pairs, len(inks))
+    first = np.append(True, np.diff(region) != 0)
+    starts = np.flatnonzero(first)
+    counts = np.diff(np.append(starts, len(region)))
+    group = np.cumsum(first) - 1
+    col = region * dots.per_region // dots.per_cell % max(dots.width, 1)
+    turn = (np.arange(len(region)) - starts[group] == col // 2 % counts[group]) & (counts[group] > 1)
+    dots.ink[region[turn]] = inks[owner[turn]]
+    if dots.marker == "ascii":
+        dots.glyph[region[turn]] = glyphs[owner[turn]]
 
 
 def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:

@@ -186,9 +186,9 @@ class WorkerClient:
         self._mirror = mirror
         tick = mirror.recording.tick if mirror.recording is not None else 0
         reached = mirror.checkpoint.epoch if mirror.checkpoint is not None else -1
-        self._requests.put(
-            Pull(mirror.run, tick, row, mirror.drawn, reached, mirror.log_end, mirror.notices, mirror.net)
-        )
+        log, notices, reference = mirror.log_end, mirror.notices, mirror.reference_tick
+        drawn, net = mirror.drawn, mirror.net
+        self._requests.put(Pull(mirror.run, tick, row, drawn, reached, log, notices, net, reference))
 
     def close(self) -> None:
         """Let go of the worker. Returns when all was said, two seconds later at most.

@@ -56,6 +56,8 @@ class HistoryThread(threading.Thread):
         super().__init__(name="history", daemon=True)
         self._recording: Recording | None = None
         self._meter: Meter | None = None
+        self._reference: tuple[Recording | None, Meter | None] = None, None
+        """The run before, which is estimated with the same binning once nothing else is to be done."""
         self._wanted: Binning | None = None
         self._jobs: list[FileJob] = []
         self._writing: FileJob | None = None
@@ -85,6 +87,7 @@ class HistoryThread(threading.Thread):
         The binning asked for last is the new run's too, even if the old one had not changed to it yet.
         """
         with self._changed:
+            self._reference = self._recording, self._meter
             self._recording, self._meter = recording, meter_of(recording)
             self._wanted = self._wanted or _asked(recording.binning)
             self._changed.notify_all()
@@ -148,6 +151,16 @@ class HistoryThread(threading.Thread):
             return lambda: self._estimate(recording, meter, pending[-_ROWS_AT_ONCE:])
         if self._jobs:
             return self._write_next(self._jobs[0])
+        return self._next_of_reference(wanted)
+
+    def _next_of_reference(self, wanted: Binning) -> Callable[[], None] | None:
+        reference, meter = self._reference
+        if reference is None or meter is None or not len(reference):
+            return None
+        if wanted != _asked(reference.binning):
+            return lambda: self._change_binning(reference, meter, wanted)
+        if len(pending := reference.pending()):
+            return lambda: self._estimate(reference, meter, pending[-_ROWS_AT_ONCE:])
         return None
 
     def _change_binning(self, recording: Recording, meter: Meter, binning: Binning) -> None:
@@ -161,11 +174,13 @@ class HistoryThread(threading.Thread):
                 traceback.print_exc()
             meter.binning = before
             with self._changed:
-                if self._wanted == binning:
+                if recording is self._reference[0]:
+                    self._reference = None, None  # it stays as it is
+                elif self._wanted == binning:
                     self._wanted = _asked(before)
             self._refused(f"{binning.kind}, {binning.x_bins} and {binning.t_bins} bins: {explain(error)}")
             return
-        if self._asked_of is None or self._asked_of[0] is not recording:
+        if recording is self._recording and (self._asked_of is None or self._asked_of[0] is not recording):
             self._asked_of = recording, before, began
         self._rebinned()
         if not len(recording):

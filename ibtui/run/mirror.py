@@ -64,6 +64,8 @@ class Mirror:
             if not is_machine(frame.new_run.machine):
                 raise ValueError("not a machine")
             recording = Recording(frame.new_run.experiment)
+        if frame.reference is not None and self.reference is not None and frame.new_run is None:
+            self.reference.check(frame.reference)
         if frame.update is not None and recording is None:
             raise ValueError("an update of no recording")
         if frame.update is not None and recording is not None:
@@ -89,6 +91,8 @@ class Mirror:
                 self.recording.apply(frame.update)
             if frame.checkpoint is not None:
                 self.recording.checkpoint = frame.checkpoint
+        if frame.reference is not None and self.reference is not None:
+            self.reference.apply(frame.reference)
         if frame.representation is not None:
             self.representation = frame.representation
         self.status = frame.status
@@ -97,6 +101,11 @@ class Mirror:
         self.notices = frame.notice_end
         self.heard = time.monotonic()
         return frame.notices
+
+    @property
+    def reference_tick(self) -> int:
+        """How far the mirror of the run before is, as its worker counts; 0 where there is none."""
+        return self.reference.tick if self.reference is not None and len(self.reference) else 0
 
     @property
     def drawn(self) -> Key | None:

@@ -109,7 +109,8 @@ class Pull(Message, frozen=True):
     `run` and `tick` say up to where the screen's mirror of the history is; `row` is the measurement it looks
     at (None: the present), `drawn` the key of the representation that it has drawn; `checkpoint` is the epoch
     of the checkpoint that it has, `log` and `notice` say how much of the worker's output and of its notices.
-    `net` asks for the picture of the net, with so many points to an axis; 0: it is not shown.
+    `net` asks for the picture of the net, with so many points to an axis; 0: it is not shown. `reference` is
+    as `tick`, of the mirror of the run before; 0: there is none.
     """
 
     run: int = -1
@@ -120,6 +121,7 @@ class Pull(Message, frozen=True):
     log: int = 0
     notice: int = 0
     net: int = 0
+    reference: int = 0
 
 
 class Peek(Message, frozen=True):
@@ -221,6 +223,8 @@ class Representation:
     """Each quantity of the recording by its name: shape (layers,), or ()."""
     sensitivity: Array | None = None
     """I(T;Y) and its chance level in nats at 10, 30 and 100 bins, shape (2, layers, 3)."""
+    zeros: Array | None = None
+    """The share of activations that are exactly 0, shape (layers,)."""
     net: NetPicture | None = None
     """None where the screen has not asked for it."""
 
@@ -282,6 +286,8 @@ class Frame(Message, frozen=True):
     representation: Representation | None = None
     """None: it is the one already drawn."""
     checkpoint: Checkpoint | None = None
+    reference: Update | None = None
+    """News of the run before, which takes the binning of the present one."""
     preview: Preview | None = None
     """None: there is none, or the screen has it."""
     log: tuple[str, ...] = ()

@@ -101,6 +101,7 @@ def _representation(
         ranges=tuple(_axes(t, p, layer) for t, p, layer in layers),
         values=dict(values),
         sensitivity=np.ascontiguousarray(np.moveaxis(sensitivity, 2, 0)),
+        zeros=np.array([float((t == 0).mean()) for t in activations]),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ibtui import pace
 from ibtui.config import WatchOptions
 from ibtui.quantities import Measurement
-from ibtui.recording import Checkpoint, Recording
+from ibtui.recording import Checkpoint, Recording, Update
 from ibtui.run import effects
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
@@ -121,6 +121,8 @@ class RunState:
         self._serial = 0
         self._drawing: DrawnRow | None = None
         self._continues = False
+        self._reference: Recording | None = None
+        """The recording of the run before."""
         self._preview: tuple[Preview, Representation] | None = None
         self.history.start()
 
@@ -137,6 +139,7 @@ class RunState:
         """
         with self._lock:
             self._continues = continues
+            self._reference = self._reference if continues else self.recording
             self.recording = recording
             self._present = self._present if continues else None
             self.update(run=self.status.run + 1, **status)
@@ -247,6 +250,11 @@ class RunState:
         status = replace(status, epoch=max(status.epoch, recording.newest_epoch))
         return replace(status, unsaved=self._unsaved(status, held))
 
+    def _news_of_reference(self, tick: int) -> Update | None:
+        with self._lock:
+            reference = self._reference
+        return reference.update_since(tick) if reference is not None and tick > 0 else None
+
     def frame(self, pull: Pull) -> Frame:
         """Return what is new since the asker's last frame."""
         log, log_end = self.log.lines(pull.log)
@@ -292,5 +300,6 @@ class RunState:
             update,
             None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,
+            reference=None if fresh else self._news_of_reference(pull.reference),
             **told,  # type: ignore[arg-type]
         )

@@ -139,9 +139,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         for binding in keys.named(self._keys):
-            title = f"{binding.tooltip.rstrip('.')}  ({binding.key_display})"
-            yield SystemCommand(title, "", partial(self.run_action, binding.action))
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+            title = f"{keys.name_of(binding)}  ({binding.key_display})"
+            yield SystemCommand(title, binding.tooltip, partial(self.run_action, binding.action))
+        yield SystemCommand("theme", "Change the colours", self.action_change_theme)
 
     def on_arrived(self, message: Arrived) -> None:
         first = self.scene.recording is None
@@ -394,6 +394,13 @@ class IbtuiApp(App[None], inherit_bindings=False):
 
         words = definitions(self._panes, self.scene.quantities.values())
         self.push_screen(HelpScreen(keys.entries(self._keys), words, self.view.marker))
+
+    def action_help_of_pane(self) -> None:
+        """Help for the chosen pane alone."""
+        from ibtui.ui.help import HelpScreen, definitions_of
+
+        words = definitions_of(self.view.pane, self._panes, self.scene.quantities.values())
+        self.push_screen(HelpScreen([], words, self.view.marker))
 
     # Keys: saving and leaving.
 

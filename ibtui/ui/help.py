@@ -1,4 +1,4 @@
-"""The help screen: every key in a line, and the meaning of panes and numbers."""
+"""The help screen: the meaning of panes, numbers and marks, then every key by subject."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ibtui.quantities import Quantity
 from ibtui.ui import banner, status
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.panes import Panes
+from ibtui.ui.sources import FORMULAS, MARKS
 from ibtui.ui.terminal import Patient
 
 Entry = tuple[str, str]
@@ -29,17 +30,26 @@ def definitions(panes: Panes, quantities: Iterable[Quantity]) -> list[Entry]:
     for quantity in quantities:
         brief = quantity.per_layer and quantity.brief != quantity.label
         label = f"{quantity.label} ({quantity.brief})" if brief else quantity.label
-        if quantity.description:
-            texts.setdefault(label[:1].upper() + label[1:], quantity.description)
+        said = " ".join(filter(None, (quantity.description, FORMULAS.get(quantity.name, ""))))
+        name = label[:1].upper() + label[1:]
+        if said:
+            texts[name] = f"{texts[name]} {FORMULAS.get(quantity.name, '')}" if name in texts else said
     texts |= {"n/a": "There is no such number, as of the dimension of a layer without variance."}
-    return list((texts | status.HELP | banner.HELP).items())
+    return list((texts | dict(MARKS) | status.HELP | banner.HELP).items())
+
+
+def definitions_of(pane: str, panes: Panes, quantities: Iterable[Quantity]) -> list[Entry]:
+    """Return what one pane declares, and its quantities do."""
+    made = panes[pane]
+    shown = [quantity for quantity in quantities if quantity.name in made.declared.quantities]
+    return definitions({pane: made}, shown)
 
 
 class HelpScreen(Patient, ModalScreen[None]):
     """Scrolls; any of the usual keys leads back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter,ctrl+c", "dismiss", "back"),
+        Binding("escape,question_mark,f1,q,enter,ctrl+c", "dismiss", "back"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
         Binding("space,pagedown", "page(1)", show=False),
@@ -70,14 +80,16 @@ class HelpScreen(Patient, ModalScreen[None]):
 
 
 def help_text(keys: Sequence[Entry], words: Sequence[Entry], marker: Marker) -> Content:
-    """Write the keys first, then what words mean."""
+    """Write what the screen shows, then the keys by subject; an entry without a key is a subject."""
     spell = [(spelled(key, marker), spelled(text, marker)) for key, text in keys]
-    width = max(len(key) for key, _ in spell)
-    parts: list[Content | tuple[str, str]] = [(spelled("Keys", marker), "bold")]
-    parts.append((spelled("    ↑ ↓ scroll, Esc back\n", marker), "dim"))
-    for key, text in spell:
-        parts += [(f"  {key:<{width}}", "bold"), (f"  {text}\n", "")]
-    parts.append(("\nWhat the screen shows\n", "bold"))
+    width = max((len(key) for key, _ in spell), default=0)
+    parts: list[Content | tuple[str, str]] = [("What the screen shows", "bold")]
+    parts.append((spelled("    ↑ ↓ scroll, End keys, Esc back, F1 the chosen pane\n", marker), "dim"))
     for name, text in words:
         parts += [(f"  {spelled(name, marker)}: ", "bold"), (f"{spelled(text, marker)}\n", "")]
+    for key, text in spell:
+        if not key:
+            parts.append((f"\nKeys: {text}\n", "bold"))
+        else:
+            parts += [(f"  {key:<{width}}", "bold"), (f"  {text}\n", "")]
     return Content.assemble(*parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from textual.binding import Binding
 
@@ -23,6 +23,33 @@ def _key(
     """Make a binding; one without a label is not in the footer, all are in the help and the palette."""
     priority = action in _ANYWHERE
     return Binding(key, action, label, bool(label), shown or key, priority, tooltip=tooltip, group=group)
+
+
+SUBJECTS: Mapping[str, tuple[str, ...]] = {
+    "watching": ("pause", "step", "pace", "restart", "go_on", "detach", "suspend"),
+    "past": ("walk", "walk_to_first", "walk_to_now"),
+    "binning": ("t_bins", "x_bins", "binning", "estimator", "cells_of_x"),
+    "view": (),
+    "files": ("save", "save_reference", "log_page", "leave"),
+}
+"""The actions of each subject of the help; those of none are of the view."""
+
+_NAMES = {
+    "pause": "pause or go on", "t_bins": "bins of T", "x_bins": "bins of X",
+    "estimator": "kernel density", "cells_of_x": "cells of X", "save_reference": "save run before",
+    "walk": "past", "walk_to_first": "first measurement", "walk_to_now": "present",
+    "leave": "quit", "arrange": "layout", "hide": "hide pane", "show_all": "show all panes",
+    "pane": "choose pane", "layer": "choose layer",
+    "go_on": "continue after a crash",
+    "log_page": "page of the log", "help_of_pane": "help of the pane",
+}  # fmt: skip
+_CHANGES = {
+    "level": "excess, share", "scale": "epoch axis", "unit": "units", "points": "density", "marker": "marker",
+    "plane_colour": "colour of the plane", "reference": "run before",
+}  # fmt: skip
+
+_BEST = ("pause", "walk", "t_bins", "large_pane", "change", "quantity", "save", "restart", "step", "arrange")
+"""The actions that the palette has first, in this order."""
 
 
 # In the order of the help screen; in the footer, the first ones are the last to make room.
@@ -49,6 +76,7 @@ _BEFORE_PANES = (
 )
 _AFTER_PANES = (
     _key("question_mark", "help", "help", "This page.", "?"),
+    _key("f1", "help_of_pane", "", "Help for the chosen pane.", "F1"),
     _key("q", "leave(0)", "quit", "Quit; asks where history is not saved."),
     _key("ctrl+c", "leave(130)", "", "Quit, too.", "Ctrl-C"),
     _key(
@@ -82,6 +110,7 @@ _AFTER_PANES = (
         "Restart with the same seed; a replay: from its beginning.",
     ),
     _key("R", "restart(1)", "", "Restart with the next seed; this run stays as background."),
+    _key("o", "change('reference')", "", "The run before, grey behind this one: on, off."),
     _key("m", "change('marker')", "marker", "Marker: braille, half-blocks, ASCII."),
     _key("p", "change('plane_colour')", "", "Colour the information plane by layer, or by epoch."),
     _key("home", "walk_to_first", "", "To the first measurement.", "Home"),
@@ -113,13 +142,43 @@ def bindings(panes: Panes) -> tuple[Binding, ...]:
 
 
 def named(keys: Sequence[Binding]) -> list[Binding]:
-    """Return the keys that the command palette offers."""
-    return [b for b in keys if not b.system and b.action != "command_palette"]
+    """Return the keys that the command palette offers, those used most first."""
+    offered = [b for b in keys if not b.system and b.action != "command_palette"]
+    return sorted(offered, key=_rank)
+
+
+def _rank(key: Binding) -> int:
+    action = key.action.partition("(")[0]
+    return _BEST.index(action) if action in _BEST else len(_BEST)
+
+
+def name_of(key: Binding) -> str:
+    """Return a key's short name, for the palette."""
+    action, _, argument = key.action.partition("(")
+    if action == "large_pane":
+        return argument.strip("')").replace("_", " ")
+    if action == "change":
+        return _CHANGES.get(argument.strip("')"), argument.strip("')"))
+    suffix = {"walk(-1)": ", back", "walk(1)": ", on", "t_bins(-1)": ", fewer", "t_bins(1)": ", more",
+              "x_bins(-1)": ", fewer", "x_bins(1)": ", more", "pace(-1)": ", slower", "pace(1)": ", faster",
+              "step(10)": " ten epochs", "restart(1)": ", next seed", "enlarge(False)": ", back",
+              "pane(-1)": ", back", "leave(130)": " at once"}  # fmt: skip
+    return _NAMES.get(action, action) + suffix.get(key.action, "")
 
 
 def entries(keys: Sequence[Binding]) -> list[tuple[str, str]]:
-    """Return what the help screen says of each key."""
-    return [(b.key_display or b.key, b.tooltip) for b in keys if not b.system]
+    """Return what the help screen says of each key, by subject; a subject is an entry without a key."""
+    found: list[tuple[str, str]] = []
+    for subject in SUBJECTS:
+        inside = [b for b in keys if not b.system and subject_of(b) == subject]
+        found += [("", subject), *((b.key_display or b.key, b.tooltip) for b in inside)]
+    return found
+
+
+def subject_of(key: Binding) -> str:
+    """Return the subject under which help and palette have a key."""
+    action = key.action.partition("(")[0]
+    return next((subject for subject, actions in SUBJECTS.items() if action in actions), "view")
 
 
 def hints(keys: Sequence[Binding]) -> Iterator[Hint]:

@@ -67,6 +67,20 @@ class Scene:
         return self.mirror.status.loop if self.mirror.status is not None else ""
 
     @property
+    def reference(self) -> Recording | None:
+        """The run before, where it is to be drawn and can be compared."""
+        before, now = self.mirror.reference, self.recording
+        if before is None or now is None or not len(before) or self.view.reference == "hidden":
+            return None
+        widths = [[layer.width for layer in run.layers] for run in (before, now)]
+        return before if widths[0] == widths[1] else None
+
+    @property
+    def reference_key(self) -> object:
+        """Changes with what is drawn of the run before."""
+        return None if self.reference is None else (self.reference.tick, id(self.reference))
+
+    @property
     def layers(self) -> int:
         """The number of layers that are measured; 0 while it is not known."""
         return len(self.recording.layers) if self.recording is not None else 0
@@ -184,7 +198,7 @@ class Scene:
         mirror, recording = self.mirror, self.recording
         if recording is None or not len(recording):
             return 1.0
-        runs = [run for run in (recording, mirror.reference) if run is not None and len(run)]
+        runs = [run for run in (recording, self.reference) if run is not None]
         newest = max(int(run.column("epoch")[-1]) for run in runs)
         newest = max(newest, mirror.status.epoch if mirror.status is not None else 0)
         every = recording.config.every

@@ -60,6 +60,8 @@ class View:
     """The scale of the epochs, along which curves run."""
     points: Literal["samples", "density"] = "samples"
     """A scatter's points: the samples, or the density of their classes."""
+    reference: Literal["shown", "hidden"] = "shown"
+    """The run before the last restart, drawn grey behind this one."""
     plane_colour: Literal["layer", "epoch"] = "layer"
     marker: Marker = "braille"
 

@@ -87,3 +87,35 @@ def test_epochs_grow_lighter() -> None:
 def test_inks_repeat_from_the_ninth_layer_on() -> None:
     assert palette.of_layer(8) == palette.of_layer(0)
     assert len({palette.of_layer(layer) for layer in range(8)}) == 8
+
+
+HUES = {
+    "class 0": palette.of_class(0), "class 1": palette.of_class(1), "warning": palette.WARN,
+    "cursor": palette.CURSOR, **{f"layer {k}": palette.of_layer(k) for k in range(4)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
+def test_hues_that_mean_different_things_are_told_apart(sight: str) -> None:
+    """By ΔE of 1976, the Euclidean distance in CIELAB; they are the same on dark and on light."""
+    styles = palette.styles("truecolor")
+    seen = {name: lab(np.clip(SIGHT[sight] @ linear(styles[ink].color), 0, 1)) for name, ink in HUES.items()}
+    for one, other in itertools.combinations(seen, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) >= 15, (one, other)
+    for ground in (palette.DARK, palette.LIGHT):
+        assert [style.color for style in palette.styles("truecolor", ground)][: palette.CHANCE] == [
+            style.color for style in styles
+        ][: palette.CHANCE]
+
+
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])
+@pytest.mark.parametrize("layer", range(8))
+def test_chance_is_nearer_to_the_background_than_its_estimate(ground: str, layer: int) -> None:
+    styles = palette.styles("truecolor", ground)
+    behind = luminance(linear(Color.parse(ground)))
+
+    def contrast(ink: int) -> float:
+        low, high = sorted((luminance(linear(styles[ink].color)), behind))
+        return (high + 0.05) / (low + 0.05)
+
+    assert 1.2 < contrast(palette.of_chance(layer)) < contrast(palette.of_layer(layer))

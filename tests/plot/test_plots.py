@@ -210,15 +210,17 @@ def test_accuracy_stands_above_loss_and_both_axes_line_up() -> None:
         EPOCHS, flat(0.97), flat(0.95), flat(0.2), flat(0.4), 38, 11, "braille", x_high=100
     )
     text = cells.text()
-    assert [end for end in right_end(cells) if end] == ["t 0.97", "h 0.95", "h 0.40", "t 0.20"]
+    ends = ["train 0.97", "held out 0.95", "held out 0.40", "train 0.20"]
+    assert all(any(row.rstrip().endswith(end) for row in text) for end in ends)
     assert {row.index("│") for row in text if "│" in row} == {3}
-    assert sum("accuracy" in row for row in text) == sum("loss" in row for row in text) == 1
+    assert [row.startswith("loss, nats ───") for row in text].index(True) == 5  # a rule between the axes
 
 
 def test_where_rows_are_few_loss_stands_beside_accuracy() -> None:
     text = performance_plot(EPOCHS, flat(1), flat(1), flat(0.2), flat(0.4), 80, 6, "braille").text()
-    assert any("t 1.00" in row[:39] for row in text)
-    assert any("t 0.20" in row[41:] for row in text)
+    assert (text[0].index("accuracy"), text[0].index("loss, nats")) == (0, 40)
+    assert any("train 1.00" in row[:39] for row in text)
+    assert any("train 0.20" in row[40:] for row in text)
 
 
 # Information plane
@@ -329,3 +331,15 @@ def test_any_values_at_any_size_make_cells_of_that_size(marker: Marker, values: 
 def test_counts_are_written_in_full_and_other_values_in_three_figures():
     assert [value_text(v) for v in (np.int64(0), np.int64(12_345), 3)] == ["0", "12,345", "3"]
     assert [value_text(v) for v in (np.float64(0), np.float64(12_345), np.nan)] == ["0.00", "1.2e4", "n/a"]
+
+
+def test_curves_that_coincide_take_turns_and_a_full_legend_says_how_many_are_left_out() -> None:
+    same = [Series(flat(0.5), palette.of_layer(k), str(k)) for k in range(2)]
+    cells = curve_plot(EPOCHS, same, 40, 6, "braille")
+    assert {palette.of_layer(0), palette.of_layer(1)} <= set(cells.ink[cells.chars == "⠒"].tolist()) | set(
+        cells.ink[cells.chars == "⠤"].tolist()
+    ) | set(cells.ink[cells.chars == "⣀"].tolist()) | set(cells.ink[cells.chars == "⠉"].tolist())
+    many = [Series(flat(k / 12), palette.of_layer(k), str(k)) for k in range(12)]
+    text = curve_plot(EPOCHS, many, 40, 7, "braille").text()
+    assert any(row.rstrip().endswith("+7") for row in text)
+    assert sum(any(row.rstrip().endswith(f"{k} {k / 12:.2f}") for row in text) for k in range(12)) == 5

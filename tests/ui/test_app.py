@@ -476,8 +476,8 @@ def test_between_two_measurements_all_panes_show_the_run_as_it_stands(size: tupl
         if size == FULL:
             await shows(
                 app, pilot, "0 2.11", "3 2.11", "layer 0  2.11  chance 1.23", "I(X;T) 2.11  I(T;Y) 0.32",
-                "0 1.77", "layer 0  dim 1.77", "t 0.63", "h 0.61", "accuracy  train 0.63  held out 0.61",
-                "t 0.55", "h 0.57",
+                "0 1.77", "layer 0  dim 1.77", "accuracy  train 0.63  held out 0.61",
+                "train 0.55", "held out 0.57",
             )  # fmt: skip
         await pilot.press("left")
         await shows(app, pilot, "view: epoch 500 of 507", "then" if size == COMPACT else "")
@@ -543,9 +543,9 @@ def test_every_key_of_the_design_is_bound_and_says_what_it_does() -> None:
 def test_the_help_screen_scrolls_through_all_keys_and_definitions() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and "Pause training" in text_of(app))
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and "What the screen" in text_of(app))
         seen = set(screen_text(app))
-        for _ in range(5):
+        for _ in range(9):
             await pilot.press("space")
             await pilot.pause()
             seen |= set(screen_text(app))
@@ -565,9 +565,10 @@ def test_the_command_palette_has_every_key() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         titles = [command.title for command in app.get_system_commands(app.screen)]
         for binding in keys.named(KEYS):
-            assert any(binding.tooltip.rstrip(".") in title for title in titles)
+            assert f"{keys.name_of(binding)}  ({binding.key_display})" in titles
+        assert all(len(title) < 40 for title in titles) and titles[0].startswith("pause")
         await pilot.press("ctrl+p")
-        await pilot.press(*"adaptive")
+        await pilot.press(*"binning")
         await until(pilot, lambda: app.screen.query_one(CommandList).option_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: client.commands == [Rebin(Binning("closed"))])
@@ -1837,3 +1838,42 @@ def test_the_net_has_its_boundary_and_its_weights_on_the_screen(marker: str) -> 
         await until(pilot, lambda: client.asked == 0)
 
     play(script, client=WithNet(), options=WatchOptions(marker=marker))
+
+
+def test_the_run_before_is_named_by_its_seed_and_turned_off_by_a_key() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("R", "r")  # it asks, for nothing is saved
+        await shows(app, pilot, "run  seed 2", "grey: seed 1")
+        client.train_to(200)
+        await shows(app, pilot, "epoch 200")
+        drawn = pane_text(app, "plane")
+        await pilot.press("o")
+        await until(pilot, lambda: "grey: seed 1" not in text_of(app))
+        assert drawn != pane_text(app, "plane")
+
+    play(script)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.6, "zero 60%"), (1.0, "dead"), (0.01, "")])
+def test_a_relus_zeros_are_told_and_a_dead_layer_is_marked(share: float, said: str) -> None:
+    class Zeros(StandIn):
+        def look(self, row: int | None) -> Any:
+            return replace(super().look(row), zeros=np.full(4, share))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500", said)
+        assert bool(said) == any(word in text_of(app) for word in ("zero 60%", "dead"))
+
+    play(script, client=Zeros(RunConfig(every=10, activation="relu")))
+
+
+def test_a_toast_covers_no_plot() -> None:
+    from textual.widgets._toast import Toast
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        app.tell("saved /somewhere/a.npz")
+        await until(pilot, lambda: any(toast.region.area for toast in app.screen.query(Toast)))
+        (toast,) = app.screen.query(Toast)
+        assert toast.region.y == FULL[1] - 1 and toast.region.height == 1
+
+    play(script)

@@ -28,10 +28,14 @@ class Curves(Pane):
         """Return what the title says besides."""
         return ()
 
+    def aside(self, scene: Scene) -> Sequence[Piece]:
+        """Return what the note says besides."""
+        return ()
+
     def content_key(self, scene: Scene) -> Hashable:
         view, shown = scene.view, scene.representation
         return (
-            scene.history, id(scene.mirror.reference), shown and shown.key, scene.cursor_row,
+            scene.history, scene.reference_key, shown and shown.key, scene.cursor_row,
             view.layer, self.quantity(scene).name, view.unit, view.level, view.scale,
         )  # fmt: skip
 
@@ -48,7 +52,15 @@ class Curves(Pane):
             cursor=None if row is None else float(epochs[row]), unit=unit_of(quantity, view),
             scale=view.scale,
         )  # fmt: skip
-        return Drawing(title, cells, _note(quantity, scene))
+        return Drawing(title, cells, [*_note(quantity, scene), *self.aside(scene), *reference_words(scene)])
+
+
+def reference_words(scene: Scene) -> list[Piece]:
+    """Name the run that is drawn grey by its seed."""
+    before = scene.reference
+    return (
+        [] if before is None else [piece(f"grey: seed {before.config.seed}", ink=palette.REFERENCE, rank=3)]
+    )
 
 
 def _title(quantity: Quantity, view: View) -> list[Piece]:
@@ -68,9 +80,9 @@ def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float |
 
 def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Series]:
     """List the last run's curves, the ceiling, chance levels, estimates; the chosen layer's in front."""
-    view, before = scene.view, scene.mirror.reference
+    view, before = scene.view, scene.reference
     series: list[Series] = []
-    if before is not None and len(before) and _alike(before, recording, quantity):
+    if before is not None and quantity.name in before.quantities:
         past = before.column("epoch")
         series += [
             Series(values, palette.REFERENCE, "", "reference", past)
@@ -86,11 +98,6 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
         series += [Series(line, palette.of_chance(i), "", "chance") for i, line in enumerate(_lines(faint))]
     front = sorted(range(values.shape[1]), key=lambda layer: layer == view.layer)
     return series + [Series(values[:, i], palette.of_layer(i), str(i), "estimate") for i in front]
-
-
-def _alike(before: Recording, recording: Recording, quantity: Quantity) -> bool:
-    widths = [[layer.width for layer in run.layers] for run in (before, recording)]
-    return widths[0] == widths[1] and quantity.name in before.quantities
 
 
 def _lines(values: Array) -> Array:

@@ -12,7 +12,7 @@ from ibtui.run.representation import SENSITIVITY_BINS
 from ibtui.ui.line import Piece, piece
 from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.pane import pane
-from ibtui.ui.scene import Scene
+from ibtui.ui.scene import Scene, in_unit
 
 
 @pane(
@@ -41,3 +41,13 @@ class LabelInformation(Curves):
         tight = " ".join(value.removeprefix("0") for value in values)
         variants = (f"{said} at {' '.join(counts)} bins", f"{said} at {bins}", f"{bins}: {tight}")
         return [piece(*variants, ink=palette.of_layer(layer), rank=2)]
+
+    def aside(self, scene: Scene) -> Sequence[Piece]:
+        """Return the chance levels of those estimates."""
+        shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)
+        if shown is None or shown.sensitivity is None or layer >= len(shown.points):
+            return []
+        levels = in_unit(shown.sensitivity[1, layer], quantity, scene.view)
+        tight = " ".join(number(float(level)).removeprefix("0") for level in levels)
+        bins = "·".join(str(bins) for bins in SENSITIVITY_BINS)
+        return [piece(f"at {bins}: {tight}", tight, ink=palette.DIM, rank=2)]

@@ -51,8 +51,8 @@ def _halves(scene: Scene, name: str, text: Callable[[float], str]) -> list[Piece
     train, test = (text(value_of(scene, f"{half}_{name}")) for half in ("train", "test"))
     return [
         piece(name),
-        piece(f"train {train}", f"t {train}", ink=palette.TRAIN, rank=1),
-        piece(f"held out {test}", f"h {test}", ink=palette.HELD_OUT, rank=2),
+        piece(f"train {train}", ink=palette.TRAIN, rank=1),
+        piece(f"held out {test}", ink=palette.HELD_OUT, rank=2),
     ]
 
 
@@ -75,4 +75,4 @@ def diverged(scene: Scene) -> list[Piece]:
     """Return from where on the loss is not finite, if it ever is not."""
     if scene.recording is None or (epoch := scene.recording.diverged_at) is None:
         return []
-    return [piece(f"not finite from epoch {epoch:,}", f"diverged at {epoch:,}", ink=palette.WARN, rank=3)]
+    return [piece(f"not finite from epoch {epoch:,}", f"diverged at {epoch:,}", ink=palette.WARN)]

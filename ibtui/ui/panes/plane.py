@@ -11,9 +11,9 @@ from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
 from ibtui.ui.line import Styles, piece
+from ibtui.ui.panes.curves import reference_words
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene, in_unit, name_of, recorded, unit_of
-from ibtui.ui.view import View
 
 _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
 
@@ -40,7 +40,7 @@ class Plane(Pane):
     def content_key(self, scene: Scene) -> Hashable:
         view, present = scene.view, scene.unrecorded
         where = scene.cursor_row, present and present.key
-        return scene.history, where, view.layer, view.unit, view.level, view.plane_colour
+        return scene.history, scene.reference_key, where, view.layer, view.unit, view.level, view.plane_colour
 
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording, view = scene.recording, scene.view
@@ -62,24 +62,28 @@ class Plane(Pane):
         if present is not None:
             at = scene.viewed(across, present.values), scene.viewed(up, present.values)
         chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
+        before = scene.reference
+        behind = None if before is None else tuple(recorded(q, before, view) for q in (across, up))
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
             names=(name_of(across, view), name_of(up, view)), colour_by=view.plane_colour,
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
-            at=None if row is None and present is None else at, sketch=self._sketch_of(recording, view),
+            at=None if row is None and present is None else at, sketch=self._sketch_of(recording, scene),
+            reference=behind,  # type: ignore[arg-type]
         )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)
         note = [
             piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
             piece(f"I(X;T) {x}", x),
             piece(f"I(T;Y) {y}", y),
+            *reference_words(scene),
         ]
         return Drawing(title, cells, note)
 
-    def _sketch_of(self, recording: Recording, view: View) -> Sketch:
+    def _sketch_of(self, recording: Recording, scene: Scene) -> Sketch:
         """Return what has been drawn, where only rows were added since: else it is begun again."""
-        values = view.unit, view.level
+        values = scene.view.unit, scene.view.level, scene.reference_key
         if self._sketched is not None:
             before, tick, shown = self._sketched
             same = before is recording and shown == values

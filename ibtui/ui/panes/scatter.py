@@ -76,10 +76,22 @@ def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     if saturated > SATURATED:
         share = f"{100 * saturated:.0f}%"
         title.append(piece(f"saturated {share}", f"sat {share}", ink=palette.WARN, rank=3))
+    title += _zeros(shown, layer, scene)
     if outside > 0:
         count = f"{outside:,.0f}"
         title.append(piece(f"{count} outside", f"{count} out", ink=palette.WARN, rank=4))
     return title
+
+
+def _zeros(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
+    """Say how many activations a ReLU has made 0; a layer where that is all is dead."""
+    recording, zeros = scene.recording, shown.zeros
+    if recording is None or zeros is None or recording.layers[layer].activation != "relu":
+        return []
+    if zeros[layer] >= 1:
+        return [piece("dead", ink=palette.WARN, rank=3)]
+    share = f"zero {100 * zeros[layer]:.0f}%"
+    return [piece(share, ink=palette.DIM, rank=3)] if zeros[layer] > SATURATED else []
 
 
 def _note(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
