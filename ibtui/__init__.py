@@ -4,11 +4,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # not from typing: with -m, a file in the current folder may have its name
 if TYPE_CHECKING:
+    from ibtui.probe import watch
+    from ibtui.probe.handler import handler
     from ibtui.recording import Recording
     from ibtui.recording.files import load
 
 __version__ = "0.2.0"
-__all__ = ["Recording", "__version__", "load"]
+__all__ = ["Recording", "__version__", "handler", "load", "watch"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,4 +23,12 @@ def __getattr__(name: str) -> object:
         from ibtui.recording import Recording
 
         return Recording
+    if name == "watch":
+        from ibtui.probe import watch
+
+        return watch
+    if name == "handler":
+        from ibtui.probe.handler import handler
+
+        return handler
     raise AttributeError(f"module 'ibtui' has no attribute {name!r}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ibtui import __version__, tty
 from ibtui.config import (
+    ESTIMATION,
     HEADINGS,
     KEEPING,
     RUN,
@@ -24,6 +25,7 @@ from ibtui.config import (
 )
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
+from ibtui.idle import idle
 from ibtui.settings import checked, flag, one_of, path, setting_of, shown, wrong
 
 if TYPE_CHECKING:
@@ -199,6 +201,9 @@ def _train(arguments: list[str]) -> int:
         from ibtui.data.samples import check_samples
 
         check_samples(config)
+    given = flags.keys() if record_to is not None else flags.keys() - set(ESTIMATION)
+    for line in idle(config, given):
+        print(f"ibtui: {line}", file=sys.stderr)
     if record_to is not None:
         from ibtui.record import record
 
@@ -239,18 +244,18 @@ def _choose(config: RunConfig, resume: str | None) -> None:
     from ibtui.data.samples import make_dataset
     from ibtui.engines.choose import choose
     from ibtui.recording.files import peek
-    from ibtui.run.measuring import check_classes
+    from ibtui.run.measuring import check_fits
 
     if resume:
         choose(config, peek(resume).inputs)
         return
     dataset = make_dataset(config)
     choice = choose(config, dataset.inputs)
-    check_classes(replace(config, engine=choice.engine), dataset)
+    check_fits(replace(config, engine=choice.engine), dataset)
 
 
 def _add_replay(parser: _Parser) -> None:
-    parser.add_path("file", metavar="FILE.npz")
+    parser.add_path("file", metavar="FILE")
     parser.add_settings(
         WatchOptions,
         epochs_per_second="measurements per second (10)", history_mb=None, snapshot_dir=None, marker=None,
@@ -284,13 +289,13 @@ def _add_report(parser: _Parser) -> None:
         "over the epochs that all have measured; the latter has n - 1 in the denominator."
     )
     add = parser.add_argument
-    parser.add_path("files", nargs="+", metavar="FILE.npz")
+    parser.add_path("files", nargs="+", metavar="FILE")
     parser.add_path(
         "--out", action="append", metavar="FILE",
         help="write this .png, .svg, .pdf, .csv or .json instead of drawing; may be given more than once",
     )  # fmt: skip
     add("--force", action="store_true", help="replace existing files")
-    add("--at", metavar="0,100,...", help="epochs whose layers are drawn")
+    add("--at", metavar="0,100,...", help="epochs whose layers are drawn, or none")
     again = "estimate again"
     parser.add_settings(
         RunConfig,
@@ -322,7 +327,7 @@ def _add_report(parser: _Parser) -> None:
 
 
 def _report(flags: dict[str, Any]) -> int:
-    from ibtui.report import BINNING, report
+    from ibtui.report import report
 
     marker = WatchOptions(marker=flags.pop("marker", "auto")).marker
     return report(
@@ -332,21 +337,31 @@ def _report(flags: dict[str, Any]) -> int:
         force=flags.pop("force", False),
         paged=not flags.pop("no_pager", False),
         marker=marker,
-        binning={name: flags.pop(name) for name in BINNING if name in flags},
+        binning={name: flags.pop(name) for name in ESTIMATION if name in flags},
         asked={**flags, "quantities": tuple(flags.pop("quantities", ()))},
     )
 
 
 def _add_attach(parser: _Parser) -> None:
-    _add_name(parser)
-    parser.add_settings(WatchOptions, marker=None, panes=None)
+    _add_name(parser, "from ibtui ls, of a run or of a watched loop; without it, the only one")
+    parser.add_settings(
+        WatchOptions, snapshot_dir="where the key w saves, of a watched loop", marker=None, panes=None
+    )
 
 
 def _attach(flags: dict[str, Any]) -> int:
     from ibtui.run.client import WorkerClient
-    from ibtui.run.runs import find_detached
+    from ibtui.run.runs import find_detached, find_watched
 
-    name = find_detached(flags.pop("name", None))
+    asked = flags.pop("name", None)
+    if (stream := find_watched(asked)) is not None:
+        options = WatchOptions(**flags)
+        _check_names(None, options)
+        _need_terminal()
+        from ibtui.run.job import new_job
+
+        return _show_worker(new_job(None, options, watch=stream))
+    name = find_detached(asked)
     options = WatchOptions(detach=True, **flags)
     _check_names(None, options)
     _need_terminal()
@@ -372,10 +387,8 @@ def _stop(flags: dict[str, Any]) -> int:
     return stop_run(flags.get("name"), yes=flags.get("yes", False))
 
 
-def _add_name(parser: _Parser) -> None:
-    parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="from ibtui ls; without it, the one detached run"
-    )
+def _add_name(parser: _Parser, help: str = "from ibtui ls; without it, the one detached run") -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help=help)
 
 
 def _add_bench(parser: _Parser) -> None:
@@ -420,7 +433,7 @@ def _add_presets(parser: _Parser) -> None:
 def _presets(flags: dict[str, Any]) -> int:
     from ibtui.presets import PRESETS, as_lines, preset
 
-    chosen = {name: preset(name) for name in [flags["name"]]} if "name" in flags else PRESETS
+    chosen = {name: preset(name, "") for name in [flags["name"]]} if "name" in flags else PRESETS
     print("\n\n".join("\n".join(as_lines(name, each)) for name, each in chosen.items()))
     return 0
 
@@ -432,14 +445,14 @@ def _add_completion(parser: _Parser) -> None:
 
 def _completion(flags: dict[str, Any]) -> int:
     from ibtui.completion import script
+    from ibtui.presets import PRESETS
 
+    names = {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED}
     parser = _training_parser()
     commands = parser.add_subparsers(title="commands")
     for name, command in COMMANDS.items():
         command.add(commands.add_parser(name, help=command.summary, description=command.description))
-    print(
-        script(parser, flags["shell"], {field: (*_NAMED[field], *_registry(field).names) for field in _NAMED})
-    )
+    print(script(parser, flags["shell"], {**names, "preset": tuple(PRESETS)}))
     return 0
 
 
@@ -460,13 +473,15 @@ class Command:
 SHELLS = ("bash", "zsh", "fish")
 
 COMMANDS = {
-    "replay": Command("show the live screen over a recording or a snapshot", _add_replay, _replay),
+    "replay": Command(
+        "show the live screen over a recording, a snapshot or a watched loop's stream", _add_replay, _replay
+    ),
     "report": Command(
         "draw the figures of recordings in the terminal, or write pictures and tables", _add_report, _report
     ),
-    "attach": Command("bring the screen of a run back", _add_attach, _attach),
-    "ls": Command("list the runs that are there", lambda parser: None, _ls),
-    "stop": Command("end a run; it is saved first", _add_stop, _stop),
+    "attach": Command("show a detached run, or a training loop of your own", _add_attach, _attach),
+    "ls": Command("list the runs and the watched loops that are there", lambda parser: None, _ls),
+    "stop": Command("end a run, which is saved first, or a watched loop", _add_stop, _stop),
     "bench": Command("measure the speed of training and estimates, on this machine", _add_bench, _bench),
     "doctor": Command(
         "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor

@@ -48,6 +48,8 @@ _EPOCHS = whole(1, 100_000_000)
 MAX_LAYERS, MAX_WIDTH, MAX_PARAMETERS = 64, 4096, 1_000_000
 MAX_ACTIVATIONS = 250_000_000
 """Samples times units: what one measurement computes, a gigabyte."""
+ESTIMATION = ("estimator", "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins")
+"""The settings of estimates."""
 MOST_MEASURED = 10_000
 """Samples that are measured where nothing else is said; of a grid it is all."""
 UNITS = ("nats", "bits")
@@ -191,6 +193,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         clean(self)
+        if "gradient_snr" in self.quantities:  # it is measured of nothing else
+            object.__setattr__(self, "gradients", True)
         units = sum(self.layers)
         if (measured := self.most_measured) * units > MAX_ACTIVATIONS:
             most = MAX_ACTIVATIONS // units
@@ -216,6 +220,14 @@ class RunConfig:
         if isinstance(self.measure_samples, int):
             return self.measure_samples
         return self.samples if self.data == "grid" else MOST_MEASURED
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """The settings that decide an estimate, where binning and cells of X are settled."""
+        if self.estimator == "kde":
+            return ("estimator", "kde_noise")
+        bins = "t_width" if self.binning == "width" else "t_bins"
+        return ("estimator", "binning", bins, "x", *(("x_bins",) if self.x == "grid" else ()))
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON, keys in the order of the fields."""

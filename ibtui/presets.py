@@ -49,10 +49,10 @@ PRESETS = {
 }
 
 
-def preset(name: object) -> Preset:
-    """Return a preset; `UsageError` where there is none of that name."""
+def preset(name: object, what: str = "--preset ") -> Preset:
+    """Return a preset; `UsageError`, behind `what`, where there is none of that name."""
     if not isinstance(name, str) or name not in PRESETS:
-        raise UsageError(f"--preset {brief(name)}: no preset of that name; {hint(str(name), PRESETS)}")
+        raise UsageError(f"{what}{brief(name)}: no preset of that name; {hint(str(name), PRESETS)}")
     return PRESETS[name]
 
 

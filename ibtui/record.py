@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ibtui import tty
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, explain, printable
+from ibtui.plot.ticks import per_unit
 from ibtui.recording import Recording
 from ibtui.recording.files import claim
 from ibtui.run.log import Output
@@ -195,7 +196,8 @@ def _numbers(epoch: int, recording: Recording, start: int, began: float) -> list
     at = "" if measured == epoch else f"at {measured:,}: "
     accuracy = f"train accuracy {recording.column('train_accuracy')[-1]:.3f}"
     loss = f"loss {recording.column('train_loss')[-1]:.4f}"
-    i_ty = f"I(T;Y) {recording.column('i_ty')[-1, -1]:.3f} nats"
+    units: Any = recording.config.units
+    i_ty = f"I(T;Y) {recording.column('i_ty')[-1, -1] / per_unit('nats', units):.3f} {units}"
     shorter = [(accuracy, loss, i_ty), (accuracy, i_ty), (i_ty,)]
     return [*(f"{numbers}  {at}{'  '.join(words)}" for words in shorter), numbers]
 

@@ -106,6 +106,8 @@ def brief(value: object, most: int = 60) -> str:
 
 def shown(value: object) -> str:
     """Return a value as the text after its flag has it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

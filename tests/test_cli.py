@@ -89,7 +89,7 @@ def record() -> None:
             ["--layers 2,2,2,2: must be such that the last layer has a unit per"],
         ),
         (["--data", "a b"], ["--data a b", "a name"]),
-        (["--quantities", "spread"], ["--quantities spread", "left out"]),
+        (["--quantities", "spread"], ["--quantities spread", "effective_rank"]),
         (["--panes", "clock"], ["--panes clock", "left out"]),
         (["reply"], ["ibtui: reply: no such command; did you mean replay?"]),
         (["repot"], ["ibtui: repot: no such command; did you mean report?"]),
@@ -147,7 +147,7 @@ PATHS = {
     "--resume": ["--resume", "{}", *REC],
     "--config": ["--config", "{}", *REC],
     "--snapshot-dir": ["--snapshot-dir", "{}"],
-    "FILE.npz": ["report", "{}"],
+    "FILE": ["report", "{}"],
     "--out": ["report", "run.npz", "--out", "{}"],
 }
 
@@ -158,7 +158,7 @@ def test_what_is_no_path_is_refused_by_name(name, value, capsys):
     assert main([part.format(value) for part in PATHS[name]]) == 2
     shown = value or '""'
     assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
-    if name == "FILE.npz":
+    if name == "FILE":
         assert main(["replay", value]) == 2
         assert capsys.readouterr().err.startswith(f"ibtui: {name} {shown}: must be a path")
 
@@ -366,3 +366,33 @@ def test_a_report_without_a_standard_output():
     command = f"{sys.executable} -m ibtui report run.npz >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--data", "moons", "--grid", "3"], "--grid plays no part: the data are no grid"),
+        (["--data", "moons", "--x-bins", "5"], "--x-bins plays no part: each sample is a symbol of X"),
+        (["--t-bins", "10", "--binning", "width"], "--t-bins plays no part: the estimator is width binning"),
+        (["--activation", "relu", "--t-bins", "9"], "--t-bins plays no part: the estimator is width binning"),
+        (["--kde-noise", "0.1"], "--kde-noise plays no part: the estimator is notebook binning"),
+        (["--estimator", "kde", "--binning", "closed"], "--binning plays no part: the estimator is kde"),
+        (["--init", "fan-in", "--init-sigma", "3"], "--init-sigma plays no part: --init fan-in decides it"),
+    ],
+)
+def test_a_setting_that_plays_no_part_is_told(flags, said, capsys):
+    small = ["--engine", "fused", "--epochs=2", "--samples=40", "--record=run.npz", "--force"]
+    assert main([*small, *flags]) == 0
+    assert f"ibtui: {said}\n" in capsys.readouterr().err
+    assert main(small) == 0
+    assert "plays no part" not in capsys.readouterr().err
+
+
+def test_a_grid_of_x_needs_a_range(capsys):
+    small = ["--engine", "fused", "--epochs=2", "--samples=40", "--record=run.npz"]
+    assert main([*small, "--data", "moons", "--x", "grid"]) == 2
+    assert "--x grid: must be identity or auto, for these data declare no range" in capsys.readouterr().err
+    assert not Path("run.npz").exists()
+    assert main([*small, "--data", "moons"]) == 0
+    assert main(["report", "run.npz", "--x", "grid"]) == 2
+    assert "--x grid: " in capsys.readouterr().err

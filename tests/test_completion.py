@@ -10,6 +10,7 @@ import pytest
 
 from ibtui.cli import COMMANDS, SHELLS, main
 from ibtui.core.names import BINNINGS
+from ibtui.presets import PRESETS
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -33,6 +34,7 @@ def test_bash_completes_commands_flags_and_values(capsys):
     assert completed(ours, "ibtui", "rep") == ["replay", "report"]
     assert completed(ours, "ibtui", "--binn") == ["--binning"]
     assert completed(ours, "ibtui", "--binning", "") == ["auto", *BINNINGS]
+    assert completed(ours, "ibtui", "--preset", "") == list(PRESETS)
     assert completed(ours, "ibtui", "--engine", "f") == ["fused"]
     assert completed(ours, "ibtui", "--data", "gr") == ["grid"]
     assert completed(ours, "ibtui", "report", "--quan") == ["--quantity"]

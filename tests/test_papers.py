@@ -1,4 +1,4 @@
-"""What the papers saw, seen again: ten seeds of each preset against numbers of independent code in float64.
+"""The papers' results, seen again: ten seeds of each preset against numbers of independent code in float64.
 
 Those are means over five seeds of the last measurement, in bits, of layers 10, 7, 5, 4, 3 and the output
 after softmax; the split was drawn anew for each seed. One of its five ReLU nets had died, and is in its mean.
@@ -38,7 +38,7 @@ class Runs:
     compressed: Array
     """The largest I(X;T) less the last."""
     accuracy: Array
-    """Of the samples that train, shape (seeds,)."""
+    """The samples that train, shape (seeds,)."""
 
     @property
     def alive(self) -> Array:

@@ -59,7 +59,7 @@ COMMANDS = [
 
 def test_the_commands_for_recordings_run_as_they_stand(capsys):
     pytest.importorskip("matplotlib")
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
     for command in COMMANDS:
         quick = ["--engine", "fused"] if "--record" in command and "--resume" not in command else []
         assert main([*command, *quick]) == 0, command

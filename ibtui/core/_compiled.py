@@ -129,6 +129,18 @@ def _find_edges(line: Floats, edges: Floats) -> None:
 def label_cells(
     values: Floats, ordered: Floats, low: float, high: float, bins: int, closed: bool, bin_width: float
 ) -> tuple[Ints, int, int, bool]:
+    """Do as `_label_cells`, for Python.
+
+    What returns arrays to Python must not be called by compiled code, too: loaded from the cache, Numba takes
+    the caller's copy for the function's own, and cannot make the arrays.
+    """
+    return _label_cells(values, ordered, low, high, bins, closed, bin_width)
+
+
+@inlined
+def _label_cells(
+    values: Floats, ordered: Floats, low: float, high: float, bins: int, closed: bool, bin_width: float
+) -> tuple[Ints, int, int, bool]:
     """Number the cells that rows of `values` (N, width) fall into.
 
     With `ordered`, sorted values, bins hold equal mass: a line for each unit, or one for all of them. With a
@@ -603,7 +615,7 @@ def measure_layers(
         low, high = ranges[at]
         layer = first + at
         if bins > 0:
-            t, t_kinds, beyond, valid = label_cells(values, ordered, low, high, bins, closed, bin_width)
+            t, t_kinds, beyond, valid = _label_cells(values, ordered, low, high, bins, closed, bin_width)
             outside[layer] += beyond
             if valid:
                 if x.size == 0:

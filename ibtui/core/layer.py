@@ -20,6 +20,11 @@ class Layer:
 
 def default_binning(layers: Sequence[Layer]) -> str:
     """Return the binning that suits the activation of the hidden layers."""
-    return {"tanh": "notebook", "sigmoid": "notebook", "relu": "width", "linear": "width"}.get(
-        layers[0].activation, "pooled"
-    )
+    return suiting_binning(layers[0].activation)
+
+
+def suiting_binning(activation: str) -> str:
+    """Return the binning that suits an activation; equal mass where it is not known."""
+    suiting = {"tanh": "notebook", "sigmoid": "notebook", "softmax": "notebook"}
+    suiting |= {"relu": "width", "linear": "width"}
+    return suiting.get(activation, "pooled")

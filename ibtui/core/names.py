@@ -7,7 +7,9 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
 MEASURED = (*ACTIVATIONS, "softmax", "")
 """Activations of measured layers, which decide the range of their values; empty: it is not known."""
 BINNINGS = ("notebook", "closed", "adaptive", "width", "pooled")
-"""Ways to bin activations; `ibtui.core.information` says what each does."""
+"""Ways to bin activations; `ibtui.core.binning` says what each does."""
+WATCHED = "watched"
+"""The engine and the dataset of a recording that a loop of the user's own has made: it names none."""
 ESTIMATORS = ("binned", "kde")
 """Ways to estimate information."""
 QUANTITIES = ("effective_rank", "cka", "sparsity", "weight_norm", "gradient_snr")

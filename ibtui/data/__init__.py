@@ -15,6 +15,7 @@ the help can name their options without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -84,6 +85,13 @@ DATASETS: Registry[DatasetKind] = Registry(
 def is_file(data: str) -> bool:
     """Return True where the setting `data` names a file of samples, and no dataset."""
     return data.endswith(SAMPLES_FILE)
+
+
+def has_fixed_size(data: str) -> bool:
+    """Return True where the data seed draws no samples, but only the order in which they are split."""
+    with suppress(UsageError):  # its package may not be here
+        return is_file(data) or chosen(data)[0].size is not None
+    return False
 
 
 def name_of(data: str) -> str:

@@ -76,6 +76,7 @@ def plane_plot(
     colour_by: Literal["layer", "epoch"] = "layer",
     at: tuple[ArrayLike, ArrayLike] | None = None,
     unit: str = "nats",
+    names: tuple[str, str] = ("I(X;T)", "I(T;Y)"),
     sketch: Sketch | None = None,
     reference: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Cells:
@@ -96,6 +97,10 @@ def plane_plot(
     at : (array-like of shape (L,), array-like of shape (L,)), optional
         I(X;T) and I(T;Y) of what is looked at, where that is not the newest measurement: the layers' numbers
         stand there, and circles at the newest points.
+    unit : str
+        Of both axes.
+    names : (str, str)
+        Titles of the two axes.
     sketch : Sketch, optional
         Of the same history when it was shorter, or new; the same picture, at the cost of what has been added.
     reference : (array-like of shape (F, L), array-like of shape (F, L)), optional
@@ -145,7 +150,7 @@ def plane_plot(
         ends = [_cell(dots, x, y, area) for x, y in zip(*looked_at, strict=True)]
     _number_layers(canvas, area, ends)
     if large:
-        _plane_titles(canvas, area, h_x, h_y, unit)
+        _plane_titles(canvas, area, h_x, h_y, [f"{name} {unit}".strip() for name in names])
     return canvas.cells()
 
 
@@ -180,9 +185,9 @@ def _number_layers(canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | 
                 break
 
 
-def _plane_titles(canvas: Canvas, area: Area, h_x: float, h_y: float, unit: str) -> None:
-    canvas.put(f"I(T;Y) {unit}".strip(), 0, 0, palette.DIM)
-    across = f"I(X;T) {unit}".strip()
+def _plane_titles(canvas: Canvas, area: Area, h_x: float, h_y: float, names: Sequence[str]) -> None:
+    across, up = names
+    canvas.put(up, 0, 0, palette.DIM)
     canvas.put(across, canvas.height - 1, area.left + area.width - len(across), palette.DIM)
     if np.isfinite(h_x):
         text = f"H(X) {number(h_x)}"

@@ -91,6 +91,8 @@ class Subject:
     layers: Sequence[Layer]
     forward: Forward
     weights: Weights = lambda kept: None
+    reported: bool = False
+    """True where training itself reports accuracy and loss: they cannot be had from the last layer."""
 
     @cached_property
     def train_classes(self) -> Classes:

@@ -41,11 +41,13 @@ from ibtui.quantities import Quantity, Sample, measures
         description="Values outside their range, counted in the nearest bin.",
     ),
     Quantity(
-        "i_xt_lower", "I(X;T), lower", unit="nats", ceiling="h_x", ceiling_label="H(X)", rebinned=True,
+        "i_xt_lower", "I(X;T), lower bound", short="I(X;T) low", unit="nats", ceiling="h_x",
+        ceiling_label="H(X)", rebinned=True,
         description="A lower bound of I(X;T) by kernels; n/a where values are binned.",
     ),
     Quantity(
-        "i_ty_lower", "I(T;Y), lower", unit="nats", ceiling="h_y", ceiling_label="H(Y)", rebinned=True,
+        "i_ty_lower", "I(T;Y) of lower bounds", short="I(T;Y) low", unit="nats", ceiling="h_y",
+        ceiling_label="H(Y)", rebinned=True,
         description="I(T;Y) from lower bounds by kernels; n/a where values are binned.",
     ),
 )  # fmt: skip

@@ -17,6 +17,10 @@ from ibtui.quantities import Array, Quantity
 Level = Literal["estimate", "excess", "share"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
+LEAST_SHARE = -0.25
+"""The lowest start of an axis of shares: of a ceiling close to chance they are any number."""
+_LEAST_ROOM = 0.01
+"""The part of its ceiling that must be beyond chance for a share to say anything."""
 _ROUNDING = 1e-12
 """Differences of nats that are smaller are rounding, and 0."""
 
@@ -39,13 +43,16 @@ def at_level(
     Returns
     -------
     ndarray
-        Of the same shape; NaN where there is no chance level, and for a share of nothing.
+        Of the same shape; NaN where there is no chance level, and for a share where chance comes within a
+        hundredth of the ceiling.
     """
     estimates = values[quantity.name]
     if level == "estimate" or not quantity.chance:
         return estimates
     excess = _settled(estimates - values[quantity.chance])
-    return excess if level == "excess" else _over(excess, ceiling_at(quantity, values, ceilings, "excess"))
+    if level == "excess":
+        return excess
+    return _over(excess, ceiling_at(quantity, values, ceilings, "excess"), quantity.bound(ceilings))
 
 
 def ceiling_at(
@@ -57,13 +64,13 @@ def ceiling_at(
     if level == "estimate" or not quantity.chance:
         return ceiling
     excess = _settled(ceiling - values[quantity.chance])
-    return excess if level == "excess" else _over(excess, excess)
+    return excess if level == "excess" else _over(excess, excess, quantity.bound(ceilings))
 
 
 def _settled(difference: Array) -> Array:
     return np.where(np.abs(difference) < _ROUNDING, 0.0, difference)
 
 
-def _over(part: Array, whole: Array) -> Array:
+def _over(part: Array, whole: Array, ceiling: float) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole > 0, part / whole, np.nan)
+        return np.where(whole > _LEAST_ROOM * ceiling, part / whole, np.nan)

@@ -80,6 +80,8 @@ class Meter:
         True where the softmax of the last layer is measured in its place.
     most_kde : int or None
         See `Estimator`.
+    reported : bool
+        True where training itself reports accuracy and loss.
     """
 
     def __init__(
@@ -94,10 +96,11 @@ class Meter:
         weights: Weights = lambda kept: None,
         softmax: bool = False,
         most_kde: int | None = MOST_KDE,
+        reported: bool = False,
     ) -> None:
         self.dataset, self.layers = dataset, tuple(layers)
         self.forward = forward
-        self._subject = Subject(dataset, self.layers, forward, weights)
+        self._subject = Subject(dataset, self.layers, forward, weights, reported)
         self._forward_each = forward_each or self._one_by_one
         inputs = {
             "outputs": dataset.x, "held_out": dataset.x_test, "train_outputs": self._subject.train_inputs
@@ -158,7 +161,20 @@ class Meter:
         """
         layers, *others = self._forward_each(kept, list(self._inputs.values()))
         known = dict(zip(self._inputs, (layers[-1], *(other[-1] for other in others)), strict=True))
-        activations = self._measured(list(layers))
+        return self._measure(epoch, self._measured(list(layers)), kept, scalars, known)
+
+    def measure_activations(self, epoch: int, activations: Sequence[Array], scalars: Scalars) -> Measurement:
+        """Measure layers whose activations are given, each float32 of shape (N, width), as `measure` does."""
+        return self._measure(epoch, activations, {}, scalars, {"outputs": activations[-1]})
+
+    def _measure(
+        self,
+        epoch: int,
+        activations: Sequence[Array],
+        kept: Kept,
+        scalars: Scalars,
+        known: Mapping[str, Array],
+    ) -> Measurement:
         self.binning = self.grown(activations)
         sample = Sample(epoch, activations, kept, scalars, self._subject, self.estimator, False, known)
         values: dict[str, Array] = {}

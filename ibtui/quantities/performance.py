@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ibtui.quantities import Quantity, Sample, measures
 
+_NAMES = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss")
 _LOSS = "Mean softmax cross-entropy of the last layer's outputs"
 
 
@@ -36,6 +37,8 @@ _LOSS = "Mean softmax cross-entropy of the last layer's outputs"
 )  # fmt: skip
 def performance(sample: Sample) -> Mapping[str, ArrayLike]:
     """Evaluate the outputs, before a softmax; see `ibtui.core.forward.evaluate`."""
+    if sample.subject.reported:
+        return {name: sample.scalars.get(name, math.nan) for name in _NAMES}
     train_accuracy, train_loss = sample.subject.train_classes.evaluate(sample.train_outputs)
     test_accuracy, test_loss = sample.subject.test_classes.evaluate(sample.held_out)
     return {

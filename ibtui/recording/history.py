@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from ibtui.config import RunConfig
 from ibtui.core.binning import RANGED, UNBOUNDED, Binning
 from ibtui.core.layer import Layer, default_binning
+from ibtui.core.names import WATCHED
 from ibtui.data.samples import Dataset
 from ibtui.engines.protocol import State
 from ibtui.errors import IbtuiError
@@ -54,6 +55,21 @@ class Update:
     binning: Binning
     changes: tuple[Change, ...] | None = None
     """All changes of settings, if there is a new one."""
+
+
+class OnDisk(Sequence[Array]):
+    """The activations of a measurement that stay in a file: a layer's are read when they are asked for."""
+
+    def __init__(self, layers: int, read: Callable[[int], Array]) -> None:
+        self._layers, self._read = range(layers), read
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __getitem__(self, layer: Any) -> Any:
+        if isinstance(layer, slice):
+            return [self._read(each) for each in self._layers[layer]]
+        return self._read(self._layers[layer])
 
 
 LOADED = 1
@@ -97,7 +113,7 @@ class Recording:
     machine: Machine = field(default_factory=dict)
     """The machine that computes the run, or computed it last; empty: it is not known."""
     tops: tuple[float, ...] = ()
-    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
+    """The ends of the ranges of layers whose activation has no bound; see `Binning`."""
     history_bytes: int = 256 << 20
     """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -108,6 +124,8 @@ class Recording:
             name: _Column(np.empty((0, *spec.shape), spec.dtype))
             for name, spec in self.experiment.columns.items()
         }
+        self._binning: tuple[tuple[RunConfig, tuple[float, ...]], Binning] | None = None
+        """The binning, and what it was made from: making it costs as much as a small estimate."""
         self._stamp = _Column(np.empty(0, np.int64))
         self._estimated = _Column(np.empty(0, bool))
         self._activations: dict[int, Sequence[Array]] = {}
@@ -137,9 +155,19 @@ class Recording:
         return self.experiment.layers
 
     @property
+    def measured_of(self) -> int:
+        """The number of samples of the part that is measured, which may be more than are."""
+        data, part = self.dataset, self.config.measure_on
+        return {"train": data.samples - len(data.x_test), "held-out": len(data.x_test)}.get(
+            part, data.samples
+        )
+
+    @property
     def diverged_at(self) -> int | None:
         """The first measured epoch whose training loss is not finite; None where it always is."""
-        wrong = np.flatnonzero(~np.isfinite(self.column("train_loss")))
+        loss = self.column("train_loss")
+        # A watched loop need not log its loss: NaN says that, too.
+        wrong = np.flatnonzero(np.isinf(loss) if self.config.engine == WATCHED else ~np.isfinite(loss))
         return int(self.column("epoch")[wrong[0]]) if len(wrong) else None
 
     @property
@@ -164,12 +192,16 @@ class Recording:
     @property
     def binning(self) -> Binning:
         """The binning that every estimate uses, or will once re-estimated."""
-        c = resolved(self.config, self.layers, self.dataset)
-        kind = c.binning if c.estimator == "binned" else c.estimator
-        return Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, c.x == "identity", self.tops)
+        source = self.config, self.tops
+        if self._binning is None or self._binning[0] != source:
+            c = resolved(self.config, self.layers, self.dataset)
+            kind, identity = c.binning if c.estimator == "binned" else c.estimator, c.x == "identity"
+            made = Binning(kind, c.x_bins, c.t_bins, c.t_width, c.kde_noise, identity, self.tops)
+            self._binning = source, made
+        return self._binning[1]
 
     @property
-    def is_of_before(self) -> bool:
+    def has_old_estimates(self) -> bool:
         """True where it comes from a file of an earlier version, which holds that version's estimates."""
         return not self.quantities.keys() >= set(LATER)
 
@@ -268,12 +300,29 @@ class Recording:
             for row in sorted(activations):
                 self._store(row, activations[row])
 
+    def take_over(self, old: Recording) -> None:
+        """Take over all rows of a recording of the same layers, of which this one may have more quantities.
+
+        They keep their ticks, for a mirror of the old one to see what is new.
+        """
+        with old.lock, self.lock:
+            rows = len(old)
+            for name, column in self._columns.items():
+                column.reserve(rows)
+                has = name in old.names
+                column.data[:rows] = old.column(name) if has else self._unknown(name)
+            self._stamp.data, self._estimated.data = old._stamp.data.copy(), old._estimated.data.copy()
+            self._rows, self._tick, self._changed_at = rows, old.tick, old._changed_at
+            self._activations, self._activation_bytes = dict(old._activations), old._activation_bytes
+            self.ceilings, self.changes, self.tops = dict(old.ceilings), list(old.changes), old.tops
+            self.machine = old.machine
+
     def drop_last(self) -> None:
         """Remove the last row. Only before anyone else has seen the recording."""
         with self.lock:
             self._rows -= 1
             if (activations := self._activations.pop(self._rows, None)) is not None:
-                self._activation_bytes -= sum(t.nbytes for t in activations)
+                self._activation_bytes -= _memory_of(activations)
 
     def append(self, measurement: Measurement) -> None:
         """Add a row. If its binning is no longer the recording's, its estimates wait to be made again."""
@@ -288,17 +337,18 @@ class Recording:
             self._estimated.put(row, current)
             if not current:
                 self._forget_estimates(slice(row, row + 1))
-            self._store(row, measurement.activations)
+            if len(measurement.activations):
+                self._store(row, measurement.activations)
             self._tick += 1
             self._stamp.put(row, self._tick)
             self._rows = row + 1
 
     def _store(self, row: int, activations: Sequence[Array]) -> None:
         self._activations[row] = activations
-        self._activation_bytes += sum(t.nbytes for t in activations)
+        self._activation_bytes += _memory_of(activations)
         while self._activation_bytes > self.history_bytes and self._activations:
             oldest = self._activations.pop(next(iter(self._activations)))
-            self._activation_bytes -= sum(t.nbytes for t in oldest)
+            self._activation_bytes -= _memory_of(oldest)
 
     def _forget_estimates(self, rows: slice) -> None:
         for name in self.rebinned:
@@ -402,6 +452,10 @@ class Recording:
                 column.reserve(count)
                 column.data[rows] = values
             self._rows, self._tick = count, update.tick
+
+
+def _memory_of(activations: Sequence[Array]) -> int:
+    return 0 if isinstance(activations, OnDisk) else sum(t.nbytes for t in activations)
 
 
 def resolved(config: RunConfig, layers: Sequence[Layer], dataset: Dataset) -> RunConfig:

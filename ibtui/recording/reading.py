@@ -15,6 +15,8 @@ import numpy as np
 
 from ibtui.archive import INTEGERS, TEXT, Archive, File, RefusedError
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
+from ibtui.core.names import WATCHED
+from ibtui.data import MOST_CLASSES
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
@@ -33,6 +35,8 @@ from ibtui.recording.schema import (
     changes_from_json,
     names_from_json,
 )
+from ibtui.recording.streams import load_stream, peek_stream
+from ibtui.stream import is_stream
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,23 @@ class Summary:
 
 def peek(path: str | Path) -> Summary:
     """Check a file as `load` does, all but the contents of its large arrays, and say what it is of."""
+    if is_stream(path):
+        return _of_stream(path)
     with _opened(path) as archive:
         return _check_headers(archive)
 
 
+def _of_stream(path: str | Path) -> Summary:
+    recording, rows = peek_stream(path)
+    experiment, dataset = recording.experiment, recording.dataset
+    declared = Declarations(experiment.layers, experiment.quantities, experiment.kept, experiment.checkpoint)
+    return Summary(
+        experiment.config, rows, None, declared, (), {}, dataset.x_range, dataset.inputs, dataset.names
+    )
+
+
 def load(path: str | Path, *, history_bytes: int = 256 << 20) -> Recording:
-    """Read a recording or a snapshot that anyone may have made.
+    """Read a recording, a snapshot or a watched loop's stream that anyone may have made.
 
     Every header is read and checked before the first large array is, so that a file that lies about its
     sizes costs nothing; pickled objects are never read. Arrays must be what the run's engine declares, or
@@ -72,6 +87,8 @@ def load(path: str | Path, *, history_bytes: int = 256 << 20) -> Recording:
     RecordingError
         Missing, truncated, foreign, of another schema or inconsistent: one line that says which.
     """
+    if is_stream(path):
+        return load_stream(path, history_bytes)
     with _opened(path) as archive:
         return _assemble(archive, _check_headers(archive), history_bytes)
 
@@ -116,7 +133,7 @@ def _check_headers(archive: Archive) -> Summary:
     archive.expect("y_test", (held_out,), i8)
     (rows,) = archive.expect("epoch", (None,), i8)
     (stored,) = archive.expect("t_index", (None,), i8)
-    if not samples or not inputs or not held_out:
+    if not samples or not inputs or not (held_out or config.engine == WATCHED):
         raise RefusedError("it has no samples")
     if schema > 1:
         declared, changes = _newer(archive, config, inputs)
@@ -125,7 +142,7 @@ def _check_headers(archive: Archive) -> Summary:
         measured = tuple(quantity for quantity in quantities() if quantity.name not in LATER)
         declared, changes = _of_engine(kind_of(config), config, inputs, measured), ()
         x_range, rest = (0.0, 1.0), 0
-    most = declared.layers[-1].width
+    most = _most_classes(config, declared)
     names = names_from_json(archive.text("names"), most) if archive.expected("names") else ()
     if "tops" in archive:
         archive.expect("tops", (len(declared.layers),), "<f8")
@@ -144,6 +161,11 @@ def _check_headers(archive: Archive) -> Summary:
         archive.expect("machine", (), *TEXT)
         computed_on = machine.from_json(archive.text("machine"))
     return Summary(config, rows, reached, declared, changes, computed_on, x_range, inputs, names)
+
+
+def _most_classes(config: RunConfig, declared: Declarations) -> int:
+    """Return how many classes there may be: the units of the last layer, where that is the output."""
+    return MOST_CLASSES if config.engine == WATCHED else declared.layers[-1].width
 
 
 def _arrays(
@@ -272,7 +294,7 @@ def _dataset(archive: Archive, summary: Summary) -> Dataset:
 
 def _check_values(summary: Summary, dataset: Dataset, epoch: Array, index: Array) -> None:
     """Check what shapes cannot say. NaN among the measurements is no error: a run can diverge."""
-    classes = summary.declared.layers[-1].width
+    classes = _most_classes(summary.config, summary.declared)
     for y in (dataset.y, dataset.y_test, dataset.y_rest):
         if len(y) and (y.min() < 0 or y.max() >= classes):
             raise RefusedError(f"labels outside 0 … {classes - 1}")

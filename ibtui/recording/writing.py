@@ -6,6 +6,7 @@ import contextlib
 import errno
 import zipfile
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ def _members(recording: Recording, rows: int, checkpoint: Checkpoint | None) -> 
     yield whole("t_index", np.array(stored, np.int64))
     for layer, units in enumerate(recording.layers):
         shape = (len(stored), len(dataset.x), units.width)
-        yield _Member(f"t{layer}", shape, np.dtype(np.float32), [t[layer] for t in kept])
+        yield _Member(f"t{layer}", shape, np.dtype(np.float32), map(itemgetter(layer), kept))
     if checkpoint is not None:
         yield whole("checkpoint_epoch", checkpoint.epoch, np.int64)
         for key, spec in experiment.checkpoint.items():

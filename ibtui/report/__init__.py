@@ -16,7 +16,6 @@ from ibtui.report import pager
 from ibtui.report.display import display_of
 from ibtui.report.panels import Panel, Settings, panels
 from ibtui.report.recorded import (
-    BINNING,
     RecordedRun,
     check_comparable,
     deciding,
@@ -29,7 +28,7 @@ from ibtui.report.text import report_lines
 from ibtui.report.words import estimator_in_brief
 from ibtui.settings import flag
 
-__all__ = ["BINNING", "Settings", "read_runs", "report"]
+__all__ = ["Settings", "read_runs", "report"]
 
 PICTURES = ("png", "svg", "pdf")
 TABLES = ("csv", "json")
@@ -59,7 +58,7 @@ def report(
     at : str, optional
         Epochs whose layers are drawn, such as "0,100,2000".
     binning : mapping, optional
-        Some of `BINNING` with their values: the estimates are made again with these.
+        Some of `ibtui.config.ESTIMATION` with their values: the estimates are made again with these.
     force : bool
         Replace existing files.
     paged : bool

@@ -30,7 +30,7 @@ _COLUMN = 0.062
 _SPARSE = 0.7
 """Part of the ticks that a linear axis of the terminal would have."""
 _PLACES = [(x, y) for y in (6, -7, 14, -15, 22) for x in (4, -5, 12)]
-"""Where a layer's number may stand beside its end, in points; the first that is free is taken."""
+"""The places of a layer's number beside its end, in points; the first that is free is taken."""
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "annotation_clip": False}
 """A name beside the axes."""
 _LAYER_MARKS, _CLASS_MARKS = "osD^vPX*", "o^sDvPX*<h"

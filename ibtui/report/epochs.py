@@ -19,7 +19,7 @@ _APART = 10
 
 @dataclass(frozen=True)
 class EpochAxis:
-    """Where epochs lie: as they are, or at log10(1 + epoch)."""
+    """The places of epochs: as they are, or at log10(1 + epoch)."""
 
     first: float
     last: float

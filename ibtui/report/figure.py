@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any, TypeVar
 
+from ibtui.core.names import WATCHED
 from ibtui.errors import UsageError
 from ibtui.plot import palette
 from ibtui.report.axes import (
@@ -45,7 +46,7 @@ _BETWEEN = 0.86
 """Between the two columns of axes: the labels of both sides."""
 _PANEL, _GAP = 1.28, 0.16
 _AGES = 0.36
-"""What the colours of epochs take of the plane's width."""
+"""The room that the colours of epochs take of the plane's width."""
 _BEFORE_SCATTERS = 0.72
 _BAND_GAP = 0.34
 """Between two rows of epochs: room for their headings."""
@@ -276,13 +277,18 @@ def _footnote(
     facts = [sources]
     facts.append(f"layers {'-'.join(runs[0].widths)} {runs[0].activations}")
     settings_shown = {
+        "data": f"data {c.data}",
         "lr": f"{c.optimizer} lr {c.lr:g}",
         "batch_size": f"batch {c.batch_size}",
         "seed": f"seed {c.seed}",
+        "data_seed": f"data seed {c.data_seed}",
     }
+    if c.engine == WATCHED:
+        settings_shown = {}
     facts += [text for name, text in settings_shown.items() if name not in changing]
     facts.append(f"measured: {samples_in_words(runs[0])}")
-    facts.append(f"information in {settings.units}, {estimation_of(runs)}")
+    unit = "" if settings.level == "share" else f"information in {settings.units}, "
+    facts.append(unit + estimation_of(runs))
     if settings.level != "estimate":
         facts.append(LEVELS[settings.level])
     facts += chance_in_words(runs, [q for q in shared_quantities(runs) if q.chance])
@@ -291,7 +297,7 @@ def _footnote(
     if panels[1].faint and panels[2].faint:
         marks = {"chance": "crosses: chance levels at the end", "ceiling": "plus signs: ceilings at the end"}
         facts.append(marks[panels[1].faint])
-    if any(layer.width > 2 for layer in runs[0].layers):
+    if any(run.representations for run in runs) and any(layer.width > 2 for layer in runs[0].layers):
         facts.append("layers wider than two: first two principal components")
     lines = [""]
     for fact in [*facts, *notes]:

@@ -17,16 +17,12 @@ from ibtui.errors import UsageError, printable
 from ibtui.plot import palette
 from ibtui.plot.ticks import EpochScale, Unit, number, per_unit, unit_shown
 from ibtui.quantities import Array, Quantity
-from ibtui.quantities.levels import Level, at_level, ceiling_at
+from ibtui.quantities.levels import LEAST_SHARE, Level, at_level, ceiling_at
 from ibtui.report.recorded import RecordedRun, common_epochs, over_runs, shared_quantities
 from ibtui.report.words import SHARE, estimation_of, estimator_in_brief
 
 USUAL = ("train_accuracy", "i_xt", "i_ty", "dimension")
 """The quantities whose panels every report has; accuracy on the samples held out is in the first."""
-_LEAST_SHARE = -0.25
-"""Where an axis of shares begins at least: of a ceiling close to chance, shares are any number."""
-
-
 PlaneColour = Literal["layer", "epoch"]
 
 AXES: tuple[EpochScale, ...] = ("linear", "log")
@@ -41,7 +37,7 @@ class Settings:
     level: Level = "estimate"
     """Information as estimated, in excess of its chance level, or as a share of what is beyond that."""
     axis: EpochScale = "linear"
-    """Of the epochs."""
+    """The scale of the epochs."""
     plane_colour: PlaneColour = "layer"
     """The meaning of colours in the information plane."""
     quantities: tuple[str, ...] = ()
@@ -111,15 +107,15 @@ class Panel:
     ceilings: tuple[tuple[str, float], ...] = ()
     """Horizontal lines, by name."""
     faint: Literal["", "chance", "ceiling"] = ""
-    """What each curve has a faint line for: an estimate its chance level, an excess its ceiling."""
+    """The meaning of each curve's faint line: an estimate's chance level, an excess's ceiling."""
     estimation: str = ""
-    """What estimates the quantity, in words; empty where no binning plays a part."""
+    """The estimator of the quantity, in words; empty where no binning plays a part."""
     estimator: str = ""
     """The same in brief."""
 
     @property
     def dashed(self) -> str:
-        """What its horizontal lines are."""
+        """Return the meaning of its horizontal lines."""
         return "chance" if ("chance", 0.0) in self.ceilings else "ceiling"
 
     @property
@@ -213,7 +209,7 @@ def _faint(
 def _share_axis(curves: Iterable[Curve]) -> tuple[float, float]:
     """Return 0 to 1, and from a little below 0 on where a share is less than nothing, however little."""
     least = min([0.0, *(end for curve in curves for end in curve.extremes)])
-    return max(least, _LEAST_SHARE), 1.0
+    return max(least, LEAST_SHARE), 1.0
 
 
 def _ceilings(runs: Sequence[RecordedRun], quantity: Quantity, scale: float) -> tuple[tuple[str, float], ...]:

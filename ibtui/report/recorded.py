@@ -11,16 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from ibtui.config import RunConfig
+from ibtui.config import ESTIMATION, RunConfig
 from ibtui.core.kde import chance_i_ty_by_shuffling
 from ibtui.core.layer import Layer
+from ibtui.data import has_fixed_size
 from ibtui.errors import EngineError, RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import Meter
 from ibtui.quantities.meter import quantities as standard_quantities
 from ibtui.recording import Recording, resolved
 from ibtui.recording.files import load
-from ibtui.run.measuring import activations_of, check_derivable, estimate_pending, fitted, meter_of
+from ibtui.run.measuring import (
+    activations_of,
+    check_derivable,
+    check_x,
+    estimate_pending,
+    fitted,
+    meter_of,
+)  # fmt: skip
 from ibtui.run.protocol import Representation
 from ibtui.run.representation import of_row
 from ibtui.settings import flag
@@ -30,14 +38,12 @@ Choose = Callable[[Array], list[int]]
 
 NOT_FINITE = ("no finite activations", "not finite", "n/a")
 """Texts in the place of samples that cannot be drawn, each shorter than the one before."""
-BINNING = ("estimator", "kde_noise", "binning", "t_bins", "t_width", "x", "x_bins")
-"""The settings of the estimates, as fields of `RunConfig`."""
 SHUFFLES = 20
 """Shuffles of the labels, whose mean I(T;Y) is the chance level of kde: it has no exact one."""
 DEFAULT_EPOCHS = 6
 MOST_EPOCHS = 24
 
-_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities", "units", *BINNING}
+_INCIDENTAL = {"seed", "ctx", "engine", "epochs", "every", "quantities", "units", *ESTIMATION}
 """Settings in which runs of one experiment may differ; those of the estimates are checked apart."""
 
 
@@ -63,7 +69,7 @@ class RecordedRun:
     ceilings: Mapping[str, float]
     """Values that quantities cannot pass, by the names in their declarations; in nats."""
     tops: tuple[float, ...]
-    """Where the ranges of layers end whose activation has no bound; see `Binning`."""
+    """The ends of the ranges of layers whose activation has no bound; see `Binning`."""
     representations: tuple[Representation, ...]
     """The layers at the epochs chosen; none where their activations cannot be had here."""
     diverged_at: int | None = None
@@ -87,7 +93,7 @@ class RecordedRun:
 
 
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool = True) -> RecordedRun:
-    """Read a recording and, where `asked` has values for some of `BINNING`, estimate all of it again.
+    """Read a recording and, where `asked` has values for some of `ESTIMATION`, estimate all of it again.
 
     What cannot be read, or holds no measurement, is a `RecordingError`; a setting outside its domain, or an
     epoch outside the run, is a `UsageError`. `pictured`: False where representations are not needed.
@@ -98,6 +104,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool
     rows = choose(recording.column("epoch"))
     recorded = resolved(recording.config, recording.layers, recording.dataset)
     config = resolved(replace(recorded, **asked), recording.layers, recording.dataset)
+    check_x(config, recording.dataset)
     recording.config = recorded
     _estimate_as(recording, config)
     columns = {name: recording.column(name).copy() for name in ("epoch", *recording.quantities)}
@@ -115,7 +122,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool
         layers=recording.layers,
         quantities=recording.quantities,
         samples=len(recording.dataset.x),
-        samples_of=_samples_of(recording),
+        samples_of=recording.measured_of,
         columns=columns,
         ceilings=recording.ceilings,
         tops=recording.tops,
@@ -151,13 +158,8 @@ def _derivable(recording: Recording) -> bool:
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:
-    """Return the settings among `BINNING` that decide an estimate: the others play no part in it."""
-    if config.estimator == "kde":
-        names = ["estimator", "kde_noise"]
-    else:
-        names = ["estimator", "binning", "t_width" if config.binning == "width" else "t_bins", "x"]
-        names += ["x_bins"] if config.x == "grid" else []
-    return {name: getattr(config, name) for name in names}
+    """Return the settings that decide an estimate, with their values."""
+    return {name: getattr(config, name) for name in config.deciding}
 
 
 def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
@@ -171,12 +173,6 @@ def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
         return np.array(
             [list(pool.map(chance, activations_of(recording, row, meter))) for row in range(len(recording))]
         )
-
-
-def _samples_of(recording: Recording) -> int:
-    data, part = recording.dataset, recording.config.measure_on
-    training, held_out = int(data.trains.sum()) + len(data.x_rest), len(data.x_test)
-    return {"train": training, "held-out": held_out, "all": training + held_out}[part]
 
 
 def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
@@ -210,7 +206,12 @@ def check_comparable(runs: Sequence[RecordedRun]) -> list[str]:
                     f"give {flag(name)} to estimate both alike"
                 )
     mixed = [name for name in differing(runs) if name not in _INCIDENTAL]
-    notes = [f"the runs differ in {', '.join(mixed)}: their mean mixes experiments"] if mixed else []
+    notes = []
+    if "data_seed" in mixed and has_fixed_size(first.config.data):  # the same samples, in another order
+        mixed.remove("data_seed")
+        notes.append("the split is drawn anew for each run")
+    if mixed:
+        notes.append(f"the runs differ in {', '.join(mixed)}: their mean mixes experiments")
     for name in dict.fromkeys(name for run in runs for name in run.quantities):
         without = [run.name for run in runs if name not in run.quantities]
         notes += [f"{name}: no mean, for {', '.join(without)} has not measured it"] if without else []
@@ -274,10 +275,13 @@ def default_rows(epochs: Array) -> list[int]:
 
 
 def parse_epochs(text: str) -> list[int]:
-    """Return the epochs of "0,10,100"; `UsageError` where the text is no such list, or too long a one."""
+    """Return the epochs of "0,10,100", or of "none"; `UsageError` where the text is no such list, or long."""
+    if text.strip() == "none":
+        return []
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise UsageError(f"--at {printable(text)}: must be epochs joined by commas, such as 0,100,2000")
+        right = "epochs joined by commas, such as 0,100,2000, or none"
+        raise UsageError(f"--at {printable(text)}: must be {right}")
     if len(parts) > MOST_EPOCHS:
         raise UsageError(f"--at: {len(parts)} epochs; it takes {MOST_EPOCHS} at most")
     return [int(part) for part in parts]

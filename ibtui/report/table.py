@@ -19,10 +19,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ibtui.config import ESTIMATION
 from ibtui.quantities import Array
-from ibtui.report.recorded import BINNING, RecordedRun, common_epochs, in_order, over_runs, shared_quantities
+from ibtui.report.recorded import (
+    RecordedRun,
+    common_epochs,
+    in_order,
+    over_runs,
+    shared_quantities,
+)
 
-_SETTINGS = ("seed", *BINNING)
+_SETTINGS = ("seed", *ESTIMATION)
 
 
 def as_csv(runs: Sequence[RecordedRun]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 
+from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.quantities import Quantity
@@ -58,6 +59,8 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
         "data" if "data" in changing else "grid": f"grid {c.grid}" if c.data == "grid" else f"data {c.data}",
         "samples": f"measured: {samples_in_words(run)}",
     }  # fmt: skip
+    if c.engine == WATCHED:  # what else there is to say, its program knows
+        common = {name: common[name] for name in ("layers", "activation", "samples") if common[name]}
     estimation, then = estimation_of(runs), estimation_in_words(run.recorded, run.layers, run.tops)
     if deciding(c) != deciding(run.recorded):
         estimation += f"; recorded with {then}"
@@ -111,7 +114,7 @@ def _numbers(
         for line, cell in zip(lines[1:], cells, strict=True):
             line.append_text(display.line((cell.rjust(size), ink)))
     ceilings = [f"{name} {number(v)}" for panel in drawn[1:3] for name, v in panel.ceilings if v]
-    facts = [f"information in {settings.units}"]
+    facts = [] if settings.level == "share" else [f"information in {settings.units}"]
     if settings.level != "estimate":
         facts.append(LEVELS[settings.level])
     if ceilings:
@@ -136,6 +139,8 @@ def _columns(runs: Sequence[RecordedRun], settings: Settings) -> list[tuple[tupl
         panel = layer_panel(runs, quantity, settings)
         if panel.empty and not quantity.chance:
             continue  # such as the lower bounds of an estimate that has none
+        if settings.level != "estimate" and quantity.unit and not quantity.chance:
+            continue  # lower bounds have no chance level, and would stand beside what is less its own
         titles = (panel.title, quantity.label if quantity.chance else quantity.brief)
         if quantity.dtype == "int64":
             columns.append((titles, _counts(runs, quantity, panel)))

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ibtui.config import RunConfig
+from ibtui.core.binning import UNBOUNDED
 from ibtui.core.layer import Layer
+from ibtui.core.names import WATCHED
 from ibtui.quantities import Quantity
 from ibtui.report.recorded import SHUFFLES, RecordedRun
 
-_UNBOUNDED = ("relu", "linear", "")
-"""Activations whose values have no bound, or none that is known."""
 SHARE = "share of H − chance"
 LEVELS = {"excess": "I less its chance level", "share": "share: (I − chance) / (H − chance)"}
-"""What is shown of information, where it is not the estimate itself."""
+"""The words for levels of information other than the estimate itself."""
 
 
 def estimation_in_words(config: RunConfig, layers: Sequence[Layer], tops: Sequence[float] = ()) -> str:
@@ -30,7 +30,7 @@ def estimation_in_words(config: RunConfig, layers: Sequence[Layer], tops: Sequen
         For each layer, where its range ends if its activation has no bound; see `ibtui.core.Binning`.
     """
     if config.estimator == "kde":
-        return f"KDE, noise {config.kde_noise:g} (upper bound)"
+        return f"KDE, noise {config.kde_noise:g} (I(X;T): upper bound; I(T;Y): of upper bounds)"
     per_input = f"X {config.x_bins} bin{'s'[: config.x_bins > 1]} per input"
     parts = [estimator_in_brief(config)]
     if config.binning != "width":
@@ -41,7 +41,7 @@ def estimation_in_words(config: RunConfig, layers: Sequence[Layer], tops: Sequen
 def estimator_in_brief(config: RunConfig) -> str:
     """Name the estimator in a word or two, for where there is little room."""
     if config.estimator == "kde":
-        return "KDE (upper bound)"
+        return f"KDE, noise {config.kde_noise:g}"
     return f"T bins {config.t_width:g} wide" if config.binning == "width" else f"{config.binning} binning"
 
 
@@ -49,7 +49,7 @@ def _qualified(binning: str, layers: Sequence[Layer], tops: Sequence[float]) -> 
     """Say of T's bins what their number does not."""
     if binning in ("adaptive", "pooled"):
         return f", equal mass {'over the layer' if binning == 'pooled' else 'per unit'}"
-    open_ended = [at for at, layer in enumerate(layers) if layer.activation in _UNBOUNDED]
+    open_ended = [at for at, layer in enumerate(layers) if layer.activation in UNBOUNDED]
     if not open_ended:
         return ""
     if not tops:
@@ -67,6 +67,8 @@ def estimation_of(runs: Sequence[RecordedRun]) -> str:
 def samples_in_words(run: RecordedRun) -> str:
     """Say which samples are measured: "4,096 samples, all", "500 samples that train"."""
     part = {"train": " that train", "held-out": " held out", "all": ""}[run.config.measure_on]
+    if run.config.engine == WATCHED:
+        return f"{run.samples:,} samples"
     if run.samples < run.samples_of:
         return f"{run.samples:,} of {run.samples_of:,} samples{part}"
     return f"{run.samples:,} samples{part or ', all'}"

@@ -15,7 +15,7 @@ from ibtui.engines import kind_of
 from ibtui.quantities import Array
 from ibtui.recording import Checkpoint, Experiment, Recording
 from ibtui.run import representation
-from ibtui.run.measuring import check_classes, experiment_of, measure, meter_of
+from ibtui.run.measuring import check_fits, experiment_of, measure, meter_of
 from ibtui.run.protocol import Key, Preview, Representation
 
 _KEYS: tuple[Key, Key] = (-1, -1, 0), (-1, -1, 1)
@@ -34,7 +34,7 @@ class Beforehand:
     def show(self, config: RunConfig, dataset: Dataset) -> None:
         """Show the layers of the initial net."""
         try:
-            check_classes(config, dataset)
+            check_fits(config, dataset)
             self._experiment = experiment = experiment_of(config, dataset)
             activations = self._activations(experiment)
             shown = representation.beforehand(dataset, experiment.layers, activations, _KEYS[0])

@@ -32,6 +32,8 @@ class Job:
     resume: str | None = None
     replay: str | None = None
     """A recording to play instead of training."""
+    watch: str | None = None
+    """The stream of a watched loop to follow instead of training."""
     dead: DeadRun | None = None
     """Set if that recording is of a run whose worker has died: it is to be looked at and saved."""
     temporary: bool = False
@@ -52,7 +54,13 @@ class Job:
 
 
 def new_job(
-    config: RunConfig | None, options: WatchOptions, *, resume: str | None = None, replay: str | None = None
+    config: RunConfig | None,
+    options: WatchOptions,
+    *,
+    resume: str | None = None,
+    replay: str | None = None,
+    watch: str | None = None,
 ) -> Job:
     """Make a job with a name that no other worker has."""
-    return Job(f"run-{os.getpid()}-{secrets.token_hex(2)}", config, options, resume=resume, replay=replay)
+    name = f"run-{os.getpid()}-{secrets.token_hex(2)}"
+    return Job(name, config, options, resume=resume, replay=replay, watch=watch)

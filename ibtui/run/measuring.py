@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ibtui.config import TOO_NARROW, RunConfig
 from ibtui.core.information import Binning
 from ibtui.core.kde import MOST_KDE
+from ibtui.core.names import WATCHED
 from ibtui.data.samples import Dataset
 from ibtui.engines import ENGINES, kind_of
 from ibtui.errors import EngineError, blaming, printable
 from ibtui.quantities import Array, Measurement
 from ibtui.quantities.meter import Meter, available, quantities
-from ibtui.recording import Checkpoint, Experiment, Recording, resolved
+from ibtui.recording import Checkpoint, Experiment, OnDisk, Recording, resolved
+from ibtui.recording.streams import meter_for
 from ibtui.settings import shown, wrong
 
 
@@ -38,10 +42,17 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
         )
 
 
-def check_classes(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse a net whose last layer has fewer units than there are classes, among those held out too."""
+def check_fits(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a last layer with fewer units than there are classes, and a grid where data have no range."""
+    check_x(config, dataset)
     if kind_of(config).layers(config)[-1].width < dataset.classes:
         raise wrong("layers", shown(config.layers), TOO_NARROW.format(dataset.classes))
+
+
+def check_x(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a grid of X where the data declare no range for it."""
+    if config.x == "grid" and dataset.x_range is None:
+        raise wrong("x", "grid", "identity or auto, for these data declare no range to divide")
 
 
 def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Recording:
@@ -52,6 +63,8 @@ def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Re
 
 
 def _engine_here(config: RunConfig) -> None:
+    if config.engine == WATCHED:
+        raise EngineError("activations of a watched loop that are not stored cannot be computed again")
     if config.engine != "auto" and config.engine not in ENGINES:
         raise EngineError(f"the engine {config.engine}, which made this recording, is not installed here")
 
@@ -59,6 +72,8 @@ def _engine_here(config: RunConfig) -> None:
 def meter_of(recording: Recording, binning: Binning | None = None, most_kde: int | None = MOST_KDE) -> Meter:
     """Return what measures nets of a recording's run, but for quantities of packages that are not here."""
     config, dataset = recording.config, recording.dataset
+    if config.engine == WATCHED:
+        return meter_for(recording, binning, most_kde)
 
     def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:
         _engine_here(config)
@@ -103,6 +118,8 @@ def measure(recording: Recording, checkpoint: Checkpoint, meter: Meter) -> Measu
 def activations_of(recording: Recording, row: int, meter: Meter) -> Sequence[Array]:
     """Return past activations, stored or derived to the same bits; `EngineError` where neither can be."""
     stored = recording.activations(row)
+    if isinstance(stored, OnDisk):
+        return list(stored)
     return stored if stored is not None else meter.activations(recording.kept(row))
 
 
@@ -116,14 +133,34 @@ def estimates_of(recording: Recording, row: int, meter: Meter) -> dict[str, Arra
 
 def check_derivable(recording: Recording) -> None:
     """Refuse, as `activations_of` does, to estimate a recording anew some of whose activations are lost."""
-    if len(recording.stored) < len(recording):
+    if len(recording.stored) == len(recording):
+        return
+    if recording.config.engine != WATCHED:
         _engine_here(recording.config)
+    elif lost := sum(not _never_stored(recording, row) for row in _unstored(recording)):
+        raise EngineError(
+            f"activations of {lost:,} measurements are beyond the memory for them; --history-mb gives more"
+        )
+
+
+def _unstored(recording: Recording) -> list[int]:
+    stored = set(recording.stored)
+    return [row for row in range(len(recording)) if row not in stored]
+
+
+def _never_stored(recording: Recording, row: int) -> bool:
+    """Return True for a measurement of a watched loop that consists of scalars alone."""
+    if recording.config.engine != WATCHED or recording.activations(row) is not None:
+        return False
+    return bool(np.isnan(recording.column("dimension")[row]).all())
 
 
 def fitted(recording: Recording, binning: Binning, meter: Meter) -> Binning:
     """Return a binning with ranges that hold all of a recording; raises as `activations_of`."""
     fitting, names = replace(binning, tops=()), [layer.activation for layer in recording.layers]
     for row in range(len(recording)):
+        if _never_stored(recording, row):
+            continue
         fitting = fitting.covering(names, activations_of(recording, row, meter))
         if not fitting.tops:  # it needs no ranges
             break
@@ -133,6 +170,9 @@ def fitted(recording: Recording, binning: Binning, meter: Meter) -> Binning:
 def estimate_row(recording: Recording, row: int, meter: Meter) -> None:
     """Measure a row again, with the recording's binning, whose ranges may turn out too small for it."""
     names = [layer.activation for layer in recording.layers]
+    if _never_stored(recording, row):
+        recording.estimate(row, recording.binning, {})
+        return
     recording.widen(recording.binning.covering(names, activations_of(recording, row, meter)))
     meter.binning = recording.binning
     recording.estimate(row, meter.binning, estimates_of(recording, row, meter))

@@ -74,9 +74,10 @@ class Mirror:
     def apply(self, frame: Frame) -> tuple[Notice, ...]:
         """Bring the mirror up to date; what the user is to be told is returned."""
         if frame.new_run is not None:
-            self.reference = self.recording
-            self.run = frame.new_run.run
             new = frame.new_run
+            if not new.continues:
+                self.reference = self.recording
+            self.run = new.run
             self.inputs = new.inputs
             self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)
             self.preview = None

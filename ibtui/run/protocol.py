@@ -45,6 +45,9 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 class Pause(Message, frozen=True):
     """Stop after the epoch that is being trained. In a replay: stop playing."""
 
+    stays: bool = False
+    """True where a watched loop is to stay paused when this screen has gone."""
+
 
 class Resume(Message, frozen=True):
     """Go on. In a replay: play."""
@@ -180,6 +183,8 @@ class Status:
     """The recording that is replayed."""
     gpu: str = ""
     """Memory and utilisation, where there is a GPU."""
+    loop: str = ""
+    """The name of the watched loop that the run is, of a program of the user's own; empty: it is none."""
     screens: int = 0
     seconds: float = 0.0
     """The time since the worker began, by a clock that nobody sets."""
@@ -255,6 +260,8 @@ class NewRun:
     machine: dict[str, str] = field(default_factory=dict)
     """The machine that computes it; empty: it is not known."""
     inputs: Inputs | None = None
+    continues: bool = False
+    """True where it is the run of before, with more quantities, and no other one."""
 
 
 @dataclass(frozen=True)

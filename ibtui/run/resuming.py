@@ -36,7 +36,7 @@ def resumed_config(path: str, asked: Mapping[str, Any]) -> RunConfig:
     for field in fields(config):
         name, ours, theirs = field.name, getattr(wanted, field.name), getattr(config, field.name)
         if name not in _CHANGEABLE and ours != theirs and not (name in _CHOSEN and ours == "auto"):
-            asked_for, recorded = printable(settings.shown(ours)), printable(settings.shown(theirs))
+            asked_for, recorded = (printable(settings.shown(v)) or "none" for v in (ours, theirs))
             raise UsageError(
                 f"{settings.flag(name)} {asked_for}: {shown} was recorded with {recorded}; leave it out"
             )
@@ -62,7 +62,7 @@ def resume(path: str, epochs: int, history_bytes: int) -> Recording:
         recording.drop_last()
     meter = meter_of(recording)
     meter.binning = fitting = fitted(recording, recording.binning, meter)
-    if recording.is_of_before:  # its estimates are not all made as those that follow
+    if recording.has_old_estimates:  # its estimates are not all made as those that follow
         recording.rebin(fitting, meter.ceilings)
     # One saved in the middle of a change of binning lacks estimates.
     recording.widen(fitting)

@@ -8,20 +8,24 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibtui.errors import IbtuiError, UsageError, printable
+from ibtui.errors import IbtuiError, UsageError, explain, printable
 from ibtui.recording.paths import age_of
-from ibtui.run import ended, places, wire
+from ibtui.run import control, ended, loops, peers, places, wire
+from ibtui.run.control import Where
 from ibtui.run.ended import Ended
+from ibtui.run.loops import Stream
 from ibtui.run.protocol import Frame, Peek, Status, Stop
 from ibtui.run.wire import Connection, OtherVersionError, WireError
 
 _ANSWER_S = 5.0
 _LEAVING_S = 0.5
 """Seconds for which a run may still count a screen that has been closed."""
+_PAST_S = 24 * 3600.0
+"""Seconds for which loops that have ended are listed."""
 _STOP_S = 60.0
 """Seconds that a run may take to save itself."""
 
@@ -99,7 +103,7 @@ def _peek_once_screens_have_left(connection: Connection, name: str) -> Status:
 
 def find(name: str | None) -> str:
     """Return the name of the run meant (None: the one detached run); `UsageError` for none, or several."""
-    known = running()
+    known = [run for run in running() if not (run.status is not None and run.status.loop)]
     names = [run.name for run in known]
     if name is None:
         detached = [run.name for run in known if run.status is not None and run.status.detached]
@@ -109,14 +113,42 @@ def find(name: str | None) -> str:
             raise UsageError(f"which one? {', '.join(detached)}")
         others = [f"{run.name} ({run.trouble or 'attached'})" for run in known]
         hint = f"; name it where you mean {' or '.join(others)}" if others else ""
+        if watched := [loop.name for loop in control.live()]:
+            hint += f"; a watched loop is only taken by its name: {', '.join(watched)}"
         raise UsageError(f"no detached run is there to choose{hint}")
     places.socket_path(name)
     if name not in names:
         if (end := ended.read(name)) is not None:
             raise UsageError(f"{name}: has ended at epoch {end.epoch:,}{_outcome(end)}")
+        names += [loop.name for loop in control.live()]
         there = f"there is {', '.join(names)}" if names else "there is none"
         raise UsageError(f"{printable(name)}: no such run; {there}")
     return name
+
+
+def find_watched(name: str | None) -> str | None:
+    """Return the stream of the watched loop meant: the live one of a name, or the newest that has ended.
+
+    None where it is no loop that is meant: another run has the name or, without one, it is not the one loop.
+    """
+    alive = control.live()
+    if name is None:
+        detached = [run for run in running() if run.status is not None and run.status.detached]
+        others = len(detached) + len(alive)
+        return _stream_of(alive[0]) if len(alive) == 1 == others else None
+    for loop in alive:
+        if loop.name == name:
+            return _stream_of(loop)
+    if any(run.name == name for run in running()):
+        return None
+    known = loops.streams(name) if loops.is_name(name) else []
+    return str(known[0].path) if known else None
+
+
+def _stream_of(loop: Where) -> str:
+    if loop.stream is None:
+        raise UsageError(f"{loop.name}: the loop has written nothing yet, or writes no more")
+    return str(loop.stream)
 
 
 def find_detached(name: str | None) -> str:
@@ -136,7 +168,10 @@ def find_detached(name: str | None) -> str:
 
 def list_runs() -> int:
     """Print a line for each run: name, state, epoch, device and age; and for those that have ended."""
-    lines = [_line(run) for run in running()]
+    alive = control.live()
+    lines = [_line(run) for run in running() if not (run.status is not None and run.status.loop)]
+    lines += [_loop_line(loop) for loop in alive]
+    lines += [_stream_line(stream) for stream in loops.streams() if not _is_of(stream, alive)]
     lines += [_past(path) for path in sorted(_files("*.end"), key=age_of, reverse=True)]
     print("\n".join(filter(None, lines)) or "no runs")
     return 0
@@ -150,6 +185,26 @@ def _line(run: Run) -> str:
         f"{run.name}  {printable(s.state)}  epoch {s.epoch:,} of {s.epochs:,}  {printable(where)}"
         f"  {_age(run.age_s)}  {'detached' if s.detached else 'attached'}{_screens(s)}"
     )
+
+
+def _loop_line(loop: Where) -> str:
+    of = f" of {loop.epochs:,}" if loop.epochs else ""
+    others = loop.screens - 1  # this command's connection is one
+    screens = f", {others} screen{'s' if others > 1 else ''}" if others > 0 else ""
+    stream = printable(str(loop.stream)) if loop.stream is not None else "no stream"
+    where = f"{loop.name}  {loop.state}  epoch {loop.epoch:,}{of}"
+    return f"{where}  watched loop, pid {loop.pid}{screens}  {stream}"
+
+
+def _stream_line(stream: Stream) -> str:
+    """Return the line of a loop that has ended within a day; empty where it ended before."""
+    if (age := age_of(stream.path)) > _PAST_S:
+        return ""
+    return f"{stream.name}  ended  watched loop  {_age(age, ' ago')}  {printable(str(stream.path))}"
+
+
+def _is_of(stream: Stream, alive: Sequence[Where]) -> bool:
+    return any(loop.stream == stream.path for loop in alive)
 
 
 def _screens(status: Status) -> str:
@@ -214,6 +269,8 @@ def stop_run(name: str | None, *, yes: bool = False) -> int:
     where it could not be saved, does not end, or died: it has not said how it ended. Return the exit status:
     1 where the user was asked, and it is not to be ended.
     """
+    if name is not None and (path := loops.sockets().get(name)) is not None and _stop_loop(name, path):
+        return 0
     name = find(name)
     before, other_version = None, False
     try:
@@ -242,6 +299,26 @@ def stop_run(name: str | None, *, yes: bool = False) -> int:
         raise IbtuiError(told)
     print(told)
     return 0
+
+
+def _stop_loop(name: str, path: Path) -> bool:
+    """Ask a watched loop to end; return False where none listens there any more."""
+    try:
+        answer = control.stop(name, path)
+    except ConnectionRefusedError:
+        peers.remove(path)
+        return False
+    except OSError as error:
+        raise IbtuiError(f"{name}: cannot be reached: {explain(error)}") from error
+    if answer is None:
+        print(f"{name} has been asked to end, and has not answered yet")
+    elif answer.refused:
+        raise UsageError(f"{name}: {answer.refused}")
+    elif answer.state == "ended":
+        print(f"stopped {name} at epoch {answer.epoch:,}")
+    else:
+        print(f"{name} ends after this epoch, its {answer.epoch:,}th")
+    return True
 
 
 def _no_word(name: str, before: Status | None, other_version: bool) -> None:

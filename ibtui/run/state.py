@@ -120,6 +120,7 @@ class RunState:
         self._present: Measurement | int | None = None
         self._serial = 0
         self._drawing: DrawnRow | None = None
+        self._continues = False
         self._reference: Recording | None = None
         """The recording of the run before."""
         self._preview: tuple[Preview, Representation] | None = None
@@ -131,11 +132,16 @@ class RunState:
 
     # From the source's thread.
 
-    def begin(self, recording: Recording, **status: object) -> None:
-        """Begin a new run, or the first one: screens are sent it whole."""
+    def begin(self, recording: Recording, *, continues: bool = False, **status: object) -> None:
+        """Begin a new run, or the first one: screens are sent it whole.
+
+        `continues`: it is the run of before, whose recording was replaced by one that holds more.
+        """
         with self._lock:
-            self._reference = self.recording
-            self.recording, self._present = recording, None
+            self._continues = continues
+            self._reference = self._reference if continues else self.recording
+            self.recording = recording
+            self._present = self._present if continues else None
             self.update(run=self.status.run + 1, **status)
             self._drawing = DrawnRow(recording, self.status.run)
             self.history.work_on(recording)
@@ -278,7 +284,12 @@ class RunState:
         reached = checkpoint.epoch if checkpoint else -1
         new = (
             NewRun(
-                status.run, recording.experiment, recording.ceilings, dict(recording.machine), drawing.inputs
+                status.run,
+                recording.experiment,
+                recording.ceilings,
+                dict(recording.machine),
+                drawing.inputs,
+                self._continues,
             )
             if fresh
             else None

@@ -16,7 +16,7 @@ from ibtui.quantities import Measurement
 from ibtui.recording import Change, Checkpoint, resolved
 from ibtui.recording.machine import difference
 from ibtui.run.machine import this_machine
-from ibtui.run.measuring import check_classes, estimate_pending, measure, meter_of, new_recording
+from ibtui.run.measuring import check_fits, estimate_pending, measure, meter_of, new_recording
 from ibtui.run.resuming import resume
 
 
@@ -53,7 +53,7 @@ class Trainer:
             dataset = resumed.dataset
         self.choice = choice = choose(config, dataset.inputs)
         self.config = replace(config, engine=choice.engine, ctx=choice.ctx)
-        check_classes(self.config, dataset)
+        check_fits(self.config, dataset)
         chosen(choice)
         if resumed is None:
             resumed = new_recording(self.config, dataset, history_bytes)

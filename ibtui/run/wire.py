@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import re
 import socket
 import struct
@@ -23,7 +22,7 @@ import numpy as np
 from ibtui import __version__
 from ibtui.errors import IbtuiError, UsageError
 from ibtui.quantities import Array
-from ibtui.run import places
+from ibtui.run import peers, places
 from ibtui.run.protocol import GREETING_BYTES, PROTOCOL, Answer, Request
 
 CONNECT_S = 5.0
@@ -41,8 +40,6 @@ _RECEIVED_BYTES = 1 << 26
 """Bytes of a message that are received at a time."""
 _JOINED_BYTES = 1 << 14
 """A shorter message is sent together with its length."""
-_WAITING = 64
-"""Connections that may wait to be accepted."""
 
 Dtype = Literal["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"]
 
@@ -167,7 +164,7 @@ class Connection:
 
     def process(self) -> int | None:
         """Return the number of the process at the other end, where the system tells it."""
-        return _credentials(self._peer)[0] if hasattr(socket, "SO_PEERCRED") else None
+        return peers.credentials(self._peer)[0] if hasattr(socket, "SO_PEERCRED") else None
 
     def hang_up(self) -> None:
         """End the connection: a thread that waits on it is told, and so is the other end."""
@@ -205,27 +202,13 @@ class OtherVersionError(UsageError):
 
 def listen(name: str) -> socket.socket:
     """Return a listening socket for a worker. Its path appears only once somebody listens there."""
-    path = places.socket_path(name)
-    unready = path.with_suffix(places.UNREADY)
-    unready.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with places.short(unready) as address:
-            listener.bind(address)
-        unready.chmod(0o600)
-        listener.listen(_WAITING)
-        unready.rename(path)
-        places.make_known(path.parent)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return peers.listen(places.socket_path(name))
 
 
 def accept(listener: socket.socket) -> Connection | None:
     """Return the next connection, the greeting still to be sent; None where it is another user's."""
     peer, _ = listener.accept()
-    if not _is_own(peer):
+    if not peers.is_own(peer):
         peer.close()
         return None
     peer.setblocking(True)
@@ -259,7 +242,7 @@ def reach(name: str) -> Connection:
     try:
         with places.short(path) as address:
             _knock(peer, address, name)
-        if not _is_own(peer):
+        if not peers.is_own(peer):
             raise PermissionError("the worker belongs to another user")
         peer.setblocking(True)
     except BaseException:
@@ -279,15 +262,3 @@ def _knock(peer: socket.socket, address: str, name: str) -> None:
             if time.monotonic() > end:
                 raise TimeoutError(f"{name} does not answer") from None
             time.sleep(0.01)
-
-
-def _is_own(peer: socket.socket) -> bool:
-    if not hasattr(socket, "SO_PEERCRED"):  # not Linux: the folder's mode keeps others out
-        return True
-    return _credentials(peer)[1] == os.getuid()
-
-
-def _credentials(peer: socket.socket) -> tuple[int, int]:
-    """Return the process and the user at the other end."""
-    pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(pid), int(uid)

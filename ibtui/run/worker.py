@@ -51,6 +51,10 @@ def _source(state: RunState, saver: WorkerSaver, job: Job) -> Source:
         from ibtui.run.playback import Playback
 
         return Playback(state, saver, job)
+    if job.watch is not None:
+        from ibtui.run.watched import Watched
+
+        return Watched(state, saver, job)
     from ibtui.run.training import Training
 
     return Training(state, saver, job)

@@ -250,11 +250,22 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def _finished(self) -> bool:
         """Say so where there is nothing left to train."""
         finished = self.scene.run_state == "finished" and not self.scene.plays
+        if self.scene.loop and (finished or self.scene.run_state == "dead"):
+            self.tell("the loop has ended")
+            return True
         if finished:
             self.tell("the run has finished: r starts it again, R with the next seed")
         return finished
 
+    def _is_own_loop(self, what: str) -> bool:
+        """Refuse by name what only ibtui's own training can do."""
+        if self.scene.loop:
+            self.tell(f"{what}: the loop is your own program's, which alone can do that", "warning")
+        return bool(self.scene.loop)
+
     def action_pace(self, by: int) -> None:
+        if self._is_own_loop("pace"):
+            return
         if self.mirror.status is None or not self.link.send(SetPace(views.next_pace(self.scene.pace, by))):
             return
         if self._pacing is not None:
@@ -263,6 +274,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.set_view(replace(self.view, pacing=True))
 
     def action_restart(self, seeds_on: int) -> None:
+        if self._is_own_loop("restart"):
+            return
         recording = self.mirror.recording
         seed = (recording.config.seed + seeds_on) % 2**32 if seeds_on and recording is not None else None
         restart: Command = Restart(seed)
@@ -401,6 +414,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_detach(self) -> None:
         if self.scene.plays:
             self.tell("a replay has nothing that could go on", "warning")
+        elif self.scene.loop:
+            self.tell(f"the loop goes on by itself when this screen is left; ibtui attach {self.scene.loop}")
         else:
             self.link.send(Detach())
 
@@ -435,10 +450,29 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_leave(self, exit_status: int) -> None:
         """Quit; where history would be lost, ask first."""
         leave = partial(self._leave, exit_status)
-        if self.link.detached:
+        if self.scene.loop and self.scene.run_state in ("paused", "pausing"):
+            self._leave_waiting(leave)
+        elif self.link.detached:
             leave()
         else:
             self._unless_unsaved("Quit", "quit", leave, interrupt=True)
+
+    def _leave_waiting(self, leave: Callable[[], object]) -> None:
+        """Ask whether a loop that waits for this screen is to go on without it."""
+        from ibtui.ui.dialogs import Answer, Question
+
+        def answered(answer: str | None) -> None:
+            if answer:
+                self.link.send(Resume() if answer == "go" else Pause(stays=True))
+                leave()
+
+        answers = [
+            Answer("g", "quit, and let it go on", "go"),
+            Answer("p", "quit, and leave it paused for ibtui attach", "stay"),
+        ]
+        epoch = self.mirror.status.epoch if self.mirror.status is not None else 0
+        text = f"Quit? {self.scene.loop} waits at epoch {epoch:,} for you."
+        self.push_screen(Question(text, answers, self.view.marker, interrupt=True), answered)
 
     def _leave(self, exit_status: int) -> None:
         self.exit_status = exit_status

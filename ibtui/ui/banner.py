@@ -19,6 +19,8 @@ _MOST_ROWS = 4
 _KEYS = "← → past  [ ] b binning  w save  c continue from the last checkpoint  q quit"
 _KEYS_NOTHING = "c begin anew, on the CPU if a GPU failed  q quit"
 _KEYS_LOST = "w save what the screen holds  c continue from the last checkpoint  q quit"
+_KEYS_LOOP = "← → past  [ ] b binning  w save  q quit"
+_KEYS_LOST_LOOP = "q quit: the loop goes on, and ibtui attach shows it again"
 _KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
 
 
@@ -55,6 +57,8 @@ def _reason(scene: Scene) -> str:
         return printable(f"{STATES[state]} {mirror.died.reason}{saved}")
     if state == "dead" and mirror.died is not None:
         return f"{STATES[state]} {printable(mirror.died.reason)}"
+    if state == "dead" and scene.loop and mirror.status is not None:
+        return f"{STATES[state]} {printable(mirror.status.message)}"
     if state == "failed" and mirror.status is not None:
         return f"{STATES[state]} the run failed: {printable(mirror.status.message)}"
     return ""
@@ -77,6 +81,8 @@ def _rows(scene: Scene, width: int) -> list[Span]:
 def _can_be_done(scene: Scene) -> str:
     if scene.link.progress:
         return f"a new worker is to go on: {printable(scene.link.progress)}"
+    if scene.loop:
+        return _KEYS_LOST_LOOP if scene.link.lost else _KEYS_LOOP
     if not scene.link.lost:
         return _KEYS if scene.mirror.recording is not None else _KEYS_NOTHING
     return _KEYS_LOST_REPLAY if scene.plays else _KEYS_LOST

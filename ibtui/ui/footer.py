@@ -13,6 +13,7 @@ from ibtui.ui.line import Span, Styles, fit, piece, strip
 from ibtui.ui.scene import Scene
 
 _FOR_TRAINING = ("space", "s", "- +", "r")
+_FOR_OWN_TRAINING = ("- +", "r")
 _FOR_A_WORKER = ("[ ]", "{ }", "b", "← →")
 
 
@@ -58,8 +59,10 @@ def _in_vain(scene: Scene) -> tuple[str, ...]:
     """Return the keys of hints that have no effect in this state."""
     if scene.link.lost:
         return _FOR_TRAINING + _FOR_A_WORKER
-    if scene.run_state in ("dead", "stopped"):
+    if scene.run_state in ("dead", "stopped") or (scene.loop and scene.run_state == "finished"):
         return _FOR_TRAINING
+    if scene.loop:
+        return _FOR_OWN_TRAINING
     return () if space_does(scene) else ("space",)
 
 

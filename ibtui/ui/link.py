@@ -229,10 +229,9 @@ class Link:
                 self._hear_frame(news)
 
     def _hear_frame(self, frame: Frame) -> None:
-        run = self.mirror.run
         self._take_in(self.mirror, frame)
         self.state = self.state.confirmed(frame.status)
-        if self.mirror.run != run:
+        if frame.new_run is not None and not frame.new_run.continues:
             self._screen.restarted()
         self._hear_of_file(frame.status)
         self._screen.draw()
@@ -323,7 +322,7 @@ class Link:
         recording, status = self.mirror.recording, self.mirror.status
         if self.state.of_run(status) not in ("dead", "stopped", "failed"):
             self._screen.tell("nothing to continue: the worker has not crashed")
-        elif self._workers is None or status is None or status.plays:
+        elif self._workers is None or status is None or status.plays or status.loop:
             self._screen.tell("this run cannot be continued from here", "warning")
         elif self.state.handover != "continuing":
             workers = self._workers

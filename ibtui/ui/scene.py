@@ -12,6 +12,7 @@ import numpy as np
 
 from ibtui import pace
 from ibtui.core.information import Binning
+from ibtui.core.names import WATCHED
 from ibtui.plot.ticks import number, per_unit, unit_shown, value_text
 from ibtui.quantities import FAMILIES, STANDARD, Array, Quantity
 from ibtui.quantities.levels import Level, at_level, ceiling_at
@@ -59,6 +60,11 @@ class Scene:
     @property
     def plays(self) -> bool:
         return self.mirror.status is not None and self.mirror.status.plays
+
+    @property
+    def loop(self) -> str:
+        """The name of the watched loop that the run is; empty: it is none."""
+        return self.mirror.status.loop if self.mirror.status is not None else ""
 
     @property
     def reference(self) -> Recording | None:
@@ -121,6 +127,8 @@ class Scene:
         shown = self.mirror.representation
         if shown is None or not shown.points or len(shown.points[-1]) < 2:
             return False
+        if self.recording is not None and self.recording.config.engine == WATCHED:
+            return False  # its last layer need not be the output
         points, (left, right, low, high) = shown.points[-1], shown.ranges[-1]
         spread = np.ptp(points, axis=0) / (right - left, high - low)
         return bool((spread < _CONSTANT).all())
@@ -305,6 +313,14 @@ def recorded(quantity: Quantity, recording: Recording, view: View) -> Array:
 def unit_of(quantity: Quantity, view: View) -> str:
     """Return the unit in which the view has a quantity."""
     return "" if level_of(quantity, view) == "share" else unit_shown(quantity.unit, view.unit)
+
+
+_NAMES: Mapping[Level, str] = {"estimate": "{}", "excess": "{} − chance", "share": "share of {}"}
+
+
+def name_of(quantity: Quantity, view: View) -> str:
+    """Return the name of a quantity as the view has it."""
+    return _NAMES[level_of(quantity, view)].format(quantity.label)
 
 
 def _needed(quantity: Quantity) -> tuple[str, ...]:

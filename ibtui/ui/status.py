@@ -51,7 +51,11 @@ def _state(scene: Scene) -> list[Piece]:
     shown = "playing" if state == "running" and scene.plays else state
     ink = palette.WARN if state in _ALARMING else palette.TRAIN
     pieces = [piece(f"{STATES[state]} {shown}", ink=ink)]
-    if status is not None and state in ("starting", "failed") and status.message:
+    if status is not None and scene.loop and state == "paused":
+        waits = f"waits at epoch {status.epoch:,} for you"
+        pieces.append(piece(waits, "waits for you", ink=palette.CURSOR, rank=2))
+    says = state in ("starting", "failed") or (scene.loop and state != "dead")
+    if status is not None and says and status.message:
         pieces.append(piece(status.message, ink=ink if state == "failed" else palette.DIM, rank=2))
     if scene.link.saving == "writing":
         pieces.append(piece("saving", ink=palette.CURSOR, rank=1))
@@ -67,7 +71,8 @@ def _run(scene: Scene) -> list[Piece]:
     if status is None or b is None or status.state == "starting":
         return []
     epoch, of = f"{status.epoch:,}", f"{status.epochs:,}"
-    pieces = [piece(f"epoch {epoch} of {of}", f"{epoch} of {of}", f"{epoch}/{of}", rank=1)]
+    said = [f"epoch {epoch} of {of}", f"{epoch} of {of}", f"{epoch}/{of}"]
+    pieces = [piece(*(said if status.epochs else [f"epoch {epoch}", epoch]), rank=1)]
     if scene.run_state not in ("dead", "stopped"):
         pieces += _pace(scene, status)
     if status.engine:
@@ -103,6 +108,8 @@ def _pace(scene: Scene, status: Status) -> list[Piece]:
         pieces.append(piece(f"{speed} epochs/s", f"{speed}/s", rank=4))
     # Of what, goes without saying beside a speed in the same unit.
     unit = " measurements/s" if scene.plays else " epochs/s" if status.state != "running" else ""
+    if scene.loop:
+        return pieces
     limit = scene.pace
     said = [f"(at most {limit:g}{unit})", f"(≤ {limit:g})"] if limit > 0 else ["(no limit)"]
     pacing = scene.view.pacing

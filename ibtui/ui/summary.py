@@ -34,17 +34,29 @@ class Farewell:
     """0 after q, 130 after Ctrl-C, 1 where the run had failed, its worker died, or the screen broke; 2 where
     a recording could not be read."""
 
+    loop: str = ""
+    """The name of the watched loop that was shown; empty: it was none."""
     unsaved: Recording | None = field(default=None, repr=False)
     """The history that the screen holds where, so far as it knows, no file does."""
 
     @property
     def summary(self) -> str:
         """One line: how far the run came, how good it is, where it is kept, and what went wrong."""
-        said = [f"epoch {self.epoch:,} of {self.epochs:,}"]
+        said = [f"epoch {self.epoch:,}" + (f" of {self.epochs:,}" if self.epochs else "")]
+        if self.loop:
+            said[0] = f"{self.loop}: {said[0]}"
         if not math.isnan(self.train_accuracy):
             at = "" if self.measured == self.epoch else f" at epoch {self.measured:,}"
-            said.append(f"accuracy {self.train_accuracy:.3f}, held out {self.test_accuracy:.3f}{at}")
-        said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
+            held_out = "" if math.isnan(self.test_accuracy) else f", held out {self.test_accuracy:.3f}"
+            said.append(f"accuracy {self.train_accuracy:.3f}{held_out}{at}")
+        if self.saved or not self.loop:
+            said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
+        if self.loop and self.state in ("running", "pausing", "paused"):
+            said.append(
+                f"the loop goes on: ibtui attach {self.loop}"
+                if self.state == "running"
+                else f"ibtui attach {self.loop} comes back to it"
+            )
         if self.reason:
             told = self.reason if self.state == "stopped" else f"{self.state}: {self.reason}"
             said.append(printable(told))
@@ -66,8 +78,10 @@ def outcome(scene: Scene, link: Link, exit_status: int) -> Farewell:
     """Return what is left to say of a scene; an `exit_status` but 0 goes before the run's own."""
     status, state = scene.status or Status(), scene.run_state
     epoch, values = last_measured(scene)
-    failure = status.message if state == "failed" else ""
+    failure = status.message if state == "failed" or (scene.loop and state == "dead") else ""
     failed = 2 if state == "failed" and scene.plays else int(state in ("failed", "dead"))
+    if scene.loop:
+        failed = int(state == "failed" or link.state.lost)
     return Farewell(
         epoch=status.epoch,
         epochs=status.epochs,
@@ -78,5 +92,6 @@ def outcome(scene: Scene, link: Link, exit_status: int) -> Farewell:
         state=state,
         reason=scene.mirror.died.reason if scene.mirror.died is not None else failure,
         exit_status=exit_status or failed,
+        loop=scene.loop,
         unsaved=scene.recording if link.unsaved else None,
     )

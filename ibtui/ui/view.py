@@ -25,7 +25,7 @@ ROOMY = 32
 
 T_BINS = (2, 3, 5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000)
 T_WIDTHS = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.07, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-NOISES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
+NOISES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5)
 """Widths of bins, and variances of the noise, that the keys for fewer and for more bins go through."""
 X_BINS = (*range(1, 11), 12, 15, 20, 30, 50, 70, 100, 200, 500, 1000)
 PACES = (1, 2, 5, 10, 20, 30, 60, 120, 250, 500, 1000)
@@ -57,7 +57,7 @@ class View:
     level: Level = "estimate"
     """Information as estimated, in excess of its chance level, or as a share of what is beyond that."""
     scale: EpochScale = "log"
-    """Of the epochs, along which curves run."""
+    """The scale of the epochs, along which curves run."""
     points: Literal["samples", "density"] = "samples"
     """A scatter's points: the samples, or the density of their classes."""
     reference: Literal["shown", "hidden"] = "shown"

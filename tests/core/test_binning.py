@@ -224,7 +224,7 @@ def test_chance_says_nothing_where_samples_are_all_alone() -> None:
 
 
 def test_chance_levels_are_the_same_the_second_time() -> None:
-    """What an estimator keeps of one measurement for the next changes no bit."""
+    """Arrays that an estimator keeps from one measurement to the next change no bit."""
     activations = net("tanh")
     used = Estimator(X, Y, Binning(), ["tanh"] * 3)
     for t in (activations, [t / 2 for t in activations], activations):

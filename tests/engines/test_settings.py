@@ -50,7 +50,7 @@ def test_three_epochs_are_the_oracles(engine, settings):
 @pytest.mark.parametrize("epochs", [40, *slow(900)])
 @pytest.mark.parametrize("engine", FAST)
 def test_adam_after_many_steps_is_the_oracles(engine, epochs):
-    """Of 50 steps an epoch; from 37,412 on the correction of the bias is no more."""
+    """A run of 50 steps an epoch; from 37,412 on the correction of the bias is no more."""
     config, x, y, parameters = problem(n=50, batch_size=1, optimizer="adam", lr=1e-4, activation="sigmoid")
     trained = make(engine, config, x, y, parameters)
     trained.train(0, epochs)

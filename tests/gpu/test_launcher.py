@@ -133,6 +133,7 @@ def test_kept_code_needs_no_compiler(machine, monkeypatch):
     assert bindings.codes == [b"code"]
 
 
+@pytest.mark.slow
 def test_each_set_of_options_has_its_own_code(machine, monkeypatch):
     compiled, real = [], cuda.compile_source
     monkeypatch.setattr(cuda, "compile_source", lambda *args: compiled.append(args[2]) or real(*args))

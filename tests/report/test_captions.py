@@ -35,7 +35,8 @@ RELU = (Layer("0", 3, "relu"), Layer("1", 2, "softmax"), Layer("2", 2, "linear")
         ({"binning": "pooled", "x": "identity"}, RELU, (),
          "pooled binning, T 100 bins, equal mass over the layer, X: each sample"),
         ({"binning": "width", "x": "identity"}, RELU, (), "T bins 0.07 wide, X: each sample"),
-        ({"estimator": "kde", "binning": "width"}, RELU, (), "KDE, noise 0.001 (upper bound)"),
+        ({"estimator": "kde", "binning": "width"}, RELU, (),
+         "KDE, noise 0.001 (I(X;T): upper bound; I(T;Y): of upper bounds)"),
     ],
 )  # fmt: skip
 def test_an_estimation_in_words(settings, layers, tops, words):
@@ -64,7 +65,7 @@ def test_samples_that_train_and_are_not_measured_count(tmp_path):
         recording.dataset, x_rest=recording.dataset.x_test[:30], y_rest=recording.dataset.y_test[:30]
     )
     recording.experiment = replace(recording.experiment, dataset=data)
-    assert recorded._samples_of(recording) == 100 + 30
+    assert recording.measured_of == 100 + 30
 
 
 def test_titles_and_header_name_unit_and_estimator(folder, capsys):
@@ -99,6 +100,7 @@ def test_runs_need_only_agree_in_what_decides_their_estimates(folder):
             recorded.check_comparable([made, replace(made, config=config)])
 
 
+@pytest.mark.slow
 def test_kde_is_of_all_samples_and_has_the_mean_over_shuffles_as_its_chance_level(tmp_path):
     """A live estimate is of 1000 of them; the report's is made again."""
     recording = record(replace(CONFIG, samples=2100, epochs=5, estimator="kde", kde_noise=0.05))

@@ -39,7 +39,7 @@ def test_excess_and_share_are_those_of_each_measurement(folder, names, key, ceil
                 for file in files:
                     over = float(file[key][at, layer]) - float(file[f"chance_{key}"][at, layer])
                     most = float(file[ceiling]) - float(file[f"chance_{key}"][at, layer])
-                    share = over / most if most > 1e-12 else math.nan
+                    share = over / most if most > 0.01 * float(file[ceiling]) else math.nan
                     values.append(share if level == "share" else over / math.log(2))
                     ceilings.append(most / math.log(2))
                 mean = pytest.approx(sum(values) / len(values), rel=1e-9, abs=1e-11, nan_ok=True)

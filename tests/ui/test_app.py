@@ -1079,7 +1079,7 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
         await shows(app, pilot, "layer 0  0.37  chance 0.15", "0.19 0.30 0.37 at 10 30 100 bins")
         await pilot.press("e")
-        await shows(app, pilot, "layer 0  0.22  over chance 0.15", "0.11 0.18 0.22 at 10 30 100 bins")
+        await shows(app, pilot, "layer 0  0.22  chance 0.15 nats", "0.11 0.18 0.22 at 10 30 100 bins")
 
     play(script, size)
 

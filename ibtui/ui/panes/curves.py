@@ -9,10 +9,11 @@ import numpy as np
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.quantities import Array, Quantity
+from ibtui.quantities.levels import LEAST_SHARE
 from ibtui.recording import Recording
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message
-from ibtui.ui.scene import Scene, level_of, recorded, unit_of
+from ibtui.ui.scene import Scene, level_of, name_of, recorded, unit_of
 from ibtui.ui.view import View
 
 
@@ -62,12 +63,9 @@ def reference_words(scene: Scene) -> list[Piece]:
     )
 
 
-_NAMES = {"estimate": "{}", "excess": "{} − chance", "share": "share of {}"}
-
-
 def _title(quantity: Quantity, view: View) -> list[Piece]:
-    name, unit = _NAMES[level_of(quantity, view)].format(quantity.label), unit_of(quantity, view)
-    return [piece(name), *([piece(unit, ink=palette.DIM)] if unit else [])]
+    unit = unit_of(quantity, view)
+    return [piece(name_of(quantity, view)), *([piece(unit, ink=palette.DIM)] if unit else [])]
 
 
 def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float | None:
@@ -76,7 +74,8 @@ def _lowest(quantity: Quantity, series: Sequence[Series], view: View) -> float |
         return quantity.low
     arrays = [np.asarray(one.values, np.float64) for one in series]
     lows = [values.min(initial=quantity.low, where=np.isfinite(values)) for values in arrays]
-    return float(min(lows, default=quantity.low))
+    least = LEAST_SHARE if level_of(quantity, view) == "share" else -np.inf
+    return float(max(min(lows, default=quantity.low), least))
 
 
 def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Series]:
@@ -115,6 +114,6 @@ def _note(quantity: Quantity, scene: Scene) -> list[Piece]:
         return [piece(value)]
     name = piece(f"layer {layer}", f"{layer}", ink=palette.of_layer(layer), rank=1)
     if chance and level_of(quantity, scene.view) != "estimate":
-        return [name, piece(value), piece(f"over chance {chance}", ink=palette.DIM, rank=1)]
+        return [name, piece(value), piece(f"chance {chance} {scene.view.unit}", ink=palette.DIM, rank=1)]
     level = [piece(f"chance {chance}", ink=palette.DIM, rank=1)] if chance else []
     return [name, piece(value), *level]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.run.representation import SENSITIVITY_BINS
@@ -30,6 +32,8 @@ class LabelInformation(Curves):
         if shown is None or shown.sensitivity is None or layer >= len(shown.points):
             return []
         estimates, chances = shown.sensitivity[:, layer]
+        if np.isnan(estimates).all():  # what estimates has no number of bins
+            return []
         seen = scene.viewed(quantity, {quantity.name: estimates, quantity.chance: chances})
         values = [number(float(value)) for value in seen]
         counts = [str(bins) for bins in SENSITIVITY_BINS]

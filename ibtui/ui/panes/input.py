@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
 from ibtui.recording import Recording
@@ -43,9 +44,15 @@ class Input(Pane):
 def _title(recording: Recording) -> list[Piece]:
     """Say which samples are measured, and of how many inputs they are."""
     data, part = recording.dataset, recording.config.measure_on
-    said = {"train": "that train", "held-out": "held out", "all": "of all"}[part]
-    count = f"{len(data.x):,}"
-    pieces = [piece(f"{count} {said}", part, ink=palette.DIM, rank=1)]
+    said = {"train": " that train", "held-out": " held out", "all": ""}[part]
+    count, whole = f"{len(data.x):,}", recording.measured_of
+    if len(data.x) < whole:
+        words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}")
+    else:
+        words = (f"{count}{said}" if said else f"all {count}", part)
+    if recording.config.engine == WATCHED:
+        words = (f"{count} samples", "watched")
+    pieces = [piece(*words, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))
     return pieces
@@ -57,5 +64,6 @@ def _classes(recording: Recording) -> list[Piece]:
     found = np.unique(data.y).tolist()
     names = data.names or tuple(str(label) for label in range(max(found) + 1))
     return [
-        piece(names[label], ink=palette.of_class(label), rank=1 + place) for place, label in enumerate(found)
+        piece(names[label], str(label), ink=palette.of_class(label), rank=1 + place)
+        for place, label in enumerate(found)
     ]

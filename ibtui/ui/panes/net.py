@@ -49,7 +49,8 @@ class Net(Pane):
             return Drawing(title, message(waiting, view, width, height, styles))
         picture = shown.net
         if picture.classes is None and not picture.weights:
-            return Drawing(title, message("this engine shows no weights", view, width, height, styles))
+            weights = "its weights are your own program's" if scene.loop else "this engine shows no weights"
+            return Drawing(title, message(weights, view, width, height, styles))
         beside = _weights(picture, scene, width if picture.classes is None else int(_WEIGHTS_SHARE * width))
         room = max((sum(len(text) for text, _ in row) for row in beside), default=0)
         if picture.classes is None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
+from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.performance import performance_plot
-from ibtui.plot.ticks import number
+from ibtui.plot.ticks import number, value_text
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
@@ -60,6 +61,8 @@ def _note(scene: Scene) -> list[Piece]:
     trained = scene.representation is not None and scene.representation.epoch > 0
     moving = loss(value_of(scene, "moving_loss")) if trained else "n/a"
     moved = piece(f"moving {moving}", ink=palette.DIM, rank=4)
+    if scene.recording is not None and scene.recording.config.engine == WATCHED:  # what it has not logged
+        return [*_halves(scene, "loss", value_text), *diverged(scene)]
     return [*_halves(scene, "loss", loss), moved, *diverged(scene)]
 
 

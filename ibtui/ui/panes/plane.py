@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import numpy as np
+
 from ibtui.plot import palette
 from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.ticks import number
@@ -11,7 +13,7 @@ from ibtui.recording import Recording
 from ibtui.ui.line import Styles, piece
 from ibtui.ui.panes.curves import reference_words
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
-from ibtui.ui.scene import Scene, in_unit, recorded
+from ibtui.ui.scene import Scene, in_unit, name_of, recorded, unit_of
 
 _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
 
@@ -44,7 +46,7 @@ class Plane(Pane):
         recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),
-            piece("" if view.level == "share" else view.unit, ink=palette.DIM, rank=1),
+            piece(unit_of(scene.quantity("i_xt"), view), ink=palette.DIM, rank=1),
             piece(_LEVELS[view.level], ink=palette.DIM, rank=2),
             piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
         ]
@@ -52,6 +54,9 @@ class Plane(Pane):
             return Drawing(title, message(scene.waiting, view, width, height, styles))
         across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
         i_xt, i_ty = (recorded(quantity, recording, view) for quantity in (across, up))
+        if view.level != "estimate" and np.isnan(i_xt).all():
+            text = "n/a: chance says nothing of I(X;T) here"
+            return Drawing(title, message(text, view, width, height, styles))
         row, present = scene.cursor_row, scene.unrecorded
         at = i_xt[-1 if row is None else row], i_ty[-1 if row is None else row]
         if present is not None:
@@ -61,7 +66,8 @@ class Plane(Pane):
         behind = None if before is None else tuple(recorded(q, before, view) for q in (across, up))
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
-            h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=view.unit, colour_by=view.plane_colour,
+            h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
+            names=(name_of(across, view), name_of(up, view)), colour_by=view.plane_colour,
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
             at=None if row is None and present is None else at, sketch=self._sketch_of(recording, scene),
             reference=behind,  # type: ignore[arg-type]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import textwrap
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import PurePath
 
 import numpy as np
 from rich.cells import cell_len
 
+from ibtui.core.names import WATCHED
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
@@ -69,7 +71,9 @@ def _title_and_note(scene: Scene) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]
     title = [piece("replay" if scene.plays else "run")]
     if status is not None and status.file:
         title.append(piece(printable(PurePath(status.file).name), ink=palette.CURSOR))
-    if recording is not None:
+    if scene.loop:
+        title.append(piece(printable(scene.loop), ink=palette.CURSOR))
+    if recording is not None and recording.config.engine != WATCHED:
         title.append(piece(f"seed {recording.config.seed}", rank=1))
     if left := scene.seconds_left:
         title.append(piece(f"{_duration(left)} left", ink=palette.DIM, rank=2))
@@ -99,12 +103,23 @@ def _facts(scene: Scene, width: int) -> Iterator[list[Span]]:
         yield from ([(row, palette.DIM)] for row in wrapped(said or "starting", width))
         return
     row: list[Span] = []
-    for fact in _facts_of(scene.recording, width, scene.view.marker):
+    for fact in _fitting(_facts_of(scene.recording, width, scene.view.marker), width):
         if row and _length(row) + 3 + _length(fact) > width:
             yield row
             row = []
         row += [*([(" · " if scene.view.marker != "ascii" else " - ", palette.DIM)] if row else []), *fact]
     yield row
+
+
+def _fitting(facts: Iterable[list[Span]], width: int) -> Iterator[list[Span]]:
+    """Break a fact that is wider than the pane between its words."""
+    for fact in facts:
+        if len(fact) > 1 or _length(fact) <= width:
+            yield fact
+            continue
+        (text, ink) = fact[0]
+        for part in textwrap.wrap(text, max(width, 1), break_on_hyphens=False):
+            yield [(part, ink)]
 
 
 def _length(row: Sequence[Span]) -> int:
@@ -114,8 +129,12 @@ def _length(row: Sequence[Span]) -> int:
 def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list[Span]]:
     config, data = recording.config, recording.dataset
     output = "" if config.output == "same" else f", {config.output} output"
-    net = f"{net_words((data.inputs, *config.layers), width)} {config.activation}{output}"
-    facts = [net, _data_words(recording), f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"]
+    widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width)
+    if config.engine == WATCHED:  # its settings are the program's own
+        facts = [widths, f"{len(data.x):,} samples of a loop of your own"]
+    else:
+        training = f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"
+        facts = [f"{widths} {config.activation}{output}", _data_words(recording), training]
     if config.init != "normal" or config.init_sigma != 1:
         facts.append(f"init {config.init}" + (f" σ {config.init_sigma:g}" if config.init == "normal" else ""))
     for fact in facts:
@@ -144,7 +163,7 @@ def _data_words(recording: Recording) -> str:
     if name == "grid":
         options = f"{config.grid}×{config.grid}"
     held = len(data.x_test)
-    counts = f"{len(data.training[0]):,} train, {held:,} held out"
+    counts = f"{data.samples - held:,} train, {held:,} held out"
     return printable(f"{' '.join(filter(None, (name, options.replace(',', ' '))))}: {counts}")
 
 

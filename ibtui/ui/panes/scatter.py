@@ -6,6 +6,8 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from ibtui.core.names import WATCHED
+from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
 from ibtui.plot.ticks import value_text
@@ -42,9 +44,11 @@ class Scatter(Pane):
             waiting = "no activations: the worker has gone" if scene.link.lost else "no measurement yet"
             if shown is not None and not shown.points:
                 waiting = "the activations are not stored, and their engine is not installed"
+                if scene.recording is not None and scene.recording.config.engine == WATCHED:
+                    waiting = "scalars alone: no activations were stored here"
             return Drawing([name], message(waiting, view, width, height, styles))
         points = shown.points[layer]
-        title = [name, *_title(shown, layer, scene)]
+        title = [name, *_name(scene, layer), *_title(shown, layer, scene)]
         if not np.isfinite(points).any():
             return Drawing(title, message("no finite activations", view, width, height, styles))
         dense = view.points == "density"
@@ -52,6 +56,12 @@ class Scatter(Pane):
             points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
         )
         return Drawing(title, cells, _note(shown, layer, scene))
+
+
+def _name(scene: Scene, layer: int) -> list[Piece]:
+    """Return a layer's own name, where it is not just its number."""
+    known = scene.recording.layers[layer].name if scene.recording is not None else ""
+    return [piece(printable(known), ink=palette.DIM, rank=5)] if known and known != str(layer) else []
 
 
 def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:

@@ -1,0 +1,183 @@
+"""The screen's side of a watched loop's socket; `ibtui.probe.gate` says what goes over it.
+
+Nothing here waits for a loop, which may be busy: requests are sent, and answers taken when they are there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ibtui.errors import UsageError, printable
+from ibtui.run import loops, peers
+
+GREETING = "ibtui loop"
+PROTOCOLS = (1,)
+ANSWER_S = 2.0
+"""Seconds that a loop may take to say where it stands; then it is busy."""
+_CONNECT_S = 2.0
+_MOST_BYTES = 1 << 16
+_STATES = ("running", "pausing", "paused", "stopping", "ended")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a loop stands, as it says."""
+
+    name: str
+    pid: int
+    epoch: int
+    epochs: int
+    """0: it is not known how many there are to be."""
+    state: str
+    screens: int
+    stream: Path | None
+    refused: str = ""
+    """Why a request was not carried out."""
+
+
+def _where(line: bytes) -> Where | None:
+    """Return what a line says; None where no loop that we understand has written it."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or said.get(GREETING) not in PROTOCOLS:
+        return None
+    name, state, stream, refused = (said.get(key) for key in ("name", "state", "stream", "refused"))
+    if not isinstance(name, str) or not loops.is_name(name) or state not in _STATES:
+        return None
+    return Where(
+        name, _count(said.get("pid")), _count(said.get("epoch")), _count(said.get("epochs")), str(state),
+        _count(said.get("screens")), Path(stream) if isinstance(stream, str) and "\0" not in stream else None,
+        printable(refused[:300]) if isinstance(refused, str) else "",
+    )  # fmt: skip
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < 2**62 else 0
+
+
+class Control:
+    """A connection to a loop.
+
+    Raises
+    ------
+    OSError
+        None listens there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._peer = peers.connect(path, _CONNECT_S)
+        self._peer.setblocking(False)
+        self._rest = b""
+        self._owed = 1
+        self.gone = False
+        """True once the connection has ended."""
+
+    def send(self, word: str, **more: int) -> None:
+        """Ask for something; the answer comes with `answers`."""
+        try:
+            self._peer.sendall(json.dumps({"do": word, **more}).encode() + b"\n")
+            self._owed += 1
+        except BlockingIOError:  # it is busy, and has been asked very often
+            pass
+        except OSError:
+            self.gone = True
+
+    def ask_where(self) -> None:
+        """Ask where the loop stands, unless an answer to that is still to come."""
+        if self._owed == 0:
+            self.send("status")
+
+    def answers(self) -> Iterator[Where]:
+        """Return the answers that have come."""
+        while not self.gone:
+            try:
+                data = self._peer.recv(_MOST_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            self.gone = not data
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if len(self._rest) > _MOST_BYTES:
+                self.gone = True
+            for line in lines:
+                self._owed = max(0, self._owed - 1)
+                if (where := _where(line)) is not None:
+                    yield where
+
+    def wait(self, seconds: float = ANSWER_S) -> Where | None:
+        """Return the next answer; None where none comes in so many seconds, or the loop has gone."""
+        end = time.monotonic() + seconds
+        while not self.gone and (left := end - time.monotonic()) > 0:
+            select.select([self._peer], [], [], left)
+            for where in self.answers():
+                return where
+        return None
+
+    def close(self) -> None:
+        """Let go of the loop, which goes on where this connection held it up."""
+        with contextlib.suppress(OSError):
+            self._peer.shutdown(socket.SHUT_WR)
+        self._peer.close()
+
+    def __enter__(self) -> Control:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def reach(name: str, pid: int) -> Control | None:
+    """Return a connection to the loop of this name in this process; None where there is none any more."""
+    path = loops.sockets().get(name)
+    with contextlib.suppress(OSError, UsageError):
+        if path is not None:
+            control = Control(path)
+            where = control.wait()
+            if where is None or where.pid == pid:  # one that is busy is taken at its name
+                return control
+            control.close()
+    return None
+
+
+def live() -> list[Where]:
+    """Return the user's loops that answer; the sockets of those that have gone are removed."""
+    found = []
+    for path in loops.sockets().values():
+        try:
+            with Control(path) as control:
+                where = control.wait()
+        except ConnectionRefusedError:
+            peers.remove(path)
+            continue
+        except OSError:
+            continue
+        if where is not None:
+            found.append(where)
+    return found
+
+
+def stop(name: str, path: Path) -> Where | None:
+    """Ask a loop to end; return what it says to that, or None where it has gone."""
+    with Control(path) as control:
+        control.wait()
+        control.send("stop")
+        answer = control.wait()
+        end = time.monotonic() + ANSWER_S
+        while answer is not None and not answer.refused and answer.state != "ended" and not control.gone:
+            if time.monotonic() > end:
+                return answer
+            time.sleep(0.05)
+            control.ask_where()
+            answer = control.wait() or answer
+        return answer
