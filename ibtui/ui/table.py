@@ -9,6 +9,7 @@ from textual.strip import Strip
 
 from ibtui.errors import printable
 from ibtui.plot import palette
+from ibtui.plot.axes import FRAME
 from ibtui.plot.raster import sparkline
 from ibtui.plot.ticks import number
 from ibtui.quantities import Array, Quantity
@@ -139,7 +140,11 @@ def _spark(
         return strip([], max(0, room), styles)
     least = float(finite.min())
     low, high = least if low is None else min(low, least), float(np.fmax(high, finite.max()))
-    return strips(sparkline(values, room, low, high, scene.view.marker, ink), styles)[0]
+    cells, row = sparkline(values, room, low, high, scene.view.marker, ink), scene.cursor_row
+    if row is not None:  # the measurement that is looked at
+        at = row if len(values) <= room else row * room // len(values)
+        cells.chars[0, at], cells.ink[0, at] = FRAME[scene.view.marker][0], palette.CURSOR
+    return strips(cells, styles)[0]
 
 
 def _performance(name: str, scene: Scene, width: int, styles: Styles) -> Strip:

@@ -1877,3 +1877,16 @@ def test_a_toast_covers_no_plot() -> None:
         assert toast.region.y == FULL[1] - 1 and toast.region.height == 1
 
     play(script)
+
+
+def test_the_sparklines_have_a_cursor_at_the_measurement_that_is_looked_at() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        def bars() -> str:
+            return next((row for row in screen_text(app) if row.startswith(" 3 ")), "")
+
+        await until(pilot, lambda: "▁" in bars())
+        assert "│" not in bars()
+        await pilot.press("home")
+        await until(pilot, lambda: bars().count("│") == 3)
+
+    play(script, COMPACT)
