@@ -53,8 +53,8 @@ def performance_plot(
     canvas.paste(panel(train_loss, test_loss, None, lower, "loss", True), *at)
     if ruled:
         canvas.rule(FRAME[marker][2], slice(upper, upper + 1), slice(0, width), palette.AXIS)
-        canvas.put("loss, nats ", upper, 0, palette.DIM)
+        canvas.put("loss ", upper, 0, palette.DIM)
     elif named:
         canvas.put("accuracy", 0, 0, palette.DIM)
-        canvas.put("loss, nats", 0, each + 1, palette.DIM)
+        canvas.put("loss", 0, each + 1, palette.DIM)
     return canvas.cells()

@@ -278,14 +278,14 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
 def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: "scatter3" in regions(app))
-        names = ["scatter0", "scatter1", "scatter2", "scatter3", "i_xt", "i_ty", "plane", "quantity",
+        names = ["scatter0", "scatter1", "scatter2", "scatter3", "input", "i_xt", "i_ty", "plane", "quantity",
                  "performance", "net", "run"]  # fmt: skip
         for name in names:
             await pilot.press("enter")
             await until(pilot, lambda: set(regions(app)) == {"status", name, "footer"})  # noqa: B023
             assert "Esc back" in text_of(app)
             await pilot.press("escape")
-            await until(pilot, lambda: len(regions(app)) == 12)
+            await until(pilot, lambda: len(regions(app)) == 13)
             await pilot.press("tab")
         assert (app.view.pane, app.view.layer) == ("scatter", 0)
         await pilot.press("shift+tab", "shift+tab", "shift+tab")

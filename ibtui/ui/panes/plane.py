@@ -10,6 +10,7 @@ from ibtui.plot import palette
 from ibtui.plot.plane import Sketch, plane_plot
 from ibtui.plot.ticks import number
 from ibtui.recording import Recording
+from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Styles, piece
 from ibtui.ui.panes.curves import reference_words
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
@@ -64,10 +65,11 @@ class Plane(Pane):
         chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
         before = scene.reference
         behind = None if before is None else tuple(recorded(q, before, view) for q in (across, up))
+        names = [spelled(name_of(quantity, view), view.marker) for quantity in (across, up)]
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
-            names=(name_of(across, view), name_of(up, view)), colour_by=view.plane_colour,
+            names=(names[0], names[1]), colour_by=view.plane_colour,
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
             at=None if row is None and present is None else at, sketch=self._sketch_of(recording, scene),
             reference=behind,  # type: ignore[arg-type]
