@@ -1,64 +1,70 @@
-"""Takes the pictures in this folder from the running product: `python screenshots/make.py`.
+"""Takes the pictures in this folder from the committed recording: `python screenshots/make.py`.
 
-Needs `pip install resvg-py` and a monospaced font with braille (DejaVu Sans Mono) for the PNG files.
+Needs `pip install resvg-py pillow` and a monospaced font with braille (DejaVu Sans Mono) for PNG and GIF.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import resvg_py
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from ibtui.config import RunConfig, WatchOptions
-from ibtui.run.client import WorkerClient
-from ibtui.run.job import new_job
-from ibtui.run.protocol import Stop
-from ibtui.ui.app import IbtuiApp
+from screenshots.screens import HERE, RECORDING, SCREENS, Player, app_of, drawn, recording, settled
 
-HERE = Path(__file__).parent
 FONT = "DejaVu Sans Mono"
+STORY = (*range(41), *range(44, 101, 4))
+"""The epochs of the moving picture."""
+FRAME_MS = 180
+_COLOURS = 64
+_ZOOM = 0.62
 
 
-def picture(name: str, svg: str) -> None:
-    """Write a screen as SVG and PNG. The font is the reader's own: an SVG must not fetch one."""
+def plain(svg: str) -> str:
+    """Return an SVG in a font that the reader has: it must not fetch one."""
     svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)
-    svg = re.sub(r"font-family: Fira Code[^;]*;", f"font-family: '{FONT}', monospace;", svg)
-    (HERE / f"{name}.svg").write_text(svg)
-    png = resvg_py.svg_to_bytes(svg_string=svg, zoom=1, monospace_family=FONT, font_family=FONT)
-    (HERE / f"{name}.png").write_bytes(bytes(png))
-    print(name)
+    return re.sub(r"font-family: Fira Code[^;]*;", f"font-family: '{FONT}', monospace;", svg)
 
 
-async def live(
-    name: str, size: tuple[int, int], epoch: int, keys: Sequence[str], marker: str = "braille"
-) -> None:
-    """Take a picture of the screen of a run of the default experiment at an epoch."""
-    options = WatchOptions(epochs_per_second=0.0, paused=True, marker=marker)
-    config = RunConfig(ctx="cpu", epochs=epoch)
-    client = WorkerClient(new_job(config, options))
-    app = IbtuiApp(client, options)
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, app, "paused")
-        await pilot.press("space")
-        await until(pilot, app, "finished")
-        await pilot.press(*keys)
-        await pilot.pause(1.0)
-        picture(name, app.export_screenshot(title="ibtui"))
-    client.send(Stop())
-    client.close()
-    client.wait()
+def pixels(svg: str, zoom: float = 1.0) -> bytes:
+    """Return a PNG of an SVG."""
+    import resvg_py
+
+    scaled = re.sub(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', _sized(zoom), svg, count=1)
+    return bytes(resvg_py.svg_to_bytes(svg_string=scaled, monospace_family=FONT, font_family=FONT))
 
 
-async def until(pilot: object, app: IbtuiApp, state: str) -> None:
-    """Wait for a state of the worker."""
-    while app.mirror.status is None or app.mirror.status.state != state:
-        await pilot.pause(0.05)  # type: ignore[attr-defined]
+def _sized(zoom: float) -> Any:
+    def put(found: re.Match[str]) -> str:
+        width, height = (round(zoom * float(size)) for size in found.groups())
+        return f'width="{width}" height="{height}" {found[0]}'
+
+    return put
+
+
+def record() -> None:
+    """Make the recording anew."""
+    arguments = [
+        "--engine",
+        "fused",
+        "--ctx",
+        "cpu",
+        "--epochs",
+        "400",
+        "--history-mb",
+        "1",
+        "--record",
+        str(RECORDING),
+        "--force",
+    ]
+    subprocess.run([sys.executable, "-m", "ibtui", *arguments], check=True)
 
 
 def report() -> None:
@@ -70,15 +76,40 @@ def report() -> None:
     print("report")
 
 
-async def main() -> None:
-    """Take all pictures of the screen."""
-    await live("live-120x40", (120, 40), 2000, ["2"])
-    await live("live-80x24", (80, 24), 2000, [])
-    await live("density-120x40", (120, 40), 300, ["v", "e", "1"], "block")
-    await live("plane-120x40", (120, 40), 2000, ["i"])
-    await live("ascii-80x24", (80, 24), 2000, [], "ascii")
+async def stills() -> None:
+    """Take the pictures, and write the texts that a test compares."""
+    for screen in SCREENS:
+        text, svg = await drawn(screen)
+        (HERE / f"{screen.name}.txt").write_text(text)
+        (HERE / f"{screen.name}.png").write_bytes(pixels(plain(svg)))
+        print(screen.name)
+
+
+async def moving() -> None:
+    """Take the moving picture of the first hundred epochs."""
+    from PIL import Image
+
+    player = Player(recording())
+    player.go_to(0)
+    app, frames = app_of(player, "braille"), []
+    async with app.run_test(size=(120, 40)) as pilot:
+        for epoch in STORY:
+            player.go_to(epoch)
+            await settled(app, pilot, epoch)
+            svg = plain(app.export_screenshot(title="ibtui"))
+            image = Image.open(io.BytesIO(pixels(svg, _ZOOM))).convert("RGB")
+            frames.append(image.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
+    path = HERE / "story.gif"
+    times = [FRAME_MS] * (len(frames) - 1) + [2500]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
+    print(f"story: {len(frames)} frames, {path.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
-    report()
+    os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    if not RECORDING.exists() or "--record" in sys.argv:
+        record()
+    asyncio.run(stills())
+    asyncio.run(moving())
+    if "--report" in sys.argv:
+        report()

@@ -16,8 +16,8 @@ from ibtui.plot.dots import Marker
 from ibtui.quantities import Quantity
 from ibtui.ui import banner, status
 from ibtui.ui.glyphs import spelled
+from ibtui.ui.marks import MARKS
 from ibtui.ui.panes import Panes
-from ibtui.ui.sources import FORMULAS, MARKS
 from ibtui.ui.terminal import Patient
 
 Entry = tuple[str, str]
@@ -30,10 +30,8 @@ def definitions(panes: Panes, quantities: Iterable[Quantity]) -> list[Entry]:
     for quantity in quantities:
         brief = quantity.per_layer and quantity.brief != quantity.label
         label = f"{quantity.label} ({quantity.brief})" if brief else quantity.label
-        said = " ".join(filter(None, (quantity.description, FORMULAS.get(quantity.name, ""))))
-        name = label[:1].upper() + label[1:]
-        if said:
-            texts[name] = f"{texts[name]} {FORMULAS.get(quantity.name, '')}" if name in texts else said
+        if quantity.description:
+            texts.setdefault(label[:1].upper() + label[1:], quantity.description)
     texts |= {"n/a": "There is no such number, as of the dimension of a layer without variance."}
     return list((texts | dict(MARKS) | status.HELP | banner.HELP).items())
 
