@@ -338,7 +338,7 @@ def test_a_click_chooses_a_pane() -> None:
         *slow_sets(
             ("left_square_bracket", [Rebin(Binning(t_bins=70))]),
             ("right_curly_bracket", [Rebin(Binning(x_bins=5))]),
-            ("b b b", [Rebin(Binning("closed")), Rebin(Binning("adaptive")), Rebin(Binning())]),
+            ("b b b", [Rebin(Binning("closed")), Rebin(Binning("adaptive")), Rebin(Binning("width"))]),
             ("minus minus", [SetPace(30), SetPace(20)]),
             ("r d", [Restart(None)]),
             ("R", []),
