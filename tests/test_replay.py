@@ -25,8 +25,12 @@ Script = Callable[[Pilot[None], IbtuiApp], Awaitable[None]]
 
 
 def panes(text: list[str]) -> list[str]:
-    """The first line says what is going on, which differs; the footer and the log say what can be done."""
-    return [line for line in text[1:-1] if "log" not in line]
+    """The first line says what is going on, which differs, the run pane too; the footer what can be done."""
+    lines = [line for line in text[1:-1] if "log" not in line]
+    for at, line in enumerate(lines):
+        if (left := max(line.find("╭ run"), line.find("╭ replay"))) >= 0:
+            return [*lines[:at], *(line[:left] for line in lines[at:])]
+    return lines
 
 
 def arrived(app: IbtuiApp) -> bool:
