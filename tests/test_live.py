@@ -314,7 +314,7 @@ def test_replay_needs_no_training():
     with Terminal("replay", "run.npz") as terminal:
         terminal.until(r"epoch 50 of 50")
         terminal.type("\x1b[D")
-        terminal.until(r"view: epoch 40|epoch 40 of 50")
+        terminal.until(r"view: epoch 49|epoch 49 of 50")
         terminal.type("q")
         assert terminal.wait() == 0
         assert no_worker_is_left()
