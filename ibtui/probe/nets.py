@@ -12,7 +12,7 @@ import numpy as np
 from ibtui.probe.arrays import MOST_UNITS, Array, chosen, flat, is_tensor, loaded, taken, to_numpy, units
 
 MOST_LAYERS = 64
-"""Of more layers, so many are watched, the first and the last among them."""
+"""The most layers that are watched; of more, the first and the last are among them."""
 
 Outputs = list[tuple[str, int, Array]]
 """Each layer's name, its units, and the activations of at most `MOST_UNITS`, float32 (samples, units)."""

@@ -18,7 +18,7 @@ Y_BINS = 10
 
 @dataclass(frozen=True)
 class Samples:
-    """What is given to the net, and what the stream says of it."""
+    """The samples as the net takes them and as the stream keeps them."""
 
     x: Any
     """The inputs, in their own kind of array."""
@@ -30,7 +30,7 @@ class Samples:
     of: int
     """The samples that there were to choose from."""
     notes: tuple[str, ...] = ()
-    """What the screen is to say of it."""
+    """Lines for the screen: how the samples were chosen and their labels read."""
 
 
 def choose_samples(x: Any, y: Any, most: int, y_bins: int | None) -> Samples:

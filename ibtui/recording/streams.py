@@ -69,12 +69,12 @@ class Begun:
 
 @dataclass(frozen=True)
 class Net:
-    """What is measured."""
+    """The layers and samples of a stream."""
 
     layers: tuple[Layer, ...]
     dataset: Dataset
     notes: tuple[str, ...]
-    """What is to be said of the layers and samples."""
+    """Lines for the screen about the layers and samples."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Stream:
         self.planned: int | None = None
         self.present: Row | None = None
         self.ended: str | None = None
-        """Why the loop has ended: empty, in order; None: the stream does not say that it has."""
+        """The fault that ended the loop: empty, none; None: the stream does not say that it has ended."""
         self.newest = -1
         """The epoch of the last measurement."""
 

@@ -19,7 +19,7 @@ from ibtui.run.measuring import check_fits, experiment_of, measure, meter_of
 from ibtui.run.protocol import Key, Preview, Representation
 
 _KEYS: tuple[Key, Key] = (-1, -1, 0), (-1, -1, 1)
-"""Of the picture without numbers, and of the one with them."""
+"""The key of the picture without numbers, and that of the one with them."""
 _MOST_ACTIVATIONS = 200_000
 """From here on a measurement may take long enough to be missed, and is not taken twice."""
 

@@ -29,7 +29,7 @@ _STATES = ("running", "pausing", "paused", "stopping", "ended")
 
 @dataclass(frozen=True)
 class Where:
-    """Where a loop stands, as it says."""
+    """A loop's own account of itself: its epoch, its state and the screens that watch it."""
 
     name: str
     pid: int
@@ -40,7 +40,7 @@ class Where:
     screens: int
     stream: Path | None
     refused: str = ""
-    """Why a request was not carried out."""
+    """The reason that a request was not carried out; empty: it was."""
 
 
 def _where(line: bytes) -> Where | None:

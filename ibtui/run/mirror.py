@@ -38,7 +38,7 @@ class Mirror:
     reference: Recording | None = None
     """The history of the run before the last restart."""
     preview: Recording | None = None
-    """What is shown until there is a recording: it has no more than the first measurement."""
+    """The first measurement at most, shown until there is a recording."""
     inputs: Inputs | None = None
     representation: Representation | None = None
     net: int = 0
@@ -104,7 +104,7 @@ class Mirror:
 
     @property
     def reference_tick(self) -> int:
-        """How far the mirror of the run before is, as its worker counts; 0 where there is none."""
+        """The tick of the run before, as its worker counts; 0 if there is none."""
         return self.reference.tick if self.reference is not None and len(self.reference) else 0
 
     @property

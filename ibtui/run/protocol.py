@@ -197,7 +197,7 @@ class NetPicture:
     classes: Array | None = None
     """The class of the largest output, uint8 of shape (n, n), the first row on top; None: no two inputs."""
     sure: Array | None = None
-    """How far that output's softmax is above that of equal outputs, from 0 to 255; of the same shape."""
+    """Confidence: that output's softmax, from 0 for equal outputs to 255 for 1; uint8 of the same shape."""
     weights: tuple[Array, ...] = ()
     """Each layer's, float32 of shape (out, in); empty where the engine has none."""
 
@@ -266,7 +266,7 @@ class NewRun:
 
 @dataclass(frozen=True)
 class Preview:
-    """What is known of a run before its engine is there: its first measurement, which nothing keeps.
+    """A run before its engine is there: its first measurement, which nothing keeps.
 
     There is no update where no number could be computed yet; the frame's representation shows epoch 0.
     """

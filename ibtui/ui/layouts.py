@@ -1,4 +1,4 @@
-"""Where panes lie: from the size of the screen and the user's choices to a region for each that is shown.
+"""The layout of panes: from the size of the screen and the user's choices to a region for each that is shown.
 
 Panes that are hidden make room for their neighbours. The arrangements, on a full screen::
 
@@ -36,7 +36,7 @@ class Part:
 
     node: Node
     share: float = 1.0
-    """Of what is left once parts of a fixed size have theirs."""
+    """Its share of the cells that parts of a fixed size leave."""
     fixed: int | None = None
     """Its size in cells, where that is fixed."""
 

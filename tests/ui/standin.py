@@ -282,7 +282,7 @@ class StandIn:
         self.arrived(frame)
 
     def unready_frame(self, log: tuple[str, ...]) -> Frame:
-        """What it answers while it has no recording."""
+        """Return the frame of a worker that has no recording yet."""
         return Frame(replace(self.status, run=-1, **self.unready), log=log)
 
     def _new_run(self) -> NewRun:

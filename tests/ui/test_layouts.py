@@ -1,4 +1,4 @@
-"""Where panes lie, as a function of the size and of what the user has chosen."""
+"""The layout of panes, as a function of the size and of what the user has chosen."""
 
 from __future__ import annotations
 

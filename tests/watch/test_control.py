@@ -1,4 +1,4 @@
-"""What screens ask of a loop: it waits, steps and ends, and nobody who dies holds it up."""
+"""Requests of screens to a loop: it waits, steps and ends, and nobody who dies holds it up."""
 
 from __future__ import annotations
 

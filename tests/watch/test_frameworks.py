@@ -358,7 +358,7 @@ def test_no_framework_and_no_other_package_is_imported():
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_numpy_alone_is_enough(tmp_path):
-    """Where ibtui was installed with `--no-deps`, in an environment with NumPy 2 and nothing else."""
+    """Installed with `--no-deps` into an environment of NumPy 2 and nothing else, it watches a loop."""
     venv, root = tmp_path / "venv", Path(ibtui.__file__).parents[1]
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     pip = [venv / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
