@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import math
 import os
 import re
@@ -13,6 +14,8 @@ import struct
 import tokenize
 import warnings
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
@@ -20,7 +23,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ibtui.errors import printable
+from ibtui.errors import UsageError, explain, printable
 from ibtui.settings import brief
 
 Array: TypeAlias = NDArray[Any]
@@ -50,8 +53,30 @@ _NO_HEADER = (
 """Exceptions that NumPy raises on text that is no header; it tokenizes what may be one of Python 2."""
 
 
+_DAMAGES = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
+    NotImplementedError, OverflowError, RecursionError, RuntimeError,
+)  # fmt: skip
+"""Exceptions that zipfile, zlib and NumPy raise on bytes that are no archive."""
+
+
 class RefusedError(Exception):
     """A file is not what it should be; the message follows its name and a colon."""
+
+
+@contextlib.contextmanager
+def naming(shown: str, what: str, kind: type[UsageError]) -> Iterator[None]:
+    """Turn any failure to read a file in the block into one line that begins with `shown`, its name."""
+    try:
+        yield
+    except RefusedError as error:
+        raise kind(f"{shown}: {error}") from error
+    except OSError as error:
+        raise kind(f"{shown}: {explain(error)}") from error
+    except MemoryError as error:
+        raise kind(f"{shown}: more than this machine's memory holds") from error
+    except _DAMAGES as error:
+        raise kind(f"{shown}: not {what}, or a damaged one") from error
 
 
 class _Header(NamedTuple):

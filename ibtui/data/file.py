@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import lzma
 import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ibtui.archive import Archive, File, RefusedError, memory
+from ibtui.archive import Archive, File, RefusedError, memory, naming
 from ibtui.data import MOST_CLASSES
 from ibtui.data.labels import Classes, LabelError
-from ibtui.errors import UsageError, explain, printable
+from ibtui.errors import UsageError, printable
 from ibtui.settings import brief
 
 LEAST_SAMPLES, MOST_SAMPLES = 4, 10_000_000
@@ -72,32 +68,14 @@ def count_samples(path: str) -> int:
         return _check_headers(archive)
 
 
-_DAMAGES = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
-    NotImplementedError, OverflowError, RecursionError, RuntimeError,
-)  # fmt: skip
-"""Exceptions that zipfile, zlib and NumPy raise on bytes that are no archive."""
-
-
-@contextlib.contextmanager
-def naming(path: str) -> Iterator[None]:
+def naming_file(path: str) -> contextlib.AbstractContextManager[None]:
     """Make one line that names the file of whatever goes wrong in the block."""
-    shown = f"--data {printable(path)}"
-    try:
-        yield
-    except RefusedError as error:
-        raise UsageError(f"{shown}: {error}") from error
-    except OSError as error:
-        raise UsageError(f"{shown}: {explain(error)}") from error
-    except MemoryError as error:
-        raise UsageError(f"{shown}: more than this machine's memory holds") from error
-    except _DAMAGES as error:
-        raise UsageError(f"{shown}: not {_WHAT}, or a damaged one") from error
+    return naming(f"--data {printable(path)}", _WHAT, UsageError)
 
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Archive]:
-    with naming(path), File(path, _WHAT) as file:
+    with naming_file(path), File(path, _WHAT) as file:
         yield Archive(file)
 
 

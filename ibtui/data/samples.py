@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.data import MOST_CLASSES, Points, chosen, is_file, name_of
-from ibtui.data.file import count_samples, naming, read_samples
+from ibtui.data.file import count_samples, naming_file, read_samples
 from ibtui.data.rows import joined, taken
 from ibtui.errors import UsageError, blaming, printable
 from ibtui.settings import wrong
@@ -127,7 +127,7 @@ def _made(config: RunConfig) -> tuple[Parts, tuple[float, float] | None, tuple[s
 def _from_file(config: RunConfig) -> tuple[Parts, None, tuple[str, ...]]:
     """Read the samples of a file."""
     found = read_samples(config.data)
-    with naming(config.data):
+    with naming_file(config.data):
         if found.x_test is None or found.y_test is None:
             (order,) = _orders(config, len(found.x))
             return _split(config, taken("x", found.x, order), found.y[order]), None, found.names

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import lzma
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ibtui.archive import INTEGERS, TEXT, Archive, File, RefusedError
+from ibtui.archive import INTEGERS, RECORDING, TEXT, Archive, File, RefusedError, naming
 from ibtui.config import MAX_ACTIVATIONS, RunConfig
 from ibtui.core.names import WATCHED
 from ibtui.data import MOST_CLASSES
 from ibtui.data.samples import Dataset
 from ibtui.engines import kind_of
 from ibtui.engines.protocol import EngineKind
-from ibtui.errors import RecordingError, UsageError, explain, printable
+from ibtui.errors import RecordingError, UsageError, printable
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.meter import quantities
 from ibtui.recording import machine
@@ -93,28 +89,14 @@ def load(path: str | Path, *, history_bytes: int = 256 << 20) -> Recording:
         return _assemble(archive, _check_headers(archive), history_bytes)
 
 
-_DAMAGES = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
-    NotImplementedError, OverflowError, RecursionError, RuntimeError,
-)  # fmt: skip
-"""Exceptions that zipfile, zlib and NumPy raise on bytes that are no recording."""
-
-
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[Archive]:
     """Open a file; whatever goes wrong in the block becomes one line that names it."""
-    shown = printable(str(path))
-    try:
-        with File(path) as file:
+    with naming(printable(str(path)), RECORDING, RecordingError), File(path) as file:
+        try:
             yield Archive(file)
-    except (RefusedError, UsageError) as error:
-        raise RecordingError(f"{shown}: {error}") from error
-    except OSError as error:
-        raise RecordingError(f"{shown}: {explain(error)}") from error
-    except MemoryError as error:
-        raise RecordingError(f"{shown}: more than this machine's memory holds") from error
-    except _DAMAGES as error:
-        raise RecordingError(f"{shown}: not a recording of ibtui, or a damaged one") from error
+        except UsageError as error:  # of the configuration in it
+            raise RefusedError(str(error)) from error
 
 
 def _check_headers(archive: Archive) -> Summary:
