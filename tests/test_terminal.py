@@ -117,6 +117,24 @@ def width(terminal: Terminal) -> int:
     return max(len(line.rstrip()) for line in terminal.screen.display)
 
 
+def test_rows_that_are_written_one_by_one_make_the_screen_that_is_written_whole():
+    """What has not changed is not sent again; after a change of size everything is."""
+    with Terminal(*LONG, columns=120, rows=40) as terminal:
+        terminal.until(r"running +epoch \d{2,} of")
+        terminal.type(" ")
+        terminal.until(r"paused +epoch")
+        for key in ("\x1b[D", "\x1b[D", "\t", "[", "e", "\x1b[C"):
+            terminal.type(key)
+            by_rows = terminal.settle(0.5)
+        terminal.resize(110, 35)
+        terminal.until(r"╮\n")
+        terminal.settle(0.5)
+        terminal.resize(120, 40)
+        terminal.until(rf"(?s)\n{120 * '.'}\n[^\n]*space[^\n]*$")
+        assert terminal.settle(0.5) == by_rows
+        leave(terminal)
+
+
 EXPORTED = [("60", "20"), ("200", "60"), ("0", "many")]
 
 
@@ -164,7 +182,9 @@ def test_without_unicode_the_screen_is_ascii(environment):
     with Terminal(*LONG, **environment) as terminal:
         terminal.until(r"running +epoch [1-9]")
         terminal.type("?")
-        terminal.until("Keys")
+        terminal.until("What the screen shows")
+        terminal.type("\x1b[F")
+        terminal.until("Keys: ")
         terminal.type("?")
         terminal.until(r"running +epoch")
         assert terminal.raw.isascii() and "\\u" not in terminal.text

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ibtui.plot import palette
-from ibtui.plot.canvas import Canvas
+from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Floats, Marker, placed
-from ibtui.plot.ticks import ticks
+from ibtui.plot.ticks import EpochScale, epoch_ticks, ticks
 
 FRAME = {"braille": "│┤─┬└┊╌", "block": "│┤─┬└┊╌", "ascii": "|+-++:-"}
 """Vertical line, its tick, horizontal line, its tick, corner, faint vertical and horizontal line."""
-
-
-Ticks = tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,9 @@ class Area:
         return slice(self.left, self.left + self.width)
 
 
-def draw_axes(
-    canvas: Canvas,
+def with_axes(
+    width: int,
+    height: int,
     box: Box,
     marker: Marker,
     *,
@@ -57,13 +55,39 @@ def draw_axes(
     top: int = 0,
     bottom: int = 0,
     apart: int = 9,
-    across: Callable[[float, float, int], Ticks] = ticks,
-) -> Area:
-    """Draw the axes, and return the area that they leave.
+    scale: EpochScale = "linear",
+) -> tuple[Canvas, Area]:
+    """Return a canvas with axes, and the area that they leave.
 
     `right`, `top` and `bottom` cells stay free outside of the axes; `apart` is the least distance of ticks
-    across, which `across` chooses.
+    across, whose values are places of `along` where `scale` is logarithmic.
     """
+    drawn, area = _axes(
+        width, height, box, marker, x_labels, y_labels, frame_x, frame_y, right, top, bottom, apart, scale
+    )  # fmt: skip
+    canvas = Canvas(width, height)
+    canvas.paste(drawn, 0, 0)
+    return canvas, area
+
+
+@lru_cache(maxsize=64)
+def _axes(
+    width: int,
+    height: int,
+    box: Box,
+    marker: Marker,
+    x_labels: bool,
+    y_labels: bool,
+    frame_x: bool,
+    frame_y: bool,
+    right: int,
+    top: int,
+    bottom: int,
+    apart: int,
+    scale: EpochScale,
+) -> tuple[Cells, Area]:
+    """Draw axes: those of most pictures are those of the picture before."""
+    canvas = Canvas(width, height)
     below = bottom + (1 + frame_x if x_labels else 0)
     height = max(canvas.height - top - below, 0)
     y_ticks = ticks(box[2], box[3], max(height // 3, min(height, 3))) if y_labels else ()
@@ -84,7 +108,7 @@ def draw_axes(
             canvas.rule(frame[2], slice(row, row + 1), area.cols, palette.AXIS)
             canvas.put(frame[4], row, left - 1, palette.AXIS)
         free = 0
-        for value, label in across(box[0], box[1], max(area.width // apart, 2)):
+        for value, label in epoch_ticks(box[0], box[1], max(area.width // apart, 2), scale):
             col = area.col(value)
             start = min(max(col - len(label) // 2, 0), canvas.width - len(label))
             if start >= free:
@@ -92,7 +116,7 @@ def draw_axes(
                 free = start + len(label) + 1
                 if frame_x:
                     canvas.put(frame[3], row, col, palette.AXIS)
-    return area
+    return canvas.cells(), area
 
 
 def draw_rules(canvas: Canvas, area: Area, marker: Marker, x: float = 0.0, y: float = 0.0) -> None:

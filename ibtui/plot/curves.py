@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
-from ibtui.plot.axes import FRAME, Area, draw_axes, extent
-from ibtui.plot.canvas import Canvas, Cells
+from ibtui.plot.axes import FRAME, Area, extent, with_axes
+from ibtui.plot.canvas import Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
 from ibtui.plot.labels import spread_apart
 from ibtui.plot.raster import Line, draw_lines
-from ibtui.plot.ticks import EpochScale, along, epoch_ticks, number
+from ibtui.plot.ticks import EpochScale, along, number
 
 Role = Literal["estimate", "held_out", "ceiling", "chance", "reference"]
 
@@ -89,7 +88,6 @@ def curve_plot(
     scale : {"linear", "log"}
         Of the epochs.
     """
-    canvas = Canvas(width, height)
     time = along(_flat(epochs), scale)
     ordered = [
         one
@@ -101,11 +99,11 @@ def curve_plot(
     box = _curve_box(time, ordered, y_low, y_high, x_high)
     labels, room = _labels(time, ordered, cursor, width if width >= 20 and height >= 2 else 0)
     large = width >= 60 and height >= 18
-    area = draw_axes(
-        canvas, box, marker,
+    canvas, area = with_axes(
+        width, height, box, marker,
         right=room, top=int(bool(large and unit)), frame_x=large, frame_y=True,
         x_labels=x_labels and width >= 20 and height >= 5, y_labels=width >= 20 and height >= 3,
-        across=partial(epoch_ticks, scale=scale), apart=9 if scale == "linear" else 6,
+        scale=scale, apart=9 if scale == "linear" else 6,
     )  # fmt: skip
     dots = Dots(area.width, area.height, marker)
     draw_lines(dots, [_line(time, one) for one in ordered], box)

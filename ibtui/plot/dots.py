@@ -77,14 +77,13 @@ class Dots:
         spots: Integers = self._row_part[rows] + self._col_part[cols][run]
         return run, spots
 
-    def runs(self, cols: Integers, tops: Integers, bottoms: Integers, inks: Whole, glyphs: Chars) -> None:
-        """Light vertical runs of dots, ends included, each with an ink and a character; the last one wins."""
-        run, spots = self.spots_of(cols, tops, bottoms)
+    def light(self, spots: Integers, inks: Whole, glyphs: Chars) -> None:
+        """Light dots, each with an ink and a character; in a region the last one wins."""
         self.lit[spots] = True
         regions = spots // self.per_region
-        self.ink[regions] = inks[run]
+        self.ink[regions] = inks
         if self.marker == "ascii":
-            self.glyph[regions] = glyphs[run]
+            self.glyph[regions] = glyphs
 
     def cells(self) -> Cells:
         """Return the characters that show the dots."""
@@ -115,10 +114,12 @@ def scaled(values: ArrayLike, low: float, high: float, count: int) -> Integers:
     half_span = high / 2 - low / 2  # halves, because the difference of two floats may be beyond a float
     if not (0 < half_span < np.inf):
         return np.full(given.shape, max(count - 1, 0) // 2, np.intp)
-    with np.errstate(over="ignore"):
-        part = (given * 0.5 - low / 2) / half_span * count
-    # Cut off before the cast, which an infinity would not survive; a cast rounds down what is not negative.
-    parts: Integers = np.minimum(np.maximum(part, 0, out=part), max(count - 1, 0), out=part).astype(np.intp)
+    part = given * 0.5 - low / 2
+    np.minimum(np.maximum(part, 0, out=part), half_span, out=part)  # or what follows might be beyond a float
+    part /= half_span
+    part *= count
+    # Cut off before the cast, which rounds down what is not negative.
+    parts: Integers = np.minimum(part, max(count - 1, 0), out=part).astype(np.intp)
     return parts
 
 

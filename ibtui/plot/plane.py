@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
-from ibtui.plot.axes import Area, draw_axes, draw_rules, extent
+from ibtui.plot.axes import Area, draw_rules, extent, with_axes
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
 from ibtui.plot.ticks import number
@@ -17,6 +17,12 @@ from ibtui.plot.trails import Trails
 
 _PATH_GLYPHS = "+xo*%&=~"
 """The characters of the layers' trajectories in ASCII; a layer's number stands at the end."""
+
+
+_NEARBY = sorted(
+    ((row, col) for row in range(-3, 4) for col in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2
+)
+"""Cells around one, the nearest first; a cell is twice as high as it is wide."""
 
 
 class Sketch:
@@ -108,7 +114,6 @@ def plane_plot(
     """
     across, up = (np.atleast_2d(np.asarray(values, np.float64)) for values in (i_xt, i_ty))
     sketch = sketch or Sketch()
-    canvas = Canvas(width, height)
     looked_at = None if at is None else (np.asarray(at[0], np.float64), np.asarray(at[1], np.float64))
     behind = None
     if reference is not None:
@@ -116,8 +121,8 @@ def plane_plot(
     box = sketch.box(across, up, h_x, h_y, looked_at, behind)
     large = width >= 50 and height >= 16
     labelled = width >= 20 and height >= 6
-    area = draw_axes(
-        canvas, box, marker,
+    canvas, area = with_axes(
+        width, height, box, marker,
         top=int(large), bottom=int(large),
         x_labels=labelled, y_labels=labelled, frame_x=large, frame_y=labelled,
     )  # fmt: skip
@@ -169,14 +174,11 @@ def _cell(dots: Dots, x: float, y: float, area: Area) -> tuple[int, int] | None:
 def _number_layers(canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | None]) -> None:
     """Write each layer's number at its end, or in the nearest free cells; the last layers choose first."""
     taken: set[tuple[int, int]] = set()
-    nearby = sorted(
-        ((r, c) for r in range(-3, 4) for c in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2
-    )
     for layer in reversed(range(len(ends))):
         end, text = ends[layer], str(layer)
         if end is None:
             continue
-        for down, right in nearby:
+        for down, right in _NEARBY:
             row, col = end[0] + down, min(end[1] + right, area.width - len(text))
             cells = {(row, col + place) for place in range(len(text))}
             if 0 <= row < area.height and col >= 0 and not cells & taken:

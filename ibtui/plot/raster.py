@@ -153,60 +153,57 @@ def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
         ys.append(values)
     x, y = np.concatenate(xs), np.concatenate(ys)
     owner = np.repeat(np.arange(len(lines)), [len(values) for values in ys])
-    known = np.flatnonzero(np.isfinite(x) & ~np.isnan(y))
-    if not known.size:
+    drawn = np.isfinite(x) & ~np.isnan(y)
+    if not drawn.any():
         return
-    if known.size < y.size:
-        x, y, owner = x[known], y[known], owner[known]
+    joined = (owner[1:] == owner[:-1]) & drawn[1:] & drawn[:-1]
+    if not drawn.all():
+        known = np.flatnonzero(drawn)
+        x, y, owner, joined = x[known], y[known], owner[known], joined[known[1:] - 1]
     col = dots.columns(x, box[0], box[1])
     stride = np.array([one.stride for one in lines], np.intp)
     if stride.max() > 1:
         col -= col % stride[owner]  # a spike between two dots of a dotted line moves to the one before it
     # One group for each column that a line passes through without a gap.
-    joined = (np.diff(known) == 1) & (np.diff(owner) == 0)
-    first = np.flatnonzero(np.append(True, ~joined | (np.diff(col) != 0)))
+    begins = np.ones(len(y), np.bool_)
+    np.logical_or(~joined, col[1:] != col[:-1], out=begins[1:])
+    first = np.flatnonzero(begins)
     last = np.append(first[1:], len(y)) - 1
     extremes = np.stack([np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[first], y[last]])
     tops, bottoms, entry, leave = dots.lines_of(extremes, box[2], box[3])
     links = np.flatnonzero(joined[last[:-1]])
-    link, link_col, link_top, link_bottom = line_runs(
-        col[last[links]], leave[links], col[first[links + 1]], entry[links + 1]
-    )
-    link_owner = owner[first[links]][link]
+    at, to = first[links], first[links + 1]
+    link, link_col, link_top, link_bottom = line_runs(col[at], leave[links], col[to], entry[links + 1])
+    link_owner = owner[at][link]
     lit = link_col % stride[link_owner] == 0
-    owners = np.append(owner[first], link_owner[lit])
+    owners = np.concatenate([owner[first], link_owner[lit]])
     order = np.argsort(owners, kind="stable")  # what is drawn last keeps the ink
-    owners = owners[order]
-    runs = (
-        np.append(col[first], link_col[lit])[order],
-        np.append(tops, link_top[lit])[order],
-        np.append(bottoms, link_bottom[lit])[order],
+    run, spots = dots.spots_of(
+        np.concatenate([col[first], link_col[lit]])[order],
+        np.concatenate([tops, link_top[lit]])[order],
+        np.concatenate([bottoms, link_bottom[lit]])[order],
     )
+    owners = owners[order][run]
     inks = np.array([one.ink for one in lines], np.int16)
     glyphs = np.array([one.glyph for one in lines], "<U1")
-    dots.runs(*runs, inks[owners], glyphs[owners])
-    sharing = np.array([one.shares for one in lines], np.bool_)[owners]
-    if sharing.any():
-        _take_turns(dots, [ends[sharing] for ends in runs], owners[sharing], inks, glyphs)
+    dots.light(spots, inks[owners], glyphs[owners])
+    if sum(one.shares for one in lines) > 1:
+        sharing = np.array([one.shares for one in lines], np.bool_)[owners]
+        _take_turns(dots, spots[sharing], owners[sharing], inks, glyphs)
 
 
-def _take_turns(
-    dots: Dots, runs: Sequence[Integers], owners: Integers, inks: Whole, glyphs: NDArray[np.str_]
-) -> None:
-    """Give each cell with several lines to one of them, column by column to the next."""
-    run, spots = dots.spots_of(*runs)
-    regions = spots // dots.per_region
-    pairs = np.unique(regions * len(inks) + owners[run])
-    region, owner = np.divmod(pairs, len(inks))
-    first = np.append(True, np.diff(region) != 0)
-    starts = np.flatnonzero(first)
-    counts = np.diff(np.append(starts, len(region)))
-    group = np.cumsum(first) - 1
+def _take_turns(dots: Dots, spots: Integers, owners: Integers, inks: Whole, glyphs: NDArray[np.str_]) -> None:
+    """Give each region with several lines to one of them, column by column to the next."""
+    through = np.zeros((len(inks), dots.ink.size), np.bool_)
+    through[owners, spots // dots.per_region] = True
+    counts = through.sum(axis=0)
+    region = np.flatnonzero(counts > 1)
     col = region * dots.per_region // dots.per_cell % max(dots.width, 1)
-    turn = (np.arange(len(region)) - starts[group] == col // 2 % counts[group]) & (counts[group] > 1)
-    dots.ink[region[turn]] = inks[owner[turn]]
+    turn = col // 2 % counts[region]
+    owner = np.argmax(through[:, region].cumsum(axis=0) > turn, axis=0)
+    dots.ink[region] = inks[owner]
     if dots.marker == "ascii":
-        dots.glyph[region[turn]] = glyphs[owner[turn]]
+        dots.glyph[region] = glyphs[owner]
 
 
 def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from ibtui.plot import raster
-from ibtui.plot.axes import draw_axes, draw_rules
-from ibtui.plot.canvas import Canvas, Cells
+from ibtui.plot.axes import draw_rules, with_axes
+from ibtui.plot.canvas import Cells
 from ibtui.plot.dots import Box, Marker
 
 
@@ -24,11 +24,18 @@ def scatter_plot(
 
     There are ticks and faint lines through zero from 20 x 9 cells on, axes from 56 x 20 on.
     """
-    canvas = Canvas(width, height)
     labelled = width >= 20 and height >= 9
     framed = width >= 56 and height >= 20
-    area = draw_axes(
-        canvas, box, marker, x_labels=labelled, y_labels=labelled, frame_x=framed, frame_y=framed, apart=6
+    canvas, area = with_axes(
+        width,
+        height,
+        box,
+        marker,
+        x_labels=labelled,
+        y_labels=labelled,
+        frame_x=framed,
+        frame_y=framed,
+        apart=6,
     )
     draw = raster.density if density else raster.scatter
     canvas.paste(draw(points, labels, box, area.width, area.height, marker), area.top, area.left)

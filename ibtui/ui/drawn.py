@@ -33,7 +33,6 @@ class Drawn(Widget):
         self._scene: Scene | None = None
         self._styles: Styles = ()
         self._told: Hashable = None
-        self._fresh = False
         self._size_drawn: Size | None = None
         self._strips: list[Strip] = []
 
@@ -44,30 +43,46 @@ class Drawn(Widget):
     @property
     def stale(self) -> bool:
         """True where what was given differs from what is on the screen in anything that this widget shows."""
-        return self.is_attached and self._present_key() != self._told
+        on_screen = self.outer_size.area > 0 and self.display
+        return on_screen and self._present_key() != self._told
 
     def redraw(self) -> None:
-        self._told, self._fresh = self._present_key(), False
-        self.refresh()
+        """Draw what was given; only rows that are not what they were are written to the terminal again."""
+        before, size = self._strips, self._size_drawn
+        self._draw()
+        if size != self._size_drawn:
+            self.refresh()
+            return
+        changed = [y for y, (old, new) in enumerate(zip(before, self._strips, strict=True)) if old is not new]
+        if changed:
+            self.refresh(*(Region(0, y, self.outer_size.width, 1) for y in changed))
 
     def _present_key(self) -> Hashable:
         if self._scene is None:
             return None
-        return self.size, id(self._styles), self._scene.view.marker, self.key(self._scene)
+        return self.outer_size, id(self._styles), self._scene.view.marker, self.key(self._scene)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return lines of the picture drawn last, or drawn now; there are no borders or paddings of CSS."""
         if self._scene is None:
             return [Strip.blank(crop.width, self.rich_style)] * crop.height
-        # Textual asks for these lines also when it is another widget that has changed.
-        width, height = size = self.size
-        if not self._fresh or size != self._size_drawn:
-            self._told, self._size_drawn, self._fresh = self._present_key(), size, True
-            self._strips = self._filled(self._redrawn(self._scene), width, height)
+        if self.outer_size != self._size_drawn:
+            self._draw()
         lines = self._strips[crop.y : crop.bottom]
-        if crop.column_span == (0, width):
+        if crop.column_span == (0, self.outer_size.width):
             return lines
         return [line.crop(crop.x, crop.right) for line in lines]
+
+    def _draw(self) -> None:
+        """Draw the picture; a row that is as it was stays the very strip that it was."""
+        assert self._scene is not None
+        width, height = size = self.outer_size
+        self._told = self._present_key()
+        strips = self._filled(self._redrawn(self._scene), width, height)
+        if size == self._size_drawn:
+            pairs = zip(self._strips, strips, strict=True)
+            strips = [old if old is new or old == new else new for old, new in pairs]
+        self._strips, self._size_drawn = strips, size
 
     def _filled(self, strips: Sequence[Strip], width: int, height: int) -> list[Strip]:
         """Fill up to the widget's height, and make it as plain as the terminal wants it."""
@@ -79,13 +94,13 @@ class Drawn(Widget):
 
     def _redrawn(self, scene: Scene) -> Sequence[Strip]:
         try:
-            return self.paint(scene, *self.size, self._styles)
+            return self.paint(scene, *self.outer_size, self._styles)
         except Exception as error:
             # To the app itself: from a screen that is being drawn, messages do not bubble past it.
             self.app.post_message(self.Broke(self.id or type(self).__name__, error))
             text = f"cannot be drawn: {explain(error)}"
-            width = max(1, self.size.width)
-            rows = [text[i : i + width] for i in range(0, len(text), width)][: self.size.height]
+            width = max(1, self.outer_size.width)
+            rows = [text[i : i + width] for i in range(0, len(text), width)][: self.outer_size.height]
             return [strip([(row, palette.WARN)], width, self._styles) for row in rows]
 
     @abstractmethod

@@ -42,6 +42,9 @@ Styles = Sequence[Style]
 
 def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Span]:
     """Return what of the pieces fits into `width` cells, `gap` cells apart; no word is ever cut."""
+    whole = [(spelled(p.variants[0], marker), p.ink) for p in pieces if p.variants[0]]
+    if _length(whole, gap) <= width:
+        return whole
     spellings = [[spelled(text, marker) for text in p.variants] + [""] for p in pieces]
     said = [0] * len(pieces)
 
@@ -54,10 +57,14 @@ def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[S
         left = len(spellings[i]) - said[i] - 1
         return pieces[i].rank + (_SHORTER if left > 1 else 0), i
 
-    while (spans := texts()) and sum(len(text) for text, _ in spans) + gap * (len(spans) - 1) > width:
+    while _length(spans := texts(), gap) > width:
         shortenable = [i for i, spelling in enumerate(spellings) if spelling[said[i]]]
         said[max(shortenable, key=sacrifice)] += 1
     return spans
+
+
+def _length(spans: Sequence[Span], gap: int) -> int:
+    return sum([len(text) for text, _ in spans]) + gap * max(len(spans) - 1, 0)
 
 
 def spaced(spans: Sequence[Span], gap: int) -> list[Span]:

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from rich.style import Style
+from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
@@ -17,7 +17,7 @@ from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
 from ibtui.plot.raster import Line, density, draw_lines, scatter, sparkline
 from ibtui.plot.ticks import ends, number, ticks
-from ibtui.ui.segments import strips
+from ibtui.ui.segments import Rows, strips
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -443,10 +443,47 @@ def test_strips_hold_the_text_in_as_few_segments_as_styles() -> None:
     made = strips(canvas.cells(), styles)
     assert [strip.text for strip in made] == ["aa bb   ", " " * 8]
     assert [strip.cell_length for strip in made] == [8, 8]
-    assert [(s.text, s.style) for s in made[0]] == [
-        ("aa", styles[palette.WARN]), (" ", Style()), ("bb", styles[palette.WARN]), ("   ", Style()),
-    ]  # fmt: skip
+    assert [(s.text, s.style) for s in made[0]] == [("aa bb   ", styles[palette.WARN])]
     assert len(list(made[1])) == 1
+
+
+def test_a_blank_between_underlined_cells_is_not_underlined() -> None:
+    canvas = Canvas(4, 1)
+    canvas.put("a", 0, 0, palette.MIXED)
+    canvas.put("b", 0, 2, palette.MIXED)
+    styles = palette.styles("none")
+    assert styles[palette.MIXED].underline
+    (row,) = strips(canvas.cells(), styles)
+    assert [s.text for s in row if s.style is not None and s.style.underline] == ["a", "b"]
+
+
+def test_rows_that_stay_are_the_same_strips_and_others_are_drawn_anew() -> None:
+    rng = np.random.default_rng(5)
+    for marker in ("braille", "block", "ascii"):
+        rows, styles = Rows(), palette.styles("truecolor")
+        before: list[Strip] = []
+        canvas = Canvas(12, 6)
+        for step in range(20):
+            canvas = copy_of(canvas)
+            for _ in range(step % 3):
+                points = rng.random((4, 2))
+                picture = scatter(points, [0, 1, 0, 1], UNIT, 3, 1, marker)  # type: ignore[arg-type]
+                canvas.paste(picture, int(rng.integers(6)), int(rng.integers(9)))
+            made = rows.strips(canvas.cells(), styles)
+            assert made == strips(canvas.cells(), styles)
+            same = [old is new for old, new in zip(before, made, strict=False)]
+            assert same == [old == new for old, new in zip(before, made, strict=False)]
+            before = made
+        narrow = rows.strips(Canvas(5, 6).cells(), styles)
+        assert [strip.cell_length for strip in narrow] == [5] * 6
+        grey = palette.styles("none")
+        assert rows.strips(canvas.cells(), grey) == strips(canvas.cells(), grey)
+
+
+def copy_of(canvas: Canvas) -> Canvas:
+    made = Canvas(canvas.width, canvas.height)
+    made.paste(canvas.cells(), 0, 0)
+    return made
 
 
 def test_strips_show_two_inks_in_a_half_block_and_a_full_one_without_colours() -> None:

@@ -82,7 +82,8 @@ def draw_slowly(dots: Dots, x: Any, y: Any, inks: Any, box: Any, glyph: str, str
         _, col, top, bottom = line_runs(*(before or point), *point)
         lit = (col + top) % stride == 0
         ink, char = np.full(lit.sum(), inks[at], np.int16), np.full(lit.sum(), glyph)
-        dots.runs(col[lit], top[lit], bottom[lit], ink, char)
+        run, spots = dots.spots_of(col[lit], top[lit], bottom[lit])
+        dots.light(spots, ink[run], char[run])
         before = point
 
 

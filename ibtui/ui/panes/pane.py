@@ -18,7 +18,7 @@ from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import CHOSEN_FRAME, FRAME, spelled
 from ibtui.ui.line import Piece, Styles, blank, centred, fit, piece, spaced, strip
 from ibtui.ui.scene import Scene
-from ibtui.ui.segments import segments
+from ibtui.ui.segments import Rows
 from ibtui.ui.view import View
 
 _RIGHT = 3
@@ -85,6 +85,7 @@ class Pane(Drawn):
 
     def __init__(self, name: str, layer: int | None = None) -> None:
         super().__init__(id=name if layer is None else f"{name}{layer}")
+        self._rows = Rows()
         self.pane = name
         self.of_layer = layer
 
@@ -105,7 +106,7 @@ class Pane(Drawn):
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)
-        return framed(drawing, self.chosen(scene.view), scene.view, width, height, styles)
+        return framed(drawing, self._rows, self.chosen(scene.view), scene.view, width, height, styles)
 
     @abstractmethod
     def content_key(self, scene: Scene) -> Hashable:
@@ -130,7 +131,7 @@ def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
 
 
 def framed(
-    drawing: Drawing, chosen: bool, view: View, width: int, height: int, styles: Styles
+    drawing: Drawing, rows: Rows, chosen: bool, view: View, width: int, height: int, styles: Styles
 ) -> list[Strip]:
     """Put a drawing into its frame; a chosen pane's frame is heavier, so that no colour need tell."""
     if width < 2 or height < 2:
@@ -138,9 +139,8 @@ def framed(
     ink = palette.TEXT if chosen else palette.AXIS
     frame = spelled(CHOSEN_FRAME if chosen else FRAME, view.marker)
     line, side = frame[4], frame[5]
-    body = segments(drawing.body, styles) if isinstance(drawing.body, Cells) else drawing.body
     edge = Segment(side, styles[ink])
-    inner = width - 2
+    inner, body = width - 2, drawing.body
 
     def rule(left: str, right: str, pieces: Sequence[Piece]) -> Strip:
         said = spaced(fit(pieces, inner - 2, 2, view.marker), 2)
@@ -149,9 +149,11 @@ def framed(
         return strip([(left, ink), *spans, (line * (inner - used) + right, ink)], width, styles)
 
     lines = [rule(frame[0], frame[1], drawing.title)]
-    room = drawing.body.width if isinstance(drawing.body, Cells) else inner
-    padding = [Segment(" " * (inner - room), styles[palette.TEXT])] if room < inner else []
-    lines += [Strip([edge, *row, *padding, edge], width) for row in body[: height - 2]]
+    if isinstance(body, Cells):
+        padding = [Segment(" " * (inner - body.width), styles[palette.TEXT])] * (body.width < inner)
+        lines += rows.strips(body, styles, [edge], [*padding, edge])[: height - 2]
+    else:
+        lines += [Strip([edge, *row, edge], width) for row in body[: height - 2]]
     lines += [Strip([edge, *blank(inner, styles), edge], width)] * (height - 1 - len(lines))
     return [*lines, rule(frame[2], frame[3], drawing.note)]
 
