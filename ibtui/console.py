@@ -6,16 +6,23 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ibtui.errors import IbtuiError, explain, printable
 
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
 _TOGETHER_S = 0.5
 """A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
+
+_AGAIN_S = 0.01
+"""From an interruption that came to nothing to the next try."""
 
 
 class OutputError(IbtuiError):
@@ -114,15 +121,21 @@ class Signals:
         self._arrivals = self._nth = 0
         self._first = 0.0
         self._before: dict[signal.Signals, object] = {}
+        self._hook = sys.unraisablehook
+        self._again: threading.Timer | None = None
 
     def __enter__(self) -> Signals:
         for number in self._NUMBERS:
             if (before := signal.getsignal(number)) is not signal.SIG_IGN:
                 self._before[number] = before
-                signal.signal(number, self._arrived)
+        self._listen()
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        sys.unraisablehook = self._hook
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -143,6 +156,21 @@ class Signals:
     def ignore(self) -> None:
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
+
+    def _listen(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._arrived)
+
+    def _dropped(self, what: UnraisableHookArgs) -> None:
+        """Have the signal come again, where Python dropped what it raised: in a destructor, a callback."""
+        if not isinstance(what.exc_value, Interrupted):
+            self._hook(what)
+            return
+        self._arrivals -= 1
+        self._listen()
+        self._again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), self.status - 128))
+        self._again.daemon = True
+        self._again.start()
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()

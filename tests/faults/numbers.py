@@ -85,14 +85,22 @@ def _recorded(config: RunConfig, path: Path, wrong: list[str]) -> Recording:
 
 
 def _measured_where_defined(recording: Recording) -> bool:
-    """Return whether each estimate is a number wherever the weights let the activations be numbers."""
+    """Return whether each estimate is a number wherever the weights let the activations be numbers.
+
+    Chance levels are none where each sample has a cell of its own; lower bounds are of kernels alone.
+    """
     if recording.config.activation == "relu":
         return True
     rows = len(recording)
     weights = [recording.column(name).reshape(rows, -1) for name in recording.experiment.kept]
     tame = np.all([(np.nan_to_num(np.abs(w), nan=np.inf) < _TAME).all(axis=1) for w in weights], axis=0)
-    known = np.all([np.isfinite(recording.column(name)).all(axis=1) for name in recording.rebinned], axis=0)
-    return bool(known[tame].all())
+    told_apart = recording.column("occupancy") == 1
+    for name in set(recording.rebinned) - {"i_xt_lower", "i_ty_lower"}:
+        there = np.isfinite(recording.column(name))
+        wanted = ~told_apart if name.startswith("chance_") else np.ones_like(there)
+        if not (there == wanted)[tame].all():
+            return False
+    return True
 
 
 def _overflowing(recording: Recording) -> Recording:

@@ -100,6 +100,21 @@ def test_signals_that_belong_together_are_one_and_a_later_one_is_impatience():
     assert heard.status == 129
 
 
+def test_a_signal_in_a_destructor_interrupts_what_comes_after_it_and_prints_nothing(capsys):
+    class Dying:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with console.Signals() as heard:
+        heard.break_off_at(1)
+        dying = [Dying()]
+        dying.clear()
+        with pytest.raises(console.Interrupted):
+            time.sleep(LONG_S)  # the signal comes again long before
+    assert heard.status == 143
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_signal_while_the_first_signals_are_listened_for_is_heeded(monkeypatch, after):
     run_first(
