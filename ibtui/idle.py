@@ -18,6 +18,9 @@ def idle(config: RunConfig, given: Collection[str]) -> list[str]:
     why = {
         "grid": "" if config.data == "grid" else "the data are no grid",
         "init_sigma": "" if config.init == "normal" else "--init fan-in decides it",
+        "split": "the file says which samples are held out"
+        if "split" in given and _says_split(config)
+        else "",
     }
     settled = replace(
         config,
@@ -32,3 +35,10 @@ def idle(config: RunConfig, given: Collection[str]) -> list[str]:
     return [
         f"{flag(name)} plays no part: {reason}" for name, reason in why.items() if reason and name in given
     ]
+
+
+def _says_split(config: RunConfig) -> bool:
+    from ibtui.data import is_file
+    from ibtui.data.file import says_split
+
+    return is_file(config.data) and says_split(config.data)

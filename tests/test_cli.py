@@ -8,9 +8,10 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ibtui import __version__
+from ibtui import __version__, load
 from ibtui.cli import main
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.data.samples import make_dataset
@@ -386,6 +387,29 @@ def test_a_setting_that_plays_no_part_is_told(flags, said, capsys):
     assert f"ibtui: {said}\n" in capsys.readouterr().err
     assert main(small) == 0
     assert "plays no part" not in capsys.readouterr().err
+
+
+def test_a_split_that_a_file_of_samples_decides_itself_is_told(capsys):
+    x, y = np.random.default_rng(1).normal(size=(12, 2)), np.arange(12) % 2
+    np.savez("whole.npz", x=x, y=y)
+    np.savez("halves.npz", x=x[:8], y=y[:8], x_test=x[8:], y_test=y[8:])
+    small = [
+        "--engine",
+        "fused",
+        "--epochs=2",
+        "--batch-size=2",
+        "--record=run.npz",
+        "--force",
+        "--split=0.25",
+    ]
+    for data, train in (("whole.npz", 3), ("halves.npz", 8)):
+        assert main([*small, "--data", data]) == 0
+        told = (
+            "ibtui: --split plays no part: the file says which samples are held out\n"
+            in capsys.readouterr().err
+        )
+        assert told == (data == "halves.npz")
+        assert int(load("run.npz").dataset.trains.sum()) == train
 
 
 def test_a_grid_of_x_needs_a_range(capsys):

@@ -68,6 +68,12 @@ def count_samples(path: str) -> int:
         return _check_headers(archive)
 
 
+def says_split(path: str) -> bool:
+    """Return True where a file itself says which samples are held out; raises as `read_samples`."""
+    with _opened(path) as archive:
+        return "x_test" in archive
+
+
 def naming_file(path: str) -> contextlib.AbstractContextManager[None]:
     """Make one line that names the file of whatever goes wrong in the block."""
     return naming(f"--data {printable(path)}", _WHAT, UsageError)
