@@ -21,11 +21,12 @@ from ibtui.quantities.meter import Meter
 from ibtui.quantities.meter import quantities as standard_quantities
 from ibtui.recording import Recording, resolved
 from ibtui.recording.files import load
+from ibtui.report.waiting import counted
 from ibtui.run.measuring import (
     activations_of,
     check_derivable,
     check_x,
-    estimate_pending,
+    estimate_row,
     fitted,
     meter_of,
 )  # fmt: skip
@@ -106,11 +107,11 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool
     config = resolved(replace(recorded, **asked), recording.layers, recording.dataset)
     check_x(config, recording.dataset)
     recording.config = recorded
-    _estimate_as(recording, config)
+    _estimate_as(recording, config, printable(path))
     columns = {name: recording.column(name).copy() for name in ("epoch", *recording.quantities)}
     meter, missing = meter_of(recording), ""
     if config.estimator == "kde" and _derivable(recording):
-        columns["chance_i_ty"] = _shuffled_chance(recording, meter)
+        columns["chance_i_ty"] = _shuffled_chance(recording, meter, printable(path))
     try:
         representations = tuple(of_row(recording, row, meter, (0, 0, row)) for row in rows if pictured)
     except EngineError as error:
@@ -132,7 +133,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool
     )
 
 
-def _estimate_as(recording: Recording, config: RunConfig) -> None:
+def _estimate_as(recording: Recording, config: RunConfig, path: str) -> None:
     """Estimate all of a recording again where a configuration would have it otherwise.
 
     What kde estimates live is of few samples, so where it can be, that is done again of all of them.
@@ -145,7 +146,8 @@ def _estimate_as(recording: Recording, config: RunConfig) -> None:
     # The ranges of before are no part of what is asked for.
     recording.rebin(fitted(recording, recording.binning, meter), meter.ceilings)
     meter.binning = recording.binning
-    estimate_pending(recording, meter)
+    for _ in counted(range(len(recording.pending())), f"{path}: estimating"):
+        estimate_row(recording, int(recording.pending()[-1]), meter)
 
 
 def _derivable(recording: Recording) -> bool:
@@ -162,7 +164,7 @@ def deciding(config: RunConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in config.deciding}
 
 
-def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
+def _shuffled_chance(recording: Recording, meter: Meter, path: str) -> Array:
     """Return the mean I(T;Y) of kde over `SHUFFLES` orders of the labels: (rows, layers), nats."""
     y, noise = recording.dataset.y, recording.binning.noise
 
@@ -170,9 +172,8 @@ def _shuffled_chance(recording: Recording, meter: Meter) -> Array:
         return chance_i_ty_by_shuffling(t, y, noise, shuffles=SHUFFLES)[0]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # it takes long, and nearly all of it without the GIL
-        return np.array(
-            [list(pool.map(chance, activations_of(recording, row, meter))) for row in range(len(recording))]
-        )
+        rows = counted(range(len(recording)), f"{path}: chance over {SHUFFLES} orders of the labels")
+        return np.array([list(pool.map(chance, activations_of(recording, row, meter))) for row in rows])
 
 
 def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
