@@ -176,7 +176,7 @@ class Run:
         self._measured = self._shown = -1
         self._begun = self._off = False
         self._told: set[str] = set()
-        self._gate = Gate(self._wake, _fixed())
+        self._gate = Gate(self._wake, _fixed)
         _RUNS.add(self)
 
     # What a loop calls.
