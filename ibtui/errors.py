@@ -59,5 +59,8 @@ def explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return printable(error.strerror)
-    first = next(iter(str(error).strip().splitlines()), "")
-    return printable(f"{type(error).__name__}: {first}" if first else type(error).__name__)
+    lines = str(error).strip().splitlines() or [""]
+    # Some frameworks' texts are tracebacks of their own, whose last line says it.
+    said = lines[-1 if lines[0].startswith("Traceback") else 0].strip()
+    name = type(error).__name__
+    return printable(name if not said else said if said.startswith(f"{name}: ") else f"{name}: {said}")

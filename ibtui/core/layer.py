@@ -16,6 +16,8 @@ class Layer:
     """Units: the second dimension of its activations."""
     activation: str
     """One of `ibtui.core.names.MEASURED`; it decides the range on which values are binned."""
+    units: int = 0
+    """Units that the layer has where more than `width`, which are a fixed choice of them; 0: no more."""
 
 
 def default_binning(layers: Sequence[Layer]) -> str:

@@ -176,7 +176,7 @@ class Run:
         self._measured = self._shown = -1
         self._begun = self._off = False
         self._told: set[str] = set()
-        self._gate = Gate(self._wake, _fixed())
+        self._gate = Gate(self._wake, _fixed)
         _RUNS.add(self)
 
     # What a loop calls.
@@ -421,14 +421,17 @@ class Run:
             for name, count, width in self._layers
         ]
         header = {
-            "kind": "net", "layers": declared, "classes": samples.names, "x_range": self._x_range,
-            "notes": [*notes, *samples.notes],
+            "kind": "net", "layers": declared, "samples": samples.of, "classes": samples.names,
+            "x_range": self._x_range, "notes": [*notes, *samples.notes],
         }  # fmt: skip
         writer.append(header, {"x": samples.inputs, "y": samples.y})
         size = f"{writer.path.name}: {_sized(self._bytes)} a measurement"
         if self._planned is not None:
             count = schedule.count(self._every, max(self._planned, 1)) + 1
-            size += f", {_sized(writer.size + count * self._bytes)} in all"
+            size += f", {_sized(whole := writer.size + count * self._bytes)} in all"
+            if whole > self._max_bytes:
+                rows = max(1, int((self._max_bytes - writer.size) // self._bytes))
+                size += f", of which max_mb={self._max_bytes / 1e6:g} has room for {rows:,} measurements"
         self._tell(f"{size}; ibtui attach {self._name} shows it", "")
 
     def _activation_of(self, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -81,8 +82,7 @@ def flat(values: Any) -> Array:
 
 def units(values: Any) -> int:
     """Return how many units a layer has."""
-    shape = tuple(values.shape)
-    return int(np.prod(shape[1:], dtype=np.int64))
+    return math.prod(int(size) for size in values.shape[1:])
 
 
 def taken(values: Any, rows: Array | None) -> Any:

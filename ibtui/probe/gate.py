@@ -42,17 +42,17 @@ _LOOK_S = 2.0
 class Gate:
     """Lets a loop through, or has it wait. The loop's thread and the listening one share it.
 
-    `wake` is called, under the lock, when something was asked for. `fixed` says why a loop cannot be held up;
-    empty: it can.
+    `wake` is called, under the lock, when something was asked for. `fixed` says, whenever something is, why
+    the loop cannot be held up; empty: it can.
     """
 
-    def __init__(self, wake: Callable[[], None], fixed: str = "") -> None:
+    def __init__(self, wake: Callable[[], None], fixed: Callable[[], str] = str) -> None:
         self.changed = threading.Condition()
         self.stopping = False
         self.waiting: int | None = None
         """The epoch before which the loop stands; None: it goes on."""
         self.ended = False
-        self._wake, self._fixed = wake, fixed
+        self._wake, self.fixed = wake, fixed
         self._holders: set[object] = set()
         self._stays = False
         self._goal: int | None = None
@@ -87,8 +87,8 @@ class Gate:
             return ""
         if word not in ("pause", "stay", "step", "go on", "stop"):
             return "not a request that this loop knows"
-        if self._fixed and word != "go on":
-            return self._fixed
+        if word != "go on" and (why := self.fixed()):
+            return why
         with self.changed:
             if word == "stop":
                 self.stopping = True

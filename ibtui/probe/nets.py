@@ -208,13 +208,13 @@ class _TorchNet:
         if self._only is not None and (missing := [each for each in self._only if each not in found]):
             raise ValueError(
                 f"only: {missing[0]} gave no tensor with a row for each sample; there is "
-                f"{', '.join(name for name, _ in net.named_modules() if name)}"
+                f"{', '.join(_submodules(net))}"
             )
         return _thinned([(name, count, array) for name, (count, array) in found.items()])
 
     def _modules(self, torch: Any, net: Any) -> dict[str, Any]:
         """Return the submodules to watch: those named, or each activation module, or each leaf."""
-        named = {name: module for name, module in net.named_modules() if name}
+        named = _submodules(net)
         if self._only is not None:
             return {name: module for name, module in named.items() if name in self._only}
         leaves = {name: each for name, each in named.items() if not any(True for _ in each.children())}
@@ -222,6 +222,15 @@ class _TorchNet:
             return {type(net).__name__: net}
         kind = "torch.nn.modules.activation"
         return {name: each for name, each in leaves.items() if type(each).__module__ == kind} or leaves
+
+
+def _submodules(net: Any) -> dict[str, Any]:
+    """Return all submodules by their names, those of a compiled one as though it were not."""
+    return {
+        name.replace("._orig_mod", ""): module
+        for name, module in net.named_modules()
+        if name and not hasattr(module, "_orig_mod")
+    }
 
 
 def _copied(torch: Any, tensor: Any) -> Array:

@@ -158,6 +158,8 @@ class Recording:
     def measured_of(self) -> int:
         """The number of samples of the part that is measured, which may be more than are."""
         data, part = self.dataset, self.config.measure_on
+        if self.config.engine == WATCHED:
+            return max(self.config.samples, len(data.x))
         return {"train": data.samples - len(data.x_test), "held-out": len(data.x_test)}.get(
             part, data.samples
         )

@@ -80,7 +80,7 @@ class Declarations:
         """Return the keys of the file that hold this, each a line of JSON."""
         return {
             "quantities": json.dumps([asdict(quantity) for quantity in self.quantities]),
-            "layers": json.dumps([asdict(layer) for layer in self.layers]),
+            "layers": json.dumps([_as_json(layer) for layer in self.layers]),
             "kept": json.dumps({name: astuple(spec) for name, spec in self.kept.items()}),
             "checkpoint": json.dumps({name: astuple(spec) for name, spec in self.checkpoint.items()}),
         }
@@ -138,6 +138,11 @@ def names_from_json(text: str, most: int) -> tuple[str, ...]:
     return tuple(map(printable, names))
 
 
+def _as_json(layer: Layer) -> dict[str, str | int]:
+    values = asdict(layer)
+    return values if layer.units else {name: value for name, value in values.items() if name != "units"}
+
+
 def _foreign(key: str) -> UsageError:
     return UsageError(f"its {key}: not the JSON that it should be")
 
@@ -183,7 +188,8 @@ def _check_names(names: Iterable[str], prefix: str = "") -> None:
 
 def _check_layer(layer: Layer) -> None:
     text = isinstance(layer.name, str) and len(layer.name) <= _MOST_CHARACTERS
-    if not text or not _is_count(layer.width) or layer.width == 0 or layer.activation not in MEASURED:
+    counts = _is_count(layer.width) and layer.width > 0 and _is_count(layer.units)
+    if not text or not counts or layer.activation not in MEASURED:
         raise UsageError(f"layer {_shown(layer.name)}: its name, width or activation is none")
 
 

@@ -7,8 +7,8 @@ A stream holds records of these kinds:
 ``plan``
     `epochs`: how many there are to be in all; the last one counts.
 ``net``
-    What is measured: `layers` (name, units, width, activation), `classes`, `x_range`, `notes`; the arrays `x`
-    and `y`.
+    What is measured: `layers` (name, units, width, activation), `samples` (those that there were to choose
+    from), `classes`, `x_range`, `notes`; the arrays `x` and `y`.
 ``row``
     A measurement: `epoch`, `scalars`, and an array `t0`, `t1`, … for each layer, or none of them.
 ``present``
@@ -47,6 +47,8 @@ from ibtui.stream import Place, Reader, Record
 
 MOST_SCALARS = 200
 _MOST_EPOCHS = 100_000_000
+_MOST_UNITS = 1 << 31
+_MOST_SAMPLES = 10_000_000
 _MOST_CHARACTERS = 200
 _MOST_NOTES = 100
 _STANDARD = {
@@ -73,6 +75,8 @@ class Net:
 
     layers: tuple[Layer, ...]
     dataset: Dataset
+    of: int
+    """The samples that there were to choose from."""
     notes: tuple[str, ...]
     """Lines for the screen about the layers and samples."""
 
@@ -164,7 +168,8 @@ class Stream:
             raise self._wrong("no samples")
         if samples * max(inputs, sum(layer.width for layer in found)) > MAX_ACTIVATIONS:
             raise self._wrong("more samples than can be measured")
-        return Net(found, self._dataset(header, x, y), _texts(header.get("notes"), _MOST_NOTES))
+        of = min(max(samples, _whole(header.get("samples")) or 0), _MOST_SAMPLES)
+        return Net(found, self._dataset(header, x, y), of, _texts(header.get("notes"), _MOST_NOTES))
 
     def _dataset(self, header: Mapping[str, Any], x: Place, y: Place) -> Dataset:
         inputs, labels = self._reader.array(x), self._reader.array(y)
@@ -221,9 +226,12 @@ def _begun(header: Mapping[str, Any]) -> Begun:
 
 def _layer(value: object) -> Layer | None:
     match value:
-        case {"name": str(name), "width": int(width), "activation": str(activation)}:
+        case {"name": str(name), "width": int(width), "activation": str(activation), **more}:
             if activation in MEASURED and type(width) is int and 0 < width <= MAX_ACTIVATIONS:
-                return Layer(_text(name) or "?", width, activation)
+                units = _whole(more.get("units")) or 0
+                return Layer(
+                    _text(name) or "?", width, activation, units if width < units < _MOST_UNITS else 0
+                )
     return None
 
 
@@ -352,7 +360,7 @@ def _config(stream: Stream, net: Net, epochs: int) -> RunConfig:
     every = stream.begun.every if stream.begun is not None else "auto"
     config = RunConfig(
         ctx="cpu", engine=WATCHED, data=WATCHED, epochs=epochs, every=every, measure_on="all",
-        samples=max(4, len(net.dataset.x)),
+        samples=max(4, net.of),
     )  # fmt: skip
     with contextlib.suppress(UsageError):  # widths that no engine of ours trains
         config = replace(config, layers=tuple(layer.width for layer in net.layers))

@@ -229,7 +229,8 @@ def _axis(
     if quantity.ceiling == "width":
         return min(start or drawn, default=0.0), max([*drawn, 2.0])
     if not quantity.per_layer and math.isfinite(top):
-        return max([*start, math.floor(min([*drawn, top]) * 10) / 10]), top
+        # Where all is at the top, or there is nothing, the axis has a length all the same.
+        return max([*start, min(math.floor(min([*drawn, top]) * 10) / 10, top - 0.1)]), top
     ends = [*start, *drawn, *(level for _, level in ceilings)] or [0.0]
     low, high = min(ends), max(ends)
     margin = 0.06 * (high - low or 1.0)

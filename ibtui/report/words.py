@@ -9,7 +9,6 @@ import numpy as np
 from ibtui.config import RunConfig
 from ibtui.core.binning import UNBOUNDED
 from ibtui.core.layer import Layer
-from ibtui.core.names import WATCHED
 from ibtui.quantities import Quantity
 from ibtui.report.recorded import SHUFFLES, RecordedRun
 
@@ -67,8 +66,6 @@ def estimation_of(runs: Sequence[RecordedRun]) -> str:
 def samples_in_words(run: RecordedRun) -> str:
     """Say which samples are measured: "4,096 samples, all", "500 samples that train"."""
     part = {"train": " that train", "held-out": " held out", "all": ""}[run.config.measure_on]
-    if run.config.engine == WATCHED:
-        return f"{run.samples:,} samples"
     if run.samples < run.samples_of:
         return f"{run.samples:,} of {run.samples_of:,} samples{part}"
     return f"{run.samples:,} samples{part or ', all'}"

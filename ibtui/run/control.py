@@ -139,9 +139,8 @@ class Control:
 
 def reach(name: str, pid: int) -> Control | None:
     """Return a connection to the loop of this name in this process; None where there is none any more."""
-    path = loops.sockets().get(name)
-    with contextlib.suppress(OSError, UsageError):
-        if path is not None:
+    for path in loops.sockets_of(name):
+        with contextlib.suppress(OSError, UsageError):
             control = Control(path)
             where = control.wait()
             if where is None or where.pid == pid:  # one that is busy is taken at its name

@@ -108,6 +108,14 @@ def sockets() -> dict[str, Path]:
     return found
 
 
+def sockets_of(name: str) -> list[Path]:
+    """Return where loops of one name may listen: at most one in each folder for runs."""
+    if not is_name(name):
+        return []
+    paths = (folder / f"{name}{SOCKET}" for folder in places.folders())
+    return [path for path in paths if os.path.lexists(path)]
+
+
 def is_name(name: str) -> bool:
     """Return True for what can be the name of a loop."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", name) is not None

@@ -22,6 +22,8 @@ _LOOK_S = 0.05
 """Seconds between two looks at the file and at the loop."""
 _ASK_S = 0.15
 """Seconds between two questions to the loop, whose interpreter has to answer them."""
+_REACH_S = 2.0
+"""Seconds between two attempts to connect to a loop that lives and cannot be reached."""
 _SLICE_S = 0.1
 """Seconds for which measurements that have come are worked off, before commands are looked at."""
 _EVER = 2**62
@@ -47,6 +49,8 @@ class Watched(Source):
         self._waiting: list[Row] = []
         """Measurements that have been read and not been worked off, the newest first."""
         self._control: Control | None = None
+        self._reached = -math.inf
+        """The time of the last attempt to connect."""
         self._where: Where | None = None
         self._shown: int | None = None
         """The epoch of a present state that is shown."""
@@ -60,7 +64,7 @@ class Watched(Source):
         self._read()
         if (begun := self._stream.begun) is not None:
             state.update(loop=begun.name or "loop", device=begun.name, engine=f"pid {begun.pid}")
-            self._control = control.reach(begun.name, begun.pid)
+            self._reach()
         self._advance()
         with contextlib.suppress(OSError):
             os.nice(5)  # code is compiled; from here on the loop goes first
@@ -139,6 +143,8 @@ class Watched(Source):
 
     def _listen(self) -> None:
         """Take in where the loop says that it stands, and ask again."""
+        if self._control is None and time.monotonic() - self._reached > _REACH_S:
+            self._reach()
         if self._control is None:
             return
         for where in self._control.answers():
@@ -152,6 +158,13 @@ class Watched(Source):
             self._asked = time.monotonic()
             self._control.ask_where()
 
+    def _reach(self) -> None:
+        """Connect to the loop, if it lives; its socket may have been away, as after a logout."""
+        begun, self._reached = self._stream.begun, time.monotonic()
+        if begun is not None and self._stream.ended is None:
+            if loops.is_alive(begun.pid, begun.host, begun.started):
+                self._control = control.reach(begun.name, begun.pid)
+
     def _report(self) -> None:
         """Tell screens where the loop stands."""
         state, stream, where = self._state, self._stream, self._where
@@ -160,7 +173,7 @@ class Watched(Source):
         if now != "running" and now != "pausing":
             state.pausing = False
             state.speed.forget()
-        else:
+        elif where is not None or self._control is None:  # not yet: it stands further than its stream says
             state.speed.mark(epoch)
         present = stream.present
         if now == "paused" and not self._waiting and present is not None and present.epoch > stream.newest:
@@ -206,6 +219,8 @@ class Watched(Source):
                 self._state.note(_REFUSED[type(command)], "warning")
 
     def _ask(self, word: str, **more: int) -> None:
+        if self._control is None:
+            self._reach()
         if self._control is None:
             self._state.pausing = False
             self._state.note("the loop does not hear: it has ended, or cannot be reached", "warning")

@@ -251,7 +251,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Say so where there is nothing left to train."""
         finished = self.scene.run_state == "finished" and not self.scene.plays
         if self.scene.loop and (finished or self.scene.run_state == "dead"):
-            self.tell("the loop has ended")
+            self.tell("the loop has ended" if finished else "the loop has gone")
             return True
         if finished:
             self.tell("the run has finished: r starts it again, R with the next seed")

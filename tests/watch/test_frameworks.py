@@ -171,6 +171,7 @@ def train_torch(torch, net, epochs):
     return [t.detach().numpy().copy() for t in net.state_dict().values()]
 
 
+@pytest.mark.frameworks
 def test_torch_trains_equally_to_the_bit():
     t = torch()
     before = train_torch(t, torch_cnn(t), range(3))
@@ -188,6 +189,7 @@ def test_torch_trains_equally_to_the_bit():
         assert not any(m._forward_hooks for m in net.modules())
 
 
+@pytest.mark.frameworks
 def test_what_torch_modules_give():
     t = torch()
     net = torch_cnn(t)
@@ -206,6 +208,7 @@ def test_what_torch_modules_give():
     assert (found[0].activations[1] < 0).any()
 
 
+@pytest.mark.frameworks
 def test_torch_modules_called_several_times_and_leaves():
     t = torch()
 
@@ -232,6 +235,7 @@ def test_torch_modules_called_several_times_and_leaves():
     assert [layer.name for layer in read(run.path)[0].net.layers] == ["a", "b"]
 
 
+@pytest.mark.frameworks
 def test_lazy_torch_modules_are_measured_later(capsys):
     t = torch()
 
@@ -256,6 +260,7 @@ def test_lazy_torch_modules_are_measured_later(capsys):
     assert [row.epoch for row in rows("net.ibtui")] == [1, 2, 3]
 
 
+@pytest.mark.frameworks
 def test_an_error_in_a_torch_net_leaves_no_trace():
     t = torch()
     net = torch_cnn(t)
@@ -264,6 +269,7 @@ def test_an_error_in_a_torch_net_leaves_no_trace():
     assert all(m.training and not m._forward_hooks for m in net.modules()) and t.is_grad_enabled()
 
 
+@pytest.mark.frameworks
 def test_losses_of_torch_are_logged():
     t = torch()
     net = torch_cnn(t)
@@ -276,6 +282,7 @@ def test_losses_of_torch_are_logged():
 # JAX.
 
 
+@pytest.mark.frameworks
 def test_jax_trains_equally_to_the_bit():
     jax = pytest.importorskip("jax")
     jnp = jax.numpy

@@ -31,6 +31,7 @@ def test_the_three_lines():
     assert found[1].scalars == {"loss": 1.0, "test_accuracy": 0.5}
 
 
+@pytest.mark.frameworks
 def test_jax():
     jnp = pytest.importorskip("jax.numpy")
 
@@ -44,6 +45,7 @@ def test_jax():
     assert [row.epoch for row in rows("jax.ibtui")] == list(range(101))
 
 
+@pytest.mark.frameworks
 def test_lightning(monkeypatch, tmp_path):
     lightning = pytest.importorskip("lightning")
     torch = pytest.importorskip("torch")
@@ -72,6 +74,7 @@ def test_lightning(monkeypatch, tmp_path):
     assert [layer.name for layer in stream.net.layers] == ["net.1", "output"]
 
 
+@pytest.mark.frameworks
 def test_transformers(monkeypatch):
     transformers = pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")
@@ -96,6 +99,7 @@ def test_transformers(monkeypatch):
     assert [layer.name for layer in stream.net.layers] == ["bert.encoder.layer.0", "bert.pooler"]
 
 
+@pytest.mark.frameworks
 def test_keras(monkeypatch):
     monkeypatch.setitem(os.environ, "KERAS_BACKEND", "torch")
     pytest.importorskip("torch")

@@ -231,6 +231,34 @@ def test_it_stays_paused_where_the_screen_says_so():
             d.until(lambda d: d.status.epoch > epoch)
 
 
+def test_a_loop_whose_socket_was_away_is_reached_later():
+    with process():
+        loops.sockets()["net"].unlink()  # the loop listens again once it notices
+        with attached() as d:
+            d.until(lambda d: d.recording is not None and d.status.state == "running")
+            wait_until(lambda: "net" in loops.sockets())
+            d.send(Pause())
+            d.until(lambda d: d.status.state == "paused")
+
+
+def test_a_loop_of_the_same_name_in_another_folder_is_not_taken_for_it(monkeypatch, tmp_path):
+    from ibtui.run import control, places
+
+    with process() as child:
+        here = places.folder()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir(mode=0o700)
+        monkeypatch.setenv(places.OWN, str(elsewhere))
+        net = Net()
+        with ibtui.watch(net, net.x, net.y, name="net") as run:
+            assert run.name == "net" and places.folder() != here
+            monkeypatch.setattr(places, "folders", lambda: [places.folder(), here])
+            for pid in (child.pid, os.getpid()):
+                with control.reach("net", pid) as reached:
+                    assert ask(reached, "status").pid == pid
+            assert control.reach("net", 1) is None
+
+
 @pytest.mark.slow
 def test_several_screens_follow_one_stream():
     with process(), attached() as one, attached() as other:

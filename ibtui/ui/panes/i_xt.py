@@ -67,5 +67,6 @@ class InputInformation(Curves):
             return ()
         if not recording.tops:  # as files of before have it
             return [piece("T up to each measurement's largest", "T own ranges", ink=palette.WARN, rank=2)]
-        top = f"T up to {recording.tops[scene.view.layer]:g}"
-        return [piece(top, ink=palette.DIM, rank=2)]
+        if not (top := recording.tops[scene.view.layer]):  # this layer's activation has a bound
+            return ()
+        return [piece(f"T up to {top:g}", ink=palette.DIM, rank=2)]

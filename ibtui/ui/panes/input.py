@@ -6,7 +6,6 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
 from ibtui.recording import Recording
@@ -50,8 +49,6 @@ def _title(recording: Recording) -> list[Piece]:
         words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}")
     else:
         words = (f"{count}{said}" if said else f"all {count}", part)
-    if recording.config.engine == WATCHED:
-        words = (f"{count} samples", "watched")
     pieces = [piece(*words, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))

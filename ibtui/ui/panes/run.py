@@ -131,7 +131,9 @@ def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list
     output = "" if config.output == "same" else f", {config.output} output"
     widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width)
     if config.engine == WATCHED:  # its settings are the program's own
-        facts = [widths, f"{len(data.x):,} samples of a loop of your own"]
+        count, whole = len(data.x), recording.measured_of
+        of = f" of {whole:,}" if count < whole else ""
+        facts = [widths, f"{count:,}{of} samples of a loop of your own"]
     else:
         training = f"{config.optimizer}, lr {config.lr:g}, batch {config.batch_size}"
         facts = [f"{widths} {config.activation}{output}", _data_words(recording), training]

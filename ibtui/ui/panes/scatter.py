@@ -59,9 +59,15 @@ class Scatter(Pane):
 
 
 def _name(scene: Scene, layer: int) -> list[Piece]:
-    """Return a layer's own name, where it is not just its number."""
-    known = scene.recording.layers[layer].name if scene.recording is not None else ""
-    return [piece(printable(known), ink=palette.DIM, rank=5)] if known and known != str(layer) else []
+    """Return a layer's own name, where it is not just its number; of a long one what there is room for."""
+    known = printable(scene.recording.layers[layer].name) if scene.recording is not None else ""
+    if not known or known == str(layer):
+        return []
+    if known.isdecimal():  # as of a Sequential's children: no second number of the layer
+        return [piece(f"module {known}", f"'{known}'", ink=palette.DIM, rank=5)]
+    shorter = [f"…{known[-room:]}" if "." in known else f"{known[:room]}…" for room in (12, 6, 4)]
+    fitting = (short for short in shorter if len(short) < len(known))
+    return [piece(known, *fitting, ink=palette.DIM, rank=5)]
 
 
 def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
@@ -97,7 +103,9 @@ def _zeros(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
 def _note(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     note = []
     if scene.recording is not None and (units := scene.recording.layers[layer].width) > 2:
-        note.append(piece(f"first 2 components of {units} units", f"{units} units", ink=palette.DIM, rank=1))
+        of = scene.recording.layers[layer].units
+        count = f"{units} of {of:,} units" if of > units else f"{units} units"
+        note.append(piece(f"first 2 components of {count}", count, ink=palette.DIM, rank=1))
     if len(shown.labels) < shown.samples:
         count = f"{len(shown.labels):,} of {shown.samples:,}"
         note.append(piece(f"{count} samples", count, ink=palette.DIM, rank=2))
