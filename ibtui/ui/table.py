@@ -46,7 +46,7 @@ class Table(Drawn):
             return []
         columns = _columns(scene, width)
         layers = page(scene.layers, scene.view.layer, height - _OTHER_ROWS)
-        lines = _headings(scene, columns, width, styles)
+        lines = _headings(scene, columns, layers, width, styles)
         lines += [_layer_row(layer, scene, columns, width, styles) for layer in layers]
         lines += [_performance(name, scene, width, styles) for name in ("accuracy", "loss")]
         return [*lines, _log(scene, width, styles)]
@@ -69,10 +69,13 @@ def _columns(scene: Scene, width: int) -> list[_Column]:
     return [(name, shown[name], (room + 2 - i) // 3) for i, name in enumerate(shown)]
 
 
-def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styles) -> list[Strip]:
+def _headings(
+    scene: Scene, columns: Sequence[_Column], shown: range, width: int, styles: Styles
+) -> list[Strip]:
     view = scene.view
     names: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
+    few = len(shown) < scene.layers
     for pane, quantity, room in columns:
         ceiling, unit = scene.ceiling(quantity), unit_of(quantity, view)
         # The chosen pane is marked, for Enter enlarges it.
@@ -88,7 +91,13 @@ def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styl
             said = {"excess": ["over chance"], "share": ["share"]}.get(
                 view.level, ["value".ljust(_NUMBER), "chance"]
             )
-        legend += _cell([piece(text, ink=palette.DIM) for text in said], room, scene)
+        pieces = [piece(text, ink=palette.DIM) for text in said]
+        if few and pane == "quantity":
+            count = f"{len(shown)} of {scene.layers}"
+            pieces.append(
+                piece(f"layers {shown[0]} to {shown[-1]} of {scene.layers}", f"{count} layers", count)
+            )
+        legend += _cell(pieces, room, scene)
     return [strip(names, width, styles), strip(legend, width, styles)]
 
 

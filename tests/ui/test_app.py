@@ -24,6 +24,7 @@ from textual.widgets import Input
 
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
+from ibtui.plot.glyphs import marked
 from ibtui.recording import Recording
 from ibtui.run.job import DeadRun
 from ibtui.run.mirror import Lost
@@ -256,6 +257,32 @@ def ends(pane: Curves) -> str:
     return " ".join(f" {row[region.right - 9 : region.right - 1].strip()} " for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (COMPACT, ["2 of 12 layers", "7 of 12 layers"]),
+        (FULL, ["5 of 12 layers", "+2 more"]),
+        ((200, 60), ["10 of 12"]),
+    ],
+)
+def test_of_many_layers_the_screen_says_how_many_it_shows(size: tuple[int, int], said: list[str]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, *said)
+        await pilot.press("enter")
+        await until(pilot, lambda: "scatter1" not in regions(app))
+        assert "of 12" not in text_of(app)
+
+    play(script, size, StandIn(RunConfig(every=10, layers=(2,) * 12), 100))
+
+
+def test_where_all_layers_are_shown_nothing_is_said_of_how_many() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "layer 3")
+        assert " of 4" not in text_of(app)
+
+    play(script)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [FULL, COMPACT])
 def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -> None:
@@ -266,7 +293,8 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
             if size == COMPACT:
                 await until(pilot, lambda: any(row.startswith(f">{layer} ") for row in screen_text(app)))  # noqa: B023
             else:  # each pane of curves has the chosen layer's label, whichever have no room
-                await until(pilot, lambda: all(ends(pane).count(f" {layer} ") == 1 for pane in curves(app)))  # noqa: B023
+                label = f" {marked(layer, 'braille')} "
+                await until(pilot, lambda: all(ends(pane).count(label) == 1 for pane in curves(app)))  # noqa: B023
             await pilot.press("tab")
             await pilot.pause()
         assert app.view.pane != "scatter"

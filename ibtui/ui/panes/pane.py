@@ -87,6 +87,8 @@ class Pane(Drawn):
         super().__init__(id=name if layer is None else f"{name}{layer}")
         self.pane = name
         self.of_layer = layer
+        self.page: range = range(0)
+        """The layers that have such a pane on the screen, where not all do; else it is empty."""
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -101,7 +103,7 @@ class Pane(Drawn):
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
     def key(self, scene: Scene) -> Hashable:
-        return self.chosen(scene.view), self.content_key(scene)
+        return self.chosen(scene.view), self.page, self.content_key(scene)
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)

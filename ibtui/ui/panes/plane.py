@@ -69,7 +69,7 @@ class Plane(Pane):
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
-            names=(names[0], names[1]), colour_by=view.plane_colour,
+            names=(names[0], names[1]), colour_by=view.plane_colour, epochs=recording.column("epoch"),
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
             at=None if row is None and present is None else at, sketch=self._sketch_of(recording, scene),
             reference=behind,  # type: ignore[arg-type]

@@ -7,15 +7,14 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import PurePath
 
-import numpy as np
 from rich.cells import cell_len
 
 from ibtui.core.names import WATCHED
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
-from ibtui.plot.raster import class_glyph
 from ibtui.recording import Recording
+from ibtui.ui.classes import classes_of
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, Span, Styles, piece, strip
 from ibtui.ui.logged import wrapped
@@ -139,12 +138,9 @@ def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list
         facts.append(f"init {config.init}" + (f" σ {config.init_sigma:g}" if config.init == "normal" else ""))
     for fact in facts:
         yield [(spelled(fact, marker), palette.TEXT)]
-    found = np.unique(data.y).tolist()
-    names = data.names or tuple(str(label) for label in range(max(found) + 1))
+    found = list(classes_of(recording, marker))
     yield [("class" if len(found) == 1 else f"{len(found)} classes", palette.DIM)]
-    for label in found:
-        glyph = class_glyph(label, marker)
-        yield [(f"{glyph} {spelled(printable(names[label]), marker)}", palette.of_class(label))]
+    yield from ([(f"{glyph} {name}", ink)] for glyph, name, ink in found)
 
 
 def net_words(widths: Sequence[int], room: int) -> str:

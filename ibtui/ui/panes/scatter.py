@@ -55,7 +55,16 @@ class Scatter(Pane):
         cells = scatter_plot(
             points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
         )
-        return Drawing(title, cells, _note(shown, layer, scene))
+        return Drawing(title, cells, [*_note(shown, layer, scene), *self._shown_of(scene)])
+
+    def _shown_of(self, scene: Scene) -> list[Piece]:
+        """Say in the last scatter how many are shown where there is no room for all."""
+        if not self.page or self.of_layer != self.page[-1]:
+            return []
+        few = f"{len(self.page)} of {scene.layers}"
+        short = f"{few} layers" if len(self.page) < 10 else few
+        long = f"layers {self.page[0]} to {self.page[-1]} of {scene.layers}"
+        return [piece(long, short, ink=palette.DIM)]
 
 
 def _name(scene: Scene, layer: int) -> list[Piece]:
