@@ -399,7 +399,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Help for the chosen pane alone."""
         from ibtui.ui.help import HelpScreen, definitions_of
 
-        words = definitions_of(self.view.pane, self._panes, self.scene.quantities.values())
+        chosen = {self.scene.chosen_quantity.name} if self.view.pane in ("quantity", "scatter") else set()
+        words = definitions_of(self.view.pane, self._panes, chosen, self.scene.quantities.values())
         self.push_screen(HelpScreen([], words, self.view.marker))
 
     # Keys: saving and leaving.

@@ -44,6 +44,14 @@ def test_inks_stand_out_from_dark_and_light(ink: int) -> None:
     assert 1.05 / (light + 0.05) >= 2.5
 
 
+@pytest.mark.parametrize("ground", [palette.DARK, "#1e1e1e", "#e0e0e0", "#fdf6e3", palette.LIGHT])
+def test_layers_stand_out_from_the_background_of_a_theme(ground: str) -> None:
+    styles, behind = palette.styles("truecolor", ground), luminance(linear(Color.parse(ground)))
+    for layer in range(palette.CYCLE):
+        low, high = sorted((luminance(linear(styles[palette.of_layer(layer)].color)), behind))
+        assert (high + 0.05) / (low + 0.05) >= 2.5, layer
+
+
 # Machado, Oliveira, Fernandes (2009), severity 1: how linear RGB looks to protanopes, deuteranopes,
 # tritanopes.
 SIGHT = {
@@ -114,14 +122,14 @@ HUES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT, "#e0e0e0"])
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
 def test_hues_that_mean_different_things_are_told_apart(sight: str, ground: str) -> None:
     for one, other in itertools.combinations(HUES, 2):
         assert difference(HUES[one], HUES[other], sight, ground) >= 15, (one, other)
 
 
-@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT, "#e0e0e0"])
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
 def test_layers_with_the_same_mark_are_told_apart_by_their_inks(sight: str, ground: str) -> None:
     """Others have another mark besides, and classes after the second a letter."""

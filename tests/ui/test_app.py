@@ -275,6 +275,32 @@ def test_of_many_layers_the_screen_says_how_many_it_shows(size: tuple[int, int],
     play(script, size, StandIn(RunConfig(every=10, layers=(2,) * 12), 100))
 
 
+@pytest.mark.parametrize("marker", ["braille", "ascii"])
+def test_the_classes_are_named_on_every_screen_but_the_smallest(marker: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        said = ["o 0", "x 1"] if marker == "ascii" else ["⠿ 0", "⠿ 1"]
+        await shows(app, pilot, "  ".join(said))
+        await pilot.resize_terminal(*FULL)
+        await until(pilot, lambda: "  ".join(said) in pane_text(app, "input"))
+
+    play(script, COMPACT, options=WatchOptions(marker=marker))
+
+
+def test_accuracy_held_out_is_told_where_the_pane_is_narrow() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "held out 0.79")
+
+    play(script, (100, 30))
+
+
+@pytest.mark.parametrize("size", [FULL, (100, 30), (133, 41)])
+def test_what_is_said_at_first_is_said_whole(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "faint dots: chance." in " ".join(pane_text(app, "run").split()))
+
+    play(script, size)
+
+
 def test_where_all_layers_are_shown_nothing_is_said_of_how_many() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "layer 3")
@@ -587,6 +613,18 @@ def test_the_help_screen_scrolls_through_all_keys_and_definitions() -> None:
         assert not client.commands
 
     play(script, COMPACT)
+
+
+def test_f1_explains_the_quantity_that_is_chosen() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        app.set_view(replace(app.view, pane="quantity"))
+        await pilot.press("f1")
+        await shows(app, pilot, "singular values", "Faint dots")
+        assert "Keys:" not in text_of(app) and "eigenvalues" not in text_of(app)
+        await pilot.press("escape", "d", "f1")
+        await shows(app, pilot, "eigenvalues")
+
+    play(script)
 
 
 def test_the_command_palette_has_every_key() -> None:
@@ -1696,7 +1734,7 @@ def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
         await shows(app, pilot, "run  seed 1  25 s left")
         said = " ".join(pane_text(app, "run").split())
         for text in ("2→2→2→2→2 tanh", "grid 2×2: 500 train, 500 held out", "sgd, lr 0.1, batch 10",
-                     "2 classes ⠿ 0 · ⠿ 1", "dim is chance", "space pause", "? help"):  # fmt: skip
+                     "2 classes ⠿ 0 · ⠿ 1", "faint dots: chance", "space pause", "? help"):  # fmt: skip
             assert text in said
         client.status = replace(client.status, seconds=25.0)
         await until(pilot, lambda: "space pause" not in pane_text(app, "run"))

@@ -51,11 +51,11 @@ def _title(recording: Recording) -> list[Piece]:
     said = {"train": " that train", "held-out": " held out", "all": ""}[part]
     count, whole = f"{len(data.x):,}", recording.measured_of
     if len(data.x) < whole:
-        words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}")
+        words = [f"{count} of {whole:,}{said}", f"{count} of {whole:,}"]
     else:
-        words = (f"{count}{said}" if said else f"all {count}", part)
+        words = [f"{count}{said}", f"{count} {part.replace('-', ' ')}", part] if said else [f"all {count}"]
     if recording.config.engine == WATCHED:
-        words = (f"{count} samples", "watched")
+        words = [f"{count} samples", "watched"]
     pieces = [piece(*words, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))

@@ -27,7 +27,8 @@ _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
     quantities=("i_xt", "i_ty"),
     help={
         "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
-        "newest point, or at the epoch that is looked at."
+        "newest point, or at the epoch that is looked at: then a circle (○) is where the layer is now. by "
+        "epoch: coloured by epochs instead, in ASCII lettered; the legend below says which.",
     },
 )
 class Plane(Pane):

@@ -24,10 +24,13 @@ SATURATED = 0.05
     row=0,
     per_layer=True,
     help={
-        "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. "
-        "Layers wider than two are drawn by their first two principal components. Layers are counted "
-        "from 0.",
+        "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. Layers "
+        "wider than two are drawn by their first two principal components. Layers are counted from 0. In "
+        "the title: the chosen quantity, here dim, the dimension (key d).",
         "Saturated": f"The share of activations exactly at an end of the range, shown above {SATURATED:.0%}.",
+        "Zero, dead": "The share of a ReLU's activations that are 0; in a dead layer, all of them.",
+        "Density": "The more samples, the fuller the shade: its colour is that of the class with two thirds "
+        "of them or more.",
     },
 )
 class Scatter(Pane):
