@@ -1608,8 +1608,11 @@ def test_ascii_means_the_whole_screen(size: tuple[int, int]) -> None:
     play(script, size, options=WatchOptions(marker="ascii"))
 
 
-def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "vt100"), ("TERM", "dumb")])
+def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("NO_COLOR", "")  # so that it is put back
+    monkeypatch.delenv("COLORTERM", raising=False)
+    monkeypatch.setenv(name, value)
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "layer 0  dim 1.18")
@@ -1910,6 +1913,11 @@ def test_the_run_before_is_named_by_its_seed_and_turned_off_by_a_key() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press("R", "r")  # it asks, for nothing is saved
         await shows(app, pilot, "run  seed 2", "grey: seed 1")
+        for level in ("estimate", "excess", "share"):
+            await until(pilot, lambda: app.view.level == level)  # noqa: B023
+            edges = pane_text(app, "plane").splitlines()
+            assert "grey: seed 1" in edges[0] and "I(X;T)" in edges[-1] and "I(T;Y)" in edges[-1]
+            await pilot.press("e")
         client.train_to(200)
         await shows(app, pilot, "epoch 200")
         drawn = pane_text(app, "plane")

@@ -60,7 +60,7 @@ def reference_words(scene: Scene) -> list[Piece]:
     """Name the run that is drawn grey by its seed."""
     before = scene.reference
     return (
-        [] if before is None else [piece(f"grey: seed {before.config.seed}", ink=palette.REFERENCE, rank=3)]
+        [] if before is None else [piece(f"grey: seed {before.config.seed}", ink=palette.REFERENCE, rank=2)]
     )
 
 

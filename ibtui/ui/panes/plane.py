@@ -48,9 +48,10 @@ class Plane(Pane):
         recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),
-            piece(unit_of(scene.quantity("i_xt"), view), ink=palette.DIM, rank=1),
-            piece(_LEVELS[view.level], ink=palette.DIM, rank=2),
-            piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
+            piece(unit_of(scene.quantity("i_xt"), view), ink=palette.DIM, rank=3),
+            piece(_LEVELS[view.level], ink=palette.DIM, rank=1),
+            piece(f"by {view.plane_colour}", ink=palette.DIM, rank=6 if view.plane_colour == "layer" else 1),
+            *reference_words(scene),
         ]
         if recording is None or not len(recording):
             return Drawing(title, message(scene.waiting, view, width, height, styles))
@@ -80,7 +81,6 @@ class Plane(Pane):
             piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
             piece(f"I(X;T) {x}", x),
             piece(f"I(T;Y) {y}", y),
-            *reference_words(scene),
         ]
         return Drawing(title, cells, note)
 
