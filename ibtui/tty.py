@@ -12,6 +12,7 @@ from functools import cache
 from ibtui.errors import UsageError
 
 _NEEDED = "the live screen needs a terminal; without one, use --record FILE.npz"
+_COLOURLESS = ("vt52", "vt100", "vt102", "vt220", "vt320", "vt420")
 
 
 def open_closed_streams() -> None:
@@ -90,6 +91,12 @@ def shows_unicode(environ: Mapping[str, str], encoding: str) -> bool:
         locale = environ.get("LANG") or ""
     unicode = all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))
     return unicode and environ.get("TERM") != "dumb"
+
+
+def shows_colours(environ: Mapping[str, str]) -> bool:
+    """Return False for a terminal whose `TERM` is one without colours, unless `COLORTERM` says otherwise."""
+    term = environ.get("TERM", "").partition("-")[0]
+    return term != "dumb" and (term not in _COLOURLESS or bool(environ.get("COLORTERM")))
 
 
 def in_foreground() -> bool:

@@ -82,7 +82,7 @@ def _samples(canvas: Canvas, points: ArrayLike, labels: ArrayLike, box: Box, mar
     cols = scaled(plane[known, 0], box[0], box[1], canvas.width)
     glyphs = np.array([class_glyph(label, marker) for label in range(palette.CLASSES)], "<U1")
     if marker != "ascii":
-        glyphs[:] = "•"
+        glyphs[glyphs == class_glyph(0, marker)] = "•"
     canvas.chars[rows, cols] = glyphs[kinds[known]]
     canvas.ink[rows, cols] = palette.CLASS + kinds[known]
     if marker != "ascii":  # a cell with a sample has one colour behind it

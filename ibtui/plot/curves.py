@@ -28,6 +28,8 @@ _STRIDES: dict[Role, int] = {"reference": 4, "chance": 2, "ceiling": 2, "held_ou
 _GLYPHS: dict[Role, str] = {"reference": ",", "chance": ".", "ceiling": "-", "held_out": "o", "estimate": "*"}
 _ROLES = list(_STRIDES)
 _SOLID = ("estimate", "held_out")
+_MARKS_APART = 10
+"""The least number of columns between two marks of a curve."""
 _ROWS_FOR_COUNT = 5
 """From so many rows on, one is spent to say how many curves have no label."""
 _LABEL_SHARE = 0.4
@@ -46,6 +48,8 @@ class Series:
     role: Role = "estimate"
     epochs: ArrayLike | None = None
     """Shape (E,), rising, where they are not the plot's: a reference's."""
+    mark: str = ""
+    """Stands on the curve here and there; in ASCII the label's first character draws it."""
 
 
 def curve_plot(
@@ -109,6 +113,8 @@ def curve_plot(
     draw_lines(dots, [_line(time, one) for one in ordered], box)
     canvas.paste(dots.cells(), area.top, area.left)
     frame = FRAME[marker]
+    if marker != "ascii":
+        _mark_curves(canvas, area, time, [one for one in ordered if one.mark])
     if cursor is not None and np.isfinite(cursor):
         col = area.col(cursor)
         canvas.rule(frame[0], area.rows, slice(col, col + 1), palette.CURSOR)
@@ -140,6 +146,22 @@ def _line(time: Floats, one: Series) -> Line:
         time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role],
         shares=one.role == "estimate",
     )  # fmt: skip
+
+
+def _mark_curves(canvas: Canvas, area: Area, time: Floats, series: Sequence[Series]) -> None:
+    """Put each curve's mark on it at equal distances, no two of them in one column."""
+    low, high = area.box[:2]
+    centres = low + (np.arange(area.width) + 0.5) * (high - low) / max(area.width, 1)
+    apart = max(_MARKS_APART, len(series))
+    for place, one in enumerate(series):
+        values = np.asarray(one.values, np.float64).reshape(-1)
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        first, last = (area.col(end) - area.left for end in time[known][[0, -1]])
+        for col in range(first + (place - first) % apart, last + 1, apart):
+            value = float(np.interp(centres[col], time[known], values[known]))
+            canvas.put(one.mark, area.row(value), area.left + col, one.ink)
 
 
 def _curve_box(
@@ -208,7 +230,9 @@ def _spaced(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
     curves = [label for label in labels if label[3][0] == _ROLES.index("estimate")]
     if area.height >= _ROWS_FOR_COUNT and len(curves) > area.height:
         kept = curves[len(curves) - area.height + 1 :]
-        kept.append((f"+{len(curves) - len(kept)}", -np.inf, palette.DIM, (0, 0)))
+        more, longest = f"+{len(curves) - len(kept)}", max(len(text) for text, *_ in curves)
+        more = f"{more} more" if len(more) + 5 <= longest else more
+        kept.append((more, -np.inf, palette.DIM, (0, 0)))
     kept.sort(key=lambda label: (-label[1], label[3][1]))
     bottom = area.top + area.height - 1
     wanted = [bottom if value == -np.inf else area.row(value) for _, value, _, _ in kept]

@@ -54,6 +54,10 @@ INKS = REGION + CLASSES * len(STRENGTHS)
 DARK = "#121212"
 """The background that is thought to be there where nobody says which is."""
 LIGHT = "#f8f8f8"
+CONTRAST = 2.5
+"""The least contrast of a layer's ink with the background, by WCAG 2."""
+_MIDDLE = 0.18
+"""The luminance from which a background is light."""
 FAINT = 0.55
 """The share of a layer's colour in the ink of its chance level."""
 
@@ -77,7 +81,7 @@ _CLASSES = ["#be3613", "#197df7", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#
 _CLASSES += ["#3fb6c4", "#d9799a"]
 _CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "white", "bright_red"]
 _CLASSES_16 += ["bright_cyan", "bright_magenta"]
-_LAYERS = ["#26b64c", "#aa01bc", "#a99bbc", "#7a0eff", "#9a4f10", "#55a8a8", "#8b7ae0", "#8c8c8c"]
+_LAYERS = ["#26b64c", "#aa01bc", "#a99bbc", "#7a0eff", "#9a4f10", "#55a8a8", "#8b7ae0", "#cc9814"]
 _LAYERS_16 = ["green", "magenta", "white", "bright_blue", "red", "cyan", "bright_magenta", "yellow"]
 _EPOCHS = ["#6a4aa8", "#5560b4", "#3f78b0", "#2f8ca4", "#25a08a", "#4ab070", "#85bc48", "#c0c020"]
 _EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "yellow"]
@@ -109,17 +113,37 @@ def mixed(rgb: str, ground: str, share: float) -> str:
     return "#" + "".join(f"{round(share * own + (1 - share) * other):02x}" for own, other in parts)
 
 
+def legible(rgb: str, ground: str) -> str:
+    """Return a colour, as much darker or lighter as it must be to be seen before `ground`."""
+    away = "#000000" if _luminance(ground) > _MIDDLE else "#ffffff"
+    steps = (mixed(rgb, away, 1 - step / 50) for step in range(51))
+    return next(shade for shade in steps if _contrast(shade, ground) >= CONTRAST or shade == away)
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(rgb: str) -> float:
+    """Return the relative luminance of a colour (WCAG 2)."""
+    parts = (int(rgb[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def styles(colour_system: ColourSystem, ground: str = DARK) -> list[Style]:
     """Return the style of each ink, by what the terminal can show; "none" leaves bold, dim and underlined.
 
-    What is faint is mixed with `ground`, the background's colour such as "#1e1e1e".
+    What is faint is mixed with `ground`, the background's colour such as "#1e1e1e"; layers stand out from it.
     """
     table = dict(_NAMED)
     for step in range(CLASSES):
         table[CLASS + step] = (_CLASSES[step], _CLASSES_16[step], "bold" if step % 2 else "")
     for step in range(CYCLE):
-        table[LAYER + step] = (_LAYERS[step], _LAYERS_16[step], "")
-        table[CHANCE + step] = (mixed(_LAYERS[step], ground, FAINT), _LAYERS_16[step], "dim")
+        layer = legible(_LAYERS[step], ground)
+        table[LAYER + step] = (layer, _LAYERS_16[step], "")
+        table[CHANCE + step] = (mixed(layer, ground, FAINT), _LAYERS_16[step], "dim")
         table[EPOCH + step] = (_EPOCHS[step], _EPOCHS_16[step], "")
     for step in range(CLASSES):
         for strength, share in enumerate(STRENGTHS):

@@ -11,12 +11,17 @@ from numpy.typing import ArrayLike
 from ibtui.plot import palette
 from ibtui.plot.axes import Area, draw_rules, extent, with_axes
 from ibtui.plot.canvas import Canvas, Cells
-from ibtui.plot.dots import Box, Dots, Floats, Marker
+from ibtui.plot.dots import Box, Dots, Floats, Marker, Whole, scaled
+from ibtui.plot.glyphs import AGES, HUES, layer_mark, marked, path_glyph
 from ibtui.plot.ticks import number
 from ibtui.plot.trails import Trails
 
-_PATH_GLYPHS = "+xo*%&=~"
-"""The characters of the layers' trajectories in ASCII; a layer's number stands at the end."""
+_APART = 14
+"""The least number of cells of a path between two of its layer's marks."""
+_MOST_MARKS = 6
+"""The largest number of marks on a path."""
+_MARKED = 512
+"""About as many points of a path are looked at for where its marks stand."""
 
 
 _NEARBY = sorted(
@@ -80,6 +85,7 @@ def plane_plot(
     h_y: float,
     chance: tuple[ArrayLike, ArrayLike] | None = None,
     colour_by: Literal["layer", "epoch"] = "layer",
+    epochs: ArrayLike = (),
     at: tuple[ArrayLike, ArrayLike] | None = None,
     unit: str = "nats",
     names: tuple[str, str] = ("I(X;T)", "I(T;Y)"),
@@ -99,7 +105,10 @@ def plane_plot(
     chance : (array-like of shape (E, L), array-like of shape (E, L)), optional
         The chance level's trajectories: of I(X;T), of I(T;Y).
     colour_by : {"layer", "epoch"}
-        What a trajectory's ink tells. The numbers at the ends are the layers' in both.
+        What a trajectory's ink tells, and its character in ASCII. The numbers at the ends are the layers' in
+        both. From the fifth layer on paths carry marks as well, see `layer_mark`.
+    epochs : array-like of shape (E,), optional
+        Of the measurements: for a legend of which colour is which epoch.
     at : (array-like of shape (L,), array-like of shape (L,)), optional
         I(X;T) and I(T;Y) of what is looked at, where that is not the newest measurement: the layers' numbers
         stand there, and circles at the newest points.
@@ -128,24 +137,27 @@ def plane_plot(
     )  # fmt: skip
     dots = Dots(area.width, area.height, marker)
     rows, layers = across.shape
-    age = palette.EPOCH + np.arange(rows) * palette.CYCLE // max(rows, 1)
     own = np.array([palette.of_layer(layer) for layer in range(layers)])
-    inks = np.broadcast_to(own if colour_by == "layer" else age[:, None], (rows, layers))
-    glyphs = [_PATH_GLYPHS[layer % len(_PATH_GLYPHS)] for layer in range(layers)]
+    inks, glyphs = own, np.array([path_glyph(layer) for layer in range(layers)], "<U1")
+    if colour_by == "epoch":
+        age = _ages(rows)[:, np.newaxis]
+        inks, glyphs = palette.EPOCH + age, np.array(list(AGES))[age]
     if behind is not None and len(behind[0]):
         before = sketch.trails("reference", dots, box, behind[0], behind[1], stride=3)
-        before.paint(dots, np.full(behind[0].shape, palette.REFERENCE), [","] * behind[0].shape[1])
+        before.paint(dots, palette.REFERENCE, ",")
     if chance is not None:  # behind the trajectories themselves
         dim = np.array([palette.of_chance(layer) for layer in range(layers)])
         chance_x, chance_y = (np.asarray(values, np.float64) for values in chance)
         level = sketch.trails("chance", dots, box, chance_x, chance_y, stride=2)
-        level.paint(dots, np.broadcast_to(dim, (rows, layers)), ["."] * layers)
+        level.paint(dots, dim, ".")
     trails = sketch.trails("estimate", dots, box, across, up)
     trails.paint(dots, inks, glyphs)
     # A run that has diverged takes its numbers with it.
     gone = np.isnan(across[-1]) | np.isnan(up[-1]) if rows else np.zeros(layers, np.bool_)
     ends = [None if gone[layer] else end for layer, end in enumerate(trails.ends)]
     canvas.paste(dots.cells(), area.top, area.left)
+    if marker != "ascii" and colour_by == "layer":
+        _mark_paths(canvas, area, across, up, marker)
     draw_rules(canvas, area, marker, h_x, h_y)
     if looked_at is not None:
         for layer, end in enumerate(ends):
@@ -153,9 +165,11 @@ def plane_plot(
                 circle = "@" if marker == "ascii" else "○"
                 canvas.put(circle, area.top + end[0], area.left + end[1], palette.of_layer(layer))
         ends = [_cell(dots, x, y, area) for x, y in zip(*looked_at, strict=True)]
-    _number_layers(canvas, area, ends)
+    _number_layers(canvas, area, ends, marker)
     if large:
         _plane_titles(canvas, area, h_x, h_y, [f"{name} {unit}".strip() for name in names])
+    if colour_by == "epoch":
+        _age_legend(canvas, area, np.asarray(epochs, np.int64).reshape(-1), marker, large)
     return canvas.cells()
 
 
@@ -171,11 +185,62 @@ def _cell(dots: Dots, x: float, y: float, area: Area) -> tuple[int, int] | None:
     return area.row(y) - area.top, area.col(x) - area.left
 
 
-def _number_layers(canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | None]) -> None:
+def _mark_paths(canvas: Canvas, area: Area, across: Floats, up: Floats, marker: Marker) -> None:
+    """Put marks on the paths of those layers that have one, at equal distances along each."""
+    stride = 1 << (len(across) // _MARKED).bit_length()
+    for layer in range(HUES, across.shape[1]):
+        x, y = across[::stride, layer], up[::stride, layer]
+        known = np.isfinite(x) & np.isfinite(y)
+        cols = scaled(x[known], *area.box[:2], area.width)
+        rows = area.height - 1 - scaled(y[known], *area.box[2:], area.height)
+        gone = np.cumsum(np.abs(np.diff(cols)) + 2 * np.abs(np.diff(rows)))
+        apart = max(_APART, int(gone[-1:].sum()) // _MOST_MARKS + 1)
+        for at in np.flatnonzero(np.diff(gone // apart, prepend=0)).tolist():
+            mark = layer_mark(layer, marker)
+            canvas.put(
+                mark, area.top + int(rows[at + 1]), area.left + int(cols[at + 1]), palette.of_layer(layer)
+            )
+
+
+def _ages(rows: int) -> Whole:
+    """Return the step of the ramp of epochs that each measurement has."""
+    steps: Whole = np.arange(rows) * palette.CYCLE // max(rows, 1)
+    return steps
+
+
+def _age_legend(canvas: Canvas, area: Area, epochs: Whole, marker: Marker, below: bool) -> None:
+    """Write the epoch at which each colour begins, or the first and the last, where nothing else is."""
+    steps, starts = np.unique(_ages(len(epochs)), return_index=True)
+    if not len(steps):
+        return
+    swatches = [(AGES[step] if marker == "ascii" else "█", palette.EPOCH + int(step)) for step in steps]
+    firsts = [f"{'=' if marker == 'ascii' else ''}{int(epochs[row]):,} " for row in starts]
+    each = [
+        span
+        for swatch, first in zip(swatches, firsts, strict=True)
+        for span in (swatch, (first, palette.DIM))
+    ]
+    long = [("epoch ", palette.DIM), *each]
+    short = [(f"epoch {int(epochs[0]):,} ", palette.DIM), *swatches, (f" {int(epochs[-1]):,}", palette.DIM)]
+    rows = [canvas.height - 1] if below else range(area.top + area.height - 1, area.top - 1, -1)
+    for spans in (long, short):
+        width = sum(len(text) for text, _ in spans)
+        col = area.left + (0 if below else area.width - width)
+        for row in rows if width <= area.width else ():
+            if np.isin(canvas.ink[row, col : col + width], (palette.NONE, palette.AXIS)).all():
+                for text, ink in spans:
+                    canvas.put(text, row, col, ink)
+                    col += len(text)
+                return
+
+
+def _number_layers(
+    canvas: Canvas, area: Area, ends: Sequence[tuple[int, int] | None], marker: Marker
+) -> None:
     """Write each layer's number at its end, or in the nearest free cells; the last layers choose first."""
     taken: set[tuple[int, int]] = set()
     for layer in reversed(range(len(ends))):
-        end, text = ends[layer], str(layer)
+        end, text = ends[layer], marked(layer, marker)
         if end is None:
             continue
         for down, right in _NEARBY:

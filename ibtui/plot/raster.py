@@ -26,6 +26,8 @@ _FAMILIES = np.array(
     "<U1",
 )
 _LEGEND = {"braille": "⠿", "block": "█"}
+_HUES = 2
+"""The number of classes that the colour-blind, too, can tell apart by their inks."""
 _CROWD = 4
 """The number of samples in a cell from which a scatter in ASCII shows the larger character."""
 _BARS = {"braille": "▁▂▃▄▅▆▇█", "block": "▁▂▃▄▅▆▇█", "ascii": ".:-=+*#@"}
@@ -40,7 +42,8 @@ def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 
     Where classes meet the ink is MIXED: in braille and ASCII that is a cell, in half blocks one half of it.
     In ASCII a class has a character of its own as well ('o', 'x', then letters, '*' where mixed), larger from
-    four samples on ('O', 'X' and '#').
+    four samples on ('O', 'X' and '#'). The third class and those after it have theirs with any marker, in
+    cells that are their own; those that they share are MIXED.
 
     Parameters
     ----------
@@ -59,7 +62,10 @@ def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
         samples = np.bincount(spots, minlength=dots.lit.size)
         levels = np.where(samples >= _CROWD, 2, 1)
         dots.glyph = np.where(dots.lit, _FAMILIES[_family(dots.ink), levels], " ")
-    return dots.cells()
+    cells = dots.cells()
+    if marker != "ascii" and classes.max(initial=0) >= _HUES:
+        _write_classes(cells, spots // dots.per_cell, classes)
+    return cells
 
 
 def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
@@ -67,8 +73,8 @@ def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 
     The shade, one of four, grows as the square root of the count relative to the fullest cell's, so that a
     layer that has gathered in a few corners still shows what is between them. The ink is that of the class
-    with at least two thirds of the cell's samples, MIXED where none has; in ASCII the characters differ by
-    class as well.
+    with at least two thirds of the cell's samples, MIXED where none has; in ASCII, and with any marker from
+    the third class on, the characters differ by class as well.
     """
     dots = Dots(width, height, marker)
     spots, classes = _placed(points, labels, box, dots)
@@ -82,7 +88,9 @@ def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
     pure = counts.max(axis=-1) >= _PURE * samples
     canvas.ink[:] = np.where(pure, counts.argmax(axis=-1) + palette.CLASS, palette.MIXED)
     levels = np.ceil(4 * np.sqrt(samples / samples.max())).astype(np.intp) - 1
-    shades = _FAMILIES[_family(canvas.ink), levels] if marker == "ascii" else _SHADES[levels]
+    families = _family(canvas.ink)
+    lettered = (marker == "ascii") | ((families >= _HUES) & (families < palette.CLASSES))
+    shades = np.where(lettered, _FAMILIES[families, levels], _SHADES[levels])
     canvas.chars[:] = np.where(samples, shades, " ")
     canvas.ink[samples == 0] = palette.NONE
     return canvas.cells()
@@ -90,12 +98,27 @@ def density(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: 
 
 def class_glyph(label: int, marker: Marker) -> str:
     """Return the character that stands for a class in a legend."""
-    return str(_FAMILIES[label % palette.CLASSES, 1]) if marker == "ascii" else _LEGEND[marker]
+    label %= palette.CLASSES
+    return str(_FAMILIES[label, 1]) if marker == "ascii" or label >= _HUES else _LEGEND[marker]
 
 
 def class_shade(label: int) -> str:
     """Return the character in ASCII of a place where a class has few samples, or none."""
     return str(_FAMILIES[label % palette.CLASSES, 0])
+
+
+def _write_classes(cells: Cells, places: Integers, classes: Integers) -> None:
+    """Put the character of a class from the third one on into the cells where it is alone."""
+    counts = np.zeros((palette.CLASSES, cells.ink.size), np.intp)
+    np.add.at(counts, (classes, places), 1)
+    kinds, first, samples = (counts > 0).sum(axis=0), counts.argmax(axis=0), counts.sum(axis=0)
+    chars, ink, paper = cells.chars.reshape(-1), cells.ink.reshape(-1), cells.paper.reshape(-1)
+    alone = np.flatnonzero((kinds == 1) & (first >= _HUES))
+    chars[alone] = _FAMILIES[first[alone], np.where(samples[alone] >= _CROWD, 2, 1)]
+    ink[alone], paper[alone] = palette.CLASS + first[alone], palette.NONE
+    shared = (kinds > 1) & (counts[_HUES:] > 0).any(axis=0)
+    ink[shared] = palette.MIXED
+    paper[shared & (paper > 0)] = palette.MIXED
 
 
 def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple[Integers, Integers]:

@@ -76,12 +76,14 @@ class Trails:
         for newest in np.flatnonzero(np.append(np.diff(owners) != 0, True)[: len(owners)]).tolist():
             self.ends[owners[newest]] = divmod(int(spots[newest]) // self._dots.per_cell, self._dots.width)
 
-    def paint(self, dots: Dots, inks: ArrayLike, glyphs: Sequence[str]) -> None:
-        """Put the paths on what `dots` shows; `inks` broadcast to (points, paths), `glyphs` are for ASCII."""
-        ink = np.broadcast_to(np.asarray(inks, np.int16), (self.points, len(glyphs)))
-        for path, glyph in enumerate(glyphs):
+    def paint(self, dots: Dots, inks: ArrayLike, glyphs: ArrayLike) -> None:
+        """Put the paths on what `dots` shows; `inks`, and `glyphs` for ASCII, as if of (points, paths)."""
+        shape = self.points, len(self._lit)
+        ink = np.broadcast_to(np.asarray(inks, np.int16), shape)
+        glyph = np.broadcast_to(np.asarray(glyphs, "<U1"), shape) if dots.marker == "ascii" else None
+        for path in range(len(self._lit)):
             dots.lit |= self._lit[path]
             regions = np.flatnonzero(self._last[path] >= 0)
             dots.ink[regions] = ink[self._last[path, regions], path]
-            if dots.marker == "ascii":
-                dots.glyph[regions] = glyph
+            if glyph is not None:
+                dots.glyph[regions] = glyph[self._last[path, regions], path]

@@ -75,7 +75,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
         if os.environ.get("NO_COLOR") == "":  # which says nothing, but Textual heeds it
             del os.environ["NO_COLOR"]
-        if os.environ.get("TERM") == "dumb":  # the only sign by which Textual knows; it takes it away itself
+        if not tty.shows_colours(os.environ):  # the only sign by which Textual knows; it takes it away itself
             os.environ["NO_COLOR"] = "1"
         self._panes = panes(options.panes)
         self._keys = keys.bindings(self._panes)
@@ -399,7 +399,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         """Help for the chosen pane alone."""
         from ibtui.ui.help import HelpScreen, definitions_of
 
-        words = definitions_of(self.view.pane, self._panes, self.scene.quantities.values())
+        chosen = {self.scene.chosen_quantity.name} if self.view.pane in ("quantity", "scatter") else set()
+        words = definitions_of(self.view.pane, self._panes, chosen, self.scene.quantities.values())
         self.push_screen(HelpScreen([], words, self.view.marker))
 
     # Keys: saving and leaving.

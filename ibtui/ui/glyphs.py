@@ -25,7 +25,7 @@ _ASCII = str.maketrans(
     dict(zip("╭╮╰╯─│┏┓┗┛━┃", "++++-|####=#", strict=True))
     | {"●": "*", "◌": "~", "◍": "~", "‖": "=", "■": "#", "✗": "x", "†": "x", "·": "-", "…": "...", "—": "-"}
     | {"−": "-", "←": "<-", "→": "->", "↑": "up", "↓": "down", "∞": "inf", "≤": "<=", "Σ": "sum ", "²": "^2"}
-    | {"λ": "lambda", "×": "x", "σ": "sigma"}
+    | {"λ": "lambda", "×": "x", "σ": "sigma", "○": "@"}
 )
 _SPELLINGS: Mapping[Marker, dict[int, str]] = {"braille": {}, "block": _CONSOLE, "ascii": _ASCII}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from ibtui.plot.dots import Marker
 from ibtui.quantities import Quantity
-from ibtui.ui import banner, status
+from ibtui.ui import banner, status, table
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.marks import MARKS
 from ibtui.ui.panes import Panes
@@ -25,22 +25,35 @@ Entry = tuple[str, str]
 
 
 def definitions(panes: Panes, quantities: Iterable[Quantity]) -> list[Entry]:
-    """Return what panes, quantities and lines of the screen declare of themselves."""
-    texts = {word: text for made in panes.values() for word, text in made.declared.help.items()}
+    """Return what the screen shows: panes, marks, numbers; an entry without a word is a heading."""
+    shown, numbers = _declared(panes, quantities)
+    return [*shown, *_marks(), *numbers]
+
+
+def definitions_of(
+    pane: str, panes: Panes, chosen: Collection[str], quantities: Iterable[Quantity]
+) -> list[Entry]:
+    """Return what one pane declares, and what those quantities do that it shows, before all marks."""
+    names = {*panes[pane].declared.quantities, *chosen}
+    shown, numbers = _declared({pane: panes[pane]}, [q for q in quantities if q.name in names])
+    return [*shown, *numbers, *_marks()]
+
+
+def _declared(panes: Panes, quantities: Iterable[Quantity]) -> tuple[list[Entry], list[Entry]]:
+    """Return the texts of panes, and of numbers: those that panes explain, then all others."""
+    own = [list(made.declared.help.items()) for made in panes.values()]
+    first = dict(entry for entries in own for entry in entries[:1])
+    texts: dict[str, str] = dict(entry for entries in own for entry in entries[1:])
     for quantity in quantities:
         brief = quantity.per_layer and quantity.brief != quantity.label
         label = f"{quantity.label} ({quantity.brief})" if brief else quantity.label
-        if quantity.description:
+        if quantity.description and label not in first:
             texts.setdefault(label[:1].upper() + label[1:], quantity.description)
-    texts |= {"n/a": "There is no such number, as of the dimension of a layer without variance."}
-    return list((texts | dict(MARKS) | status.HELP | banner.HELP).items())
+    return [("", "Panes"), *first.items()], [("", "Numbers"), *texts.items()]
 
 
-def definitions_of(pane: str, panes: Panes, quantities: Iterable[Quantity]) -> list[Entry]:
-    """Return what one pane declares, and its quantities do."""
-    made = panes[pane]
-    shown = [quantity for quantity in quantities if quantity.name in made.declared.quantities]
-    return definitions({pane: made}, shown)
+def _marks() -> list[Entry]:
+    return [("", "Marks and words"), *(dict(MARKS) | table.HELP | status.HELP | banner.HELP).items()]
 
 
 class HelpScreen(Patient, ModalScreen[None]):
@@ -84,6 +97,9 @@ def help_text(keys: Sequence[Entry], words: Sequence[Entry], marker: Marker) -> 
     parts: list[Content | tuple[str, str]] = [("What the screen shows", "bold")]
     parts.append((spelled("    ↑ ↓ scroll, End keys, Esc back, F1 the chosen pane\n", marker), "dim"))
     for name, text in words:
+        if not name:
+            parts.append((f"\n{text}\n", "bold"))
+            continue
         parts += [(f"  {spelled(name, marker)}: ", "bold"), (f"{spelled(text, marker)}\n", "")]
     for key, text in spell:
         if not key:

@@ -19,9 +19,12 @@ _ALARMING = ("failed", "dead")
 
 
 HELP = {
+    "newest, view": "All panes show one epoch. newest N: the last measurement; view N: one of the past, "
+    "walked to with ← and →, while training goes on.",
+    "at most": "The limit of the pace, which + and - change; beside it the speed that there is.",
+    "T, X": "The bins of activations and of inputs, and the kind of binning: keys [ ], { } and b.",
+    "cpu · fused": "The device and the engine that train.",
     "Skipped": "Measurements that were taken and recorded, but came too fast to be drawn.",
-    "View": "All panes show one epoch: the present, or the measurement walked to. Training goes on "
-    "meanwhile.",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from rich.cells import cell_len
 from textual.strip import Strip
 
 from ibtui.errors import printable
@@ -13,7 +14,9 @@ from ibtui.plot.axes import FRAME
 from ibtui.plot.raster import sparkline
 from ibtui.plot.ticks import number
 from ibtui.quantities import Array, Quantity
+from ibtui.ui.classes import classes_of
 from ibtui.ui.drawn import Drawn
+from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
 from ibtui.ui.logged import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
@@ -27,6 +30,11 @@ _LEAST_LABEL = 3
 _NUMBER = 7
 """The widest number that `ticks.number` writes."""
 
+
+HELP = {
+    "Table": "On small screens: of each layer the newest value, its chance level, and bars from the first "
+    "epoch to the last.",
+}
 
 _Column = tuple[str, Quantity, int]
 """The pane that shows a quantity, the quantity, and the width of its column."""
@@ -46,7 +54,7 @@ class Table(Drawn):
             return []
         columns = _columns(scene, width)
         layers = page(scene.layers, scene.view.layer, height - _OTHER_ROWS)
-        lines = _headings(scene, columns, width, styles)
+        lines = _headings(scene, columns, layers, width, styles)
         lines += [_layer_row(layer, scene, columns, width, styles) for layer in layers]
         lines += [_performance(name, scene, width, styles) for name in ("accuracy", "loss")]
         return [*lines, _log(scene, width, styles)]
@@ -69,10 +77,13 @@ def _columns(scene: Scene, width: int) -> list[_Column]:
     return [(name, shown[name], (room + 2 - i) // 3) for i, name in enumerate(shown)]
 
 
-def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styles) -> list[Strip]:
+def _headings(
+    scene: Scene, columns: Sequence[_Column], shown: range, width: int, styles: Styles
+) -> list[Strip]:
     view = scene.view
     names: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
     legend: list[Span] = [(" " * _label_width(scene), palette.TEXT)]
+    few = len(shown) < scene.layers
     for pane, quantity, room in columns:
         ceiling, unit = scene.ceiling(quantity), unit_of(quantity, view)
         # The chosen pane is marked, for Enter enlarges it.
@@ -88,7 +99,13 @@ def _headings(scene: Scene, columns: Sequence[_Column], width: int, styles: Styl
             said = {"excess": ["over chance"], "share": ["share"]}.get(
                 view.level, ["value".ljust(_NUMBER), "chance"]
             )
-        legend += _cell([piece(text, ink=palette.DIM) for text in said], room, scene)
+        pieces = [piece(text, ink=palette.DIM) for text in said]
+        if few and pane == "quantity":
+            count = f"{len(shown)} of {scene.layers}"
+            pieces.append(
+                piece(f"layers {shown[0]} to {shown[-1]} of {scene.layers}", f"{count} layers", count)
+            )
+        legend += _cell(pieces, room, scene)
     return [strip(names, width, styles), strip(legend, width, styles)]
 
 
@@ -166,9 +183,17 @@ def _performance(name: str, scene: Scene, width: int, styles: Styles) -> Strip:
 
 
 def _log(scene: Scene, width: int, styles: Styles) -> Strip:
+    """Write the last line of the log and, at its right end, the classes with their colours."""
+    assert scene.recording is not None
     title, mirror = "[log]" if scene.view.pane == "run" else "log", scene.mirror
     if mirror.died is not None:
         said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN
     else:
         said = last_line(mirror.log), palette.DIM
-    return strip([(f" {title.ljust(11)}", palette.TEXT), said], width, styles)
+    marker = scene.view.marker
+    left: list[Span] = [(f" {title.ljust(11)}", palette.TEXT), (spelled(said[0], marker), said[1])]
+    room = width - sum(cell_len(text) for text, _ in left) - 2
+    names = [piece(f"{glyph} {name}", ink=ink) for glyph, name, ink in classes_of(scene.recording, marker)]
+    right = spaced(fit(names, room, 2, marker), 2)
+    gap = room + 1 - sum(len(text) for text, _ in right)
+    return strip([*left, (" " * max(gap, 0), palette.TEXT), *right], width, styles)

@@ -10,6 +10,7 @@ import pytest
 from rich.color import Color
 
 from ibtui.plot import palette
+from ibtui.plot.glyphs import layer_mark
 
 
 @pytest.mark.parametrize("system", get_args(palette.ColourSystem))
@@ -43,6 +44,14 @@ def test_inks_stand_out_from_dark_and_light(ink: int) -> None:
     assert 1.05 / (light + 0.05) >= 2.5
 
 
+@pytest.mark.parametrize("ground", [palette.DARK, "#1e1e1e", "#e0e0e0", "#fdf6e3", palette.LIGHT])
+def test_layers_stand_out_from_the_background_of_a_theme(ground: str) -> None:
+    styles, behind = palette.styles("truecolor", ground), luminance(linear(Color.parse(ground)))
+    for layer in range(palette.CYCLE):
+        low, high = sorted((luminance(linear(styles[palette.of_layer(layer)].color)), behind))
+        assert (high + 0.05) / (low + 0.05) >= 2.5, layer
+
+
 # Machado, Oliveira, Fernandes (2009), severity 1: how linear RGB looks to protanopes, deuteranopes,
 # tritanopes.
 SIGHT = {
@@ -60,9 +69,27 @@ SIGHT = {
 
 
 def lab(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """CIELAB (CIE 15) of linear sRGB, with the white point D65."""
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    x, y, z = np.cbrt(np.clip(to_xyz @ rgb, 1e-4, None) / [0.9505, 1, 1.089])
+    t, delta = to_xyz @ rgb / [0.9505, 1, 1.089], 6 / 29
+    x, y, z = np.where(t > delta**3, np.cbrt(t), t / (3 * delta**2) + 4 / 29)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("#ffffff", [100, 0, 0]), ("#000000", [0, 0, 0]), ("#ff0000", [53.24, 80.09, 67.20]),
+     ("#0000ff", [32.30, 79.19, -107.86]), ("#101010", [4.68, 0, 0])],
+)  # fmt: skip
+def test_the_measure_of_difference_is_cielab(name: str, expected: list[float]) -> None:
+    assert lab(linear(Color.parse(name))) == pytest.approx(expected, abs=0.1)
+
+
+def difference(one: int, other: int, sight: str, ground: str) -> float:
+    """ΔE of 1976, the Euclidean distance in CIELAB, of two inks as they are seen."""
+    styles = palette.styles("truecolor", ground)
+    seen = [lab(np.clip(SIGHT[sight] @ linear(styles[ink].color), 0, 1)) for ink in (one, other)]
+    return float(np.linalg.norm(seen[0] - seen[1]))
 
 
 @pytest.mark.parametrize("sight", SIGHT)
@@ -95,17 +122,21 @@ HUES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT, "#e0e0e0"])
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
-def test_hues_that_mean_different_things_are_told_apart(sight: str) -> None:
-    """By ΔE of 1976, the Euclidean distance in CIELAB; they are the same on dark and on light."""
-    styles = palette.styles("truecolor")
-    seen = {name: lab(np.clip(SIGHT[sight] @ linear(styles[ink].color), 0, 1)) for name, ink in HUES.items()}
-    for one, other in itertools.combinations(seen, 2):
-        assert np.linalg.norm(seen[one] - seen[other]) >= 15, (one, other)
-    for ground in (palette.DARK, palette.LIGHT):
-        assert [style.color for style in palette.styles("truecolor", ground)][: palette.CHANCE] == [
-            style.color for style in styles
-        ][: palette.CHANCE]
+def test_hues_that_mean_different_things_are_told_apart(sight: str, ground: str) -> None:
+    for one, other in itertools.combinations(HUES, 2):
+        assert difference(HUES[one], HUES[other], sight, ground) >= 15, (one, other)
+
+
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT, "#e0e0e0"])
+@pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
+def test_layers_with_the_same_mark_are_told_apart_by_their_inks(sight: str, ground: str) -> None:
+    """Others have another mark besides, and classes after the second a letter."""
+    for one, other in itertools.combinations(range(36), 2):
+        if layer_mark(one, "braille") == layer_mark(other, "braille"):
+            inks = palette.of_layer(one), palette.of_layer(other)
+            assert difference(*inks, sight, ground) >= 15, (one, other)
 
 
 @pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])

@@ -12,6 +12,7 @@ from ibtui.plot import palette
 from ibtui.plot.canvas import Cells
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.dots import Marker
+from ibtui.plot.glyphs import AGES, layer_mark, marked, path_glyph
 from ibtui.plot.performance import performance_plot
 from ibtui.plot.plane import plane_plot
 from ibtui.plot.scatter import scatter_plot
@@ -266,6 +267,38 @@ def test_epochs_may_colour_the_trajectories() -> None:
     assert set(range(palette.EPOCH, palette.EPOCH + 8)) <= set(inks.ravel().tolist())
 
 
+def by_epoch(width: int, height: int, marker: Marker, rows: int = 20) -> Cells:
+    return plane_plot(
+        PATH_X[:rows], PATH_Y[:rows], width, height, marker, h_x=2, h_y=0.6, colour_by="epoch",
+        epochs=np.arange(rows) * 100,
+    )  # fmt: skip
+
+
+def test_a_large_plane_says_at_which_epoch_each_colour_begins() -> None:
+    cells = by_epoch(80, 20, "braille")
+    row = cells.text()[-1]
+    assert row.split("   ")[1].strip() == "epoch █0 █300 █500 █800 █1,000 █1,300 █1,500 █1,800"
+    assert row.endswith("I(X;T) nats")
+    swatches = cells.ink[-1, cells.chars[-1] == "█"]
+    assert swatches.tolist() == list(range(palette.EPOCH, palette.EPOCH + 8))
+    assert "epoch a=0 b=300 c=500" in by_epoch(80, 20, "ascii").text()[-1]
+
+
+def test_a_small_plane_says_which_colours_are_the_first_and_the_last_epoch() -> None:
+    cells = by_epoch(38, 10, "braille")
+    (row,) = (row for row, text in enumerate(cells.text()) if "epoch 0 ████████ 1,900" in text)
+    assert cells.ink[row, cells.chars[row] == "█"].tolist() == list(range(palette.EPOCH, palette.EPOCH + 8))
+    assert any("epoch █0 █100 █200" in text for text in by_epoch(38, 10, "braille", 3).text())
+
+
+def test_in_ascii_the_epochs_are_letters_along_the_path() -> None:
+    cells = by_epoch(38, 10, "ascii")
+    drawn = {char for row in cells.text() if "epoch" not in row for char in row if char in AGES}
+    assert {"a", "d", "g"} <= drawn
+    one = where(cells, "a")[-1], where(cells, "g")[0]
+    assert cells.ink[one[0]] == palette.EPOCH and cells.ink[one[1]] == palette.EPOCH + 6
+
+
 def test_at_the_cursor_stand_the_numbers_and_circles_at_the_ends() -> None:
     now = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6)
     past = plane_plot(PATH_X, PATH_Y, 19, 12, "braille", h_x=2.0, h_y=0.6, at=(PATH_X[10], PATH_Y[10]))
@@ -341,5 +374,47 @@ def test_curves_that_coincide_take_turns_and_a_full_legend_says_how_many_are_lef
     ) | set(cells.ink[cells.chars == "⣀"].tolist()) | set(cells.ink[cells.chars == "⠉"].tolist())
     many = [Series(flat(k / 12), palette.of_layer(k), str(k)) for k in range(12)]
     text = curve_plot(EPOCHS, many, 40, 7, "braille").text()
-    assert any(row.rstrip().endswith("+7") for row in text)
+    assert any(row.rstrip().endswith("+7 more") for row in text)
     assert sum(any(row.rstrip().endswith(f"{k} {k / 12:.2f}") for row in text) for k in range(12)) == 5
+
+
+@pytest.mark.parametrize("marker", ["braille", "block"])
+def test_layers_whose_inks_may_be_confused_have_marks(marker: Marker) -> None:
+    apart = [(palette.of_layer(layer), layer_mark(layer, marker)) for layer in range(36)]
+    assert len(set(apart)) == 36
+    assert [layer_mark(layer, marker) for layer in range(4)] == [""] * 4
+    assert all(len({ink for ink, mark in apart if mark == one}) == 4 for one in {mark for _, mark in apart})
+
+
+def test_no_two_curves_of_many_layers_have_the_same_character_in_ascii() -> None:
+    drawn = [layer_mark(layer, "ascii") or str(layer) for layer in range(62)]
+    assert len(set(drawn)) == 62 and set(map(len, drawn)) == {1}
+    assert len({path_glyph(layer) for layer in range(16)}) == 16
+
+
+def many_layers(count: int, marker: Marker) -> list[Series]:
+    return [
+        Series(flat(k / count), palette.of_layer(k), marked(k, marker), mark=layer_mark(k, marker))
+        for k in range(count)
+    ]
+
+
+def test_a_curve_carries_the_mark_that_its_label_names() -> None:
+    cells = curve_plot(EPOCHS, many_layers(12, "braille"), 60, 16, "braille")
+    (row,) = (row for row, text in enumerate(cells.text()) if text.rstrip().endswith("▲8 0.67"))
+    marks = np.flatnonzero(cells.chars[row, :50] == "▲")
+    assert len(marks) >= 2 and set(cells.ink[row, marks]) == {palette.of_layer(8)}
+    assert not any("▲" in text[:50] for text in cells.text()[row + 2 :])  # where layers 0 to 7 are
+    text = curve_plot(EPOCHS, many_layers(12, "ascii"), 60, 16, "ascii").text()
+    (row,) = (row for row in text if row.rstrip().endswith("a=10 0.83"))
+    assert row[4:50].strip() == "a" * len(row[4:50].strip()) != ""
+
+
+def test_a_path_carries_the_mark_that_stands_before_its_number() -> None:
+    x = np.linspace(np.full(6, 0.2), np.linspace(0.5, 2, 6), 40)
+    y = np.linspace(np.full(6, 0.1), np.full(6, 0.6), 40)
+    cells = plane_plot(x, y, 60, 24, "braille", h_x=2, h_y=0.65)
+    assert any("◆5" in row for row in cells.text())
+    inks = set(cells.ink[cells.chars == "◆"].tolist())
+    assert inks == {palette.of_layer(4), palette.of_layer(5)}
+    assert 3 <= (cells.chars == "◆").sum() <= 14  # a few to each, and one before each number

@@ -15,7 +15,7 @@ from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Marker, line_runs, scaled
 from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
-from ibtui.plot.raster import Line, density, draw_lines, scatter, sparkline
+from ibtui.plot.raster import Line, class_glyph, density, draw_lines, scatter, sparkline
 from ibtui.plot.ticks import ends, number, ticks
 from ibtui.ui.segments import Rows, strips
 
@@ -135,6 +135,30 @@ def test_eight_classes_have_inks_and_characters_of_their_own() -> None:
     cells = scatter(np.stack([x, x], 1), np.arange(8), UNIT, 8, 1, "ascii")
     assert cells.text() == ["oxvsdpnz"]
     assert cells.ink[0].tolist() == [of_class(label) for label in range(8)]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_ten_classes_are_told_apart_by_more_than_their_inks(marker: Marker) -> None:
+    x = (np.arange(10) + 0.5) / 10
+    for draw in (scatter, density):
+        cells = draw(np.stack([x, x], 1), np.arange(10), UNIT, 10, 1, marker)
+        assert cells.text()[0][2:].lower() == "vsdpnzcu"
+        assert not set(cells.text()[0][:2]) & set("vsdpnzcu")
+        assert cells.ink[0].tolist() == [of_class(label) for label in range(10)]
+    legend = [class_glyph(label, marker) for label in range(10)]
+    assert "".join(legend[2:]) == "vsdpnzcu" and len(set(legend[1:])) == 9
+
+
+@pytest.mark.parametrize("marker", ["braille", "block"])
+@pytest.mark.parametrize("other", [0, 3])
+def test_a_cell_that_a_third_class_shares_is_mixed(marker: Marker, other: int) -> None:
+    cells = scatter([[0.5, 0.9], [0.5, 0.1]], [2, other], UNIT, 1, 1, marker)
+    assert not cells.text()[0].isalpha()
+    assert cells.ink.item() == MIXED and cells.paper.item() in (0, MIXED)
+
+
+def test_a_crowd_of_the_third_class_is_larger() -> None:
+    assert scatter([[0.5, 0.5]] * 4, [2] * 4, UNIT, 1, 1, "braille").text() == ["V"]
 
 
 @pytest.mark.parametrize("draw", [scatter, density])

@@ -65,7 +65,7 @@ def test_trails_are_the_lines_from_point_to_point(marker: Marker, strides: Any, 
     trails = Trails(dots, box, strides)
     for part in np.split(np.arange(len(x)), [1, 2, 3, 50, 51, 200]):
         trails.extend(x[part], y[part])
-    trails.paint(dots, inks, "+x*")
+    trails.paint(dots, inks, list("+x*"))
     for path, glyph in enumerate("+x*"):
         draw_slowly(slow, x[:, path], y[:, path], inks[:, path], box, glyph, strides[path])
     assert same(dots.cells(), slow.cells())

@@ -24,6 +24,7 @@ from textual.widgets import Input
 
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
+from ibtui.plot.glyphs import marked
 from ibtui.recording import Recording
 from ibtui.run.job import DeadRun
 from ibtui.run.mirror import Lost
@@ -256,6 +257,58 @@ def ends(pane: Curves) -> str:
     return " ".join(f" {row[region.right - 9 : region.right - 1].strip()} " for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (COMPACT, ["2 of 12 layers", "7 of 12 layers"]),
+        (FULL, ["5 of 12 layers", "+2 more"]),
+        ((200, 60), ["10 of 12"]),
+    ],
+)
+def test_of_many_layers_the_screen_says_how_many_it_shows(size: tuple[int, int], said: list[str]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, *said)
+        await pilot.press("enter")
+        await until(pilot, lambda: "scatter1" not in regions(app))
+        assert "of 12" not in text_of(app)
+
+    play(script, size, StandIn(RunConfig(every=10, layers=(2,) * 12), 100))
+
+
+@pytest.mark.parametrize("marker", ["braille", "ascii"])
+def test_the_classes_are_named_on_every_screen_but_the_smallest(marker: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        said = ["o 0", "x 1"] if marker == "ascii" else ["⠿ 0", "⠿ 1"]
+        await shows(app, pilot, "  ".join(said))
+        await pilot.resize_terminal(*FULL)
+        await until(pilot, lambda: "  ".join(said) in pane_text(app, "input"))
+
+    play(script, COMPACT, options=WatchOptions(marker=marker))
+
+
+def test_accuracy_held_out_is_told_where_the_pane_is_narrow() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "held out 0.79")
+
+    play(script, (100, 30))
+
+
+@pytest.mark.parametrize("size", [FULL, (100, 30), (133, 41)])
+def test_what_is_said_at_first_is_said_whole(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "faint dots: chance." in " ".join(pane_text(app, "run").split()))
+
+    play(script, size)
+
+
+def test_where_all_layers_are_shown_nothing_is_said_of_how_many() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "layer 3")
+        assert " of 4" not in text_of(app)
+
+    play(script)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [FULL, COMPACT])
 def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -> None:
@@ -266,7 +319,8 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
             if size == COMPACT:
                 await until(pilot, lambda: any(row.startswith(f">{layer} ") for row in screen_text(app)))  # noqa: B023
             else:  # each pane of curves has the chosen layer's label, whichever have no room
-                await until(pilot, lambda: all(ends(pane).count(f" {layer} ") == 1 for pane in curves(app)))  # noqa: B023
+                label = f" {marked(layer, 'braille')} "
+                await until(pilot, lambda: all(ends(pane).count(label) == 1 for pane in curves(app)))  # noqa: B023
             await pilot.press("tab")
             await pilot.pause()
         assert app.view.pane != "scatter"
@@ -559,6 +613,18 @@ def test_the_help_screen_scrolls_through_all_keys_and_definitions() -> None:
         assert not client.commands
 
     play(script, COMPACT)
+
+
+def test_f1_explains_the_quantity_that_is_chosen() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        app.set_view(replace(app.view, pane="quantity"))
+        await pilot.press("f1")
+        await shows(app, pilot, "singular values", "Faint dots")
+        assert "Keys:" not in text_of(app) and "eigenvalues" not in text_of(app)
+        await pilot.press("escape", "d", "f1")
+        await shows(app, pilot, "eigenvalues")
+
+    play(script)
 
 
 def test_the_command_palette_has_every_key() -> None:
@@ -1542,8 +1608,11 @@ def test_ascii_means_the_whole_screen(size: tuple[int, int]) -> None:
     play(script, size, options=WatchOptions(marker="ascii"))
 
 
-def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "vt100"), ("TERM", "dumb")])
+def test_without_colours_none_is_sent(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("NO_COLOR", "")  # so that it is put back
+    monkeypatch.delenv("COLORTERM", raising=False)
+    monkeypatch.setenv(name, value)
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "layer 0  dim 1.18")
@@ -1668,7 +1737,7 @@ def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
         await shows(app, pilot, "run  seed 1  25 s left")
         said = " ".join(pane_text(app, "run").split())
         for text in ("2→2→2→2→2 tanh", "grid 2×2: 500 train, 500 held out", "sgd, lr 0.1, batch 10",
-                     "2 classes ⠿ 0 · ⠿ 1", "dim is chance", "space pause", "? help"):  # fmt: skip
+                     "2 classes ⠿ 0 · ⠿ 1", "faint dots: chance", "space pause", "? help"):  # fmt: skip
             assert text in said
         client.status = replace(client.status, seconds=25.0)
         await until(pilot, lambda: "space pause" not in pane_text(app, "run"))
@@ -1844,6 +1913,11 @@ def test_the_run_before_is_named_by_its_seed_and_turned_off_by_a_key() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await pilot.press("R", "r")  # it asks, for nothing is saved
         await shows(app, pilot, "run  seed 2", "grey: seed 1")
+        for level in ("estimate", "excess", "share"):
+            await until(pilot, lambda: app.view.level == level)  # noqa: B023
+            edges = pane_text(app, "plane").splitlines()
+            assert "grey: seed 1" in edges[0] and "I(X;T)" in edges[-1] and "I(T;Y)" in edges[-1]
+            await pilot.press("e")
         client.train_to(200)
         await shows(app, pilot, "epoch 200")
         drawn = pane_text(app, "plane")

@@ -9,7 +9,7 @@ import pytest
 
 from ibtui.errors import UsageError
 from ibtui.ui import keys, view
-from ibtui.ui.help import definitions
+from ibtui.ui.help import definitions, definitions_of
 from ibtui.ui.panes import OWN, panes, shown_quantities, tab_order
 from ibtui.ui.scene import standard
 from tests.marks import slow
@@ -63,7 +63,37 @@ def test_help_explains_every_pane_and_every_quantity() -> None:
     for made in panes().values():
         assert all(words[word].startswith(text) for word, text in made.declared.help.items())
     texts = " ".join(words.values())
-    assert all(quantity.description in texts for name, quantity in standard().items() if name != "i_xt")
+    assert all(quantity.description in texts for quantity in standard().values())
+
+
+def test_help_explains_every_mark_and_word_that_is_no_number() -> None:
+    """By what a newcomer sees: the words of the screen, and those for what is drawn."""
+    words = definitions(panes(), standard().values())
+    texts = " ".join(f"{word} {text}" for word, text in words)
+    for seen in (
+        "10·30·100", "chance levels", "Faint dots", "○", "Dashed lines", "Upright line", "Heavy frame",
+        "by epoch", "newest N", "view N", "at most", "Skipped", "Moving loss", "PC 1 and 2", "Grey",
+        "held out", "dotted", "Violet", "From the fifth layer on", "a letter is a class", "+2 more",
+        "5 of 12 layers", "Zero, dead", "Saturated", "outside", "n/a", "not finite from epoch", "notebook",
+        "cpu · fused", "H(X)", "H(Y)", "width", "[ ] and >", "Density", "Dead", "Stopped",
+        "filled where a weight is positive", "time that is left",
+    ):  # fmt: skip
+        assert seen in texts, seen
+    headings = [text for word, text in words if not word]
+    assert headings == ["Panes", "Marks and words", "Numbers"]
+    place = [at for at, (word, _) in enumerate(words) if not word]
+    assert place[1] - place[0] - 1 == len(panes())  # each pane first, in its words
+
+
+@pytest.mark.parametrize(
+    ("pane", "said"),
+    [("i_ty", "10·30·100"), ("performance", "those held out"), ("net", "decision boundary"),
+     ("quantity", "singular values"), ("plane", "a circle (○)")],
+)  # fmt: skip
+def test_the_help_of_a_pane_explains_what_it_shows_before_the_marks(pane: str, said: str) -> None:
+    found = definitions_of(pane, panes(), {"dimension"}, standard().values())
+    marks = found.index(("", "Marks and words"))
+    assert any(said in f"{word} {text}" for word, text in found[:marks])
 
 
 @pytest.mark.parametrize(

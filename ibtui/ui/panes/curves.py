@@ -8,6 +8,7 @@ import numpy as np
 
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
+from ibtui.plot.glyphs import layer_mark, marked
 from ibtui.quantities import Array, Quantity
 from ibtui.quantities.levels import LEAST_SHARE
 from ibtui.recording import Recording
@@ -59,7 +60,7 @@ def reference_words(scene: Scene) -> list[Piece]:
     """Name the run that is drawn grey by its seed."""
     before = scene.reference
     return (
-        [] if before is None else [piece(f"grey: seed {before.config.seed}", ink=palette.REFERENCE, rank=3)]
+        [] if before is None else [piece(f"grey: seed {before.config.seed}", ink=palette.REFERENCE, rank=2)]
     )
 
 
@@ -97,7 +98,10 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
     if (faint := scene.faint(quantity)) is not None:
         series += [Series(line, palette.of_chance(i), "", "chance") for i, line in enumerate(_lines(faint))]
     front = sorted(range(values.shape[1]), key=lambda layer: layer == view.layer)
-    return series + [Series(values[:, i], palette.of_layer(i), str(i), "estimate") for i in front]
+    return series + [
+        Series(values[:, i], palette.of_layer(i), marked(i, view.marker), mark=layer_mark(i, view.marker))
+        for i in front
+    ]
 
 
 def _lines(values: Array) -> Array:

@@ -20,8 +20,10 @@ from ibtui.ui.scene import Scene, in_unit
     order=1,
     quantities=("i_ty",),
     help={
-        "Bins beside I(T;Y)": "The chosen layer's estimate at 10, 30 and 100 bins: how much it is a "
-        "matter of binning."
+        "I(T;Y)": "What layer T tells of the label Y: a plug-in estimate from binned values, or by kernels. "
+        "A curve for each layer over epochs, and its value now.",
+        "10·30·100": "The chosen layer's I(T;Y) at 10, 30 and 100 bins: how much it is a matter of binning. "
+        "In the lower edge are their chance levels.",
     },
 )
 class LabelInformation(Curves):

@@ -17,10 +17,11 @@ from ibtui.ui.scene import Scene
     order=0,
     quantities=("i_xt",),
     help={
-        "I(X;T)": "What layer T keeps of the input X, and I(T;Y) what it tells of the label Y: plug-in "
-        "estimates, sum of m/N ln(m N / (a b)) over pairs of cells with a and b samples that share m of N "
-        "(Shwartz-Ziv and Tishby 2017). With few samples to a cell they come near their ceilings by "
-        "themselves.",
+        "I(X;T)": "What layer T keeps of the input X: a plug-in estimate from binned values, or an upper "
+        "bound by kernels. A curve for each layer over epochs, and its value now.",
+        "Estimates": "I(X;T) and I(T;Y) are plug-in estimates, sum of m/N ln(m N / (a b)) over pairs of "
+        "cells with a and b samples that share m of N (Shwartz-Ziv and Tishby 2017). With few samples to a "
+        "cell they come near their ceilings by themselves.",
         "X": "A grid of so many bins per input, or each sample a symbol (key x): then I(X;T) = H(T), H(X) = "
         "ln N, and chance says nothing.",
         "Chance": "The expected value of the same estimate when samples are paired at random, exactly "
@@ -33,8 +34,8 @@ from ibtui.ui.scene import Scene
         "notebook": "So many bins of equal width on the activation's range, and a bin of its own for its "
         "upper end: with 29 the 30 edges of Shwartz-Ziv and Tishby. Where units saturate, +1 has a bin of "
         "its own and -1 has none.",
-        "closed": "The same, but the upper end joins the last bin. Values outside the range join the nearest "
-        "bin and are counted (outside).",
+        "closed": "The same, but the upper end joins the last bin. Values outside the range join the "
+        "nearest bin and are counted (outside).",
         "adaptive": "Bins of equal mass, unit by unit: what varies little is blown up.",
         "pooled": "Bins of equal mass over a layer's distinct values (Chelombiev, Houghton and O'Donnell "
         "2019); they move from epoch to epoch.",

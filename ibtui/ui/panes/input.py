@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import numpy as np
-
 from ibtui.plot import palette
+from ibtui.plot.dots import Marker
 from ibtui.plot.scatter import scatter_plot
 from ibtui.recording import Recording
+from ibtui.ui.classes import classes_of
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
+
+_FEW = 3
+"""More classes than these may not all be named: their number is."""
 
 
 @pane(
@@ -20,7 +23,8 @@ from ibtui.ui.scene import Scene
     compact=False,
     help={
         "Input": "The samples that are measured, as the net is given them; of more than two inputs, their "
-        "first two principal components. Below are the classes, in their colours.",
+        "first two principal components. Below are the classes, in their "
+        "colours; a letter is a class from the third one on, larger for four samples and more.",
     },
 )
 class Input(Pane):
@@ -37,7 +41,7 @@ class Input(Pane):
             inputs.points, inputs.labels, inputs.axes, width, height, view.marker,
             density=view.points == "density",
         )  # fmt: skip
-        return Drawing([piece("input"), *_title(recording)], cells, _classes(recording))
+        return Drawing([piece("input"), *_title(recording)], cells, _classes(recording, view.marker))
 
 
 def _title(recording: Recording) -> list[Piece]:
@@ -46,21 +50,19 @@ def _title(recording: Recording) -> list[Piece]:
     said = {"train": " that train", "held-out": " held out", "all": ""}[part]
     count, whole = f"{len(data.x):,}", recording.measured_of
     if len(data.x) < whole:
-        words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}")
+        words = [f"{count} of {whole:,}{said}", f"{count} of {whole:,}"]
     else:
-        words = (f"{count}{said}" if said else f"all {count}", part)
+        words = [f"{count}{said}", f"{count} {part.replace('-', ' ')}", part] if said else [f"all {count}"]
     pieces = [piece(*words, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))
     return pieces
 
 
-def _classes(recording: Recording) -> list[Piece]:
-    """Name the classes in their colours, as far as there is room; the first ones longest."""
-    data = recording.dataset
-    found = np.unique(data.y).tolist()
-    names = data.names or tuple(str(label) for label in range(max(found) + 1))
-    return [
-        piece(names[label], str(label), ink=palette.of_class(label), rank=1 + place)
-        for place, label in enumerate(found)
+def _classes(recording: Recording, marker: Marker) -> list[Piece]:
+    """Name the classes by colour and character, as far as there is room; the first ones longest."""
+    found = [
+        piece(f"{glyph} {name}", f"{glyph} {name[:1]}", ink=ink, rank=1 + place)
+        for place, (glyph, name, ink) in enumerate(classes_of(recording, marker))
     ]
+    return [*found, piece(f"of {len(found)}", ink=palette.DIM)] if len(found) > _FEW else found

@@ -88,6 +88,8 @@ class Pane(Drawn):
         self._rows = Rows()
         self.pane = name
         self.of_layer = layer
+        self.page: range = range(0)
+        """The layers that have such a pane on the screen, where not all do; else it is empty."""
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -102,7 +104,7 @@ class Pane(Drawn):
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
     def key(self, scene: Scene) -> Hashable:
-        return self.chosen(scene.view), self.content_key(scene)
+        return self.chosen(scene.view), self.page, self.content_key(scene)
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)

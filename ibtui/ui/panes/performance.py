@@ -17,7 +17,13 @@ from ibtui.ui.scene import Scene
 
 
 @pane(
-    row=2, order=1, quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss")
+    row=2,
+    order=1,
+    quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
+    help={
+        "Accuracy · loss": "Two plots over epochs: bright of the samples that train, grey and dotted of "
+        "those held out. not finite from epoch N: the loss is NaN or infinite since.",
+    },
 )
 class Performance(Pane):
     """Accuracy above, loss below."""
@@ -51,7 +57,7 @@ def _halves(scene: Scene, name: str, text: Callable[[float], str]) -> list[Piece
     train, test = (text(value_of(scene, f"{half}_{name}")) for half in ("train", "test"))
     return [
         piece(name),
-        piece(f"train {train}", ink=palette.TRAIN, rank=1),
+        piece(f"train {train}", train, ink=palette.TRAIN, rank=1),
         piece(f"held out {test}", ink=palette.HELD_OUT, rank=2),
     ]
 
@@ -60,7 +66,7 @@ def _note(scene: Scene) -> list[Piece]:
     # Before the first batch there is no moving loss.
     trained = scene.representation is not None and scene.representation.epoch > 0
     moving = loss(value_of(scene, "moving_loss")) if trained else "n/a"
-    moved = piece(f"moving {moving}", ink=palette.DIM, rank=4)
+    moved = piece(f"moving {moving}", ink=palette.DIM, rank=7)
     if scene.recording is not None and scene.recording.config.engine == WATCHED:  # what it has not logged
         return [*_halves(scene, "loss", value_text), *diverged(scene)]
     return [*_halves(scene, "loss", loss), moved, *diverged(scene)]

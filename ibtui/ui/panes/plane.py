@@ -27,7 +27,8 @@ _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
     quantities=("i_xt", "i_ty"),
     help={
         "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
-        "newest point, or at the epoch that is looked at."
+        "newest point, or at the epoch that is looked at: then a circle (○) is where the layer is now. by "
+        "epoch: coloured by epochs instead, in ASCII lettered; the legend below says which.",
     },
 )
 class Plane(Pane):
@@ -47,9 +48,10 @@ class Plane(Pane):
         recording, view = scene.recording, scene.view
         title = [
             piece("information plane", "plane"),
-            piece(unit_of(scene.quantity("i_xt"), view), ink=palette.DIM, rank=1),
-            piece(_LEVELS[view.level], ink=palette.DIM, rank=2),
-            piece(f"by {view.plane_colour}", ink=palette.DIM, rank=3),
+            piece(unit_of(scene.quantity("i_xt"), view), ink=palette.DIM, rank=3),
+            piece(_LEVELS[view.level], ink=palette.DIM, rank=1),
+            piece(f"by {view.plane_colour}", ink=palette.DIM, rank=6 if view.plane_colour == "layer" else 1),
+            *reference_words(scene),
         ]
         if recording is None or not len(recording):
             return Drawing(title, message(scene.waiting, view, width, height, styles))
@@ -69,7 +71,7 @@ class Plane(Pane):
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
-            names=(names[0], names[1]), colour_by=view.plane_colour,
+            names=(names[0], names[1]), colour_by=view.plane_colour, epochs=recording.column("epoch"),
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
             at=None if row is None and present is None else at, sketch=self._sketch_of(recording, scene),
             reference=behind,  # type: ignore[arg-type]
@@ -79,7 +81,6 @@ class Plane(Pane):
             piece(f"layer {view.layer}", str(view.layer), ink=palette.of_layer(view.layer), rank=1),
             piece(f"I(X;T) {x}", x),
             piece(f"I(T;Y) {y}", y),
-            *reference_words(scene),
         ]
         return Drawing(title, cells, note)
 

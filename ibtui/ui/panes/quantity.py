@@ -8,7 +8,11 @@ from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene
 
 
-@pane(row=2, order=0)
+@pane(
+    row=2,
+    order=0,
+    help={"Chosen quantity": "One more number of the layers, over epochs: dimension at first, others by d."},
+)
 class ChosenQuantity(Curves):
     """Any quantity that no other pane shows."""
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import PurePath
 
-import numpy as np
 from rich.cells import cell_len
 
 from ibtui.core.names import WATCHED
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.dots import Marker
-from ibtui.plot.raster import class_glyph
 from ibtui.recording import Recording
+from ibtui.ui.classes import classes_of
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, Span, Styles, piece, strip
 from ibtui.ui.logged import wrapped
@@ -25,7 +24,7 @@ from ibtui.ui.scene import Scene
 INTRODUCTION_S = 20.0
 """Seconds for which the pane says what is seen."""
 _INTRODUCTION = (
-    "Colour: class in scatters, layer in curves; dim is chance.",
+    "Colour: class in scatters, layer in curves; faint dots: chance.",
     "space pause  ← → past  [ ] bins",
     "i plane  ? help",
 )
@@ -60,8 +59,10 @@ class Run(Pane):
         if scene.constant_output:
             head += [[(row, palette.WARN)] for row in wrapped(CONSTANT, width)]
         if _introduces(scene) and not large:
-            head += _introduction(scene.view.marker, width)
-        room = max(height - len(head), min(2, height))
+            head += _introduction(scene.view.marker, width, height - len(head))
+            room = max(height - len(head), 0)
+        else:
+            room = max(height - len(head), min(2, height))
         body = [*head[: height - room], *_log(scene, width, room, scene.view.log_back if large else 0)]
         return Drawing(title, [strip(row, width, styles) for row in body], note)
 
@@ -91,9 +92,13 @@ def _introduces(scene: Scene) -> bool:
     return scene.status is None or scene.status.seconds < INTRODUCTION_S
 
 
-def _introduction(marker: Marker, width: int) -> list[list[Span]]:
-    rows = chain.from_iterable(wrapped(spelled(text, marker), width) for text in _INTRODUCTION)
-    return [[(row, palette.TRAIN)] for row in rows]
+def _introduction(marker: Marker, width: int, height: int) -> list[list[Span]]:
+    """Return as many of its sentences as there are rows for: none is cut."""
+    rows: list[list[Span]] = []
+    for text in _INTRODUCTION:
+        more = [[(row, palette.TRAIN)] for row in wrapped(spelled(text, marker), width)]
+        rows += more if len(rows) + len(more) <= height else []
+    return rows
 
 
 def _facts(scene: Scene, width: int) -> Iterator[list[Span]]:
@@ -141,12 +146,9 @@ def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list
         facts.append(f"init {config.init}" + (f" σ {config.init_sigma:g}" if config.init == "normal" else ""))
     for fact in facts:
         yield [(spelled(fact, marker), palette.TEXT)]
-    found = np.unique(data.y).tolist()
-    names = data.names or tuple(str(label) for label in range(max(found) + 1))
+    found = list(classes_of(recording, marker))
     yield [("class" if len(found) == 1 else f"{len(found)} classes", palette.DIM)]
-    for label in found:
-        glyph = class_glyph(label, marker)
-        yield [(f"{glyph} {spelled(printable(names[label]), marker)}", palette.of_class(label))]
+    yield from ([(f"{glyph} {name}", ink)] for glyph, name, ink in found)
 
 
 def net_words(widths: Sequence[int], room: int) -> str:

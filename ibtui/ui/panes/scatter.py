@@ -24,10 +24,13 @@ SATURATED = 0.05
     row=0,
     per_layer=True,
     help={
-        "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. "
-        "Layers wider than two are drawn by their first two principal components. Layers are counted "
-        "from 0.",
+        "Scatters": "A point per sample, coloured by class; its place is what the layer makes of it. Layers "
+        "wider than two are drawn by their first two principal components. Layers are counted from 0. In "
+        "the title: the chosen quantity, here dim, the dimension (key d).",
         "Saturated": f"The share of activations exactly at an end of the range, shown above {SATURATED:.0%}.",
+        "Zero, dead": "The share of a ReLU's activations that are 0; in a dead layer, all of them.",
+        "Density": "The more samples, the fuller the shade: its colour is that of the class with two thirds "
+        "of them or more.",
     },
 )
 class Scatter(Pane):
@@ -55,7 +58,16 @@ class Scatter(Pane):
         cells = scatter_plot(
             points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
         )
-        return Drawing(title, cells, _note(shown, layer, scene))
+        return Drawing(title, cells, [*_note(shown, layer, scene), *self._shown_of(scene)])
+
+    def _shown_of(self, scene: Scene) -> list[Piece]:
+        """Say in the last scatter how many are shown where there is no room for all."""
+        if not self.page or self.of_layer != self.page[-1]:
+            return []
+        few = f"{len(self.page)} of {scene.layers}"
+        short = f"{few} layers" if len(self.page) < 10 else few
+        long = f"layers {self.page[0]} to {self.page[-1]} of {scene.layers}"
+        return [piece(long, short, ink=palette.DIM)]
 
 
 def _name(scene: Scene, layer: int) -> list[Piece]:

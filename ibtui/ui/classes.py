@@ -1,0 +1,25 @@
+"""The classes of the samples: their names, with the colour and the character that each has in scatters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ibtui.errors import printable
+from ibtui.plot.dots import Marker
+from ibtui.plot.palette import of_class
+from ibtui.plot.raster import class_glyph
+from ibtui.recording import Recording
+from ibtui.ui.glyphs import spelled
+
+Class = tuple[str, str, int]
+"""A class's character, its name and its ink."""
+
+
+def classes_of(recording: Recording, marker: Marker) -> Iterator[Class]:
+    """Yield the classes that samples have, in their order."""
+    data = recording.dataset
+    for label in np.unique(data.y).tolist():
+        name = printable(data.names[label]) if data.names else str(label)
+        yield class_glyph(label, marker), spelled(name, marker), of_class(label)
