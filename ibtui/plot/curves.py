@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
 from ibtui.plot.axes import FRAME, Area, extent, with_axes
-from ibtui.plot.canvas import Cells
+from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
 from ibtui.plot.labels import spread_apart
 from ibtui.plot.raster import Line, draw_lines

@@ -42,6 +42,7 @@ Styles = Sequence[Style]
 
 def fit(pieces: Sequence[Piece], width: int, gap: int, marker: Marker) -> list[Span]:
     """Return what of the pieces fits into `width` cells, `gap` cells apart; no word is ever cut."""
+    width = max(width, 0)
     whole = [(spelled(p.variants[0], marker), p.ink) for p in pieces if p.variants[0]]
     if _length(whole, gap) <= width:
         return whole

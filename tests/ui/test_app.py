@@ -1674,7 +1674,7 @@ def test_the_least_important_words_go_first() -> None:
     pieces += [piece("extra", rank=4), piece("some", rank=3)]
     for width, said in (
         (30, "state a long form extra some"), (25, "state short extra some"), (20, "state short some"),
-        (12, "state short"), (5, "state"), (4, ""),
+        (12, "state short"), (5, "state"), (4, ""), (-2, ""),
     ):  # fmt: skip
         assert " ".join(text for text, _ in fit(pieces, width, 1, "ascii")) == said
 

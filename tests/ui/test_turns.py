@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -141,5 +142,17 @@ def test_a_busy_machine_does_not_stop_the_frames(monkeypatch: pytest.MonkeyPatch
             busy.setattr("textual.timer._time.get_time", late)
             seen = len(client.pulls)
             await until(pilot, lambda: len(client.pulls) > seen + 3)
+
+    play(script)
+
+
+def test_every_widget_is_drawn_at_any_size() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500")
+        styles = palette.styles("truecolor")
+        for widget in app.board.widgets:
+            for width, height in itertools.product((0, 1, 2, 3, 5, 9, 20, 41, 120), (0, 1, 2, 3, 5, 9, 24)):
+                drawn = widget.paint(app.scene, width, height, styles)
+                assert all(strip.cell_length <= width for strip in drawn), (widget.id, width, height)
 
     play(script)
