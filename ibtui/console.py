@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _TOGETHER_S = 0.5
 """A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
 
+ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+"""The signals that end a command."""
 _AGAIN_S = 0.01
 """From an interruption that came to nothing to the next try."""
 
@@ -101,6 +104,16 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(status - 128).name)
 
 
+@contextmanager
+def waiting_signals() -> Iterator[Callable[[], object]]:
+    """Yield what makes signals that end a command wait: until someone unblocks them, or the block is over."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        yield partial(signal.pthread_sigmask, signal.SIG_BLOCK, ENDING)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Signals:
     """Notes the signals that end a command while its block runs, and interrupts only where that is allowed.
 
@@ -113,8 +126,6 @@ class Signals:
         A signal that comes sooner than so many seconds after the first belongs to it.
     """
 
-    _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
     def __init__(self, together_s: float = _TOGETHER_S) -> None:
         self.status = 0
         self._together_s = together_s
@@ -125,7 +136,7 @@ class Signals:
         self._again: threading.Timer | None = None
 
     def __enter__(self) -> Signals:
-        for number in self._NUMBERS:
+        for number in ENDING:
             if (before := signal.getsignal(number)) is not signal.SIG_IGN:
                 self._before[number] = before
         self._listen()

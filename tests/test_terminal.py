@@ -174,6 +174,27 @@ def test_all_that_is_printed_is_of_the_width_that_the_terminal_says(columns, lin
     assert helps[0] == helps[1]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_before_the_screen_listens_waits_for_it(monkeypatch, number):
+    run_first(
+        monkeypatch,
+        f"""
+import os, signal
+block = signal.pthread_sigmask
+def then_arrive(how, numbers):
+    before = block(how, numbers)
+    if how == signal.SIG_BLOCK and numbers:
+        os.kill(os.getpid(), {number})
+    return before
+signal.pthread_sigmask = then_arrive
+""",
+    )
+    with Terminal(*LONG) as terminal:
+        assert terminal.wait() == 128 + number
+        assert "Traceback" not in terminal.text
+    wait_for(lambda: not list(Path(os.environ["XDG_RUNTIME_DIR"], "ibtui").glob("*.sock")))
+
+
 # Its characters and colours.
 
 

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+from ibtui.console import ENDING
+
 PATIENCE_S = 1.5
 """Time for the screen to end in order; then the process ends without it."""
 
@@ -35,9 +36,10 @@ class Ending:
     def watch(self) -> None:
         """Begin, in the event loop."""
         self._loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in ENDING:
             # Not the loop's own handler: the loop may be waiting for a terminal that takes nothing.
             signal.signal(number, self._signalled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # those that have come meanwhile come now
         if sys.__stdin__ is not None and sys.__stdin__.isatty():
             terminal = sys.__stdin__.fileno()
             threading.Thread(target=self._wait_for_hang_up, args=(terminal,), daemon=True).start()

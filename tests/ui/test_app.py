@@ -23,6 +23,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from ibtui.config import RunConfig, WatchOptions
+from ibtui.console import ENDING
 from ibtui.core.information import Binning
 from ibtui.plot.glyphs import marked
 from ibtui.recording import Recording
@@ -49,7 +50,7 @@ from ibtui.ui.app import IbtuiApp
 from ibtui.ui.board import FINE
 from ibtui.ui.dialogs import Place, Question
 from ibtui.ui.drawn import Drawn
-from ibtui.ui.ending import SIGNALS, Ending
+from ibtui.ui.ending import Ending
 from ibtui.ui.glyphs import auto_marker
 from ibtui.ui.help import HelpScreen
 from ibtui.ui.line import fit, piece, spaced
@@ -899,7 +900,7 @@ def test_a_signal_after_the_loop_has_ended_changes_nothing() -> None:
     async def screen() -> None:
         ending.watch()
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in ENDING}
     try:
         asyncio.run(screen())
         signal.raise_signal(signal.SIGTERM)
