@@ -24,7 +24,10 @@ from textual.widgets import Input
 
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.core.information import Binning
+from ibtui.plot import palette
 from ibtui.plot.glyphs import marked
+from ibtui.plot.ticks import value_text
+from ibtui.quantities.levels import at_level
 from ibtui.recording import Recording
 from ibtui.run.job import DeadRun
 from ibtui.run.mirror import Lost
@@ -58,7 +61,7 @@ from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.plane import Plane
 from ibtui.ui.panes.run import INTRODUCTION_S
 from ibtui.ui.panes.scatter import Scatter
-from ibtui.ui.scene import Scene
+from ibtui.ui.scene import Scene, standard
 from ibtui.ui.status import status_pieces
 from ibtui.ui.summary import Farewell
 from tests.marks import slow, slow_sets
@@ -1144,10 +1147,58 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
         await shows(app, pilot, "layer 0  0.37  chance 0.15", "0.19 0.30 0.37 at 10 30 100 bins")
+        await shows(app, pilot, "at 10·30·100: .07 .12 .15")  # their chance levels
         await pilot.press("e")
         await shows(app, pilot, "layer 0  0.22  chance 0.15 nats", "0.11 0.18 0.22 at 10 30 100 bins")
 
     play(script, size)
+
+
+def test_the_excess_of_one_rounding_is_nothing() -> None:
+    quantity, one = standard()["i_xt"], np.array([1.5])
+    for off in (1 + 2.0**-52, 1 - 2.0**-52):
+        excess = at_level(quantity, {"i_xt": one * off, "chance_i_xt": one}, {"h_x": 2.7}, "excess")
+        assert value_text(excess[0]) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "500 that train"),
+        ({"measure_on": "held-out"}, "500 held out"),
+        ({"measure_on": "all"}, "all 1,000"),
+        ({"measure_samples": 100}, "100 of 500 that train"),
+    ],
+)
+def test_the_input_pane_says_which_samples_are_measured(changes: dict[str, Any], said: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: said in pane_text(app, "input"))
+
+    play(script, (160, 50), StandIn(RunConfig(every=10, **changes), 100))
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT, (100, 30), (200, 60)])
+def test_train_and_held_out_are_written_out_everywhere(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "held out 0.", "train")
+        assert not re.search(r"\b([ht]|test|val) \d*\.\d", text_of(app))
+
+    play(script, size)
+
+
+def test_the_net_explains_marks_only_where_weights_are_marks() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "weights of layers 0, 1")
+        assert "≡" not in pane_text(app, "net").splitlines()[-1]
+
+    play(script, client=WithNet())
+
+    async def wide(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "weights: █ +, ≡ −")
+
+    play(wide, client=WithNet(RunConfig(every=10, layers=(60, 2)), 50))
 
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
@@ -1937,6 +1988,10 @@ def test_a_relus_zeros_are_told_and_a_dead_layer_is_marked(share: float, said: s
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "epoch 500", said)
         assert bool(said) == any(word in text_of(app) for word in ("zero 60%", "dead"))
+        if said:  # red is for a dead layer alone
+            styles = {segment.style for row in strips(app) for segment in row if segment.text == said}
+            colours = {style.color for style in styles if style is not None}
+            assert colours == {app._styles[palette.WARN if said == "dead" else palette.DIM].color}
 
     play(script, client=Zeros(RunConfig(every=10, activation="relu")))
 
