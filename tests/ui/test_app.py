@@ -304,6 +304,15 @@ def test_what_is_said_at_first_is_said_whole(size: tuple[int, int]) -> None:
     play(script, size)
 
 
+def test_a_hidden_scatter_is_not_counted_among_those_shown() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "2 of 4 layers")
+        await pilot.press("h")
+        await shows(app, pilot, "1 of 4 layers")
+
+    play(script, COMPACT)
+
+
 def test_where_all_layers_are_shown_nothing_is_said_of_how_many() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "layer 3")
@@ -1154,6 +1163,19 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
     play(script, size)
 
 
+def test_without_a_number_of_bins_nothing_is_said_of_other_numbers() -> None:
+    class Kernels(StandIn):
+        def look(self, row: int | None) -> Any:
+            shown = super().look(row)
+            return replace(shown, sensitivity=np.full_like(shown.sensitivity, np.nan))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "chance 0.15" in pane_text(app, "i_ty"))
+        assert "n/a" not in pane_text(app, "i_ty") and "10·30·100" not in pane_text(app, "i_ty")
+
+    play(script, client=Kernels())
+
+
 def test_the_excess_of_one_rounding_is_nothing() -> None:
     quantity, one = standard()["i_xt"], np.array([1.5])
     for off in (1 + 2.0**-52, 1 - 2.0**-52):
@@ -1821,7 +1843,8 @@ def test_the_whole_log_has_the_screen_by_a_key_and_its_pages_are_turned(opening:
     play(script)
 
 
-def test_a_net_whose_output_is_constant_says_what_to_try() -> None:
+@pytest.mark.parametrize("size", [FULL, (100, 30), COMPACT])
+def test_a_net_whose_output_is_constant_says_what_to_try(size: tuple[int, int]) -> None:
     class Constant(StandIn):
         def look(self, row: int | None) -> Any:
             shown = super().look(row)
@@ -1830,7 +1853,7 @@ def test_a_net_whose_output_is_constant_says_what_to_try() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "the output is the same", "--lr", "--init-sigma")
 
-    play(script, client=Constant())
+    play(script, size, client=Constant(RunConfig(every=10, init_sigma=1e-4)))
 
 
 def test_the_limit_of_the_pace_stays_while_it_is_changed() -> None:

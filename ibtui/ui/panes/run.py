@@ -28,7 +28,8 @@ _INTRODUCTION = (
     "space pause  ← → past  [ ] bins",
     "i plane  ? help",
 )
-CONSTANT = "the output is the same for every input: try another --lr, or a larger --init-sigma"
+CONSTANT = "the output is the same: try another --lr or --init-sigma"
+"""What is said of a net that gives every input the same output."""
 
 
 @pane(
@@ -55,9 +56,8 @@ class Run(Pane):
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         title, note = _title_and_note(scene)
         large = scene.view.enlarged and self.chosen(scene.view)
-        head = list(_facts(scene, width))
-        if scene.constant_output:
-            head += [[(row, palette.WARN)] for row in wrapped(CONSTANT, width)]
+        warning = [[(row, palette.WARN)] for row in wrapped(CONSTANT, width) if scene.constant_output]
+        head = [*list(_facts(scene, width))[: max(height - len(warning), 0)], *warning]
         if _introduces(scene) and not large:
             head += _introduction(scene.view.marker, width, height - len(head))
             room = max(height - len(head), 0)
