@@ -238,7 +238,8 @@ def _number_layers(
         ((r, c) for r in range(-3, 4) for c in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2
     )
     for layer in reversed(range(len(ends))):
-        end, text = ends[layer], marked(layer, marker)
+        # In ASCII marks are letters, and of curves alone: paths have characters.
+        end, text = ends[layer], str(layer) if marker == "ascii" else marked(layer, marker)
         if end is None:
             continue
         for down, right in nearby:

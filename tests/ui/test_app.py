@@ -646,12 +646,24 @@ def test_the_command_palette_has_every_key() -> None:
             assert f"{keys.name_of(binding)}  ({binding.key_display})" in titles
         assert all(len(title) < 40 for title in titles) and titles[0].startswith("pause")
         await pilot.press("ctrl+p")
+        listed = app.screen.query_one(CommandList)
+        await until(pilot, lambda: listed.option_count == len(titles))
+        assert [str(listed.get_option_at_index(at).prompt).split("\n")[0] for at in range(5)] == titles[:5]
         await pilot.press(*"binning")
         await until(pilot, lambda: app.screen.query_one(CommandList).option_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: client.commands == [Rebin(Binning("closed"))])
 
     play(script)
+
+
+def test_the_command_palette_is_in_ascii_where_all_is() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("ctrl+p")
+        await shows(app, pilot, "Search", "pause or go on  (space)")
+        assert text_of(app).isascii()
+
+    play(script, options=WatchOptions(marker="ascii"))
 
 
 # Pulling.
@@ -1817,6 +1829,18 @@ def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
         assert "2000 epochs, a measurement" in pane_text(app, "run")
 
     play(script, client=StandIn(pace=60.0, epochs_per_second=60.0))
+
+
+@pytest.mark.parametrize("marker", ["braille", "ascii"])
+def test_the_widths_of_a_long_net_are_in_one_row(marker: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        arrow = "->" if marker == "ascii" else "→"
+        await until(pilot, lambda: bool(pane_text(app, "run").strip()) and "tanh" in pane_text(app, "run"))
+        first = pane_text(app, "run").splitlines()[1]
+        assert first.startswith(f"2{arrow}12{arrow}10") and first.endswith("tanh")
+
+    layers = (12, 10, 7, 5, 4, 3, 2, 2, 2, 2, 2, 2)
+    play(script, client=StandIn(RunConfig(every=10, layers=layers), 50), options=WatchOptions(marker=marker))
 
 
 def test_a_replay_says_so_and_names_its_file() -> None:

@@ -134,7 +134,7 @@ def _length(row: Sequence[Span]) -> int:
 def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list[Span]]:
     config, data = recording.config, recording.dataset
     output = "" if config.output == "same" else f", {config.output} output"
-    widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width)
+    widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width, marker)
     if config.engine == WATCHED:  # its settings are the program's own
         facts = [widths, f"{len(data.x):,} samples of a loop of your own"]
     else:
@@ -149,10 +149,10 @@ def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list
     yield from ([(f"{glyph} {name}", ink)] for glyph, name, ink in found)
 
 
-def net_words(widths: Sequence[int], room: int) -> str:
+def net_words(widths: Sequence[int], room: int, marker: Marker = "braille") -> str:
     """Return the widths of a net joined by arrows, equal neighbours counted where it is long."""
     said = "→".join(map(str, widths))
-    if len(said) <= room - 6:
+    if len(spelled(said, marker)) <= room - 6:
         return said
     runs = [(width, len(list(same))) for width, same in groupby(widths)]
     return "→".join(f"{width}" if count == 1 else f"{width}×{count}" for width, count in runs)
