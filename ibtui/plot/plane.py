@@ -240,7 +240,8 @@ def _number_layers(
     """Write each layer's number at its end, or in the nearest free cells; the last layers choose first."""
     taken: set[tuple[int, int]] = set()
     for layer in reversed(range(len(ends))):
-        end, text = ends[layer], marked(layer, marker)
+        # In ASCII marks are letters, and of curves alone: paths have characters.
+        end, text = ends[layer], str(layer) if marker == "ascii" else marked(layer, marker)
         if end is None:
             continue
         for down, right in _NEARBY:

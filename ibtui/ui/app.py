@@ -14,6 +14,7 @@ from typing import ClassVar
 from rich.style import Style
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
+from textual.command import Provider
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -32,7 +33,7 @@ from ibtui.ui import view as views
 from ibtui.ui.board import Board
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.ending import Ending
-from ibtui.ui.glyphs import auto_marker
+from ibtui.ui.glyphs import auto_marker, spelled
 from ibtui.ui.link import Link, Workers
 from ibtui.ui.panes import panes, shown_quantities, tab_order
 from ibtui.ui.panes.pane import Pane
@@ -54,6 +55,12 @@ class Arrived(Message):
     news: Frame | Lost
 
 
+def _commands() -> type[Provider]:
+    from ibtui.ui.commands import Commands
+
+    return Commands
+
+
 class MainScreen(Patient, Screen[None], inherit_bindings=False):
     """The panes' screen: keys are the app's, and nothing here takes the focus."""
 
@@ -71,6 +78,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (views.SMALL[0], "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (views.SMALL[1], "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(panes())]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
 
     def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
         if os.environ.get("NO_COLOR") == "":  # which says nothing, but Textual heeds it
@@ -140,8 +148,17 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         for binding in keys.named(self._keys):
             title = f"{keys.name_of(binding)}  ({binding.key_display})"
-            yield SystemCommand(title, binding.tooltip, partial(self.run_action, binding.action))
+            title, said = (spelled(text, self.view.marker) for text in (title, binding.tooltip))
+            yield SystemCommand(title, said, partial(self.run_action, binding.action))
         yield SystemCommand("theme", "Change the colours", self.action_change_theme)
+
+    def action_command_palette(self) -> None:
+        """Open the palette, drawn in ASCII where all is."""
+        from textual.command import CommandPalette
+
+        if not isinstance(self.screen, CommandPalette):
+            classes = "-ascii" if self.view.marker == "ascii" else None
+            self.push_screen(CommandPalette(placeholder="Search", id="--command-palette", classes=classes))
 
     def on_arrived(self, message: Arrived) -> None:
         first = self.scene.recording is None

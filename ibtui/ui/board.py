@@ -123,11 +123,11 @@ class Board:
         """Tell panes of a layer which of them are shown, where there is no room for all."""
         each = [w for w in self.widgets if isinstance(w, Pane) and w.of_layer is not None]
         for name in {widget.pane for widget in each}:
-            shown = [w.of_layer or 0 for w in each if w.pane == name and w.id in self.shown]
+            shown = tuple(w.of_layer or 0 for w in each if w.pane == name and w.id in self.shown)
             paged = 0 < len(shown) < scene.layers and not scene.view.enlarged
             for widget in each:
                 if widget.pane == name:
-                    widget.page = range(shown[0], shown[-1] + 1) if paged else range(0)
+                    widget.page = shown if paged else ()
 
     def net_fineness(self) -> int:
         """Return the points to an axis that the picture of the net has room for; 0: it is not shown."""

@@ -20,6 +20,6 @@ Class = tuple[str, str, int]
 def classes_of(recording: Recording, marker: Marker) -> Iterator[Class]:
     """Yield the classes that samples have, in their order."""
     data = recording.dataset
-    for label in np.unique(data.y).tolist():
+    for label in np.flatnonzero(np.bincount(data.y)).tolist():
         name = printable(data.names[label]) if data.names else str(label)
         yield class_glyph(label, marker), spelled(name, marker), of_class(label)

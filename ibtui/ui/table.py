@@ -20,6 +20,7 @@ from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
 from ibtui.ui.logged import last_line
 from ibtui.ui.panes.performance import diverged, loss, value_of
+from ibtui.ui.panes.run import CONSTANT
 from ibtui.ui.scene import Scene, recorded, unit_of
 from ibtui.ui.segments import strips
 from ibtui.ui.view import page
@@ -47,7 +48,7 @@ class Table(Drawn):
         view, mirror, shown = scene.view, scene.mirror, scene.representation
         chosen = (view.layer, view.pane, view.quantity, view.unit, view.level, mirror.died, scene.when)
         log = mirror.log_end, len(mirror.log)
-        return scene.history, shown and shown.key, scene.cursor_row, chosen, log
+        return scene.history, shown and shown.key, scene.cursor_row, chosen, log, scene.constant_output
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         if scene.recording is None:
@@ -188,6 +189,8 @@ def _log(scene: Scene, width: int, styles: Styles) -> Strip:
     title, mirror = "[log]" if scene.view.pane == "run" else "log", scene.mirror
     if mirror.died is not None:
         said = printable(mirror.died.reason), palette.TEXT if scene.link.stopped else palette.WARN
+    elif scene.constant_output:
+        said = CONSTANT, palette.WARN
     else:
         said = last_line(mirror.log), palette.DIM
     marker = scene.view.marker

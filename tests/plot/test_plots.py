@@ -410,6 +410,13 @@ def test_a_curve_carries_the_mark_that_its_label_names() -> None:
     assert row[4:50].strip() == "a" * len(row[4:50].strip()) != ""
 
 
+def test_in_ascii_the_numbers_in_the_plane_stand_alone() -> None:
+    spread = np.tile(np.linspace(0.1, 1.9, 12), (3, 1))
+    cells = plane_plot(spread, spread, 100, 30, "ascii", h_x=2, h_y=2)
+    assert not any("=10" in row for row in cells.text())
+    assert any("10" in row[8:] for row in cells.text())
+
+
 def test_a_path_carries_the_mark_that_stands_before_its_number() -> None:
     x = np.linspace(np.full(6, 0.2), np.linspace(0.5, 2, 6), 40)
     y = np.linspace(np.full(6, 0.1), np.full(6, 0.6), 40)

@@ -25,7 +25,10 @@ from textual.widgets import Input
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.console import ENDING
 from ibtui.core.information import Binning
+from ibtui.plot import palette
 from ibtui.plot.glyphs import marked
+from ibtui.plot.ticks import value_text
+from ibtui.quantities.levels import at_level
 from ibtui.recording import Recording
 from ibtui.run.job import DeadRun
 from ibtui.run.mirror import Lost
@@ -59,7 +62,7 @@ from ibtui.ui.panes.curves import Curves
 from ibtui.ui.panes.plane import Plane
 from ibtui.ui.panes.run import INTRODUCTION_S
 from ibtui.ui.panes.scatter import Scatter
-from ibtui.ui.scene import Scene
+from ibtui.ui.scene import Scene, standard
 from ibtui.ui.status import status_pieces
 from ibtui.ui.summary import Farewell
 from tests.marks import slow, slow_sets
@@ -300,6 +303,15 @@ def test_what_is_said_at_first_is_said_whole(size: tuple[int, int]) -> None:
         await until(pilot, lambda: "faint dots: chance." in " ".join(pane_text(app, "run").split()))
 
     play(script, size)
+
+
+def test_a_hidden_scatter_is_not_counted_among_those_shown() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "2 of 4 layers")
+        await pilot.press("h")
+        await shows(app, pilot, "1 of 4 layers")
+
+    play(script, COMPACT)
 
 
 def test_where_all_layers_are_shown_nothing_is_said_of_how_many() -> None:
@@ -635,12 +647,24 @@ def test_the_command_palette_has_every_key() -> None:
             assert f"{keys.name_of(binding)}  ({binding.key_display})" in titles
         assert all(len(title) < 40 for title in titles) and titles[0].startswith("pause")
         await pilot.press("ctrl+p")
+        listed = app.screen.query_one(CommandList)
+        await until(pilot, lambda: listed.option_count == len(titles))
+        assert [str(listed.get_option_at_index(at).prompt).split("\n")[0] for at in range(5)] == titles[:5]
         await pilot.press(*"binning")
         await until(pilot, lambda: app.screen.query_one(CommandList).option_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: client.commands == [Rebin(Binning("closed"))])
 
     play(script)
+
+
+def test_the_command_palette_is_in_ascii_where_all_is() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("ctrl+p")
+        await shows(app, pilot, "Search", "pause or go on  (space)")
+        assert text_of(app).isascii()
+
+    play(script, options=WatchOptions(marker="ascii"))
 
 
 # Pulling.
@@ -1145,10 +1169,71 @@ def test_the_estimates_at_other_bins_are_in_excess_of_their_own_chance_levels(si
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         app.set_view(replace(app.view, pane="i_ty", enlarged=True))
         await shows(app, pilot, "layer 0  0.37  chance 0.15", "0.19 0.30 0.37 at 10 30 100 bins")
+        await shows(app, pilot, "at 10·30·100: .07 .12 .15")  # their chance levels
         await pilot.press("e")
         await shows(app, pilot, "layer 0  0.22  chance 0.15 nats", "0.11 0.18 0.22 at 10 30 100 bins")
 
     play(script, size)
+
+
+def test_without_a_number_of_bins_nothing_is_said_of_other_numbers() -> None:
+    class Kernels(StandIn):
+        def look(self, row: int | None) -> Any:
+            shown = super().look(row)
+            return replace(shown, sensitivity=np.full_like(shown.sensitivity, np.nan))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "chance 0.15" in pane_text(app, "i_ty"))
+        assert "n/a" not in pane_text(app, "i_ty") and "10·30·100" not in pane_text(app, "i_ty")
+
+    play(script, client=Kernels())
+
+
+def test_the_excess_of_one_rounding_is_nothing() -> None:
+    quantity, one = standard()["i_xt"], np.array([1.5])
+    for off in (1 + 2.0**-52, 1 - 2.0**-52):
+        excess = at_level(quantity, {"i_xt": one * off, "chance_i_xt": one}, {"h_x": 2.7}, "excess")
+        assert value_text(excess[0]) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "500 that train"),
+        ({"measure_on": "held-out"}, "500 held out"),
+        ({"measure_on": "all"}, "all 1,000"),
+        ({"measure_samples": 100}, "100 of 500 that train"),
+    ],
+)
+def test_the_input_pane_says_which_samples_are_measured(changes: dict[str, Any], said: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: said in pane_text(app, "input"))
+
+    play(script, (160, 50), StandIn(RunConfig(every=10, **changes), 100))
+
+
+@pytest.mark.parametrize("size", [FULL, COMPACT, (100, 30), (200, 60)])
+def test_train_and_held_out_are_written_out_everywhere(size: tuple[int, int]) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "held out 0.", "train")
+        assert not re.search(r"\b([ht]|test|val) \d*\.\d", text_of(app))
+
+    play(script, size)
+
+
+def test_the_net_explains_marks_only_where_weights_are_marks() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "weights of layers 0, 1")
+        assert "≡" not in pane_text(app, "net").splitlines()[-1]
+
+    play(script, client=WithNet())
+
+    async def wide(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "weights: █ +, ≡ −")
+
+    play(wide, client=WithNet(RunConfig(every=10, layers=(60, 2)), 50))
 
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
@@ -1747,6 +1832,18 @@ def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
     play(script, client=StandIn(pace=60.0, epochs_per_second=60.0))
 
 
+@pytest.mark.parametrize("marker", ["braille", "ascii"])
+def test_the_widths_of_a_long_net_are_in_one_row(marker: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        arrow = "->" if marker == "ascii" else "→"
+        await until(pilot, lambda: bool(pane_text(app, "run").strip()) and "tanh" in pane_text(app, "run"))
+        first = pane_text(app, "run").splitlines()[1]
+        assert first.startswith(f"2{arrow}12{arrow}10") and first.endswith("tanh")
+
+    layers = (12, 10, 7, 5, 4, 3, 2, 2, 2, 2, 2, 2)
+    play(script, client=StandIn(RunConfig(every=10, layers=layers), 50), options=WatchOptions(marker=marker))
+
+
 def test_a_replay_says_so_and_names_its_file() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "replay  run.npz  seed 1")
@@ -1771,7 +1868,8 @@ def test_the_whole_log_has_the_screen_by_a_key_and_its_pages_are_turned(opening:
     play(script)
 
 
-def test_a_net_whose_output_is_constant_says_what_to_try() -> None:
+@pytest.mark.parametrize("size", [FULL, (100, 30), COMPACT])
+def test_a_net_whose_output_is_constant_says_what_to_try(size: tuple[int, int]) -> None:
     class Constant(StandIn):
         def look(self, row: int | None) -> Any:
             shown = super().look(row)
@@ -1780,7 +1878,7 @@ def test_a_net_whose_output_is_constant_says_what_to_try() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "the output is the same", "--lr", "--init-sigma")
 
-    play(script, client=Constant())
+    play(script, size, client=Constant(RunConfig(every=10, init_sigma=1e-4)))
 
 
 def test_the_limit_of_the_pace_stays_while_it_is_changed() -> None:
@@ -1938,6 +2036,10 @@ def test_a_relus_zeros_are_told_and_a_dead_layer_is_marked(share: float, said: s
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "epoch 500", said)
         assert bool(said) == any(word in text_of(app) for word in ("zero 60%", "dead"))
+        if said:  # red is for a dead layer alone
+            styles = {segment.style for row in strips(app) for segment in row if segment.text == said}
+            colours = {style.color for style in styles if style is not None}
+            assert colours == {app._styles[palette.WARN if said == "dead" else palette.DIM].color}
 
     play(script, client=Zeros(RunConfig(every=10, activation="relu")))
 

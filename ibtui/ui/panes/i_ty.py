@@ -49,6 +49,8 @@ class LabelInformation(Curves):
         shown, layer, quantity = scene.representation, scene.view.layer, self.quantity(scene)
         if shown is None or shown.sensitivity is None or layer >= len(shown.points):
             return []
+        if np.isnan(shown.sensitivity[1, layer]).all():
+            return []
         levels = in_unit(shown.sensitivity[1, layer], quantity, scene.view)
         tight = " ".join(number(float(level)).removeprefix("0") for level in levels)
         bins = "·".join(str(bins) for bins in SENSITIVITY_BINS)

@@ -56,7 +56,7 @@ class Net(Pane):
         if picture.classes is None:
             said = message("its inputs are not two: no plane", view, width, min(2, height), styles)
             body = [*said, *(strip(row, width, styles) for row in beside)]
-            return Drawing(title, body[:height], _note(picture, scene))
+            return Drawing(title, body[:height], _note(picture, beside, scene))
         left = width - room - 2 if room and width >= _LEAST else width
         assert picture.sure is not None
         cells = boundary_plot(
@@ -69,7 +69,7 @@ class Net(Pane):
             height,
             view.marker,
         )
-        return Drawing(title, _joined(cells, beside, width, height, styles), _note(picture, scene))
+        return Drawing(title, _joined(cells, beside, width, height, styles), _note(picture, beside, scene))
 
 
 def _weights(picture: NetPicture, scene: Scene, width: int) -> list[list[Span]]:
@@ -98,7 +98,11 @@ def _joined(cells: Cells, beside: list[list[Span]], width: int, height: int, sty
     ]
 
 
-def _note(picture: NetPicture, scene: Scene) -> list[Piece]:
+def _note(picture: NetPicture, beside: list[list[Span]], scene: Scene) -> list[Piece]:
+    """Say what colours are, and what marks stand for weights, where there are any."""
     positive, negative = signs(scene.view.marker)
     classes = [piece("colour: its answer", ink=palette.DIM, rank=1)] if picture.classes is not None else []
-    return [*classes, piece(f"weights {positive} + {negative} −", ink=palette.DIM, rank=2)]
+    weights = [row[1][0] for row in beside if row]
+    marked = any(not any(char.isdigit() for char in text) for text in weights)
+    said = f"weights: {positive} +, {negative} −" if marked else "weights of layers 0, 1, …"
+    return [*classes, *([piece(said, "weights", ink=palette.DIM, rank=2)] if weights else [])]

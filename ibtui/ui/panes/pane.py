@@ -88,7 +88,7 @@ class Pane(Drawn):
         self._rows = Rows()
         self.pane = name
         self.of_layer = layer
-        self.page: range = range(0)
+        self.page: tuple[int, ...] = ()
         """The layers that have such a pane on the screen, where not all do; else it is empty."""
 
     def on_click(self, event: events.Click) -> None:

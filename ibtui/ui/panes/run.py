@@ -28,7 +28,8 @@ _INTRODUCTION = (
     "space pause  ← → past  [ ] bins",
     "i plane  ? help",
 )
-CONSTANT = "the output is the same for every input: try another --lr, or a larger --init-sigma"
+CONSTANT = "the output is the same: try another --lr or --init-sigma"
+"""What is said of a net that gives every input the same output."""
 
 
 @pane(
@@ -55,9 +56,8 @@ class Run(Pane):
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         title, note = _title_and_note(scene)
         large = scene.view.enlarged and self.chosen(scene.view)
-        head = list(_facts(scene, width))
-        if scene.constant_output:
-            head += [[(row, palette.WARN)] for row in wrapped(CONSTANT, width)]
+        warning = [[(row, palette.WARN)] for row in wrapped(CONSTANT, width) if scene.constant_output]
+        head = [*list(_facts(scene, width))[: max(height - len(warning), 0)], *warning]
         if _introduces(scene) and not large:
             head += _introduction(scene.view.marker, width, height - len(head))
             room = max(height - len(head), 0)
@@ -134,7 +134,7 @@ def _length(row: Sequence[Span]) -> int:
 def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list[Span]]:
     config, data = recording.config, recording.dataset
     output = "" if config.output == "same" else f", {config.output} output"
-    widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width)
+    widths = net_words((data.inputs, *(layer.width for layer in recording.layers)), width, marker)
     if config.engine == WATCHED:  # its settings are the program's own
         count, whole = len(data.x), recording.measured_of
         of = f" of {whole:,}" if count < whole else ""
@@ -151,10 +151,10 @@ def _facts_of(recording: Recording, width: int, marker: Marker) -> Iterator[list
     yield from ([(f"{glyph} {name}", ink)] for glyph, name, ink in found)
 
 
-def net_words(widths: Sequence[int], room: int) -> str:
+def net_words(widths: Sequence[int], room: int, marker: Marker = "braille") -> str:
     """Return the widths of a net joined by arrows, equal neighbours counted where it is long."""
     said = "→".join(map(str, widths))
-    if len(said) <= room - 6:
+    if len(spelled(said, marker)) <= room - 6:
         return said
     runs = [(width, len(list(same))) for width, same in groupby(widths)]
     return "→".join(f"{width}" if count == 1 else f"{width}×{count}" for width, count in runs)

@@ -65,9 +65,7 @@ class Scatter(Pane):
         if not self.page or self.of_layer != self.page[-1]:
             return []
         few = f"{len(self.page)} of {scene.layers}"
-        short = f"{few} layers" if len(self.page) < 10 else few
-        long = f"layers {self.page[0]} to {self.page[-1]} of {scene.layers}"
-        return [piece(long, short, ink=palette.DIM)]
+        return [piece(f"{few} layers" if len(self.page) < 10 else few, ink=palette.DIM)]
 
 
 def _name(scene: Scene, layer: int) -> list[Piece]:
