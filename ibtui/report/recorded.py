@@ -88,8 +88,19 @@ class RecordedRun:
 
     @property
     def activations(self) -> str:
-        """The layers' activations, each once."""
-        return ",".join(dict.fromkeys(layer.activation for layer in self.layers))
+        """The layers' activations, each once; those that are not known are left out."""
+        return ",".join(dict.fromkeys(layer.activation for layer in self.layers if layer.activation))
+
+    @property
+    def layers_in_words(self) -> str:
+        """The layers' widths; where they have names of their own, with these, as a watched net's have."""
+        if all(layer.name == str(at) for at, layer in enumerate(self.layers)):
+            return f"layers {','.join(self.widths)}"
+        of = [f" of {layer.units:,}" if layer.units else "" for layer in self.layers]
+        named = (
+            f"{at} {printable(layer.name)} ({layer.width}{of[at]})" for at, layer in enumerate(self.layers)
+        )
+        return f"layers {', '.join(named)}"
 
 
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool = True) -> RecordedRun:

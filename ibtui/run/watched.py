@@ -161,9 +161,10 @@ class Watched(Source):
     def _reach(self) -> None:
         """Connect to the loop, if it lives; its socket may have been away, as after a logout."""
         begun, self._reached = self._stream.begun, time.monotonic()
-        if begun is not None and self._stream.ended is None:
-            if loops.is_alive(begun.pid, begun.host, begun.started):
-                self._control = control.reach(begun.name, begun.pid)
+        if begun is None or self._stream.ended is not None:
+            return
+        if loops.is_alive(begun.pid, begun.host, begun.started):
+            self._control = control.reach(begun.name, begun.pid)
 
     def _report(self) -> None:
         """Tell screens where the loop stands."""

@@ -213,6 +213,15 @@ def test_the_size_is_told_with_the_first_measurement(net, capsys):
     assert abs(os.path.getsize("net.ibtui") - 20_300) < 1000 and not capsys.readouterr().err
 
 
+def test_that_max_mb_will_not_do_is_told_beforehand(net, capsys):
+    with watched(net, max_mb=0.016) as run:
+        for epoch in run.epochs(40):
+            if epoch == 0:
+                told = capsys.readouterr().err
+    whole = sum(row.activations is not None for row in rows("net.ibtui"))
+    assert f"of which max_mb=0.016 has room for {whole} measurements; ibtui attach net" in told
+
+
 def test_beyond_max_mb_scalars_alone_are_written(net, capsys):
     with watched(net, max_mb=0.016) as run:
         for epoch in run.epochs(40):

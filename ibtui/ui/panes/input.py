@@ -45,8 +45,9 @@ def _title(recording: Recording) -> list[Piece]:
     data, part = recording.dataset, recording.config.measure_on
     said = {"train": " that train", "held-out": " held out", "all": ""}[part]
     count, whole = f"{len(data.x):,}", recording.measured_of
+    words: tuple[str, ...]
     if len(data.x) < whole:
-        words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}")
+        words = (f"{count} of {whole:,}{said}", f"{count} of {whole:,}", count)
     else:
         words = (f"{count}{said}" if said else f"all {count}", part)
     pieces = [piece(*words, ink=palette.DIM, rank=1)]
