@@ -375,6 +375,26 @@ def test_samples_must_fit_their_labels(net):
         ibtui.watch(3, net.x, net.y)
 
 
+@pytest.mark.parametrize(
+    ("y", "said"), [(["a", "b"] * 100, "y holds no numbers"), ([1.0, math.nan] * 100, "y must be finite")]
+)
+def test_labels_that_are_none_are_refused_in_words(net, y, said):
+    with pytest.raises(ValueError, match=said):
+        ibtui.watch(net, net.x, y)
+
+
+def test_only_may_be_one_name(net):
+    with watched(net, only="hidden") as run:
+        list(run.epochs(1))
+    assert [layer.name for layer in read("net.ibtui")[0].net.layers] == ["hidden"]
+
+
+def test_whole_epochs_may_be_floats(net, capsys):
+    with watched(net, every=1) as run:
+        assert all(run.step(epoch) for epoch in (0.0, np.float32(1), np.int64(2), 2.5, 3))
+    assert epochs_of() == [0, 1, 2] and "step(2.5): epochs are whole numbers" in capsys.readouterr().err
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 def test_a_step_costs_less_than_a_microsecond_where_nothing_is_due(net):

@@ -426,6 +426,16 @@ def test_a_stream_that_cannot_be_read_is_said(tmp_path):
     d.stop()
 
 
+def test_a_damaged_stream_is_said_to_be():
+    finished()
+    data = bytearray(Path("net.ibtui").read_bytes())
+    data[len(data) // 2] ^= 1
+    Path("net.ibtui").write_bytes(data)
+    with attached() as d:
+        d.until(lambda d: any("the stream is damaged" in notice.text for notice in d.notices))
+        d.until(lambda d: d.recording is not None and 0 < len(d.recording) < 5)
+
+
 def test_labels_and_ranges_reach_the_estimates():
     net = Net()
     with ibtui.watch(net, net.x, net.y, name="net", activation={"hidden": "tanh"}, x_range=(0, 1)) as run:
