@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import signal
 import subprocess
@@ -188,9 +189,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["IBTUI_RUNTIME_DIR"] = str(Path(folder, "run"))
         os.chdir(folder)
-        nothing_due()
-        due()
-        watched_or_not()
+        with contextlib.redirect_stderr(io.StringIO()):  # what watched loops tell
+            nothing_due()
+            due()
+            watched_or_not()
 
 
 if __name__ == "__main__":
