@@ -96,11 +96,11 @@ class RecordedRun:
         """The layers' widths; where they have names of their own, with these, as a watched net's have."""
         if all(layer.name == str(at) for at, layer in enumerate(self.layers)):
             return f"layers {','.join(self.widths)}"
-        of = [f" of {layer.units:,}" if layer.units else "" for layer in self.layers]
-        named = (
-            f"{at} {printable(layer.name)} ({layer.width}{of[at]})" for at, layer in enumerate(self.layers)
-        )
-        return f"layers {', '.join(named)}"
+        said = []
+        for at, layer in enumerate(self.layers):
+            name = f"'{layer.name}'" if layer.name.isdecimal() else printable(layer.name)
+            said.append(f"{at} {name} ({layer.width}{f' of {layer.units:,}' if layer.units else ''})")
+        return f"layers {', '.join(said)}"
 
 
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool = True) -> RecordedRun:

@@ -62,6 +62,14 @@ def test_a_stream_is_a_recording():
     assert run.binning == Binning("pooled", 4, 100, identity=True) and run.diverged_at is None
 
 
+def test_a_stream_whose_end_nobody_planned_ends_where_it_ends():
+    net = Net()
+    with ibtui.watch(net, net.x, net.y, name="net") as run:
+        for epoch in range(13):
+            run.step(epoch)
+    assert ibtui.load("net.ibtui").config.epochs == 12
+
+
 def test_its_numbers_are_those_of_the_activations():
     net = finished()
     run = ibtui.load("net.ibtui")
@@ -91,7 +99,7 @@ def test_what_was_chosen_from_is_said_in_recordings_and_reports(capsys):
     net = Net(3000)
 
     def wide(x):
-        return {"conv": np.tile(x[:, :, None], (1, 1, 400)), "hidden": x}
+        return {"conv": np.tile(x[:, :, None], (1, 1, 400)), "5": x}
 
     with ibtui.watch(wide, net.x, net.y, name="net") as run:
         list(run.epochs(1))
@@ -103,7 +111,7 @@ def test_what_was_chosen_from_is_said_in_recordings_and_reports(capsys):
         assert main(["report", file]) == 0
         told = capsys.readouterr()
         assert "1,000 of 3,000 samples" in told.out and "plotext" not in told.err
-        assert "layers 0 conv (512 of 800), 1 hidden (2) · measured" in told.out
+        assert "layers 0 conv (512 of 800), 1 '5' (2) · measured" in told.out
 
 
 def test_one_output_unit_is_no_trouble():
