@@ -16,6 +16,11 @@ from ibtui.errors import UsageError, explain
         (MemoryError(), "MemoryError"),
         (ValueError("one\ntwo"), "ValueError: one"),
         (ValueError("\n \x1b[31mred"), r"ValueError: \x1b[31mred"),
+        (
+            RuntimeError('Traceback (most recent call last):\n  File "a.cc", line 7\nnot so'),
+            "RuntimeError: not so",
+        ),
+        (RuntimeError("Traceback …\nRuntimeError: not so"), "RuntimeError: not so"),
         (KeyboardInterrupt(), "KeyboardInterrupt"),
     ],
 )

@@ -156,7 +156,7 @@ class Run:
             raise _wrong("path", os.fspath(self._path), f"a folder, or a file whose name ends in {ENDING}")
         self._activation, self._activations = activation, named
         self._x_range, self._max_bytes = x_range, max_mb * 1e6
-        self._net = net_of(net, layers, only)
+        self._net = net_of(net, layers, [only] if isinstance(only, str) else only)
         self._samples = choose_samples(x, y, samples, y_bins)
 
         self._writer: Writer | None = None
@@ -224,6 +224,8 @@ class Run:
         bool
             False once a screen has asked to stop.
         """
+        if type(epoch) is not int:
+            epoch = self._whole(epoch)
         if self._stale:
             self._logged = scalars
         elif scalars:
@@ -343,11 +345,19 @@ class Run:
             return True
         goes_on = True
         with self._never_in_the_way():
-            epoch = operator.index(epoch)
             if measure and epoch >= self._due:
                 self._measure(epoch)
             goes_on = self._wait(epoch)
         return goes_on
+
+    def _whole(self, epoch: Any) -> int:
+        """Return an epoch as an int: trainers that count batches have it as a float."""
+        with self._never_in_the_way():
+            whole = int(epoch)
+            if whole != epoch:
+                raise ValueError(f"step({epoch!r}): epochs are whole numbers")
+            return whole
+        return self._count
 
     def _wait(self, epoch: int) -> bool:
         """Wait for as long as a screen holds the loop up, the net as it stands shown."""

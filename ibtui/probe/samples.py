@@ -48,7 +48,13 @@ def choose_samples(x: Any, y: Any, most: int, y_bins: int | None) -> Samples:
         raise ValueError(f"x holds {len(x)} samples; at least 4 are needed")
     rows = chosen(len(x), most)
     x = taken(x, rows)
-    labels = to_numpy(y)
+    try:
+        labels = to_numpy(y)
+    except TypeError:
+        raise ValueError(
+            "y holds no numbers: classes are whole numbers or one-hot rows; "
+            "np.unique(y, return_inverse=True)[1] numbers others"
+        ) from None
     labels = labels if rows is None else labels[rows]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -74,7 +80,7 @@ def _classes(y: Array, y_bins: int | None) -> tuple[Array, tuple[str, ...], tupl
             if y.ndim != 1 or y.dtype.kind not in "fiu" or len(np.unique(y)) < 2:
                 raise ValueError(f"y {error}") from None
     if y.ndim != 1 or y.dtype.kind not in "fiu" or not np.isfinite(y).all():
-        raise ValueError("y must be numbers of shape (N,) to be binned")
+        raise ValueError("y must be finite numbers of shape (N,) to be binned")
     bins = Y_BINS if y_bins is None else y_bins
     values = y.astype(np.float64)
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins))

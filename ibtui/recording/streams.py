@@ -408,4 +408,7 @@ def _read(path: str | Path) -> tuple[Stream, list[Row]]:
     rows = list(stream.rows())
     if stream.net is None:
         raise RecordingError(f"{stream.shown}: it holds no measurement yet")
+    # The file is all there is: nobody has planned more, or so much.
+    if stream.planned is None or stream.planned < stream.newest:
+        stream.planned = max(1, stream.newest)
     return stream, rows

@@ -275,7 +275,8 @@ def _footnote(
     names = [run.name for run in runs]
     sources = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     facts = [sources]
-    facts.append(f"layers {'-'.join(runs[0].widths)} {runs[0].activations}")
+    layers = runs[0].layers_in_words if c.engine == WATCHED else f"layers {'-'.join(runs[0].widths)}"
+    facts.append(f"{layers} {runs[0].activations}".rstrip())
     settings_shown = {
         "data": f"data {c.data}",
         "lr": f"{c.optimizer} lr {c.lr:g}",

@@ -89,8 +89,19 @@ class RecordedRun:
 
     @property
     def activations(self) -> str:
-        """The layers' activations, each once."""
-        return ",".join(dict.fromkeys(layer.activation for layer in self.layers))
+        """The layers' activations, each once; those that are not known are left out."""
+        return ",".join(dict.fromkeys(layer.activation for layer in self.layers if layer.activation))
+
+    @property
+    def layers_in_words(self) -> str:
+        """The layers' widths; where they have names of their own, with these, as a watched net's have."""
+        if all(layer.name == str(at) for at, layer in enumerate(self.layers)):
+            return f"layers {','.join(self.widths)}"
+        said = []
+        for at, layer in enumerate(self.layers):
+            name = f"'{layer.name}'" if layer.name.isdecimal() else printable(layer.name)
+            said.append(f"{at} {name} ({layer.width}{f' of {layer.units:,}' if layer.units else ''})")
+        return f"layers {', '.join(said)}"
 
 
 def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool = True) -> RecordedRun:

@@ -52,7 +52,7 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
         lines += _flow([facts, *own], display, head=run.name)
     run, c = runs[0], runs[0].config
     common = {
-        "layers": f"layers {','.join(run.widths)}", "activation": run.activations,
+        "layers": run.layers_in_words, "activation": run.activations,
         "lr": f"{c.optimizer} lr {c.lr:g}",
         "batch_size": f"batch {c.batch_size}", "seed": f"seed {c.seed}",
         "data_seed": f"data seed {c.data_seed}",

@@ -49,6 +49,8 @@ class Watched(Source):
         self._waiting: list[Row] = []
         """Measurements that have been read and not been worked off, the newest first."""
         self._control: Control | None = None
+        self._told = False
+        """True once it was said that the stream is damaged."""
         self._reached = -math.inf
         """The time of the last attempt to connect."""
         self._where: Where | None = None
@@ -92,6 +94,9 @@ class Watched(Source):
     def _read(self) -> None:
         """Take in what has been appended; begin the recording as soon as the layers are known."""
         new = list(self._stream.rows())
+        if self._stream.damaged and not self._told:
+            self._told = True
+            self._state.note("the stream is damaged: what was written after this cannot be read", "warning")
         self._waiting = [*reversed(new), *self._waiting]
         if self._recorder is None and self._stream.net is not None and self._waiting:
             names = [name for row in reversed(self._waiting) for name in row.scalars]

@@ -1,12 +1,17 @@
 """The cost of being watched, with and without a screen, in turns: the figures in README.
 
 python -m tests.watch.cost
+
+It takes two minutes. On a machine that does other work, too, its figures say little.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,12 +31,16 @@ from tests.run.driver import Driver
 from tests.watch.loops import Net
 
 STEP_S = 1e-3
+STEPS = 300
+"""Steps in a block."""
+BLOCKS = 24
+"""Blocks of each kind, in turns."""
 ROUNDS = 7
 
 
 def told(name: str, values: list[float], unit: str, scale: float = 1.0) -> None:
     low, middle, high = np.quantile(np.array(values) * scale, [0.25, 0.5, 0.75])
-    print(f"{name:<68} {middle:8.3g} {unit} ({low:.3g} … {high:.3g})")
+    print(f"{name:<70} {middle:8.3g} {unit} ({low:.3g} … {high:.3g})", flush=True)
 
 
 def fastest(call: Callable[[Iterator[int]], object]) -> float:
@@ -83,18 +92,33 @@ def due() -> None:
             Path(run.path).unlink()
         told(f"a measurement, 1000 samples, {name}", whole, "ms", 1e3)
         told("    of which the forward pass", alone, "ms", 1e3)
+    step = work(net)
+    found = []
+    with ibtui.watch(net, net.x, net.y, every=10, name="e") as run:
+        for epoch in range(1000):
+            began = time.perf_counter()
+            run.step(epoch)
+            found += [time.perf_counter() - began] if epoch % 10 == 0 else []
+            step()
+    told("a measurement, 1000 samples, 6 and 1 units, after 10 ms of other work", found[1:], "ms", 1e3)
 
 
 @contextlib.contextmanager
-def screen(path: str) -> Iterator[None]:
-    """A worker that follows, and a process that pulls its frames as a screen does."""
+def screen(path: str) -> Iterator[Callable[[int], None]]:
+    """A worker that follows, and a process that pulls its frames as a screen does: both take signals."""
     command = [sys.executable, "-m", "tests.watch.cost", path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
-        process.stdout.readline()
+        both = (process.pid, int(process.stdout.readline()))
+
+        def send(number: int) -> None:
+            for each in both:
+                os.kill(each, number)
+
         try:
-            yield
+            yield send
         finally:
+            send(signal.SIGCONT)
             process.stdin.close()
 
 
@@ -104,46 +128,71 @@ def pull(path: str) -> None:
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     with Driver(WorkerClient(new_job(None, WatchOptions(), watch=path))) as driver:
         driver.until(lambda d: d.recording is not None and len(d.recording) > 1)
-        print("ready", flush=True)
+        print(driver.worker.pid, flush=True)
         while not ended.wait(1 / 20):
             driver.pull()
 
 
+def work(net: Net) -> Callable[[], None]:
+    """Return a step that computes for about a millisecond: the same work each time, however long it takes."""
+
+    def step(count: int) -> None:
+        for _ in range(count):
+            net.last @ net.last.T
+
+    count, took = 100, 0.0
+    while took < STEP_S:
+        count = int(count * 1.2)
+        took = min(timeit.repeat(functools.partial(step, count), number=1, repeat=20))
+    return lambda: step(count)
+
+
 def watched_or_not() -> None:
-    """Time a loop of 1 ms steps alone, watched, and watched with a screen, in turns."""
+    """Time a loop of 1 ms steps alone, watched, and watched with a screen, in turns.
+
+    The processor's time is that of the loop's process: what a screen's own processes take from a machine
+    whose processors are all busy is in the other one, by the clock.
+    """
     net = Net(1000)
-    steps = 1000
+    step = work(net)
+    kinds = ("alone", "watched", "with a screen")
 
-    def loop(epochs: Iterator[int] | range) -> float:
-        began = time.perf_counter()
+    def timed(epochs: Iterator[int] | range) -> tuple[float, float]:
+        began, began_cpu = time.perf_counter(), time.process_time()
         for _ in epochs:
-            end = time.perf_counter() + STEP_S
-            while time.perf_counter() < end:
-                net.last @ net.last.T
-        return (time.perf_counter() - began) / steps
+            step()
+        return time.perf_counter() - began, time.process_time() - began_cpu
 
-    shares: dict[tuple[int, bool], list[float]] = {
-        (every, shown): [] for every in (10, 100) for shown in (False, True)
-    }
-    for number in range(ROUNDS):
-        alone = loop(range(steps))
-        for (every, shown), found in shares.items():
-            with ibtui.watch(net, net.x, net.y, every=every, name=f"d{number}") as run:
-                list(run.epochs(2 * every))
-                with screen(str(run.path)) if shown else contextlib.nullcontext():
-                    found.append(loop(run.epochs(steps)) / alone - 1)
-    for (every, shown), found in shares.items():
-        kind = "with a screen" if shown else "without"
-        told(f"a loop of 1 ms steps, measured every {every}, {kind}: longer by", found, "%", 100)
+    for every in (10, 100):
+        took: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+        with ibtui.watch(net, net.x, net.y, every=every, name=f"d{every}") as run:
+            list(run.epochs(2 * every))
+            with screen(str(run.path)) as send:
+                for number in range(BLOCKS):
+                    for kind in kinds[number % 3 :] + kinds[: number % 3]:
+                        send(signal.SIGCONT if kind == kinds[2] else signal.SIGSTOP)
+                        if kind == kinds[2]:
+                            time.sleep(0.3)  # it takes in what has come meanwhile
+                        timed(range(20))
+                        took[kind].append(timed(range(STEPS) if kind == kinds[0] else run.epochs(STEPS)))
+        print(f"a loop of 1 ms steps, measured every {every}: longer than alone by")
+        for unit, by in (("by the clock", 0), ("of the processor", 1)):
+            alone, watched, shown = ([each[by] for each in took[kind]] for kind in kinds)
+            pairs = {"watched": (watched, alone), "with a screen": (shown, alone),
+                     "for the screen": (shown, watched)}  # fmt: skip
+            for name, (more, less) in pairs.items():
+                shares = [(m - n) / a for m, n, a in zip(more, less, alone, strict=True)]
+                told(f"    {name}, {unit}", shares, "%", 100)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["IBTUI_RUNTIME_DIR"] = str(Path(folder, "run"))
         os.chdir(folder)
-        nothing_due()
-        due()
-        watched_or_not()
+        with contextlib.redirect_stderr(io.StringIO()):  # what watched loops tell
+            nothing_due()
+            due()
+            watched_or_not()
 
 
 if __name__ == "__main__":

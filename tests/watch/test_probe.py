@@ -213,6 +213,15 @@ def test_the_size_is_told_with_the_first_measurement(net, capsys):
     assert abs(os.path.getsize("net.ibtui") - 20_300) < 1000 and not capsys.readouterr().err
 
 
+def test_that_max_mb_will_not_do_is_told_beforehand(net, capsys):
+    with watched(net, max_mb=0.016) as run:
+        for epoch in run.epochs(40):
+            if epoch == 0:
+                told = capsys.readouterr().err
+    whole = sum(row.activations is not None for row in rows("net.ibtui"))
+    assert f"of which max_mb=0.016 has room for {whole} measurements; ibtui attach net" in told
+
+
 def test_beyond_max_mb_scalars_alone_are_written(net, capsys):
     with watched(net, max_mb=0.016) as run:
         for epoch in run.epochs(40):
@@ -364,6 +373,26 @@ def test_samples_must_fit_their_labels(net):
         ibtui.watch(net, net.x, net.y[:3])
     with pytest.raises(TypeError, match="neither a Gluon block nor a torch module nor a function"):
         ibtui.watch(3, net.x, net.y)
+
+
+@pytest.mark.parametrize(
+    ("y", "said"), [(["a", "b"] * 100, "y holds no numbers"), ([1.0, math.nan] * 100, "y must be finite")]
+)
+def test_labels_that_are_none_are_refused_in_words(net, y, said):
+    with pytest.raises(ValueError, match=said):
+        ibtui.watch(net, net.x, y)
+
+
+def test_only_may_be_one_name(net):
+    with watched(net, only="hidden") as run:
+        list(run.epochs(1))
+    assert [layer.name for layer in read("net.ibtui")[0].net.layers] == ["hidden"]
+
+
+def test_whole_epochs_may_be_floats(net, capsys):
+    with watched(net, every=1) as run:
+        assert all(run.step(epoch) for epoch in (0.0, np.float32(1), np.int64(2), 2.5, 3))
+    assert epochs_of() == [0, 1, 2] and "step(2.5): epochs are whole numbers" in capsys.readouterr().err
 
 
 @pytest.mark.alone

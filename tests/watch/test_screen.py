@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 import ibtui
 from tests.terminal import Terminal
-from tests.watch.loops import ask, connect, process, rows, wait_until
+from tests.watch.loops import Net, ask, connect, process, rows, wait_until
 
 
 def test_a_session(tmp_path):
@@ -49,6 +50,8 @@ def test_a_session(tmp_path):
             child.kill()
             child.wait()
             terminal.until(rf"the loop has gone \(pid {child.pid}\)")
+            terminal.type(" ")
+            terminal.until(r"the loop has gone\s*$")
             terminal.type("w")
             terminal.until(r"saved \S+")
             terminal.type("q")
@@ -59,6 +62,31 @@ def test_a_session(tmp_path):
         terminal.until(r"epoch \d+ of")
         terminal.type("\x1b[H")
         terminal.until(r"epoch 0 of")
+        terminal.type("q")
+        assert terminal.wait() == 0
+
+
+def test_what_is_measured_of_the_net_is_said():
+    net = Net(3000)
+
+    def layers(x):
+        hidden = net(x)["hidden"]
+        named = {"1": hidden, "sequential_flatten0": np.tile(10 * hidden, 200), "encoder.layer.12.output": x}
+        return {**named, "a": x, "b": x}
+
+    options = {"activation": {"1": "tanh"}, "name": "net"}
+    with ibtui.watch(layers, net.x, net.y, **options) as run:
+        list(run.epochs(2))
+    with Terminal("attach", "net") as terminal:
+        terminal.until("finished")
+        terminal.until(r"1,000 of 3,000 samples of a loop")
+        terminal.until(r"input +1,000 ")
+        terminal.until(r" 512 of 1,200 ")
+        titles = terminal.until(r"(?m)^.*input .*$")[0]
+        assert re.search(r" 0 +('1'|module 1) .* 1 +sequ\w*… .* 2 +…\S*put ", titles)
+        assert "T up to" not in terminal.text
+        terminal.type("1")
+        terminal.until(r"T up to \d")
         terminal.type("q")
         assert terminal.wait() == 0
 

@@ -62,6 +62,14 @@ def test_a_stream_is_a_recording():
     assert run.binning == Binning("pooled", 4, 100, identity=True) and run.diverged_at is None
 
 
+def test_a_stream_whose_end_nobody_planned_ends_where_it_ends():
+    net = Net()
+    with ibtui.watch(net, net.x, net.y, name="net") as run:
+        for epoch in range(13):
+            run.step(epoch)
+    assert ibtui.load("net.ibtui").config.epochs == 12
+
+
 def test_its_numbers_are_those_of_the_activations():
     net = finished()
     run = ibtui.load("net.ibtui")
@@ -81,7 +89,29 @@ def test_it_is_written_and_read_as_any_recording(tmp_path):
         assert np.array_equal(run.column(name), again.column(name), equal_nan=True)
     assert all((a == b).all() for row in range(5)
                for a, b in zip(run.activations(row), again.activations(row), strict=True))  # fmt: skip
+    assert again.layers == run.layers and again.measured_of == run.measured_of == 200
     assert again.dataset.names == ("0", "1") and again.config.engine == "watched"
+
+
+def test_what_was_chosen_from_is_said_in_recordings_and_reports(capsys):
+    from ibtui.cli import main
+
+    net = Net(3000)
+
+    def wide(x):
+        return {"conv": np.tile(x[:, :, None], (1, 1, 400)), "5": x}
+
+    with ibtui.watch(wide, net.x, net.y, name="net") as run:
+        list(run.epochs(1))
+    files.save(ibtui.load("net.ibtui"), "net.npz")
+    for file in ("net.ibtui", "net.npz"):
+        found = ibtui.load(file)
+        assert [(layer.width, layer.units) for layer in found.layers] == [(512, 800), (2, 0)]
+        assert (len(found.dataset.x), found.measured_of) == (1000, 3000)
+        assert main(["report", file]) == 0
+        told = capsys.readouterr()
+        assert "1,000 of 3,000 samples" in told.out and "plotext" not in told.err
+        assert "layers 0 conv (512 of 800), 1 '5' (2) · measured" in told.out
 
 
 def test_one_output_unit_is_no_trouble():
@@ -127,7 +157,11 @@ def test_command_lines_read_streams(capsys):
     finished()
     assert main(["report", "net.ibtui"]) == 0
     told = capsys.readouterr().out
-    assert "net.ibtui  5 measurements, epochs 0 to 20" in told and "layers 6,1" in told and "sgd" not in told
+    assert (
+        "net.ibtui  5 measurements, epochs 0 to 20" in told
+        and "layers 0 hidden (6), 1 out (1)" in told
+        and "sgd" not in told
+    )
     assert "diverged" not in told
     assert main(["report", "net.ibtui", "--out", "a.csv"]) == 0
     assert Path("a.csv").read_text().count("\n") == 11
@@ -398,6 +432,16 @@ def test_a_stream_that_cannot_be_read_is_said(tmp_path):
     d.until_state("failed")
     assert "a stream of version 99, which is newer" in d.status.message
     d.stop()
+
+
+def test_a_damaged_stream_is_said_to_be():
+    finished()
+    data = bytearray(Path("net.ibtui").read_bytes())
+    data[len(data) // 2] ^= 1
+    Path("net.ibtui").write_bytes(data)
+    with attached() as d:
+        d.until(lambda d: any("the stream is damaged" in notice.text for notice in d.notices))
+        d.until(lambda d: d.recording is not None and 0 < len(d.recording) < 5)
 
 
 def test_labels_and_ranges_reach_the_estimates():

@@ -50,7 +50,7 @@ def _title(recording: Recording) -> list[Piece]:
     said = {"train": " that train", "held-out": " held out", "all": ""}[part]
     count, whole = f"{len(data.x):,}", recording.measured_of
     if len(data.x) < whole:
-        words = [f"{count} of {whole:,}{said}", f"{count} of {whole:,}"]
+        words = [f"{count} of {whole:,}{said}", f"{count} of {whole:,}", count]
     else:
         words = [f"{count}{said}", f"{count} {part.replace('-', ' ')}", part] if said else [f"all {count}"]
     pieces = [piece(*words, ink=palette.DIM, rank=1)]

@@ -75,7 +75,7 @@ def _name(scene: Scene, layer: int) -> list[Piece]:
         return []
     if known.isdecimal():  # as of a Sequential's children: no second number of the layer
         return [piece(f"module {known}", f"'{known}'", ink=palette.DIM, rank=5)]
-    shorter = [f"…{known[-room:]}" if "." in known else f"{known[:room]}…" for room in (12, 6, 4)]
+    shorter = [f"…{known[-room:]}" if "." in known else f"{known[:room]}…" for room in range(12, 3, -1)]
     fitting = (short for short in shorter if len(short) < len(known))
     return [piece(known, *fitting, ink=palette.DIM, rank=5)]
 
@@ -114,8 +114,9 @@ def _note(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     note = []
     if scene.recording is not None and (units := scene.recording.layers[layer].width) > 2:
         of = scene.recording.layers[layer].units
-        count = f"{units} of {of:,} units" if of > units else f"{units} units"
-        note.append(piece(f"first 2 components of {count}", count, ink=palette.DIM, rank=1))
+        count = f"{units} of {of:,}" if of > units else f"{units}"
+        words = (f"first 2 components of {count} units", f"{count} units", count)
+        note.append(piece(*words, ink=palette.DIM, rank=1))
     if len(shown.labels) < shown.samples:
         count = f"{len(shown.labels):,} of {shown.samples:,}"
         note.append(piece(f"{count} samples", count, ink=palette.DIM, rank=2))
