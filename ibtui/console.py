@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TOGETHER_S = 0.5
 """A second signal that comes sooner belongs to the first: systems send SIGHUP and SIGTERM together."""
 
-ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a command."""
 _AGAIN_S = 0.01
 """From an interruption that came to nothing to the next try."""

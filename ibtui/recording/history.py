@@ -114,6 +114,8 @@ class Recording:
     """The machine that computes the run, or computed it last; empty: it is not known."""
     tops: tuple[float, ...] = ()
     """The ends of the ranges of layers whose activation has no bound; see `Binning`."""
+    damage: str = ""
+    """The part of its file that could not be read, in words; empty: all could."""
     history_bytes: int = 256 << 20
     """Budget for activations; the oldest are dropped beyond it, for most engines can derive them again."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)

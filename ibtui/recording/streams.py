@@ -22,6 +22,7 @@ All of it may come from a stranger.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ from ibtui.recording.history import Experiment, OnDisk, Recording, resolved
 from ibtui.settings import is_number
 from ibtui.stream import Place, Reader, Record
 
+_log = logging.getLogger("ibtui")
 MOST_SCALARS = 200
 _MOST_EPOCHS = 100_000_000
 _MOST_UNITS = 1 << 31
@@ -113,9 +115,12 @@ class Stream:
         """The epoch of the last measurement."""
 
     @property
-    def damaged(self) -> bool:
-        """True where something stands in the file that is no record; nothing after it is read."""
-        return self._reader.damaged
+    def damage(self) -> str:
+        """The loss where something stands in the file that is no record, in words; empty: nothing is lost."""
+        if not self._reader.damaged:
+            return ""
+        after = f"epoch {self.newest:,}" if self.newest >= 0 else "its beginning"
+        return f"damaged: what was written after {after} cannot be read"
 
     def rows(self) -> Iterator[Row]:
         """Read on, and return measurements until there is none at the moment."""
@@ -384,6 +389,7 @@ def load_stream(path: str | Path, history_bytes: int) -> Recording:
     stream, rows = _read(path)
     recorder = Recorder(stream, [name for row in rows for name in row.scalars], history_bytes)
     recording = recorder.recording
+    recording.damage = stream.damage
     names = [layer.activation for layer in recording.layers]
     binning = recording.binning
     for row in rows:
@@ -408,6 +414,8 @@ def _read(path: str | Path) -> tuple[Stream, list[Row]]:
     rows = list(stream.rows())
     if stream.net is None:
         raise RecordingError(f"{stream.shown}: it holds no measurement yet")
+    if damage := stream.damage:
+        _log.warning("%s: %s", stream.shown, damage)
     # The file is all there is: nobody has planned more, or so much.
     if stream.planned is None or stream.planned < stream.newest:
         stream.planned = max(1, stream.newest)

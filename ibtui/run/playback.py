@@ -63,6 +63,8 @@ class Playback(Source):
             state.set_present(present)
             if dead is None or dead.saved:
                 state.saver.hold(state.status.run, state.status.epoch)
+        if recording.damage:
+            state.note(f"the file is {recording.damage}", "warning")
         if self.plays:
             self._report()
 

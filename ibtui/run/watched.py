@@ -94,9 +94,9 @@ class Watched(Source):
     def _read(self) -> None:
         """Take in what has been appended; begin the recording as soon as the layers are known."""
         new = list(self._stream.rows())
-        if self._stream.damaged and not self._told:
+        if (damage := self._stream.damage) and not self._told:
             self._told = True
-            self._state.note("the stream is damaged: what was written after this cannot be read", "warning")
+            self._state.note(f"the stream is {damage}", "warning")
         self._waiting = [*reversed(new), *self._waiting]
         if self._recorder is None and self._stream.net is not None and self._waiting:
             names = [name for row in reversed(self._waiting) for name in row.scalars]

@@ -444,6 +444,25 @@ def test_a_damaged_stream_is_said_to_be():
         d.until(lambda d: d.recording is not None and 0 < len(d.recording) < 5)
 
 
+def test_damage_to_a_file_is_said_whatever_reads_it(capsys):
+    from ibtui.cli import main
+
+    finished()
+    assert ibtui.load("net.ibtui").damage == ""
+    assert main(["report", "net.ibtui"]) == 0
+    assert "damaged" not in capsys.readouterr().err
+    data = bytearray(Path("net.ibtui").read_bytes())
+    data[len(data) // 2] ^= 1
+    Path("net.ibtui").write_bytes(data)
+    recording = ibtui.load("net.ibtui")
+    said = f"damaged: what was written after epoch {recording.newest_epoch} cannot be read"
+    assert recording.damage == said
+    assert main(["report", "net.ibtui"]) == 0
+    assert f"net.ibtui: {said}" in capsys.readouterr().err
+    with Driver.replay(Path("net.ibtui").absolute()) as d:
+        d.until(lambda d: any(notice.text == f"the file is {said}" for notice in d.notices))
+
+
 def test_labels_and_ranges_reach_the_estimates():
     net = Net()
     with ibtui.watch(net, net.x, net.y, name="net", activation={"hidden": "tanh"}, x_range=(0, 1)) as run:
