@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from ibtui.config import RunConfig
 from ibtui.plot import palette
 from ibtui.plot.ticks import number
+from ibtui.run.protocol import Pause
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.drawn import Drawn
 from tests.marks import slow
@@ -154,5 +155,25 @@ def test_every_widget_is_drawn_at_any_size() -> None:
             for width, height in itertools.product((0, 1, 2, 3, 5, 9, 20, 41, 120), (0, 1, 2, 3, 5, 9, 24)):
                 drawn = widget.paint(app.scene, width, height, styles)
                 assert all(strip.cell_length <= width for strip in drawn), (widget.id, width, height)
+
+    play(script)
+
+
+def test_a_pause_between_two_measurements_has_one_newest_point_in_the_plane() -> None:
+    """Circles are where a run goes on from an epoch that is looked back at: now there is nothing beyond."""
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500")
+        before = client.recording.values(len(client.recording) - 1)
+        client.between, client.values = 505, {"i_xt": before["i_xt"] * 0.5, "i_ty": before["i_ty"] * 0.5}
+        client.obey(Pause())
+        await until(pilot, lambda: app.scene.unrecorded is not None)
+        await until(pilot, lambda: not behind(app))
+        plane = app.query_one("#plane", Drawn)
+        assert "○" not in "".join(texts(plane))
+        assert number(float(client.values["i_xt"][0])) in texts(plane)[-1]
+        client.between, client.values = None, {}
+        await pilot.press(*["left"] * 9)
+        await until(pilot, lambda: "○" in "".join(texts(plane)))
 
     play(script)

@@ -56,24 +56,22 @@ class Plane(Pane):
         if recording is None or not len(recording):
             return Drawing(title, message(scene.waiting, view, width, height, styles))
         across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
-        i_xt, i_ty = (recorded(quantity, recording, view) for quantity in (across, up))
+        i_xt, i_ty = (scene.recorded(quantity) for quantity in (across, up))
         if view.level != "estimate" and np.isnan(i_xt).all():
             text = "n/a: chance says nothing of I(X;T) here"
             return Drawing(title, message(text, view, width, height, styles))
-        row, present = scene.cursor_row, scene.unrecorded
+        row = scene.cursor_row
         at = i_xt[-1 if row is None else row], i_ty[-1 if row is None else row]
-        if present is not None:
-            at = scene.viewed(across, present.values), scene.viewed(up, present.values)
-        chance_x, chance_y = (in_unit(recording.column(q.chance), q, view) for q in (across, up))
+        chance_x, chance_y = (in_unit(scene.column(q.chance), q, view) for q in (across, up))
         before = scene.reference
         behind = None if before is None else tuple(recorded(q, before, view) for q in (across, up))
         names = [spelled(name_of(quantity, view), view.marker) for quantity in (across, up)]
         cells = plane_plot(
             i_xt, i_ty, width, height, view.marker,
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
-            names=(names[0], names[1]), colour_by=view.plane_colour, epochs=recording.column("epoch"),
+            names=(names[0], names[1]), colour_by=view.plane_colour, epochs=scene.column("epoch"),
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
-            at=None if row is None and present is None else at, sketch=self._sketch_of(recording, scene),
+            at=None if row is None else at, sketch=self._sketch_of(recording, scene),
             reference=behind,  # type: ignore[arg-type]
         )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)
@@ -86,6 +84,8 @@ class Plane(Pane):
 
     def _sketch_of(self, recording: Recording, scene: Scene) -> Sketch:
         """Return what has been drawn, where only rows were added since: else it is begun again."""
+        if scene.unrecorded is not None:  # its last point is none of the recording's
+            return Sketch()
         values = scene.view.unit, scene.view.level, scene.reference_key
         if self._sketched is not None:
             before, tick, shown = self._sketched
