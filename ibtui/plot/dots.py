@@ -69,13 +69,21 @@ class Dots:
         spots: Integers = self._row_part[rows] + self._col_part[cols]
         return spots
 
-    def spots_of(self, cols: Integers, tops: Integers, bottoms: Integers) -> tuple[Integers, Integers]:
-        """Return the dots of vertical runs, both ends included: for each its run and its spot."""
+    def spots_of(
+        self, cols: Integers, tops: Integers, bottoms: Integers, strides: Integers | None = None
+    ) -> tuple[Integers, Integers]:
+        """Return the dots of vertical runs, both ends included: for each its run and its spot.
+
+        Of a run with a stride only every so many dots, counted on from column to column, so that steep lines
+        are as faint as flat ones.
+        """
         lengths = bottoms - tops + 1
         run = np.repeat(np.arange(len(lengths)), lengths)
-        rows = np.arange(len(run)) - (np.cumsum(lengths) - lengths - tops)[run]
-        spots: Integers = self._row_part[rows] + self._col_part[cols][run]
-        return run, spots
+        rows, cols = np.arange(len(run)) - (np.cumsum(lengths) - lengths - tops)[run], cols[run]
+        if strides is not None:
+            lit = np.flatnonzero((rows + cols) % strides[run] == 0)
+            run, rows, cols = run[lit], rows[lit], cols[lit]
+        return run, self.spots(rows, cols)
 
     def light(self, spots: Integers, inks: Whole, glyphs: Chars) -> None:
         """Light dots, each with an ink and a character; in a region the last one wins."""

@@ -150,7 +150,7 @@ class Line:
     glyph: str = "*"
     """The character that draws it in ASCII."""
     stride: int = 1
-    """Only every so many columns of dots are lit: 1 for a line, 2 for a dotted one, more for a fainter."""
+    """Of so many dots across, or down, one is lit: 1 for a line, 2 for a dotted one, more for a fainter."""
     shares: bool = False
     """True where lines that run through one cell take turns to colour it, so that none hides another."""
 
@@ -185,8 +185,6 @@ def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
         x, y, owner, joined = x[known], y[known], owner[known], joined[known[1:] - 1]
     col = dots.columns(x, box[0], box[1])
     stride = np.array([one.stride for one in lines], np.intp)
-    if stride.max() > 1:
-        col -= col % stride[owner]  # a spike between two dots of a dotted line moves to the one before it
     # One group for each column that a line passes through without a gap.
     begins = np.ones(len(y), np.bool_)
     np.logical_or(~joined, col[1:] != col[:-1], out=begins[1:])
@@ -197,16 +195,20 @@ def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
     links = np.flatnonzero(joined[last[:-1]])
     at, to = first[links], first[links + 1]
     link, link_col, link_top, link_bottom = line_runs(col[at], leave[links], col[to], entry[links + 1])
-    link_owner = owner[at][link]
-    lit = link_col % stride[link_owner] == 0
-    owners = np.concatenate([owner[first], link_owner[lit]])
+    owners = np.concatenate([owner[first], owner[at][link]])
     order = np.argsort(owners, kind="stable")  # what is drawn last keeps the ink
+    strides = stride[owners]
+    alone = np.ones(len(first), np.bool_)
+    alone[links] = alone[links + 1] = False
+    strides[: len(first)][alone] = 1  # a point without a line shows
+    owners = owners[order]
     run, spots = dots.spots_of(
-        np.concatenate([col[first], link_col[lit]])[order],
-        np.concatenate([tops, link_top[lit]])[order],
-        np.concatenate([bottoms, link_bottom[lit]])[order],
+        np.concatenate([col[first], link_col])[order],
+        np.concatenate([tops, link_top])[order],
+        np.concatenate([bottoms, link_bottom])[order],
+        strides[order],
     )
-    owners = owners[order][run]
+    owners = owners[run]
     inks = np.array([one.ink for one in lines], np.int16)
     glyphs = np.array([one.glyph for one in lines], "<U1")
     dots.light(spots, inks[owners], glyphs[owners])

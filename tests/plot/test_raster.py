@@ -269,11 +269,17 @@ def test_the_last_line_keeps_the_ink_and_the_earlier_ones_their_dots() -> None:
         assert (cells.text(), cells.ink.item()) == (["⣉"], ink)
 
 
-def test_a_dotted_line_has_every_second_dot_and_keeps_its_spikes() -> None:
-    flat = Line(np.arange(8), np.zeros(8), stride=2)
-    assert drawn([flat], (0, 8, 0, 1), 4, 1, "braille").text() == ["⡀⡀⡀⡀"]
-    spike = Line(np.arange(8), np.eye(8)[3], stride=2)
-    assert drawn([spike], (0, 8, 0, 1), 4, 1, "braille").text()[0][1] == "⡇"
+def test_a_dotted_line_has_every_second_dot_across_and_down() -> None:
+    flat, steep = Line(np.arange(8), np.zeros(8), stride=2), Line(np.arange(8), np.eye(8)[3], stride=2)
+    assert drawn([flat], (0, 8, 0, 1), 4, 1, "braille").text() == ["⢀⢀⢀⢀"]
+    assert drawn([steep], (0, 8, 0, 1), 4, 1, "braille").text() == ["⢀⠔⢄⢀"]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_a_point_without_a_line_shows_however_faint(stride: int) -> None:
+    for col, row in itertools.product(range(4), range(4)):
+        point = Line([col + 0.5], [row + 0.5], stride=stride)
+        assert drawn([point], (0, 4, 0, 4), 2, 1, "braille").text() != ["  "]
 
 
 def test_a_single_point_and_a_flat_line_are_visible() -> None:
