@@ -25,10 +25,12 @@ def performance_plot(
     x_high: float | None = None,
     cursor: float | None = None,
     scale: EpochScale = "linear",
+    reference: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
 ) -> Cells:
     """Draw accuracy above loss, or beside it where there are few rows; the held-out half is dotted.
 
-    Arrays are of shape (E,); `x_high`, `cursor` and `scale` are as in `curve_plot`.
+    Arrays are of shape (E,); `x_high`, `cursor` and `scale` are as in `curve_plot`. `reference` has another
+    run's epochs, and its accuracy and loss where it trains, each of shape (F,): they are drawn dim.
     """
     canvas = Canvas(width, height)
     stacked = height >= 9 or width < 40
@@ -38,9 +40,15 @@ def performance_plot(
     def panel(
         train: ArrayLike, test: ArrayLike, high: float | None, rows: int, unit: str, x_labels: bool
     ) -> Cells:
-        pair = [Series(train, palette.TRAIN, names[0]), Series(test, palette.HELD_OUT, names[1], "held_out")]
+        series = [
+            Series(train, palette.TRAIN, names[0]),
+            Series(test, palette.HELD_OUT, names[1], "held_out"),
+        ]
+        if reference is not None:
+            past = reference[1 if unit == "accuracy" else 2]
+            series.append(Series(past, palette.REFERENCE, "", "reference", reference[0]))
         return curve_plot(
-            epochs, pair, each, rows, marker,
+            epochs, series, each, rows, marker,
             y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels, scale=scale,
         )  # fmt: skip
 

@@ -270,7 +270,10 @@ class WorkerClient:
 
     def _checked(self, answer: Answer) -> Answer:
         if isinstance(answer, Frame) and self._mirror is not None:
-            self._mirror.check(answer)
+            try:
+                self._mirror.check(answer)
+            except ValueError as error:
+                raise WireError(str(error)) from error
         return answer
 
     def _doubted(self, frame: Frame) -> Frame:

@@ -36,7 +36,8 @@ class Mirror:
     recording: Recording | None = None
     """The history: scalars and weights of every measurement."""
     reference: Recording | None = None
-    """The history of the run before the last restart."""
+    """The history of the run before the last restart, where this screen has seen it."""
+    reference_run: int = -1
     preview: Recording | None = None
     """The first measurement at most, shown until there is a recording."""
     inputs: Inputs | None = None
@@ -75,8 +76,10 @@ class Mirror:
         """Bring the mirror up to date; what the user is to be told is returned."""
         if frame.new_run is not None:
             new = frame.new_run
-            if not new.continues:
-                self.reference = self.recording
+            if new.before == self.run:
+                self.reference, self.reference_run = self.recording, self.run
+            elif new.before != self.reference_run:
+                self.reference, self.reference_run = None, -1
             self.run = new.run
             self.inputs = new.inputs
             self.recording = Recording(new.experiment, dict(new.ceilings), machine=new.machine)

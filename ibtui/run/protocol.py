@@ -262,6 +262,11 @@ class NewRun:
     inputs: Inputs | None = None
     continues: bool = False
     """True where it is the run of before, with more quantities, and no other one."""
+    before: int = -1
+    """The run that can be compared with it, the one before the last restart; -1: there is none.
+
+    A screen that holds another one, since several restarts came between two of its frames, lets go of it.
+    """
 
 
 @dataclass(frozen=True)

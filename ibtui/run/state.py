@@ -13,7 +13,7 @@ from pathlib import Path
 from ibtui import pace
 from ibtui.config import WatchOptions
 from ibtui.quantities import Measurement
-from ibtui.recording import Checkpoint, Recording, Update
+from ibtui.recording import Checkpoint, Recording
 from ibtui.run import effects
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
@@ -121,8 +121,8 @@ class RunState:
         self._serial = 0
         self._drawing: DrawnRow | None = None
         self._continues = False
-        self._reference: Recording | None = None
-        """The recording of the run before."""
+        self._reference: tuple[int, Recording | None] = -1, None
+        """The run before, and its recording."""
         self._preview: tuple[Preview, Representation] | None = None
         self.history.start()
 
@@ -139,7 +139,8 @@ class RunState:
         """
         with self._lock:
             self._continues = continues
-            self._reference = self._reference if continues else self.recording
+            if not continues and self.recording is not None:
+                self._reference = self.status.run, self.recording
             self.recording = recording
             self._present = self._present if continues else None
             self.update(run=self.status.run + 1, **status)
@@ -250,17 +251,12 @@ class RunState:
         status = replace(status, epoch=max(status.epoch, recording.newest_epoch))
         return replace(status, unsaved=self._unsaved(status, held))
 
-    def _news_of_reference(self, tick: int) -> Update | None:
-        with self._lock:
-            reference = self._reference
-        return reference.update_since(tick) if reference is not None and tick > 0 else None
-
     def frame(self, pull: Pull) -> Frame:
         """Return what is new since the asker's last frame."""
         log, log_end = self.log.lines(pull.log)
         with self._lock:
             status, held, recording, drawing = self.where(), self.saver.held, self.recording, self._drawing
-            present, serial = self._present, self._serial
+            present, serial, (before, reference) = self._present, self._serial, self._reference
             notices = self.notices.since(pull.notice, NOTICES_FOR_NEWCOMERS if pull.run < 0 else NOTICES)
             told = {"log": log, "log_end": log_end, "notices": notices, "notice_end": self.notices.count}
         if recording is None or drawing is None:
@@ -290,16 +286,18 @@ class RunState:
                 dict(recording.machine),
                 drawing.inputs,
                 self._continues,
+                before,
             )
             if fresh
             else None
         )
+        known = not fresh and pull.reference > 0  # then it is of the same run as ours
         return Frame(
             status,
             new,
             update,
             None if drawn is not None and drawn.key == pull.drawn else drawn,
             None if not fresh and reached == pull.checkpoint else checkpoint,
-            reference=None if fresh else self._news_of_reference(pull.reference),
+            reference=reference.update_since(pull.reference) if reference is not None and known else None,
             **told,  # type: ignore[arg-type]
         )

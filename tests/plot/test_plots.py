@@ -217,6 +217,17 @@ def test_accuracy_stands_above_loss_and_both_axes_line_up() -> None:
     assert [row.startswith("loss ───") for row in text].index(True) == 5  # a rule between the axes
 
 
+def test_the_accuracy_and_loss_of_another_run_are_dim_in_their_own_halves() -> None:
+    other = (np.arange(0, 60, 10), np.full(6, 0.5), np.full(6, 0.3))
+    cells = performance_plot(
+        EPOCHS, flat(1), flat(1), flat(0), flat(0), 60, 21, "braille", x_high=100, reference=other
+    )
+    rows, cols = np.nonzero(cells.ink == palette.REFERENCE)
+    middle = cells.height // 2
+    assert (rows < middle).any() and (rows > middle).any()
+    assert cols.max() < cells.width * 0.6  # it has come half as far
+
+
 def test_where_rows_are_few_loss_stands_beside_accuracy() -> None:
     text = performance_plot(EPOCHS, flat(1), flat(1), flat(0.2), flat(0.4), 80, 6, "braille").text()
     assert (text[0].index("accuracy"), text[0].index("loss")) == (0, 40)

@@ -9,8 +9,29 @@ import numpy as np
 from ibtui.core.information import Binning
 from ibtui.plot import palette
 from ibtui.plot.plane import Sketch, plane_plot
-from ibtui.run.protocol import Rebin, Restart
+from ibtui.run import wire
+from ibtui.run.protocol import Peek, Rebin, Restart
+from tests.faults.boxes import wait_for
 from tests.run.driver import SMALL, Driver, finished
+
+
+def test_a_run_that_no_frame_showed_is_no_reference_and_costs_nothing() -> None:
+    """Two restarts between two frames: the run before is not the one that the screen holds."""
+    with Driver.train(SMALL) as driver:
+        driver.until_state("finished").pull()
+        first = driver.recording
+        driver.send(Restart(2))
+        driver.send(Restart(3))
+        with wire.connect(driver.client.name) as line:  # no frame comes meanwhile
+            wait_for(lambda: line.ask(Peek()).status.run == 2)
+        driver.until(lambda d: d.status.run == 2 and d.status.state == "finished").pull()
+        assert driver.mirror.reference is None
+        driver.send(Rebin(Binning("closed", 3, 20)))
+        driver.until(lambda d: d.recording.binning.kind == "closed" and not d.status.pending)
+        assert first.binning.kind == "notebook"
+        driver.send(Restart(4))
+        driver.until(lambda d: d.status.run == 3)
+        assert driver.mirror.reference.config.seed == 3
 
 
 def test_the_run_before_takes_the_binning_of_the_present_one() -> None:

@@ -287,7 +287,8 @@ class StandIn:
 
     def _new_run(self) -> NewRun:
         inputs = inputs_of(self.dataset)
-        return NewRun(self.status.run, self.recording.experiment, dict(CEILINGS), inputs=inputs)
+        run = self.status.run
+        return NewRun(run, self.recording.experiment, dict(CEILINGS), inputs=inputs, before=run - 1)
 
     def look(self, row: int | None) -> Representation:
         """One epoch as the worker would show it."""

@@ -177,3 +177,22 @@ def test_a_pause_between_two_measurements_has_one_newest_point_in_the_plane() ->
         await until(pilot, lambda: "○" in "".join(texts(plane)))
 
     play(script)
+
+
+def test_the_run_before_is_dim_in_accuracy_and_loss_too() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "epoch 500")
+        await pilot.press("R", "r")
+        client.train_to(20)
+        await shows(app, pilot, "epoch 20 of")
+        await until(pilot, lambda: not behind(app))
+        shown = texts_of(app, "performance")
+        await pilot.press("o")
+        await until(pilot, lambda: app.view.reference == "hidden" and not behind(app))
+        assert texts_of(app, "performance") != shown
+
+    play(script, size=(200, 60))
+
+
+def texts_of(app: IbtuiApp, pane: str) -> str:
+    return "".join(texts(app.query_one(f"#{pane}", Drawn)))

@@ -11,7 +11,9 @@ from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.performance import performance_plot
 from ibtui.plot.ticks import number, value_text
+from ibtui.quantities import Array
 from ibtui.ui.line import Piece, Styles, piece
+from ibtui.ui.panes.curves import reference_words
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
 
@@ -21,8 +23,9 @@ from ibtui.ui.scene import Scene
     order=1,
     quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
     help={
-        "Accuracy · loss": "Two plots over epochs: bright of the samples that train, grey and dotted of "
-        "those held out. not finite from epoch N: the loss is NaN or infinite since.",
+        "Accuracy · loss": "Two plots over epochs: bright of the training samples, grey and dotted of those "
+        "held out, dim of the run before, on its training samples. not finite from epoch N: the loss is NaN "
+        "or infinite since.",
     },
 )
 class Performance(Pane):
@@ -30,7 +33,7 @@ class Performance(Pane):
 
     def content_key(self, scene: Scene) -> Hashable:
         shown = scene.representation
-        return scene.history, shown and shown.key, scene.cursor_row, scene.view.scale
+        return scene.history, scene.reference_key, shown and shown.key, scene.cursor_row, scene.view.scale
 
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
         recording = scene.recording
@@ -42,9 +45,18 @@ class Performance(Pane):
             epochs, scene.column("train_accuracy"), scene.column("test_accuracy"),
             scene.column("train_loss"), scene.column("test_loss"), width, height, scene.view.marker,
             x_high=scene.last_epoch, cursor=None if row is None else float(epochs[row]),
-            scale=scene.view.scale,
+            scale=scene.view.scale, reference=_reference(scene),
         )  # fmt: skip
-        return Drawing(_halves(scene, "accuracy", number), cells, _note(scene))
+        return Drawing(_halves(scene, "accuracy", number), cells, [*_note(scene), *reference_words(scene)])
+
+
+def _reference(scene: Scene) -> tuple[Array, Array, Array] | None:
+    """Return epochs, accuracy and loss of the run before, on the samples that train."""
+    before, names = scene.reference, ("epoch", "train_accuracy", "train_loss")
+    if before is None or not {*names[1:]} <= before.quantities.keys():
+        return None
+    epochs, accuracy, loss = (before.column(name) for name in names)
+    return epochs, accuracy, loss
 
 
 def value_of(scene: Scene, name: str) -> float:
