@@ -6,7 +6,7 @@ ASCII). A cell of braille has one colour, so each kind of picture has a rule for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +33,8 @@ _CROWD = 4
 _BARS = {"braille": "▁▂▃▄▅▆▇█", "block": "▁▂▃▄▅▆▇█", "ascii": ".:-=+*#@"}
 _PURE = 2 / 3
 """A class with this share of a cell's samples gives the cell its colour."""
-_MANY = 8
-"""The number of values to a column from which a line is condensed before it is drawn."""
+_MANY = 4
+"""The number of values to a column of dots from which a line is condensed before it is drawn."""
 
 
 def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
@@ -164,18 +164,7 @@ def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
     """
     if dots.empty or not lines:
         return
-    abscissae = {id(one.x): np.asarray(one.x, np.float64).reshape(-1) for one in lines}
-    groups = {key: _columns_of(x, dots, box) for key, x in abscissae.items()}
-    xs, ys = [], []
-    for one in lines:
-        across, values = abscissae[id(one.x)], np.asarray(one.y, np.float64).reshape(-1)
-        if len(across) != len(values):
-            raise ValueError(f"a line has {len(across)} values of x and {len(values)} of y")
-        across, values = _condensed(across, values, groups[id(one.x)])
-        xs.append(across)
-        ys.append(values)
-    x, y = np.concatenate(xs), np.concatenate(ys)
-    owner = np.repeat(np.arange(len(lines)), [len(values) for values in ys])
+    x, y, owner = (np.concatenate(parts) for parts in zip(*_values(lines, dots, box), strict=True))
     drawn = np.isfinite(x) & ~np.isnan(y)
     if not drawn.any():
         return
@@ -231,22 +220,42 @@ def _take_turns(dots: Dots, spots: Integers, owners: Integers, inks: Whole, glyp
         dots.glyph[region] = glyphs[owner]
 
 
+def _values(lines: Sequence[Line], dots: Dots, box: Box) -> Iterator[tuple[Floats, Floats, Integers]]:
+    """Yield x and y of the lines, those that share their x at once, and for each value its line.
+
+    Where many values share a column, its first, largest, smallest and last one draw the same picture.
+    """
+    together: dict[int, list[int]] = {}
+    for number, one in enumerate(lines):
+        together.setdefault(id(one.x), []).append(number)
+    for numbers in together.values():
+        x = np.asarray(lines[numbers[0]].x, np.float64).reshape(-1)
+        ys = [np.asarray(lines[number].y, np.float64).reshape(-1) for number in numbers]
+        if wrong := [len(y) for y in ys if len(y) != len(x)]:
+            raise ValueError(f"a line has {len(x)} values of x and {wrong[0]} of y")
+        table, owner = np.array(ys), np.array(numbers)
+        first = _columns_of(x, dots, box)
+        if first is not None:
+            whole = ~np.isnan(table).any(axis=1)
+            full, last = table[whole], np.append(first[1:], len(x)) - 1
+            most, least = (extreme.reduceat(full, first, axis=1) for extreme in (np.maximum, np.minimum))
+            condensed = np.stack([full[:, first], most, least, full[:, last]], axis=2)
+            yield _flat(np.repeat(x[first], 4), condensed.reshape(len(full), -1), owner[whole])
+            table, owner = table[~whole], owner[~whole]
+        yield _flat(x, table, owner)
+
+
+def _flat(x: Floats, table: Floats, owner: Integers) -> tuple[Floats, Floats, Integers]:
+    return np.tile(x, len(table)), table.reshape(-1), np.repeat(owner, table.shape[1])
+
+
 def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:
     """Return where each column's values begin; None where too few share one for condensing to pay."""
-    if len(x) < _MANY * dots.width or not np.isfinite(x).all():
+    if len(x) < _MANY * dots.cols or not np.isfinite(x).all():
         return None
     col = dots.columns(x, box[0], box[1])
     first = np.flatnonzero(np.append(True, np.diff(col) != 0))
     return first if _MANY * len(first) <= len(x) else None
-
-
-def _condensed(x: Floats, y: Floats, first: Integers | None) -> tuple[Floats, Floats]:
-    """Reduce each column to its first, largest, smallest and last value, which draw the same picture."""
-    if first is None or np.isnan(y).any():
-        return x, y
-    last = np.append(first[1:], len(y)) - 1
-    of_column = y[first], np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[last]
-    return np.repeat(x[first], 4), np.stack(of_column, axis=1).reshape(-1)
 
 
 def sparkline(
