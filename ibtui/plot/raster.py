@@ -240,7 +240,7 @@ def _values(lines: Sequence[Line], dots: Dots, box: Box) -> Iterator[tuple[Float
             full, last = table[whole], np.append(first[1:], len(x)) - 1
             most, least = (extreme.reduceat(full, first, axis=1) for extreme in (np.maximum, np.minimum))
             condensed = np.stack([full[:, first], most, least, full[:, last]], axis=2)
-            yield _flat(np.repeat(x[first], 4), condensed.reshape(len(full), -1), owner[whole])
+            yield _flat(np.repeat(x[first], 4), condensed.reshape(len(full), 4 * len(first)), owner[whole])
             table, owner = table[~whole], owner[~whole]
         yield _flat(x, table, owner)
 
