@@ -81,8 +81,8 @@ _CLASSES = ["#be3613", "#197df7", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#
 _CLASSES += ["#3fb6c4", "#d9799a"]
 _CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "white", "bright_red"]
 _CLASSES_16 += ["bright_cyan", "bright_magenta"]
-_LAYERS = ["#26b64c", "#aa01bc", "#a99bbc", "#7a0eff", "#9a4f10", "#55a8a8", "#8b7ae0", "#cc9814"]
-_LAYERS_16 = ["green", "magenta", "cyan", "bright_blue", "red", "white", "bright_magenta", "yellow"]
+_LAYERS = ["#487848", "#d800a8", "#d89000", "#6030ff", "#9a4f10", "#55a8a8", "#8b7ae0", "#cc9814"]
+_LAYERS_16 = ["green", "magenta", "cyan", "yellow", "red", "white", "bright_magenta", "yellow"]
 _EPOCHS = ["#6a4aa8", "#5560b4", "#3f78b0", "#2f8ca4", "#25a08a", "#4ab070", "#85bc48", "#c0c020"]
 _EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "yellow"]
 

@@ -118,7 +118,8 @@ def test_inks_repeat_from_the_ninth_layer_on() -> None:
 
 HUES = {
     "class 0": palette.of_class(0), "class 1": palette.of_class(1), "warning": palette.WARN,
-    "cursor": palette.CURSOR, **{f"layer {k}": palette.of_layer(k) for k in range(4)},
+    "cursor": palette.CURSOR, "classes mixed": palette.MIXED,
+    **{f"layer {k}": palette.of_layer(k) for k in range(4)},
 }  # fmt: skip
 
 
