@@ -165,11 +165,11 @@ def _training_parser() -> _Parser:
     parser.add_settings(RunConfig)
     parser.add_path(
         "--config", RUN, metavar="FILE.toml",
-        help="settings, under the names of these flags; flags go first",
+        help="settings, under the names of these flags; flags take precedence",
     )  # fmt: skip
     parser.heading(RUN).add_argument(
         "--preset", metavar="NAME",
-        help="settings of a paper's experiment, see ibtui presets; flags and --config go first",
+        help="settings of a paper's experiment, see ibtui presets; flags and --config take precedence",
     )  # fmt: skip
     parser.add_path("--resume", RUN, metavar="FILE.npz", help="go on with a recorded run, exactly")
     parser.add_settings(WatchOptions)

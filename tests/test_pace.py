@@ -81,7 +81,7 @@ def test_every_command_leaves_a_line() -> None:
         driver.until(lambda d: "T 100 → 70" in " ".join(d.log) and "detached" in " ".join(d.log))
         said = " ".join(d for d in driver.log)
         for line in (
-            "steps to epoch 13",
+            "step to epoch 13",
             "goes on from epoch 0",
             "restarted with seed 2",
             "paused at epoch",

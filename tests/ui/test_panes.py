@@ -73,10 +73,12 @@ def test_help_explains_every_mark_and_word_that_is_no_number() -> None:
     for seen in (
         "10·30·100", "chance levels", "Faint dots", "○", "Dashed lines", "Upright line", "Heavy frame",
         "by epoch", "newest N", "view N", "at most", "Skipped", "Moving loss", "PC 1 and 2", "Grey",
-        "held out", "dotted", "Violet", "From the fifth layer on", "a letter is a class", "+2 more",
+        "held out", "dotted", "Violet", "From the fifth layer on", "a class is drawn by a letter", "+2 more",
         "5 of 12 layers", "Zero, dead", "Saturated", "outside", "n/a", "not finite from epoch", "notebook",
         "cpu · fused", "H(X)", "H(Y)", "width", "[ ] and >", "Density", "Dead", "Stopped",
-        "filled where a weight is positive", "time that is left",
+        "filled where a weight is positive", "time left", "≤ 5",
+            "rises by itself: 5 epochs/s, 20 from epoch 40, 60 from epoch 200",
+            "gluon is MXNet's", "fused is ibtui's own", "Estimating", "what only changes the view does not",
     ):  # fmt: skip
         assert seen in texts, seen
     headings = [text for word, text in words if not word]

@@ -1,4 +1,4 @@
-"""Accuracy and loss over epochs, on the samples that train and on those held out."""
+"""Accuracy and loss over epochs, on the training samples and on those held out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ibtui.ui.scene import Scene
     order=1,
     quantities=("train_accuracy", "test_accuracy", "train_loss", "test_loss", "moving_loss"),
     help={
-        "Accuracy · loss": "Two plots over epochs: bright of the samples that train, grey and dotted of "
+        "Accuracy · loss": "Two plots over epochs: bright of the training samples, grey and dotted of "
         "those held out. not finite from epoch N: the loss is NaN or infinite since.",
     },
 )
@@ -48,7 +48,7 @@ class Performance(Pane):
 
 
 def value_of(scene: Scene, name: str) -> float:
-    """Return a number of the epoch that is looked at; NaN while nothing is."""
+    """Return a number of the epoch shown; NaN while nothing is."""
     shown = scene.representation
     return float(shown.values.get(name, math.nan)) if shown is not None else math.nan
 
