@@ -15,7 +15,7 @@ MARKS: Mapping[str, str] = {
     "class by a letter that is named with it, chance by points, a ceiling by -, the run before by commas.",
     "Dashed lines": "Zero; in the plane the ceilings H(X), upright, and H(Y); of shares, 1.",
     "Upright line": "In curves and in the bars of the table: the measurement shown.",
-    "Heavy frame": "The chosen pane, which Enter, h and F1 are about. In the table [ ] and >: the chosen "
+    "Heavy frame": "The chosen pane, which Enter, h and F1 act on. In the table [ ] and >: the chosen "
     "pane and layer.",
     "Grey": "The run before the last restart; its seed is named in the frame. o turns it off.",
     "PC 1 and 2": "Of more than two units, or inputs, the two directions of largest variance.",
