@@ -165,13 +165,13 @@ def _training_parser() -> _Parser:
     parser.add_settings(RunConfig)
     parser.add_path(
         "--config", RUN, metavar="FILE.toml",
-        help="settings, under the names of these flags; flags go first",
+        help="settings, under the names of these flags; flags take precedence",
     )  # fmt: skip
     parser.heading(RUN).add_argument(
         "--preset", metavar="NAME",
-        help="settings of a paper's experiment, see ibtui presets; flags and --config go first",
+        help="settings of a paper's experiment, see ibtui presets; flags and --config take precedence",
     )  # fmt: skip
-    parser.add_path("--resume", RUN, metavar="FILE.npz", help="go on with a recorded run, exactly")
+    parser.add_path("--resume", RUN, metavar="FILE.npz", help="continue a recorded run, exactly")
     parser.add_settings(WatchOptions)
     parser.add_path("--record", KEEPING, metavar="FILE.npz", help="no screen: train and write this recording")
     parser.heading(KEEPING).add_argument(
@@ -307,19 +307,21 @@ def _add_report(parser: _Parser) -> None:
     parser.add_settings(
         RunConfig,
         x=f"{again} with these cells of X",
-        x_bins=f"{again} with so many bins per input",
-        t_bins=f"{again} with so many bins per unit",
+        x_bins=f"{again} with this many bins per input",
+        t_bins=f"{again} with this many bins per unit",
         binning=f"{again} with this binning",
-        t_width=f"{again} with bins so wide, where the binning is width",
+        t_width=f"{again} with bins of this width, where the binning is width",
         estimator=f"{again} with this estimator; kde: of all samples, which may take minutes",
         kde_noise=f"{again} with this variance of kde's noise",
     )  # fmt: skip
-    parser.add_choice("--units", UNITS, "of information in figures (those of the first recording)")
+    parser.add_choice("--units", UNITS, "unit of information in figures (that of the first recording)")
     parser.add_choice(
         "--level", LEVELS,
         "information as estimated, in excess of its chance level, or as a share of H - chance (estimate)",
     )  # fmt: skip
-    parser.add_choice("--axis", AXES, "of epochs (log where the first recording's --every is, else linear)")
+    parser.add_choice(
+        "--axis", AXES, "scale of the epochs (log where the first recording's --every is, else linear)"
+    )
     parser.add_choice("--plane-colour", PLANE_COLOURS, "what colours in the plane mean (layer)")
     add(
         "--quantity", action="append", dest="quantities", metavar="NAME",
@@ -330,7 +332,7 @@ def _add_report(parser: _Parser) -> None:
         help="the same as --quantity participation_ratio",
     )  # fmt: skip
     parser.add_settings(WatchOptions, marker=None)
-    add("--no-pager", action="store_true", help="not through $PAGER, or less, where the terminal is too low")
+    add("--no-pager", action="store_true", help="do not show a long report through $PAGER (or less)")
 
 
 def _report(flags: dict[str, Any]) -> int:
@@ -350,7 +352,7 @@ def _report(flags: dict[str, Any]) -> int:
 
 
 def _add_attach(parser: _Parser) -> None:
-    _add_name(parser, "from ibtui ls, of a run or of a watched loop; without it, the only one")
+    _add_name(parser, "of a run or a watched loop, as ibtui ls lists it; default: the only one")
     parser.add_settings(
         WatchOptions, snapshot_dir="where the key w saves, of a watched loop", marker=None, panes=None
     )
@@ -394,7 +396,9 @@ def _stop(flags: dict[str, Any]) -> int:
     return stop_run(flags.get("name"), yes=flags.get("yes", False))
 
 
-def _add_name(parser: _Parser, help: str = "from ibtui ls; without it, the one detached run") -> None:
+def _add_name(
+    parser: _Parser, help: str = "of a run, as ibtui ls lists it; default: the one detached run"
+) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help=help)
 
 
@@ -494,7 +498,9 @@ COMMANDS = {
         "say what this machine can run, and what to do about what it cannot", _add_doctor, _doctor
     ),
     "presets": Command("list the sets of settings that --preset names", _add_presets, _presets),
-    "completion": Command("print what makes a shell complete these words", _add_completion, _completion),
+    "completion": Command(
+        "print the script that makes a shell complete these words", _add_completion, _completion
+    ),
 }
 
 

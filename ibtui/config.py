@@ -107,10 +107,10 @@ class RunConfig:
         metavar="auto|cpu|gpu0|...",
     )  # fmt: skip
     engine: str = setting("auto", name(), "what trains; auto: MXNet Gluon if it can run, or fused", group=RUN)
-    epochs: int = setting(2000, _EPOCHS, "how many in all", group=RUN)
+    epochs: int = setting(2000, _EPOCHS, "epochs in all", group=RUN)
     every: int | str = setting(
         "auto", word_or("auto", "log", domain=_EPOCHS),
-        "epochs between measurements; auto: 1 up to epoch 100, then 10; log: 20 to a power of ten",
+        "epochs between measurements; auto: 1 up to epoch 100, then 10; log: 20 per power of ten",
         group=MEASURING,
     )  # fmt: skip
     layers: tuple[int, ...] = setting(
@@ -122,7 +122,7 @@ class RunConfig:
         since=2,
     )  # fmt: skip
     optimizer: str = setting(
-        "sgd", one_of("sgd", "adam"), "what descends; adam with 0.9, 0.999 and 1e-8", group=TRAINING, since=2
+        "sgd", one_of("sgd", "adam"), "the optimizer; adam uses 0.9, 0.999 and 1e-8", group=TRAINING, since=2
     )
     lr: float = setting(0.1, real(1e6), "learning rate", group=TRAINING)
     batch_size: int = setting(10, whole(1, 10_000_000), "samples in a batch", group=TRAINING)
@@ -139,7 +139,7 @@ class RunConfig:
         metavar="NAME[:K=V,...]|FILE.npz", since=2,
     )  # fmt: skip
     grid: int = setting(2, whole(2, 100), "cells per axis of the labelled grid", group=DATA)
-    samples: int = setting(1000, whole(4, 10_000_000), "how many are drawn", group=DATA)
+    samples: int = setting(1000, whole(4, 10_000_000), "number of samples drawn", group=DATA)
     split: float = setting(
         0.5, share(), "the share that trains; the others are held out", group=DATA, since=2
     )
@@ -150,7 +150,7 @@ class RunConfig:
     )
     measure_samples: int | str = setting(
         "auto", word_or("auto", domain=whole(4, 10_000_000)),
-        "how many of them at most; auto: 10,000, of a grid all", group=MEASURING, since=2,
+        "measure at most this many of them; auto: 10,000, or all of a grid", group=MEASURING, since=2,
     )  # fmt: skip
     measure_output: str = setting(
         "same", one_of("same", "softmax"), "measure the last layer as it is, or its softmax", group=MEASURING,
@@ -185,7 +185,11 @@ class RunConfig:
         1e-3, real(1e6), "variance of the noise that kde assumes on activations", group=MEASURING, since=2
     )
     units: str = setting(
-        "nats", one_of(*UNITS), "of information as shown; files hold nats", group=MEASURING, since=2
+        "nats",
+        one_of(*UNITS),
+        "unit in which information is shown; files hold nats",
+        group=MEASURING,
+        since=2,
     )
     quantities: tuple[str, ...] = setting(
         (), names(), "measure these besides the standard ones", group=MEASURING, since=2
@@ -266,12 +270,15 @@ class WatchOptions:
         group=KEEPING, metavar="MINUTES",
     )  # fmt: skip
     marker: str = setting(
-        "auto", one_of("auto", "braille", "block", "ascii"), "what plots are drawn with", group=WATCHING
+        "auto",
+        one_of("auto", "braille", "block", "ascii"),
+        "the characters that plots are drawn with",
+        group=WATCHING,
     )
     panes: tuple[str, ...] = setting((), names(), "show these panes too", group=WATCHING)
     paused: bool = setting(False, switch(), "wait for a key before training", group=WATCHING)
     detach: bool = setting(
-        False, switch(), "go on when the terminal goes; see ibtui ls, attach, stop", group=WATCHING
+        False, switch(), "keep running when the terminal closes; see ibtui ls, attach, stop", group=WATCHING
     )
 
     def __post_init__(self) -> None:

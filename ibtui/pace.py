@@ -16,6 +16,14 @@ AFTERWARDS = 60.0
 """Epochs per second from there on, and wherever nobody watches."""
 
 
+def story_in_words() -> str:
+    """Return the paces of the story: "5 epochs/s, 20 from epoch 40, 60 from epoch 200"."""
+    begins = [end for end, _ in STORY]
+    first, *later = [*(pace for _, pace in STORY), AFTERWARDS]
+    rises = [f"{pace:g} from epoch {begin}" for begin, pace in zip(begins, later, strict=True)]
+    return ", ".join([f"{first:g} epochs/s", *rises])
+
+
 def of_story(epoch: int) -> float:
     """Return the epochs per second at an epoch of a run that is watched."""
     return next((pace for end, pace in STORY if epoch < end), AFTERWARDS)

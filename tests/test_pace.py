@@ -81,7 +81,7 @@ def test_every_command_leaves_a_line() -> None:
         driver.until(lambda d: "T 100 → 70" in " ".join(d.log) and "detached" in " ".join(d.log))
         said = " ".join(d for d in driver.log)
         for line in (
-            "steps to epoch 13",
+            "step to epoch 13",
             "goes on from epoch 0",
             "restarted with seed 2",
             "paused at epoch",
@@ -89,3 +89,8 @@ def test_every_command_leaves_a_line() -> None:
             assert line in said
         stop_run(driver.client.name, yes=True)
         driver.until_lost()
+
+
+def test_estimates_that_are_made_again_are_told_as_such():
+    same = Binning()
+    assert effects.of_binning(same, same, 291, 0.011) == "re-estimated 291 measurements, 11 ms"

@@ -32,7 +32,7 @@ class Dataset:
     x_range: tuple[float, float] | None = (0.0, 1.0)
     """The range of each input, which is divided into bins; None: the dataset declares none."""
     trains: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    """The measured samples that train, shape (N,); by default all."""
+    """The measured training samples, shape (N,); by default all."""
     x_rest: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     """Inputs that train and are not measured, shape (K, inputs)."""
     y_rest: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -108,7 +108,7 @@ def check_samples(config: RunConfig) -> None:
 
 
 Parts: TypeAlias = tuple[Points, Points]
-"""The samples that train, and those held out."""
+"""The training samples, and those held out."""
 
 
 def _made(config: RunConfig) -> tuple[Parts, tuple[float, float] | None, tuple[str, ...]]:

@@ -34,7 +34,7 @@ class Choice:
     @property
     def preparing(self) -> str:
         """A line for a user who waits for the engine to be made."""
-        return f"preparing {self.engine} on {self.ctx}; the first time, it is compiled"
+        return f"preparing {self.engine} on {self.ctx}; compiled the first time only"
 
 
 def choose(config: RunConfig, inputs: int) -> Choice:

@@ -101,7 +101,7 @@ class EngineKind(Protocol):
         device : str
             cpu, gpu0, …
         x : ndarray of shape (N, inputs), float32
-            The samples that train.
+            The training samples.
         y : ndarray of shape (N,), int
             Class of each, from 0 on.
         state : mapping of str to ndarray

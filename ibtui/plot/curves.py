@@ -84,7 +84,7 @@ def curve_plot(
     x_high : float, optional
         The last epoch of the axis: the newest unless given.
     cursor : float, optional
-        The epoch that is looked at: a line stands there, and the labels show the values there.
+        The epoch shown: a line stands there, and the labels show the values there.
     unit : str
         Written above the axis of a large plot.
     x_labels : bool

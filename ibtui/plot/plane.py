@@ -167,7 +167,7 @@ def plane_plot(
         ends = [_cell(dots, x, y, area) for x, y in zip(*looked_at, strict=True)]
     _number_layers(canvas, area, ends, marker)
     if large:
-        _plane_titles(canvas, area, h_x, h_y, [f"{name} {unit}".strip() for name in names])
+        _plane_titles(canvas, area, h_x, h_y, [f"{name} {unit}".strip() for name in names], bool(unit))
     if colour_by == "epoch":
         _age_legend(canvas, area, np.asarray(epochs, np.int64).reshape(-1), marker, large)
     return canvas.cells()
@@ -253,15 +253,18 @@ def _number_layers(
                 break
 
 
-def _plane_titles(canvas: Canvas, area: Area, h_x: float, h_y: float, names: Sequence[str]) -> None:
+def _plane_titles(
+    canvas: Canvas, area: Area, h_x: float, h_y: float, names: Sequence[str], named: bool
+) -> None:
+    """Name the axes and say where the ceilings are: `named` are entropies, others are those of shares."""
     across, up = names
     canvas.put(up, 0, 0, palette.DIM)
     canvas.put(across, canvas.height - 1, area.left + area.width - len(across), palette.DIM)
     if np.isfinite(h_x):
-        text = f"H(X) {number(h_x)}"
+        text = f"{'H(X) ' * named}{number(h_x)}"
         canvas.put(text, 0, min(area.col(h_x), canvas.width - len(text)), palette.CEILING)
     if np.isfinite(h_y):
-        text, row, col = f"H(Y) {number(h_y)}", area.row(h_y), area.left + 1
+        text, row, col = f"{'H(Y) ' * named}{number(h_y)}", area.row(h_y), area.left + 1
         # Over the line, where no trajectory is.
         if np.isin(canvas.ink[row, col : col + len(text)], (palette.NONE, palette.AXIS)).all():
             canvas.put(text, row, col, palette.CEILING)

@@ -96,7 +96,7 @@ class Subject:
 
     @cached_property
     def train_classes(self) -> Classes:
-        """The classes of the samples that train."""
+        """The classes of the training samples."""
         return Classes(self.dataset.training[1])
 
     @cached_property
@@ -151,7 +151,7 @@ class Sample:
 
     @cached_property
     def train_outputs(self) -> Array:
-        """The net's outputs for the samples that train, measured or not, float32 of shape (K, width)."""
+        """The net's outputs for the training samples, measured or not, float32 of shape (K, width)."""
         inputs = self.subject.train_inputs
         return self.outputs if inputs is None else self._forward("train_outputs", inputs)
 

@@ -1,4 +1,4 @@
-"""Performance: accuracy and loss, on the samples that train and on those held out."""
+"""Performance: accuracy and loss, on the training samples and on those held out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOSS = "Mean softmax cross-entropy of the last layer's outputs"
 @measures(
     Quantity(
         "train_accuracy", "accuracy, train", short="train", per_layer=False, ceiling="1",
-        description="Share of the samples that train whose largest output is the right class.",
+        description="Share of the training samples whose largest output is the right class.",
     ),
     Quantity(
         "test_accuracy", "accuracy, held out", short="held out", per_layer=False, ceiling="1",
@@ -24,7 +24,7 @@ _LOSS = "Mean softmax cross-entropy of the last layer's outputs"
     ),
     Quantity(
         "train_loss", "loss, train", short="train", per_layer=False,
-        description=f"{_LOSS}, samples that train, in nats.",
+        description=f"{_LOSS}, training samples, in nats.",
     ),
     Quantity(
         "test_loss", "loss, held out", short="held out", per_layer=False,

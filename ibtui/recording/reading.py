@@ -269,7 +269,7 @@ def _dataset(archive: Archive, summary: Summary) -> Dataset:
         if (trains.view(np.uint8) > 1).any():
             raise RefusedError("its trains are neither true nor false")
         if not trains.any() and not len(dataset.x_rest):
-            raise RefusedError("it has no samples that train")
+            raise RefusedError("it has no training samples")
         dataset = replace(dataset, trains=trains)
     return dataset
 

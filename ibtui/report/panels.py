@@ -183,7 +183,7 @@ def layer_panel(runs: Sequence[RecordedRun], quantity: Quantity, settings: Setti
     ]  # fmt: skip
     ceilings = _ceilings(runs, quantity, scale) if level == "estimate" else (("chance", 0.0),)
     limits = _share_axis(curves) if level == "share" else _axis(quantity, curves, ceilings)
-    said = {"estimate": "", "excess": " over chance", "share": f", {SHARE}"}[level]
+    said = {"estimate": "", "excess": " − chance", "share": f", {SHARE}"}[level]
     unit = "" if level == "share" else unit_shown(quantity.unit, settings.units)
     words = (estimation_of(runs), estimator_in_brief(runs[0].config)) if quantity.rebinned else ("", "")
     return Panel(

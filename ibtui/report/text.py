@@ -71,22 +71,23 @@ def _header(runs: Sequence[RecordedRun], notes: Sequence[str], display: Display)
 
 
 def _flow(items: Sequence[str], display: Display, head: str = "", ink: int = palette.TEXT) -> list[Text]:
-    """Write items one after another in as many lines as they need; a longer one is broken between words."""
+    """Write items one after another in as many lines as they need, a dot between two on the same line.
+
+    One that is longer than a line is broken between words.
+    """
     width = display.width
-    words: list[str] = []
-    for at, item in enumerate(items):
-        text = item if at == len(items) - 1 else f"{item} ·"
-        words += [text] if cell_len(text) <= width - 2 else text.split(" ")
     head = cut(head, width)
-    line, space = display.line((head, ink)), "  " if head else ""
+    line, begin, begun = display.line((head, ink)), "  " if head else "", False
     lines: list[Text] = []
-    for word in words:
-        word = cut(word, width - 2)
-        if line.cell_len + len(space) + cell_len(word) > width:
-            lines.append(line)
-            line, space = Text(), "  "
-        line.append_text(display.line((space + word, palette.DIM)))
-        space = " "
+    for item in items:
+        words = [item] if cell_len(item) <= width - 2 else item.split(" ")
+        for place, word in enumerate(cut(word, width - 2) for word in words):
+            space = (" " if place else " · ") if begun else begin
+            if line.cell_len + len(space) + cell_len(word) > width:
+                lines.append(line)
+                line, space = Text(), (begin := "  ")
+            line.append_text(display.line((space + word, palette.DIM)))
+            begun = True
     return [*lines, line]
 
 

@@ -64,11 +64,12 @@ def estimation_of(runs: Sequence[RecordedRun]) -> str:
 
 
 def samples_in_words(run: RecordedRun) -> str:
-    """Say which samples are measured: "4,096 samples, all", "500 samples that train"."""
-    part = {"train": " that train", "held-out": " held out", "all": ""}[run.config.measure_on]
+    """Say which samples are measured: "4,096 samples, all", "500 training samples"."""
+    part = run.config.measure_on
+    samples = {"train": "training samples", "held-out": "samples held out", "all": "samples"}[part]
     if run.samples < run.samples_of:
-        return f"{run.samples:,} of {run.samples_of:,} samples{part}"
-    return f"{run.samples:,} samples{part or ', all'}"
+        return f"{run.samples:,} of {run.samples_of:,} {samples}"
+    return f"{run.samples:,} {samples}{', all' * (part == 'all')}"
 
 
 def chance_in_words(runs: Sequence[RecordedRun], quantities: Sequence[Quantity]) -> list[str]:

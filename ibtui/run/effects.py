@@ -30,9 +30,10 @@ def of_binning(before: Binning, after: Binning, measurements: int, seconds: floa
     ]
     if before.identity != after.identity:
         changes.append("X: each sample" if after.identity else f"X: {after.x_bins} bins")
-    changed = ", ".join(changes) or "estimates made again"
     took = f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
-    return f"{changed}, {measurements:,} measurement{'s' * (measurements != 1)}, {took}"
+    counted = f"{measurements:,} measurement{'s' * (measurements != 1)}"
+    changed = f"{', '.join(changes)}, {counted}" if changes else f"re-estimated {counted}"
+    return f"{changed}, {took}"
 
 
 def _number(value: object) -> str:

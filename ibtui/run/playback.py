@@ -101,7 +101,7 @@ class Playback(Source):
                 self._playing = True
                 if self._position == len(self._recording) - 1:
                     self._position = 0
-                effects.tell("plays")
+                effects.tell("playing")
             case Step(count):
                 self._playing = False
                 self._move(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import stat
 import sys
@@ -116,6 +117,8 @@ def find(name: str | None) -> str:
         if watched := [loop.name for loop in control.live()]:
             hint += f"; a watched loop is only taken by its name: {', '.join(watched)}"
         raise UsageError(f"no detached run is there to choose{hint}")
+    if os.path.isfile(name):
+        raise UsageError(f"{printable(name)}: a file, and no run's name; {_shows_file(name)}")
     places.socket_path(name)
     if name not in names:
         if (end := ended.read(name)) is not None:
@@ -124,6 +127,14 @@ def find(name: str | None) -> str:
         there = f"there is {', '.join(names)}" if names else "there is none"
         raise UsageError(f"{printable(name)}: no such run; {there}")
     return name
+
+
+def _shows_file(path: str) -> str:
+    """Return the command that shows a file that was named where a run should be."""
+    for loop in control.live():
+        if loop.stream is not None and loop.stream.exists() and os.path.samefile(loop.stream, path):
+            return f"ibtui attach {loop.name} shows the loop that writes it"
+    return f"ibtui replay {shlex.quote(printable(path))} shows it"
 
 
 def find_watched(name: str | None) -> str | None:

@@ -39,7 +39,16 @@ class Snapshot:
         """The epoch from which the file can be resumed; without a checkpoint, the last one measured."""
         if self.checkpoint is not None:
             return self.checkpoint.epoch
+        return self.measured
+
+    @property
+    def measured(self) -> int:
+        """The epoch of its last measurement."""
         return int(self.recording.column("epoch")[self.rows - 1])
+
+    def saved_as(self, path: object) -> str:
+        """Return the line that says where it was written, and what is measured where that is less."""
+        return saved_line(path, self.epoch, self.measured)
 
     def save(self, path: Path, *, overwrite: bool) -> Path:
         files.save(self.recording, path, rows=self.rows, checkpoint=self.checkpoint, overwrite=overwrite)
@@ -58,6 +67,11 @@ class Snapshot:
     @property
     def _stem(self) -> str:
         return f"ibtui-{time.strftime('%Y%m%d-%H%M%S')}-epoch{self.epoch}"
+
+
+def saved_line(paths: object, epoch: int, measured: int) -> str:
+    """Say where a run was saved, and up to where it is measured where that is less than it has reached."""
+    return f"saved {paths}" + (f", measured up to epoch {measured:,}" if measured < epoch else "")
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class Training(Source):
             case Step(epochs):
                 paused_at = trainer.epoch if self._goal is None else max(self._goal, trainer.epoch)
                 self._goal = min(paused_at + max(1, epochs), trainer.config.epochs)
-                effects.tell(f"steps to epoch {self._goal:,}")
+                effects.tell(f"step to epoch {self._goal:,}")
             case SetPace(asked):
                 before = self._state.status.pace
                 self._set_pace(asked)

@@ -82,8 +82,8 @@ class WorkerSaver:
         else:
             with state.unchanging():
                 state.answer(asked.ticket)
-                state.note(f"saved {path}")
-            print(f"saved {path}", flush=True)
+                state.note(snapshot.saved_as(path))
+            print(snapshot.saved_as(path), flush=True)
 
     def _autosave(self, snapshot: Snapshot) -> None:
         """Save unasked; the user is told only what changes something."""
@@ -98,10 +98,10 @@ class WorkerSaver:
             print(text, flush=True)
             state.note(text, "error")
         elif outcome.path is not None and (outcome.news or not own_file):
-            state.note(f"saved {outcome.path}")
-            print(f"saved {outcome.path}", flush=True)
+            state.note(snapshot.saved_as(outcome.path))
+            print(snapshot.saved_as(outcome.path), flush=True)
         elif outcome.path is not None and str(outcome.path) not in known:
-            print(f"saved {outcome.path}", flush=True)
+            print(snapshot.saved_as(outcome.path), flush=True)
 
     def _write_unasked(self, snapshot: Snapshot, own_file: bool) -> Path:
         """Write the run's own file anew, which is never one that was there before, or else a new one."""
@@ -124,5 +124,5 @@ class WorkerSaver:
         if trouble:
             print(f"not saved: {trouble}", flush=True)
         if outcome.path is not None:
-            print(f"saved {outcome.path}", flush=True)
+            print(snapshot.saved_as(outcome.path), flush=True)
         return "" if outcome.path is not None else trouble

@@ -187,8 +187,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.view = replace(self.view, row=None)
 
     def tell(self, text: str, severity: str = "information") -> None:
-        known = severity if severity in ("information", "warning", "error") else "warning"
-        self.notify(printable(text), severity=known, markup=False)  # type: ignore[arg-type]
+        known, text = (
+            severity if severity in ("information", "warning", "error") else "warning",
+            printable(text),
+        )
+        if not any(shown.message == text and shown.severity == known for shown in self._notifications):
+            self.notify(text, severity=known, markup=False)  # type: ignore[arg-type]
 
     def ask_for_place(self, trouble: str, suggestion: str, answer: Callable[[str], None]) -> None:
         from ibtui.ui.dialogs import Place
@@ -366,7 +370,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.set_view(replace(self.view, pane=name, enlarged=not large, log_back=0))
 
     def action_log_page(self, by: int) -> None:
-        """Turn the pages of the log where it has the screen."""
+        """Turn the pages of the log when it is enlarged."""
         if self.view.enlarged and self.view.pane == "run":
             rows = max(1, self.size.height // 2)
             most = len(self.mirror.log) // rows

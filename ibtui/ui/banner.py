@@ -25,10 +25,10 @@ _KEYS_LOST_REPLAY = "w save what the screen holds  q quit"
 
 
 HELP = {
-    "Dead": "The process that trained has gone. Its history is held by a new one, to be walked through, "
-    "rebinned and saved; c goes on from the last checkpoint.",
-    "Stopped": "`ibtui stop` has ended the run from elsewhere, saved first. Its history is held like a dead "
-    "one's.",
+    "Dead": "The process that trained has ended; another one holds its history, which can be walked "
+    "through, rebinned and saved. c continues from the last checkpoint.",
+    "Stopped": "`ibtui stop` has saved the run and ended it, from elsewhere. Its history is held like that "
+    "of a dead run.",
 }
 
 

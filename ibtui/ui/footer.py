@@ -14,6 +14,7 @@ from ibtui.ui.scene import Scene
 
 _FOR_TRAINING = ("space", "s", "- +", "r")
 _FOR_OWN_TRAINING = ("- +", "r")
+_FOR_THE_REST = ("s",)
 _FOR_A_WORKER = ("[ ]", "{ }", "b", "← →")
 
 
@@ -61,16 +62,17 @@ def _in_vain(scene: Scene) -> tuple[str, ...]:
         return _FOR_TRAINING + _FOR_A_WORKER
     if scene.run_state in ("dead", "stopped") or (scene.loop and scene.run_state == "finished"):
         return _FOR_TRAINING
-    if scene.loop:
-        return _FOR_OWN_TRAINING
-    return () if space_does(scene) else ("space",)
+    if scene.plays:  # at its end space begins again
+        return _FOR_THE_REST if scene.run_state != "running" and scene.cursor_row is None else ()
+    over = () if space_does(scene) else ("space", *_FOR_THE_REST)
+    return _FOR_OWN_TRAINING + over if scene.loop else over
 
 
 def space_does(scene: Scene) -> str:
     """Return what the space key does in this state, in a word or two; empty: nothing."""
     state = scene.run_state
-    if scene.plays:
-        return "stop" if state == "running" else "play"
     if state in ("finished", "failed", "dead", "stopped"):
         return ""
+    if scene.plays:
+        return "stop" if state == "running" else "play"
     return "pause" if state in ("starting", "running") else "go on"

@@ -55,8 +55,8 @@ _BEST = ("pause", "walk", "t_bins", "large_pane", "change", "quantity", "save", 
 # In the order of the help screen; in the footer, the first ones are the last to make room.
 _BEFORE_PANES = (
     _key("space", "pause", "pause", "Pause training, or go on; in a replay, stop or play."),
-    _key("s", "step(1)", "step", "Train one epoch and stand (in a replay: one measurement on)."),
-    _key("S", "step(10)", "", "Train ten epochs and stand."),
+    _key("s", "step(1)", "step", "Train one epoch, then pause (a replay: one measurement on)."),
+    _key("S", "step(10)", "", "Train ten epochs, then pause."),
     _key(
         "left_square_bracket",
         "t_bins(-1)",
@@ -115,7 +115,7 @@ _AFTER_PANES = (
     _key("p", "change('plane_colour')", "", "Colour the information plane by layer, or by epoch."),
     _key("home", "walk_to_first", "", "To the first measurement.", "Home"),
     _key("end", "walk_to_now", "", "Back to the present (in a replay: the last measurement).", "End"),
-    _key("pageup", "log_page(-1)", "", "A page back in the log, where it has the screen.", "PgUp"),
+    _key("pageup", "log_page(-1)", "", "A page back in the log when it is enlarged.", "PgUp"),
     _key("pagedown", "log_page(1)", "", "The next page of the log.", "PgDn"),
     _key("c", "go_on", "", "After a crash: go on from the last checkpoint."),
     _key("D", "detach", "", "Let the run outlive this screen: ibtui attach."),

@@ -52,7 +52,7 @@ from ibtui.run.protocol import (
     Status,
     Stop,
 )
-from ibtui.run.snapshot import fallback_folders
+from ibtui.run.snapshot import Snapshot, fallback_folders
 
 PULL_S = 1 / 20
 """Seconds between two questions to a worker that gets ready."""
@@ -497,8 +497,9 @@ class Link:
             self._screen.tell(trouble, "error")
             return trouble
         self._earlier = (*self.files, written)
-        self.mirror.log.append(f"saved {written}")
-        self._screen.tell(f"saved {written}")
+        said = Snapshot.of(recording).saved_as(written)
+        self.mirror.log.append(said)
+        self._screen.tell(said)
         return ""
 
     def _lose_files(self, lost: Lost) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 MARKS: Mapping[str, str] = {
     "Colours": "Of dots in the input and the scatters, and of the net's plane: the class. Of curves, paths "
     "and numbers: the layer. Violet, underlined without colours: several classes in one cell.",
-    "Faint dots": "Chance levels, and ceilings such as H(X); in excess they are the ceilings that are left.",
+    "Faint dots": "Chance levels, and ceilings such as H(X); in excess, the ceilings less chance.",
     "Many layers": "From the fifth layer on, curves and paths carry a mark; the number beside the curve has "
     "it, too. +2 more: two curves whose label has no room. 5 of 12 layers: the others come with Tab or the "
     "digits.",
     "ASCII": "Without colours or Unicode, a curve is drawn by the first letter or digit of its label, a "
     "class by a letter that is named with it, chance by points, a ceiling by -, the run before by commas.",
-    "Dashed lines": "Zero; in the plane the ceilings H(X), upright, and H(Y).",
-    "Upright line": "In curves and in the bars of the table: the measurement that is looked at.",
-    "Heavy frame": "The chosen pane, which Enter, h and F1 are about. In the table [ ] and >: the chosen "
+    "Dashed lines": "Zero; in the plane the ceilings H(X), upright, and H(Y); of shares, 1.",
+    "Upright line": "In curves and in the bars of the table: the measurement shown.",
+    "Heavy frame": "The chosen pane, which Enter, h and F1 act on. In the table [ ] and >: the chosen "
     "pane and layer.",
     "Grey": "The run before the last restart; its seed is named in the frame. o turns it off.",
     "PC 1 and 2": "Of more than two units, or inputs, the two directions of largest variance.",

@@ -19,11 +19,13 @@ from ibtui.quantities.levels import Level, at_level, ceiling_at
 from ibtui.recording import Recording
 from ibtui.run.mirror import Mirror
 from ibtui.run.protocol import Representation, Status
+from ibtui.ui.line import Piece, piece
 from ibtui.ui.link import LinkState
 from ibtui.ui.view import View
 
 _BEHIND = 0.8
 """Training that is slower than this share of its pace is held up by something else."""
+_COMPILING = ("ibtui compiles its code, the first time only", "compiling, the first time only")
 _CONSTANT = 1e-3
 """The spread of outputs, as a share of their axis, below which they are the same."""
 
@@ -103,10 +105,10 @@ class Scene:
         return (self.status or Status()).pace if self.link.pace is None else self.link.pace
 
     @property
-    def waiting(self) -> str:
+    def waiting(self) -> Piece:
         """The words of a pane that has no measurement to show yet."""
         compiling = self.recording is not None and self.run_state == "starting"
-        return "its code is being compiled" if compiling else "no measurement yet"
+        return piece(*_COMPILING) if compiling else piece("no measurement yet")
 
     @property
     def seconds_left(self) -> float:
@@ -253,6 +255,25 @@ class Scene:
             return in_unit(self.column(quantity.chance), quantity, self.view)
         values = {name: self.column(name) for name in _needed(quantity)}
         return in_unit(ceiling_at(quantity, values, self.recording.ceilings, level), quantity, self.view)
+
+    def no_level(self, quantity: Quantity) -> str:
+        """Say why a quantity has no values at the view's level, and which key leads on; empty if it has."""
+        recording, level = self.recording, level_of(quantity, self.view)
+        if (
+            recording is None
+            or level == "estimate"
+            or not np.isnan(recorded(quantity, recording, self.view)).all()
+        ):
+            return ""
+        if recording.binning.kind == "kde":
+            why = "KDE has no chance level live"
+        elif quantity.name == "i_xt" and recording.binning.identity:
+            why = "no chance level: each sample is its own symbol of X"
+        elif np.isnan(recording.column(quantity.chance)).all():
+            why = "no chance level: each sample has a cell of its own"
+        else:
+            why = "no share: chance comes too close to the ceiling"
+        return f"n/a: {why}. e{' twice' * (level == 'excess')}: as estimated"
 
     def texts(self, quantity: Quantity, layer: int) -> tuple[str, str] | None:
         """Return a quantity of a layer at the epoch looked at, and its chance level, or nothing of that."""

@@ -1,4 +1,4 @@
-"""The first line of the screen: where the run stands, and what of it is looked at."""
+"""The first line of the screen: where the run stands, and what of it is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from textual.strip import Strip
 
+from ibtui import pace
 from ibtui.core.information import Binning
 from ibtui.errors import printable
 from ibtui.plot import palette
@@ -21,9 +22,12 @@ _ALARMING = ("failed", "dead")
 HELP = {
     "newest, view": "All panes show one epoch. newest N: the last measurement; view N: one of the past, "
     "walked to with ← and →, while training goes on.",
-    "at most": "The limit of the pace, which + and - change; beside it the speed that there is.",
+    "≤ 5, at most 5": "The limit of the pace, which + and - change; beside it the actual speed. Until you "
+    f"press one of them, it rises by itself: {pace.story_in_words()}.",
     "T, X": "The bins of activations and of inputs, and the kind of binning: keys [ ], { } and b.",
-    "cpu · fused": "The device and the engine that train.",
+    "cpu · fused": "The device and the engine that train: gluon is MXNet's, fused is ibtui's own compiled "
+    "loop.",
+    "Estimating": "Past measurements that are still to be estimated with the estimator or bins just chosen.",
     "Skipped": "Measurements that were taken and recorded, but came too fast to be drawn.",
 }
 
@@ -88,7 +92,7 @@ def _run(scene: Scene) -> list[Piece]:
     pieces.append(piece(*_binning(b), rank=3))
     if status.pending and not scene.link.lost:
         left = f"{status.pending:,}"
-        pieces.append(piece(f"rebinning {left} left", f"rebinning {left}", ink=palette.CURSOR, rank=2))
+        pieces.append(piece(f"estimating {left} left", f"estimating {left}", ink=palette.CURSOR, rank=2))
     return pieces
 
 

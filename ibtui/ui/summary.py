@@ -10,6 +10,7 @@ from typing import Any
 from ibtui.errors import printable
 from ibtui.recording import Recording
 from ibtui.run.protocol import Status
+from ibtui.run.snapshot import saved_line
 from ibtui.ui.link import Link
 from ibtui.ui.scene import Scene
 
@@ -24,6 +25,8 @@ class Farewell:
     test_accuracy: float = float("nan")
     measured: int = 0
     """The epoch of these."""
+    recorded: int = 0
+    """The epoch of the last measurement of the recording."""
     saved: tuple[str, ...] = ()
     """Files written, oldest first."""
     state: str = "starting"
@@ -50,7 +53,10 @@ class Farewell:
             held_out = "" if math.isnan(self.test_accuracy) else f", held out {self.test_accuracy:.3f}"
             said.append(f"accuracy {self.train_accuracy:.3f}{held_out}{at}")
         if self.saved or not self.loop:
-            said.append(f"saved {', '.join(map(printable, self.saved))}" if self.saved else "nothing saved")
+            files = ", ".join(map(printable, self.saved))
+            whole = self.unsaved is None and not self.loop  # a loop has gone on since
+            reached = self.epoch if whole else self.recorded
+            said.append(saved_line(files, reached, self.recorded) if files else "nothing saved")
         if self.loop and self.state in ("running", "pausing", "paused"):
             said.append(
                 f"the loop goes on: ibtui attach {self.loop}"
@@ -66,12 +72,17 @@ class Farewell:
 def last_measured(scene: Scene) -> tuple[int, Mapping[str, Any]]:
     """Return the epoch of the last measurement that is known, and its values; of a replay, the one shown."""
     mirror, shown, recording = scene.mirror, scene.representation, scene.recording
-    reached = int(recording.column("epoch")[-1]) if recording is not None and len(recording) else -1
+    reached = _reached(recording)
     if shown is not None and shown.key[0] == mirror.run and (shown.epoch >= reached or scene.plays):
         return shown.epoch, shown.values
     if recording is None or reached < 0:
         return 0, {}
     return reached, {name: recording.column(name)[-1] for name in recording.quantities}
+
+
+def _reached(recording: Recording | None) -> int:
+    """Return the epoch of the last measurement; -1 where there is none."""
+    return int(recording.column("epoch")[-1]) if recording is not None and len(recording) else -1
 
 
 def outcome(scene: Scene, link: Link, exit_status: int) -> Farewell:
@@ -88,6 +99,7 @@ def outcome(scene: Scene, link: Link, exit_status: int) -> Farewell:
         train_accuracy=float(values.get("train_accuracy", "nan")),
         test_accuracy=float(values.get("test_accuracy", "nan")),
         measured=epoch,
+        recorded=_reached(scene.recording),
         saved=link.files,
         state=state,
         reason=scene.mirror.died.reason if scene.mirror.died is not None else failure,

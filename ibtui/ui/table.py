@@ -97,7 +97,7 @@ def _headings(
         if not quantity.chance:
             said: list[str] = [scene.when]
         else:
-            said = {"excess": ["over chance"], "share": ["share"]}.get(
+            said = {"excess": ["− chance"], "share": ["share"]}.get(
                 view.level, ["value".ljust(_NUMBER), "chance"]
             )
         pieces = [piece(text, ink=palette.DIM) for text in said]
@@ -159,7 +159,7 @@ def _spark(
     least = float(finite.min())
     low, high = least if low is None else min(low, least), float(np.fmax(high, finite.max()))
     cells, row = sparkline(values, room, low, high, scene.view.marker, ink), scene.cursor_row
-    if row is not None:  # the measurement that is looked at
+    if row is not None:  # the measurement shown
         at = row if len(values) <= room else row * room // len(values)
         cells.chars[0, at], cells.ink[0, at] = FRAME[scene.view.marker][0], palette.CURSOR
     return strips(cells, styles)[0]

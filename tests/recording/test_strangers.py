@@ -193,7 +193,7 @@ EDITS = [
     ({"x_range": np.array([0.0])}, r"x_range has the shape \(1,\), not \(2\)"),
     ({"trains": np.ones(7, bool)}, r"trains has the shape \(7,\), not \(8\)"),
     ({"trains": np.ones(8, "i1")}, r"trains is of type \|i1, not \|b1"),
-    ({"trains": np.zeros(8, bool)}, "it has no samples that train"),
+    ({"trains": np.zeros(8, bool)}, "it has no training samples"),
     ({"trains": as_member(np.full(8, 2, "u1")).replace(b"|u1", b"|b1")}, "neither true nor false"),
     ({"x_rest": np.zeros((4, 2), "<f4")}, "not a recording of ibtui: y_rest is missing"),
     ({"y_rest": np.zeros(4, "<i8")}, "not a recording of ibtui: x_rest is missing"),

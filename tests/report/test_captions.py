@@ -46,10 +46,10 @@ def test_an_estimation_in_words(settings, layers, tops, words):
 @pytest.mark.parametrize(
     ("part", "samples", "of", "words"),
     [
-        ("train", 500, 500, "500 samples that train"),
+        ("train", 500, 500, "500 training samples"),
         ("all", 4096, 4096, "4,096 samples, all"),
         ("all", 10_000, 70_000, "10,000 of 70,000 samples"),
-        ("train", 10_000, 60_000, "10,000 of 60,000 samples that train"),
+        ("train", 10_000, 60_000, "10,000 of 60,000 training samples"),
         ("held-out", 820, 820, "820 samples held out"),
     ],
 )
@@ -73,7 +73,7 @@ def test_titles_and_header_name_unit_and_estimator(folder, capsys):
     words = "notebook binning, T 100 bins, X 4 bins per input"
     for name in ("I(X;T)", "I(T;Y)"):
         assert f"─ {name}, bits, {words} ─" in out
-    assert f"measured: 100 samples that train · {words}" in " ".join(out.split())
+    assert f"measured: 100 training samples · {words}" in " ".join(out.split())
 
 
 @needs_matplotlib
@@ -81,7 +81,7 @@ def test_the_footnote_names_unit_and_estimator(folder, tmp_path, capsys):
     flags = ("--units", "bits", "--at", 60, "--out", tmp_path / "x.svg")
     assert run(capsys, folder / "a.npz", *flags)[0] == 0
     footnote = " ".join(words_of(tmp_path / "x.svg"))
-    assert "measured: 100 samples that train" in footnote
+    assert "measured: 100 training samples" in footnote
     assert "information in bits, notebook binning, T 100 bins, X 4 bins per input" in footnote
 
 

@@ -84,7 +84,7 @@ def test_the_report_names_the_level_and_what_the_lines_are(folder):
     }
     for level, title in (
         ("estimate", "─ I(X;T), bits, notebook"),
-        ("excess", "─ I(X;T) over chance, bits, notebook"),
+        ("excess", "─ I(X;T) − chance, bits, notebook"),
         ("share", "─ I(X;T), share of H − chance, notebook"),
     ):
         assert title in texts[level]

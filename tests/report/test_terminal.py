@@ -247,3 +247,21 @@ def test_by_default_early_epochs_are_shown_more_often():
 @pytest.mark.parametrize("at", ["61", "0,100000", "x", "", "1,,2", "-5", "1.5", ",".join(["1"] * 99)])
 def test_epochs_that_cannot_be_are_refused(folder, capsys, at):
     assert "--at" in refused(capsys, folder / "a.npz", "--at", at)
+
+
+@pytest.mark.parametrize("width", range(30, 120, 7))
+def test_no_line_of_the_head_ends_or_begins_with_a_separator(folder, width):
+    lines = [CODE.sub("", line).rstrip() for line in drawn([folder / "a.npz"], Display(width, 39))]
+    head = lines[: lines.index("")]
+    assert not [line for line in head if line.endswith("·") or line.lstrip().startswith("·")]
+    facts = " ".join(line.strip() for line in head).replace(" · ", " ")
+    for fact in (
+        "measurements, epochs 0 to 60",
+        "sgd lr 0.1",
+        "batch 10",
+        "seed 1",
+        "grid 2",
+        "notebook binning",
+    ):
+        assert fact in facts
+    assert width < 60 or sum(line.count(" · ") for line in head) > 3

@@ -211,6 +211,18 @@ def test_garbage_in_the_runtime_folder_disturbs_nothing(capsys):
         assert [run.name for run in runs.running()] == [driver.client.name]
 
 
+@pytest.mark.parametrize("look", [runs.find_detached, runs.stop_run])
+def test_a_file_that_is_named_for_a_run_is_shown_by_another_command(tmp_path, monkeypatch, look):
+    path = tmp_path / "a run.ibtui"
+    path.write_bytes(b"")
+    with pytest.raises(UsageError, match=f"a file, and no run's name; ibtui replay '{path}' shows it"):
+        look(str(path))
+    loop = SimpleNamespace(name="mlp", stream=path)
+    monkeypatch.setattr(runs.control, "live", lambda: [loop])
+    with pytest.raises(UsageError, match="no run's name; ibtui attach mlp shows the loop that writes it"):
+        look(str(path))
+
+
 def test_a_worker_that_starts_is_never_taken_for_a_dead_one():
     """Whatever `ls` finds under the name of a socket listens already."""
     seen = []

@@ -454,3 +454,17 @@ def test_a_snapshot_that_is_being_written_is_not_cut_off_by_quitting(tmp_path, m
     driver.stop()
     assert len(list(tmp_path.glob("*.npz"))) == 1 and driver.client.saved
     assert not temporaries(tmp_path)
+
+
+@pytest.mark.parametrize(("epoch", "more"), [(13, ", measured up to epoch 10"), (15, "")])
+def test_a_file_from_between_two_measurements_says_up_to_where_it_is_measured(tmp_path, capsys, epoch, more):
+    trainer = Trainer(LONG, 1 << 28)
+    trainer.train(epoch)
+    trainer.measure_if_due()
+    state = run_state(tmp_path, epoch=epoch, state="paused")
+    state.recording = trainer.recording
+    WorkerSaver(state, "run-1").save(Save(), trainer.checkpoint())
+    (path,) = state.where().saved
+    assert f"epoch{epoch}" in path
+    assert capsys.readouterr().out == f"saved {path}{more}\n"
+    assert state.notices.is_newest(f"saved {path}{more}")

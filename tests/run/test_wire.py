@@ -271,7 +271,7 @@ def test_a_worker_refuses_or_answers_whatever_it_is_sent_and_the_run_goes_on(tmp
         driver.until(lambda d: d.status.epoch > epoch)
         assert driver.status.run == 0 and not driver.notices
         assert len(driver.log) > 100  # the newest, the first of them cut
-        known = ("a connection was closed: ", "steps to epoch ", "paused at ", "goes on from ")
+        known = ("a connection was closed: ", "step to epoch ", "paused at ", "goes on from ")
         assert [line for line in driver.log[1:] if not line.startswith(known)] == []
         driver.send(Save())
         driver.until(lambda d: d.status.saved)

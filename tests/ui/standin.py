@@ -54,7 +54,7 @@ def weights(config: RunConfig, epoch: int, seed: int) -> dict[str, np.ndarray]:
     """Weights that drift from one random net to another, more decided one."""
     rng = np.random.default_rng(seed)
     share = 1 - np.exp(-3 * epoch / max(config.epochs, 1))
-    inputs, found = 2, {}
+    inputs, found = samples(config).inputs, {}
     for layer, width in enumerate(config.layers):
         first, last = rng.normal(size=(2, width, inputs)), 3 * rng.normal(size=(2, width, inputs))
         found[f"weight{layer}"] = ((1 - share) * first[0] + share * last[0]).astype(np.float32)

@@ -698,7 +698,7 @@ def test_frames_come_no_faster_than_twenty_a_second() -> None:
 
 def test_what_was_skipped_and_what_is_left_to_rebin_is_said() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        await shows(app, pilot, "skipped 1,234", "rebinning 120 left")
+        await shows(app, pilot, "skipped 1,234", "estimating 120 left")
 
     play(script, (150, 40), StandIn(skipped=1234, pending=120))
 
@@ -1199,10 +1199,10 @@ def test_the_excess_of_one_rounding_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "500 that train"),
+        ({}, "500 training samples"),
         ({"measure_on": "held-out"}, "500 held out"),
         ({"measure_on": "all"}, "all 1,000"),
-        ({"measure_samples": 100}, "100 of 500 that train"),
+        ({"measure_samples": 100}, "100 of 500 train"),
     ],
 )
 def test_the_input_pane_says_which_samples_are_measured(changes: dict[str, Any], said: str) -> None:
@@ -1233,7 +1233,7 @@ def test_the_net_explains_marks_only_where_weights_are_marks() -> None:
         await pilot.press("n")
         await shows(app, pilot, "weights: █ +, ≡ −")
 
-    play(wide, client=WithNet(RunConfig(every=10, layers=(60, 2)), 50))
+    play(wide, client=WithNet(RunConfig(every=10, layers=(20, 2)), 50))
 
 
 @pytest.mark.parametrize("size", [FULL, *slow(COMPACT)])
@@ -1917,7 +1917,7 @@ def test_epoch_0_is_shown_while_the_engine_gets_ready() -> None:
             return Frame(plain.status, preview=preview, representation=shown, log=log)
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        await shows(app, pilot, "◌ starting", "2→2→2→2→2 tanh", "its code is being compiled", "layer 3")
+        await shows(app, pilot, "◌ starting", "2→2→2→2→2 tanh", "compiling, the first time only", "layer 3")
         assert all(is_drawn(pane_text(app, name)) for name in ("input", "scatter0", "scatter3"))
         assert app.mirror.recording is None
         client.unready = {}
@@ -2067,3 +2067,134 @@ def test_the_sparklines_have_a_cursor_at_the_measurement_that_is_looked_at() -> 
         await until(pilot, lambda: bars().count("│") == 3)
 
     play(script, COMPACT)
+
+
+# Words and hints that follow the state.
+
+
+def footer_text(app: IbtuiApp) -> str:
+    return screen_text(app)[-1]
+
+
+@pytest.mark.parametrize("state", ["finished", "failed"])
+def test_nothing_is_offered_that_a_run_that_is_over_cannot_do(state: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "space pause  s step" in footer_text(app))
+        client.status = replace(client.status, state=state)
+        await until(pilot, lambda: "space" not in footer_text(app))
+        assert "s step" not in footer_text(app) and "r restart" in footer_text(app)
+
+    play(script, (200, 60))
+
+
+def test_a_replay_at_its_end_plays_again_and_has_no_further_step() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, plays=True, trains=False, state="paused")
+        await until(pilot, lambda: "space play" in footer_text(app) and "s step" not in footer_text(app))
+        client.status = replace(client.status, state="running")
+        await until(pilot, lambda: "space stop  s step" in footer_text(app))
+
+    play(script)
+
+
+def test_what_is_told_twice_stands_on_the_screen_once() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        said = "the run has finished: r starts it again"
+        client.status = replace(client.status, state="finished")
+        await shows(app, pilot, "finished")
+        for _ in range(3):
+            await pilot.press("space")
+        await shows(app, pilot, said)
+        assert len(app._notifications) == 1
+        app.clear_notifications()
+        await until(pilot, lambda: said not in text_of(app))
+        await pilot.press("space")
+        await shows(app, pilot, said)
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"estimator": "kde"}, "n/a: KDE has no chance level live."),
+        ({"x": "identity"}, "n/a: no chance level: each sample is its own symbol of X."),
+        ({}, "n/a: no chance level: each sample has a cell of its own."),
+    ],
+)
+def test_where_there_is_no_excess_the_reason_is_said_and_the_key_that_leads_on(
+    change: dict[str, Any], why: str
+) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        recording = client.recording
+        recording.column("chance_i_xt")[:] = math.nan
+        recording.apply(replace(recording.update_since(0), tick=recording.tick + 1))
+        await pilot.press("i", "e")
+        await shows(app, pilot, f"{why} e twice: as estimated")
+        await pilot.press("e")
+        await shows(app, pilot, f"{why} e: as estimated")
+        await pilot.press("e")
+        await until(pilot, lambda: "as estimated" not in text_of(app))
+
+    play(script, (120, 40), StandIn(RunConfig(every=10, **change), 50))
+
+
+def test_the_ceiling_of_a_share_is_no_entropy() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        for key in ("i", "escape"):
+            await pilot.press(key)
+            await shows(app, pilot, "H(X)", "H(Y)")
+            await pilot.press("e", "e")
+            await shows(app, pilot, "share")
+            await until(pilot, lambda: not re.search(r"H\([XY]\)", text_of(app)))
+            await pilot.press("e")
+
+    play(script, (200, 60))
+
+
+def test_rows_of_weights_without_room_are_counted() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "weights of layers 0, 1")
+        assert re.search(r"\+\d+ rows", text_of(app)) is None
+        await pilot.resize_terminal(120, 12)
+        await until(pilot, lambda: re.search(r"\+\d+ rows?\b", pane_text(app, "net")) is not None)
+        found = re.search(r"\+(\d+) rows?\b", pane_text(app, "net"))
+        numbers = [line for line in pane_text(app, "net").splitlines() if re.search(r"[+−]\d\.\d", line)]
+        assert found and len(numbers) + int(found[1]) == 2 + 2 + 2 + 2
+
+    play(script, client=WithNet())
+
+
+def test_no_plane_is_drawn_of_a_net_of_more_inputs_and_their_number_is_said() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "no plane: the net has 12 inputs, not 2")
+
+    play(script, client=WithNet(RunConfig(every=10, data="icosahedron12", layers=(3, 2)), 20))
+
+
+def test_a_number_of_units_keeps_its_unit() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "layers")
+        for width in range(80, 200, 7):
+            await pilot.resize_terminal(width, 40)
+            await pilot.pause()
+            for name in (each for each in regions(app) if each.startswith("scatter")):
+                edge = pane_text(app, name).splitlines()[-1]
+                assert not re.search(r"\b3\b(?! units)", edge), edge
+
+    play(script, client=StandIn(RunConfig(every=10, layers=(3, 3, 3, 3, 3, 2)), 50))
+
+
+def test_an_empty_log_says_so() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "2→2→2→2→2")
+        app.mirror.log.clear()
+        await pilot.press("L")
+        await shows(app, pilot, "nothing yet")
+        app.mirror.log.append("paused at epoch 7")
+        await shows(app, pilot, "paused at epoch 7")
+        assert "nothing yet" not in text_of(app)
+
+    play(script)

@@ -68,3 +68,17 @@ def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
     told = capsys.readouterr().out
     assert all(str(path) in told and len(files.load(path)) > 5 for path in found)
     assert found or "nothing saved" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recorded": 100}, "saved a.npz, b.npz, measured up to epoch 100"),
+        ({"recorded": 102}, "saved a.npz, b.npz"),
+        ({"recorded": 100, "loop": "mlp"}, "saved a.npz, b.npz"),
+        ({"recorded": 100, "saved": ()}, "nothing saved"),
+    ],
+)
+def test_the_last_line_says_up_to_where_what_was_saved_is_measured(changes, said):
+    outcome = Farewell(epoch=102, epochs=200, saved=("a.npz", "b.npz"), state="finished")
+    assert replace(outcome, **changes).summary.split("; ")[-1] == said

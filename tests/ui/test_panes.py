@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from ibtui.errors import UsageError
+from ibtui.plot import palette
 from ibtui.ui import keys, view
 from ibtui.ui.help import definitions, definitions_of
+from ibtui.ui.line import piece
 from ibtui.ui.panes import OWN, panes, shown_quantities, tab_order
+from ibtui.ui.panes.pane import message
 from ibtui.ui.scene import standard
 from tests.marks import slow
 from tests.terminal import Terminal
@@ -73,10 +76,12 @@ def test_help_explains_every_mark_and_word_that_is_no_number() -> None:
     for seen in (
         "10·30·100", "chance levels", "Faint dots", "○", "Dashed lines", "Upright line", "Heavy frame",
         "by epoch", "newest N", "view N", "at most", "Skipped", "Moving loss", "PC 1 and 2", "Grey",
-        "held out", "dotted", "Violet", "From the fifth layer on", "a letter is a class", "+2 more",
+        "held out", "dotted", "Violet", "From the fifth layer on", "a class is drawn by a letter", "+2 more",
         "5 of 12 layers", "Zero, dead", "Saturated", "outside", "n/a", "not finite from epoch", "notebook",
         "cpu · fused", "H(X)", "H(Y)", "width", "[ ] and >", "Density", "Dead", "Stopped",
-        "filled where a weight is positive", "time that is left",
+        "filled where a weight is positive", "time left", "≤ 5",
+            "rises by itself: 5 epochs/s, 20 from epoch 40, 60 from epoch 200",
+            "gluon is MXNet's", "fused is ibtui's own", "Estimating", "what only changes the view does not",
     ):  # fmt: skip
         assert seen in texts, seen
     headings = [text for word, text in words if not word]
@@ -139,3 +144,21 @@ def test_a_pane_that_cannot_be_had_is_told_before_the_screen_opens(name: str, sa
         terminal.until(said)
         assert terminal.wait() == 2
         assert b"\x1b[?1049h" not in terminal.raw
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "rows"),
+    [
+        (50, 3, ["one reason at some length", ""]),
+        (20, 2, ["one reason at some", "length"]),
+        (20, 1, ["one reason at some"]),
+        (9, 4, ["short"]),
+    ],
+)
+def test_a_message_is_whole_where_there_is_room_in_lines_or_in_shorter_words(
+    width: int, height: int, rows: list[str]
+) -> None:
+    words = piece("one reason at some length", "short") if rows == ["short"] else "one reason at some length"
+    styles = palette.styles("none", palette.DARK)
+    drawn = message(words, view.View(), width, height, styles)
+    assert [row.text.strip() for row in drawn if row.text.strip()] == [row for row in rows if row]

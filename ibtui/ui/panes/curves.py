@@ -45,6 +45,8 @@ class Curves(Pane):
         title = [*_title(quantity, view), *self.remark(scene)]
         if recording is None or not len(recording):
             return Drawing(title, message(scene.waiting, view, width, height, styles))
+        if text := scene.no_level(quantity):
+            return Drawing(title, message(text, view, width, height, styles))
         series = _series(quantity, recording, scene)
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(
@@ -92,7 +94,8 @@ def _series(quantity: Quantity, recording: Recording, scene: Scene) -> list[Seri
     values = scene.recorded(quantity)
     if np.isfinite(ceiling := scene.ceiling(quantity)):
         level = np.full(len(values), ceiling)
-        series.append(Series(level, palette.CEILING, quantity.ceiling_label, "ceiling"))
+        label = "" if level_of(quantity, view) == "share" else quantity.ceiling_label
+        series.append(Series(level, palette.CEILING, label, "ceiling"))
     if not quantity.per_layer:
         return [*series, Series(values, palette.TRAIN)]
     if (faint := scene.faint(quantity)) is not None:

@@ -22,7 +22,7 @@ from ibtui.ui.scene import Scene, in_unit
     help={
         "I(T;Y)": "What layer T tells of the label Y: a plug-in estimate from binned values, or by kernels. "
         "A curve for each layer over epochs, and its value now.",
-        "10·30·100": "The chosen layer's I(T;Y) at 10, 30 and 100 bins: how much it is a matter of binning. "
+        "10·30·100": "The chosen layer's I(T;Y) at 10, 30 and 100 bins: how much it depends on the binning. "
         "In the lower edge are their chance levels.",
     },
 )

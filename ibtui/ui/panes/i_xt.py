@@ -23,7 +23,7 @@ from ibtui.ui.scene import Scene
         "cells with a and b samples that share m of N (Shwartz-Ziv and Tishby 2017). With few samples to a "
         "cell they come near their ceilings by themselves.",
         "X": "A grid of so many bins per input, or each sample a symbol (key x): then I(X;T) = H(T), H(X) = "
-        "ln N, and chance says nothing.",
+        "ln N, and there is no chance level.",
         "Chance": "The expected value of the same estimate when samples are paired at random, exactly "
         "computed (Vinh, Epps and Bailey 2010). With fine bins it is far above zero: an estimate says "
         "something only in excess of it. n/a where each sample has a cell of its own.",
@@ -36,7 +36,7 @@ from ibtui.ui.scene import Scene
         "its own and -1 has none.",
         "closed": "The same, but the upper end joins the last bin. Values outside the range join the "
         "nearest bin and are counted (outside).",
-        "adaptive": "Bins of equal mass, unit by unit: what varies little is blown up.",
+        "adaptive": "Bins of equal mass, unit by unit: small variations are magnified.",
         "pooled": "Bins of equal mass over a layer's distinct values (Chelombiev, Houghton and O'Donnell "
         "2019); they move from epoch to epoch.",
         "width": "Bins of a fixed width, floor(t / width), without a range (Saxe et al. 2018): a layer that "

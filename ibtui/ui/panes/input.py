@@ -24,7 +24,8 @@ _FEW = 3
     help={
         "Input": "The samples that are measured, as the net is given them; of more than two inputs, their "
         "first two principal components. Below are the classes, in their "
-        "colours; a letter is a class from the third one on, larger for four samples and more.",
+        "colours; from the third class on, a class is drawn by a letter, a capital where a cell holds four "
+        "samples or more.",
     },
 )
 class Input(Pane):
@@ -47,12 +48,14 @@ class Input(Pane):
 def _title(recording: Recording) -> list[Piece]:
     """Say which samples are measured, and of how many inputs they are."""
     data, part = recording.dataset, recording.config.measure_on
-    said = {"train": " that train", "held-out": " held out", "all": ""}[part]
+    long, short = {
+        "train": (" training samples", " train"), "held-out": (" held out", " held out"), "all": ("", ""),
+    }[part]  # fmt: skip
     count, whole = f"{len(data.x):,}", recording.measured_of
     if len(data.x) < whole:
-        words = [f"{count} of {whole:,}{said}", f"{count} of {whole:,}", count]
+        words = [f"{count} of {whole:,}{long}", f"{count} of {whole:,}{short}", f"{count} of {whole:,}"]
     else:
-        words = [f"{count}{said}", f"{count} {part.replace('-', ' ')}", part] if said else [f"all {count}"]
+        words = [f"{count}{long}", f"{count}{short}"] if long else [f"all {count}"]
     pieces = [piece(*words, ink=palette.DIM, rank=1)]
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))

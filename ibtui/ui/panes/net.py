@@ -9,8 +9,9 @@ from textual.strip import Strip
 from ibtui.plot import palette
 from ibtui.plot.boundary import boundary_plot, signs, weights_rows
 from ibtui.plot.canvas import Cells
+from ibtui.plot.dots import Marker
 from ibtui.run.protocol import NetPicture
-from ibtui.ui.line import Piece, Span, Styles, piece, strip
+from ibtui.ui.line import Piece, Span, Styles, fit, piece, strip
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene
 from ibtui.ui.segments import segments
@@ -51,13 +52,18 @@ class Net(Pane):
         if picture.classes is None and not picture.weights:
             weights = "its weights are your own program's" if scene.loop else "this engine shows no weights"
             return Drawing(title, message(weights, view, width, height, styles))
-        beside = _weights(picture, scene, width if picture.classes is None else int(_WEIGHTS_SHARE * width))
-        room = max((sum(len(text) for text, _ in row) for row in beside), default=0)
         if picture.classes is None:
-            said = message("its inputs are not two: no plane", view, width, min(2, height), styles)
+            said = message(
+                f"no plane: the net has {_inputs(scene)} inputs, not 2", view, width, height, styles
+            )
+            said = [row for row in said if row.text.strip()]
+            beside = _fitting(_weights(picture, scene, width), height - len(said), view.marker)
             body = [*said, *(strip(row, width, styles) for row in beside)]
             return Drawing(title, body[:height], _note(picture, beside, scene))
-        left = width - room - 2 if room and width >= _LEAST else width
+        beside = _weights(picture, scene, int(_WEIGHTS_SHARE * width)) if width >= _LEAST else []
+        beside = _fitting(beside, height, view.marker)
+        room = _length(beside)
+        left = width - room - 2 if room else width
         assert picture.sure is not None
         cells = boundary_plot(
             picture.classes,
@@ -86,6 +92,24 @@ def _weights(picture: NetPicture, scene: Scene, width: int) -> list[list[Span]]:
     return rows[:-1]
 
 
+def _length(rows: list[list[Span]]) -> int:
+    return max((sum(len(text) for text, _ in row) for row in rows), default=0)
+
+
+def _fitting(rows: list[list[Span]], height: int, marker: Marker) -> list[list[Span]]:
+    """Return the rows that fit; where not all do, the last one says how many of the weights' are left out."""
+    if len(rows) <= height:
+        return rows
+    shown = rows[: max(height - 1, 0)]
+    left_out = sum(1 for row in rows[len(shown) :] if row)
+    words = piece(f"+{left_out} row{'s' * (left_out > 1)}", f"+{left_out}", "…", ink=palette.DIM)
+    return [*shown, fit([words], _length(rows), 0, marker)][: max(height, 0)]
+
+
+def _inputs(scene: Scene) -> int:
+    return scene.recording.dataset.inputs if scene.recording is not None else 0
+
+
 def _joined(cells: Cells, beside: list[list[Span]], width: int, height: int, styles: Styles) -> list[Strip]:
     drawn = segments(cells, styles)
     rows = [*beside[:height], *[[]] * (height - len(beside))]
@@ -102,7 +126,7 @@ def _note(picture: NetPicture, beside: list[list[Span]], scene: Scene) -> list[P
     """Say what colours are, and what marks stand for weights, where there are any."""
     positive, negative = signs(scene.view.marker)
     classes = [piece("colour: its answer", ink=palette.DIM, rank=1)] if picture.classes is not None else []
-    weights = [row[1][0] for row in beside if row]
+    weights = [row[1][0] for row in beside if len(row) > 1]
     marked = any(not any(char.isdigit() for char in text) for text in weights)
     said = f"weights: {positive} +, {negative} −" if marked else "weights of layers 0, 1, …"
     return [*classes, *([piece(said, "weights", ink=palette.DIM, rank=2)] if weights else [])]

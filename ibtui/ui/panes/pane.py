@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
@@ -160,7 +162,17 @@ def framed(
     return [*lines, rule(frame[2], frame[3], drawing.note)]
 
 
-def message(text: str, view: View, width: int, height: int, styles: Styles) -> list[Strip]:
-    """Put a few words in the middle of an otherwise empty pane."""
-    words = fit([piece(word) for word in text.split()], width, 1, view.marker)
-    return centred([" ".join(word for word, _ in words)], palette.DIM, width, height, styles)
+def message(text: str | Piece, view: View, width: int, height: int, styles: Styles) -> list[Strip]:
+    """Put a few words in the middle of an otherwise empty pane.
+
+    Of a piece it is the longest variant that fits into a line; where none does, the longest is broken between
+    words, and where that has no room either, its last words are left out.
+    """
+    variants = text.variants if isinstance(text, Piece) else (text,)
+    spellings = [spelled(words, view.marker) for words in variants]
+    broken = textwrap.wrap(spellings[0], max(width, 1), break_long_words=False, break_on_hyphens=False)
+    for lines in (*([words] for words in spellings), broken):
+        if len(lines) <= height and max(map(cell_len, lines), default=0) <= width:
+            return centred(lines, palette.DIM, width, height, styles)
+    shown = fit([piece(word) for word in spellings[-1].split()], width, 1, view.marker)
+    return centred([" ".join(word for word, _ in shown)], palette.DIM, width, height, styles)

@@ -1,4 +1,4 @@
-"""Accuracy and loss over epochs, on the samples that train and on those held out."""
+"""Accuracy and loss over epochs, on the training samples and on those held out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _reference(scene: Scene) -> tuple[Array, Array, Array] | None:
 
 
 def value_of(scene: Scene, name: str) -> float:
-    """Return a number of the epoch that is looked at; NaN while nothing is."""
+    """Return a number of the epoch shown; NaN while nothing is."""
     shown = scene.representation
     return float(shown.values.get(name, math.nan)) if shown is not None else math.nan
 

@@ -16,7 +16,7 @@ from ibtui.ui.panes.curves import reference_words
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene, in_unit, name_of, recorded, unit_of
 
-_LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
+_LEVELS = {"estimate": "", "excess": "− chance", "share": "shares"}
 
 
 @pane(
@@ -27,7 +27,7 @@ _LEVELS = {"estimate": "", "excess": "over chance", "share": "shares"}
     quantities=("i_xt", "i_ty"),
     help={
         "Information plane": "I(X;T) against I(T;Y), a trajectory per layer; its number stands at the "
-        "newest point, or at the epoch that is looked at: then a circle (○) is where the layer is now. by "
+        "newest point, or at the epoch shown: then a circle (○) is where the layer is now. by "
         "epoch: coloured by epochs instead, in ASCII lettered; the legend below says which.",
     },
 )
@@ -58,7 +58,7 @@ class Plane(Pane):
         across, up = scene.quantity("i_xt"), scene.quantity("i_ty")
         i_xt, i_ty = (scene.recorded(quantity) for quantity in (across, up))
         if view.level != "estimate" and np.isnan(i_xt).all():
-            text = "n/a: chance says nothing of I(X;T) here"
+            text = scene.no_level(across)
             return Drawing(title, message(text, view, width, height, styles))
         row = scene.cursor_row
         at = i_xt[-1 if row is None else row], i_ty[-1 if row is None else row]

@@ -30,6 +30,7 @@ _INTRODUCTION = (
 )
 CONSTANT = "the output is the same: try another --lr or --init-sigma"
 """What is said of a net that gives every input the same output."""
+_NOTHING = "the log: nothing yet"
 
 
 @pane(
@@ -38,8 +39,9 @@ CONSTANT = "the output is the same: try another --lr or --init-sigma"
     hotkey=Hotkey("L", "", "The whole log, and back; PgUp and PgDn turn its pages."),
     help={
         "Run": "What is trained: widths of the inputs and of each layer, activation, optimiser, data, seed; "
-        "the classes with their colours; the time that is left at this pace. Below is the end of the log, "
-        "where every command leaves a line.",
+        "the classes with their colours. In the title is the time left; at the default pace, which rises by "
+        "itself, it takes that into account. Below is the end of the log: what is asked of the run leaves a "
+        "line there (pause, step, pace, binning, saving, restart), what only changes the view does not.",
     },
 )
 class Run(Pane):
@@ -184,5 +186,7 @@ def _log(scene: Scene, width: int, height: int, back: int) -> list[list[Span]]:
         rows[:0] = broken
         if len(rows) >= wanted:
             break
+    if not rows and scene.view.enlarged:
+        rows = [[(_NOTHING, palette.DIM)]]
     stop = max(min(len(rows), height), len(rows) - height * back)
     return rows[max(0, stop - height) : stop]

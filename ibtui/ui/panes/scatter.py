@@ -115,11 +115,11 @@ def _note(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     if scene.recording is not None and (units := scene.recording.layers[layer].width) > 2:
         of = scene.recording.layers[layer].units
         count = f"{units} of {of:,}" if of > units else f"{units}"
-        words = (f"first 2 components of {count} units", f"{count} units", count)
+        words = (f"first 2 components of {count} units", f"{count} units")
         note.append(piece(*words, ink=palette.DIM, rank=1))
     if len(shown.labels) < shown.samples:
         count = f"{len(shown.labels):,} of {shown.samples:,}"
-        note.append(piece(f"{count} samples", count, ink=palette.DIM, rank=2))
+        note.append(piece(f"{count} samples", ink=palette.DIM, rank=2))
     if scene.view.points == "density":
         note.append(piece("density", ink=palette.DIM, rank=3))
     return note
