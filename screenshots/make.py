@@ -29,8 +29,21 @@ _ZOOM = 0.62
 
 def plain(svg: str) -> str:
     """Return an SVG in a font that the reader has: it must not fetch one."""
+    svg = re.sub(r'(<text[^>]*) x="([\d.]+)"([^>]*) textLength="([\d.]+)"([^>]*)>([^<]*)</text>', _apart, svg)
     svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)
     return re.sub(r"font-family: Fira Code[^;]*;", f"font-family: '{FONT}', monospace;", svg)
+
+
+def _apart(found: re.Match[str]) -> str:
+    """Split a text into braille and the rest, which would be drawn in the font that braille is found in."""
+    begin, x, middle, length, end, text = found.groups()
+    pieces = re.findall("[\u2800-\u28ff]+|[^\u2800-\u28ff]+", text)
+    widths = [len(re.sub(r"&#?\w+;", " ", piece)) for piece in pieces]
+    cell, at, made = float(length) / max(sum(widths), 1), float(x), ""
+    for piece, width in zip(pieces, widths, strict=True):
+        made += f'{begin} x="{at:g}"{middle} textLength="{width * cell:g}"{end}>{piece}</text>'
+        at += width * cell
+    return made
 
 
 def pixels(svg: str, zoom: float = 1.0) -> bytes:
