@@ -71,6 +71,7 @@ def run_of(config: RunConfig) -> Recording:
     """A run of the fused engine, from its first epoch to its last."""
     trainer = Trainer(config, 1 << 28)
     trainer.train(config.epochs)
+    trainer.estimate()
     return trainer.recording
 
 
@@ -79,6 +80,7 @@ def gone_on_with(path: Path, epochs: int) -> Recording:
     trainer = Trainer(replace(files.load(path).config, epochs=epochs), 1 << 28, str(path))
     trainer.measure_if_due()
     trainer.train(epochs)
+    trainer.estimate()
     return trainer.recording
 
 

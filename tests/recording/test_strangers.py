@@ -215,6 +215,7 @@ EDITS = [
     ({"x": header("(8, 2)", "(999999999999999999, 999999999999999999)")}, "x has not the size that it"),
     ({"x": header("(8, 2)", "(8, 2" + ", 1" * 60 + ")")}, "x is no plain array|x has the shape"),
     ({"x": header("(8, 2)", "(8L, 2L)")}, "x is no plain array"),
+    ({"x": header("(8, 2)", "(08, 2)")}, "x is no plain array"),
     ({"x": header("(8, 2)", "(__import__('os').mkdir('owned'), 2)")}, "x is no plain array"),
     ({"x": header("False", "True")}, "x is in Fortran order"),
     ({"x": header("'<f4'", "'\x1b[2J'")}, "x is no plain array"),
