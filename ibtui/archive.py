@@ -48,7 +48,8 @@ RECORDING = "a recording of ibtui"
 
 
 _NO_HEADER = (
-    ValueError, TypeError, SyntaxError, RecursionError, MemoryError, Warning, struct.error, tokenize.TokenError
+    ValueError, TypeError, SyntaxError, RecursionError, MemoryError, Warning, struct.error,
+    tokenize.TokenError,
 )  # fmt: skip
 """Exceptions that NumPy raises on text that is no header; it tokenizes what may be one of Python 2."""
 
