@@ -47,7 +47,7 @@ def test_a_recording_without_terminal_or_stdin_prints_a_line_per_tenth():
     done = ibtui(*SMALL, "--record", "run.npz", env=environment, stdin=None, close_fds=True)
     assert (done.returncode, done.stderr) == (0, "")
     first, *lines = done.stdout.splitlines()
-    assert first == "preparing fused on cpu; the first time, it is compiled"
+    assert first == "preparing fused on cpu; compiled the first time only"
     assert re.fullmatch(r"recorded 13 measurements of 60 epochs in run.npz, train accuracy 0\.\d+", lines[-1])
     assert 1 <= len(lines) - 1 <= 10
     assert "epochs/s" in lines[0] and "I(T;Y)" in lines[0]

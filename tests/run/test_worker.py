@@ -149,7 +149,8 @@ def test_a_snapshot_reads_back_as_the_run_up_to_then_and_never_overwrites(tmp_pa
         assert not driver.status.unsaved
         first, second = driver.status.saved
         assert first != second
-        assert [n.text for n in driver.notices] == [f"saved {first}", f"saved {second}"]
+        said = [f"saved {path}, measured up to epoch 20" for path in (first, second)]
+        assert [n.text for n in driver.notices] == said
         saved = files.load(first)
         assert saved.column("epoch").tolist() == [0, 5, 10, 15, 20]
         assert saved.checkpoint.epoch == 22

@@ -80,7 +80,6 @@ def test_what_is_measured_of_the_net_is_said():
     with Terminal("attach", "net") as terminal:
         terminal.until("finished")
         terminal.until(r"1,000 of 3,000 samples of a loop")
-        terminal.until(r"input +1,000 ")
         terminal.until(r" 512 of 1,200 ")
         titles = terminal.until(r"(?m)^.*input .*$")[0]
         assert re.search(r" 0 +('1'|module 1) .* 1 +sequ\w*… .* 2 +…\S*put ", titles)

@@ -115,8 +115,8 @@ def _note(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
     if scene.recording is not None and (units := scene.recording.layers[layer].width) > 2:
         of = scene.recording.layers[layer].units
         count = f"{units} of {of:,}" if of > units else f"{units}"
-        words = (f"first 2 components of {count} units", f"{count} units")
-        note.append(piece(*words, ink=palette.DIM, rank=1))
+        words = [f"first 2 components of {count} units", f"{count} units"]
+        note.append(piece(*words, *[count] * (of > units), ink=palette.DIM, rank=1))
     if len(shown.labels) < shown.samples:
         count = f"{len(shown.labels):,} of {shown.samples:,}"
         note.append(piece(f"{count} samples", ink=palette.DIM, rank=2))
