@@ -118,7 +118,7 @@ def width(terminal: Terminal) -> int:
 
 
 def test_rows_that_are_written_one_by_one_make_the_screen_that_is_written_whole():
-    """What has not changed is not sent again; after a change of size everything is."""
+    """Rows that have not changed are not sent again; after a change of size all are."""
     with Terminal(*LONG, columns=120, rows=40) as terminal:
         terminal.until(r"running +epoch \d{2,} of")
         terminal.type(" ")

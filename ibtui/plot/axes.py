@@ -41,7 +41,8 @@ class Area:
         return slice(self.left, self.left + self.width)
 
 
-def with_axes(
+@lru_cache(maxsize=64)
+def axes(
     width: int,
     height: int,
     box: Box,
@@ -56,37 +57,12 @@ def with_axes(
     bottom: int = 0,
     apart: int = 9,
     scale: EpochScale = "linear",
-) -> tuple[Canvas, Area]:
-    """Return a canvas with axes, and the area that they leave.
+) -> tuple[Cells, Area]:
+    """Draw axes, and return them with the area that they leave: those of most pictures are those of the last.
 
     `right`, `top` and `bottom` cells stay free outside of the axes; `apart` is the least distance of ticks
     across, whose values are places of `along` where `scale` is logarithmic.
     """
-    drawn, area = _axes(
-        width, height, box, marker, x_labels, y_labels, frame_x, frame_y, right, top, bottom, apart, scale
-    )  # fmt: skip
-    canvas = Canvas(width, height)
-    canvas.paste(drawn, 0, 0)
-    return canvas, area
-
-
-@lru_cache(maxsize=64)
-def _axes(
-    width: int,
-    height: int,
-    box: Box,
-    marker: Marker,
-    x_labels: bool,
-    y_labels: bool,
-    frame_x: bool,
-    frame_y: bool,
-    right: int,
-    top: int,
-    bottom: int,
-    apart: int,
-    scale: EpochScale,
-) -> tuple[Cells, Area]:
-    """Draw axes: those of most pictures are those of the picture before."""
     canvas = Canvas(width, height)
     below = bottom + (1 + frame_x if x_labels else 0)
     height = max(canvas.height - top - below, 0)

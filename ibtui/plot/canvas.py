@@ -46,6 +46,13 @@ class Canvas:
         self.ink: Inks = np.zeros(shape, np.int16)
         self.paper: Inks = np.zeros(shape, np.int16)
 
+    @classmethod
+    def over(cls, cells: Cells) -> Canvas:
+        """Return a canvas that shows a picture already."""
+        canvas = cls(cells.width, cells.height)
+        canvas.paste(cells, 0, 0)
+        return canvas
+
     def put(self, text: str, row: int, col: int, ink: int = palette.TEXT) -> None:
         """Write `text` from (row, col) to the right, over what is there."""
         start, stop = max(col, 0), min(col + len(text), self.width)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
-from ibtui.plot.axes import FRAME, Area, extent, with_axes
+from ibtui.plot.axes import FRAME, Area, axes, extent
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
 from ibtui.plot.labels import spread_apart
@@ -103,12 +103,13 @@ def curve_plot(
     box = _curve_box(time, ordered, y_low, y_high, x_high)
     labels, room = _labels(time, ordered, cursor, width if width >= 20 and height >= 2 else 0)
     large = width >= 60 and height >= 18
-    canvas, area = with_axes(
+    drawn, area = axes(
         width, height, box, marker,
         right=room, top=int(bool(large and unit)), frame_x=large, frame_y=True,
         x_labels=x_labels and width >= 20 and height >= 5, y_labels=width >= 20 and height >= 3,
         scale=scale, apart=9 if scale == "linear" else 6,
     )  # fmt: skip
+    canvas = Canvas.over(drawn)
     dots = Dots(area.width, area.height, marker)
     draw_lines(dots, [_line(time, one) for one in ordered], box)
     canvas.paste(dots.cells(), area.top, area.left)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
-from ibtui.plot.axes import Area, draw_rules, extent, with_axes
+from ibtui.plot.axes import Area, axes, draw_rules, extent
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker, Whole, scaled
 from ibtui.plot.glyphs import AGES, HUES, layer_mark, marked, path_glyph
@@ -130,11 +130,12 @@ def plane_plot(
     box = sketch.box(across, up, h_x, h_y, looked_at, behind)
     large = width >= 50 and height >= 16
     labelled = width >= 20 and height >= 6
-    canvas, area = with_axes(
+    drawn, area = axes(
         width, height, box, marker,
         top=int(large), bottom=int(large),
         x_labels=labelled, y_labels=labelled, frame_x=large, frame_y=labelled,
     )  # fmt: skip
+    canvas = Canvas.over(drawn)
     dots = Dots(area.width, area.height, marker)
     rows, layers = across.shape
     own = np.array([palette.of_layer(layer) for layer in range(layers)])

@@ -150,7 +150,7 @@ class Line:
     glyph: str = "*"
     """The character that draws it in ASCII."""
     stride: int = 1
-    """Of so many dots across, or down, one is lit: 1 for a line, 2 for a dotted one, more for a fainter."""
+    """One of so many dots across, or down, is lit: 1 for a line, 2 for a dotted one, more for a fainter."""
     shares: bool = False
     """True where lines that run through one cell take turns to colour it, so that none hides another."""
 

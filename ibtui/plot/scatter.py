@@ -5,8 +5,8 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from ibtui.plot import raster
-from ibtui.plot.axes import draw_rules, with_axes
-from ibtui.plot.canvas import Cells
+from ibtui.plot.axes import axes, draw_rules
+from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Marker
 
 
@@ -26,7 +26,7 @@ def scatter_plot(
     """
     labelled = width >= 20 and height >= 9
     framed = width >= 56 and height >= 20
-    canvas, area = with_axes(
+    drawn, area = axes(
         width,
         height,
         box,
@@ -37,6 +37,7 @@ def scatter_plot(
         frame_y=framed,
         apart=6,
     )
+    canvas = Canvas.over(drawn)
     draw = raster.density if density else raster.scatter
     canvas.paste(draw(points, labels, box, area.width, area.height, marker), area.top, area.left)
     if labelled:

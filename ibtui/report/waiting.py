@@ -1,4 +1,4 @@
-"""How far a report is that takes long."""
+"""The progress of a report that takes long."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _INTRODUCTION = (
     "i plane  ? help",
 )
 CONSTANT = "the output is the same: try another --lr or --init-sigma"
-"""What is said of a net that gives every input the same output."""
+"""The words for a net that gives every input the same output."""
 _NOTHING = "the log: nothing yet"
 
 
