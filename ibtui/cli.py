@@ -29,7 +29,6 @@ from ibtui.console import (
     Signals,
     standard_output,
     tell_warnings,
-    waiting_signals,
 )
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
 from ibtui.idle import idle
@@ -563,19 +562,17 @@ def _show_worker(job: Job, check: Callable[[], None] = lambda: None) -> int:
     """Show a job's worker, which starts while this process checks that it can run, and imports the screen."""
     from ibtui.run.process import started
 
-    with waiting_signals() as let_wait:
-        with Signals() as signals:
-            try:
-                with started(job) as process:
-                    signals.break_off_at(1)
-                    check()
-                    from ibtui.run.client import WorkerClient
-                    from ibtui.ui.live import show_live
+    with Signals() as signals:
+        try:
+            with started(job) as process:
+                signals.break_off_at(1)
+                check()
+                from ibtui.run.client import WorkerClient
+                from ibtui.ui.live import show_live
 
-                    signals.break_off_at(0)
-                    let_wait()  # for the screen, which listens itself from its first moment on
-                    if signals.status:
-                        raise Interrupted(signals.status)
-            except Interrupted as stop:
-                return stop.status
-        return show_live(WorkerClient(job, process=process), job.options)
+                signals.break_off_at(0)
+                if signals.status:
+                    raise Interrupted(signals.status)
+        except Interrupted as stop:
+            return stop.status
+        return show_live(WorkerClient(job, process=process), job.options, lambda: signals.status)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -102,16 +101,6 @@ class Interrupted(BaseException):
     def __init__(self, status: int) -> None:
         self.status = status
         super().__init__(signal.Signals(status - 128).name)
-
-
-@contextmanager
-def waiting_signals() -> Iterator[Callable[[], object]]:
-    """Yield what makes signals that end a command wait: until someone unblocks them, or the block is over."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        yield partial(signal.pthread_sigmask, signal.SIG_BLOCK, ENDING)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Signals:

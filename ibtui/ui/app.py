@@ -69,7 +69,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     """The application, which is the `Screen` of its `Link`.
 
     Of the options, the marker and the panes matter here; `UsageError` where a pane cannot be had. The app
-    starts the client, and `run` closes it.
+    starts the client, and `run` closes it. `heard` is as in `Ending`.
     """
 
     CSS_PATH = "app.tcss"
@@ -80,7 +80,13 @@ class IbtuiApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(panes())]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
 
-    def __init__(self, client: Client, options: WatchOptions, workers: Workers | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        options: WatchOptions,
+        workers: Workers | None = None,
+        heard: Callable[[], int] = int,
+    ) -> None:
         if os.environ.get("NO_COLOR") == "":  # which says nothing, but Textual heeds it
             del os.environ["NO_COLOR"]
         if not tty.shows_colours(os.environ):  # the only sign by which Textual knows; it takes it away itself
@@ -100,6 +106,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.exit_status = 0
         self._styles: list[Style] = []
         self._broken: set[str] = set()
+        self._heard = heard
         self._ending: Ending | None = None
         self._pacing: Timer | None = None
         if self._colour_system() in ("16", "none"):
@@ -130,7 +137,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def watch_for_ends(self) -> None:
         """Watch for signals and a hang-up: called before the driver takes the terminal."""
         if self._ending is None:
-            self._ending = Ending(self.end, self.let_go)
+            self._ending = Ending(self.end, self.let_go, self._heard)
             self._ending.watch()
 
     @property
@@ -529,9 +536,11 @@ class IbtuiApp(App[None], inherit_bindings=False):
         return outcome(self.scene, self.link, self.exit_status or int(bool(self.return_code)))
 
 
-def run(client: Client, options: WatchOptions, workers: Workers | None = None) -> Farewell:
+def run(
+    client: Client, options: WatchOptions, workers: Workers | None = None, heard: Callable[[], int] = int
+) -> Farewell:
     """Show a worker until the user leaves, and let go of it. See `IbtuiApp` for the parameters."""
-    app = IbtuiApp(client, options, workers)
+    app = IbtuiApp(client, options, workers, heard)
     broken = True
     try:
         app.run()

@@ -23,11 +23,14 @@ class Ending:
 
     `leave` ends the screen in order; it is called in the event loop with the exit status. `let_go` lets go
     of the worker; it is called in a thread where the screen cannot be ended in order any more, for writing
-    to a terminal that has gone would block or spin.
+    to a terminal that has gone would block or spin. `heard` returns the exit status that a signal has asked
+    for already; 0: none has.
     """
 
-    def __init__(self, leave: Callable[[int], None], let_go: Callable[[], None]) -> None:
-        self._leave, self._let_go = leave, let_go
+    def __init__(
+        self, leave: Callable[[int], None], let_go: Callable[[], None], heard: Callable[[], int] = int
+    ) -> None:
+        self._leave, self._let_go, self._heard = leave, let_go, heard
         self.begun = False
         """True once a signal has asked for the end."""
         self._over = False
@@ -39,7 +42,8 @@ class Ending:
         for number in ENDING:
             # Not the loop's own handler: the loop may be waiting for a terminal that takes nothing.
             signal.signal(number, self._signalled)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # those that have come meanwhile come now
+        if status := self._heard():
+            self._signalled(status - 128, None)
         if sys.__stdin__ is not None and sys.__stdin__.isatty():
             terminal = sys.__stdin__.fileno()
             threading.Thread(target=self._wait_for_hang_up, args=(terminal,), daemon=True).start()

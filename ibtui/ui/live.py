@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,10 +70,13 @@ def _without_gpu(config: RunConfig) -> RunConfig:
     return replace(config, ctx="cpu", engine="fused") if config.ctx.startswith("gpu") else config
 
 
-def show_live(client: WorkerClient, options: WatchOptions) -> int:
-    """Show a worker until the user leaves, then say in a line what there was; returns the exit status."""
+def show_live(client: WorkerClient, options: WatchOptions, heard: Callable[[], int] = int) -> int:
+    """Show a worker until the user leaves, then say in a line what there was; returns the exit status.
+
+    `heard` returns the exit status that a signal has asked for while there was no screen yet; 0: none has.
+    """
     workers = LiveWorkers(client, options)
-    outcome = run(client, options, workers)
+    outcome = run(client, options, workers, heard)
     goes_on = [each.name for each in workers.clients if each.goes_on]
     for each in workers.clients:
         each.wait()
