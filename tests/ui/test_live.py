@@ -51,7 +51,7 @@ def test_what_the_screen_writes_itself_is_named_in_full(tmp_path):
 def test_what_a_worker_was_to_save_is_saved_once_by_it_or_by_the_screen(
     end, count, tmp_path, monkeypatch, capsys
 ):
-    def run(client: WorkerClient, session: WatchOptions, workers: LiveWorkers) -> Farewell:
+    def run(client: WorkerClient, session: WatchOptions, workers: LiveWorkers, heard: object) -> Farewell:
         driver = Driver(client)
         driver.until(lambda d: d.recording is not None and len(d.recording) > 5)
         if "killed" in end:
