@@ -23,13 +23,7 @@ from ibtui.config import (
     read_toml,
     with_preset,
 )
-from ibtui.console import (
-    ClosedError,
-    Interrupted,
-    Signals,
-    standard_output,
-    tell_warnings,
-)
+from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
 from ibtui.idle import idle
 from ibtui.settings import checked, flag, one_of, path, setting_of, shown, wrong

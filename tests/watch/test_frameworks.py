@@ -160,9 +160,10 @@ def torch_cnn(torch):
     )  # fmt: skip
 
 
-def train_torch(torch, net, epochs):
+def train_torch(torch, net, epochs, x=X, y=Y):
+    """Train a module, and return its parameters and buffers."""
     optimiser = torch.optim.Adam(net.parameters(), 0.01)
-    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
     for _ in epochs:
         for batch in torch.randperm(len(x)).split(20):
             optimiser.zero_grad()

@@ -14,6 +14,7 @@ import pytest
 import ibtui
 from tests.watch.distributed import EPOCHS, data, net_of
 from tests.watch.loops import read, rows
+from tests.watch.test_frameworks import train_torch
 
 torch = pytest.importorskip("torch")
 
@@ -42,14 +43,7 @@ def in_part(backend: str):
 
 def train(net, epochs) -> list[np.ndarray]:
     torch.manual_seed(1)
-    optimiser = torch.optim.Adam(net.parameters(), 0.01)
-    x, y = torch.from_numpy(X), torch.from_numpy(Y)
-    for _ in epochs:
-        for batch in torch.randperm(len(x)).split(20):
-            optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
-            optimiser.step()
-    return [value.numpy().copy() for value in net.state_dict().values()]
+    return train_torch(torch, net, epochs, X, Y)
 
 
 @pytest.fixture
