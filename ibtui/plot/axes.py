@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
-from ibtui.plot.dots import Box, Floats, Marker, placed
+from ibtui.plot.dots import Box, Marker, placed
 from ibtui.plot.ticks import EpochScale, epoch_ticks, ticks
 
 FRAME = {"braille": "│┤─┬└┊╌", "block": "│┤─┬└┊╌", "ascii": "|+-++:-"}
@@ -106,6 +109,8 @@ def draw_rules(canvas: Canvas, area: Area, marker: Marker, x: float = 0.0, y: fl
         canvas.rule(frame[6], slice(row, row + 1), area.cols, palette.AXIS)
 
 
-def extent(values: Floats) -> tuple[float, float]:
-    """Return the least and the greatest of finite values; 0 and 0 where there are none."""
-    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+def extent(values: ArrayLike) -> tuple[float, float]:
+    """Return the least and the greatest of the values that are finite; 0 and 0 where none is."""
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)

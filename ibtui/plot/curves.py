@@ -6,8 +6,8 @@ What has no room is left out: titles first, then ticks, then labels, until only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,8 +17,8 @@ from ibtui.plot.axes import FRAME, Area, axes, extent
 from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Marker
 from ibtui.plot.labels import spread_apart
-from ibtui.plot.raster import Line, draw_lines
 from ibtui.plot.ticks import EpochScale, along, number
+from ibtui.plot.trails import Sketch
 
 Role = Literal["estimate", "held_out", "ceiling", "chance", "reference"]
 
@@ -66,6 +66,7 @@ def curve_plot(
     unit: str = "",
     x_labels: bool = True,
     scale: EpochScale = "linear",
+    sketch: Sketch | None = None,
 ) -> Cells:
     """Draw curves over epochs, with the newest value of each at the right end.
 
@@ -91,17 +92,30 @@ def curve_plot(
         False for a plot with another below it that has the same epochs.
     scale : {"linear", "log"}
         Of the epochs.
+    sketch : Sketch, optional
+        Of the same curves when they were shorter, or new; the same picture, at the cost of what has been
+        added.
+
+    Raises
+    ------
+    ValueError
+        Where a curve has not a value for each epoch.
     """
+    sketch = sketch or Sketch()
     time = along(_flat(epochs), scale)
-    ordered = [
-        one
-        if one.epochs is None or scale == "linear"
-        else replace(one, epochs=along(_flat(one.epochs), scale))
+    curves = [
+        _Curve(one, time if one.epochs is None else along(_flat(one.epochs), scale), _flat(one.values))
         for one in sorted(series, key=lambda one: _ROLES.index(one.role))
     ]
+    # Those with epochs of their own are another run's, and lie behind.
+    groups = {
+        "reference": [curve for curve in curves if curve.x is not time],
+        "curves": [curve for curve in curves if curve.x is time],
+    }
     x_high, cursor = (end if end is None else float(along(end, scale)) for end in (x_high, cursor))
-    box = _curve_box(time, ordered, y_low, y_high, x_high)
-    labels, room = _labels(time, ordered, cursor, width if width >= 20 and height >= 2 else 0)
+    reached = [sketch.reach(name, [curve.y for curve in group]) for name, group in groups.items()]
+    box = _curve_box(time, extent(reached), y_low, y_high, x_high)
+    labels, room = _labels(curves, cursor, width if width >= 20 and height >= 2 else 0)
     large = width >= 60 and height >= 18
     drawn, area = axes(
         width, height, box, marker,
@@ -111,11 +125,17 @@ def curve_plot(
     )  # fmt: skip
     canvas = Canvas.over(drawn)
     dots = Dots(area.width, area.height, marker)
-    draw_lines(dots, [_line(time, one) for one in ordered], box)
+    for name, group in groups.items():
+        shown = [curve.series for curve in group]
+        trails = sketch.trails(
+            name, dots, box, [curve.x for curve in group], [curve.y for curve in group],
+            [_STRIDES[one.role] for one in shown], [one.role == "estimate" for one in shown], rising=True,
+        )  # fmt: skip
+        trails.paint(dots, [one.ink for one in shown], [_glyph(one) for one in shown])
     canvas.paste(dots.cells(), area.top, area.left)
     frame = FRAME[marker]
     if marker != "ascii":
-        _mark_curves(canvas, area, time, [one for one in ordered if one.mark])
+        _mark_curves(canvas, area, [curve for curve in curves if curve.series.mark])
     if cursor is not None and np.isfinite(cursor):
         col = area.col(cursor)
         canvas.rule(frame[0], area.rows, slice(col, col + 1), palette.CURSOR)
@@ -131,63 +151,61 @@ def curve_plot(
     return canvas.cells()
 
 
-def _flat(epochs: ArrayLike) -> Floats:
-    return np.asarray(epochs, np.float64).reshape(-1)
+def _flat(values: ArrayLike) -> Floats:
+    return np.asarray(values, np.float64).reshape(-1)
+
+
+class _Curve(NamedTuple):
+    """A series, and where it runs."""
+
+    series: Series
+    x: Floats
+    """Places of `along`."""
+    y: Floats
 
 
 _Label = tuple[str, float, int, tuple[int, int]]
 """Text, the value whose row it wants, ink, and importance: where rows are few, the larger stays."""
 
 
-def _line(time: Floats, one: Series) -> Line:
+def _glyph(one: Series) -> str:
+    """Return the character that draws a curve in ASCII."""
     initial = one.label[:1]
-    named = one.role in ("estimate", "held_out") and initial.isascii() and initial.isalnum()
-    glyph = initial if named else _GLYPHS[one.role]
-    return Line(
-        time if one.epochs is None else one.epochs, one.values, one.ink, glyph, _STRIDES[one.role],
-        shares=one.role == "estimate",
-    )  # fmt: skip
+    named = one.role in _SOLID and initial.isascii() and initial.isalnum()
+    return initial if named else _GLYPHS[one.role]
 
 
-def _mark_curves(canvas: Canvas, area: Area, time: Floats, series: Sequence[Series]) -> None:
+def _mark_curves(canvas: Canvas, area: Area, curves: Sequence[_Curve]) -> None:
     """Put each curve's mark on it at equal distances, no two of them in one column."""
     low, high = area.box[:2]
     centres = low + (np.arange(area.width) + 0.5) * (high - low) / max(area.width, 1)
-    apart = max(_MARKS_APART, len(series))
-    for place, one in enumerate(series):
-        values = np.asarray(one.values, np.float64).reshape(-1)
-        known = np.isfinite(values)
+    apart = max(_MARKS_APART, len(curves))
+    for place, (one, x, y) in enumerate(curves):
+        known = np.isfinite(y)
         if not known.any():
             continue
-        first, last = (area.col(end) - area.left for end in time[known][[0, -1]])
+        first, last = (area.col(end) - area.left for end in x[known][[0, -1]])
         for col in range(first + (place - first) % apart, last + 1, apart):
-            value = float(np.interp(centres[col], time[known], values[known]))
+            value = float(np.interp(centres[col], x[known], y[known]))
             canvas.put(one.mark, area.row(value), area.left + col, one.ink)
 
 
 def _curve_box(
-    time: Floats, series: Sequence[Series], y_low: float | None, y_high: float | None, x_high: float | None
+    time: Floats,
+    reached: tuple[float, float],
+    y_low: float | None,
+    y_high: float | None,
+    x_high: float | None,
 ) -> Box:
-    ends = [end for one in series for end in _ends(np.asarray(one.values, np.float64).reshape(-1))]
-    low, high = extent(np.array(ends, np.float64))
+    low, high = reached
     low, high = low if y_low is None else y_low, high if y_high is None else y_high
     if not high > low:
         margin = max(abs(low) / 10, 0.5)
         # Only the end that was not asked for moves.
         low, high = low - margin if y_low is None else low, low + margin if y_high is None else high
-    first, newest = extent(time[np.isfinite(time)])
+    first, newest = (float(time[0]), float(time[-1])) if time.size else (0.0, 0.0)
     last = newest if x_high is None else max(x_high, first)
     return first, last if last > first else first + 1, low, high
-
-
-def _ends(values: Floats) -> tuple[float, ...]:
-    """Return the least and the largest finite value. Nearly all are finite: the quick way comes first."""
-    if not values.size:
-        return ()
-    low, high = values.min(), values.max()
-    if np.isfinite(low) and np.isfinite(high):
-        return float(low), float(high)
-    return _ends(values[np.isfinite(values)])
 
 
 def _newest(values: Floats) -> float:
@@ -198,16 +216,11 @@ def _newest(values: Floats) -> float:
     return float(known[-1]) if known.size else -np.inf
 
 
-def _labels(
-    time: Floats, series: Sequence[Series], cursor: float | None, width: int
-) -> tuple[list[_Label], int]:
+def _labels(curves: Sequence[_Curve], cursor: float | None, width: int) -> tuple[list[_Label], int]:
     """Return the labels at the right end, the least important first, and how many columns they need."""
     wanted: list[tuple[Series, float, float]] = []
-    for one in series:
-        x = time if one.epochs is None else np.asarray(one.epochs, np.float64).reshape(-1)
-        values = np.asarray(one.values, np.float64).reshape(-1)
-        if cursor is not None:
-            values = values[: int(np.searchsorted(x, cursor, side="right"))]
+    for one, x, y in curves:
+        values = y if cursor is None else y[: int(np.searchsorted(x, cursor, side="right"))]
         if values.size and one.role != "reference" and (one.label or one.role in _SOLID):
             wanted.append((one, float(values[-1]), _newest(values)))
     with_values = [f"{one.label} {number(value)}".strip() for one, value, _ in wanted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -42,10 +43,7 @@ class Dots:
         self.per_cell = down * across
         self.per_region = 8 if marker == "braille" else 1
         self.rows, self.cols = self.height * down, self.width * across
-        cell_row, dot_row = np.divmod(np.arange(self.rows), down)
-        cell_col, dot_col = np.divmod(np.arange(self.cols), across)
-        self._row_part: Integers = cell_row * self.width * self.per_cell + dot_row * across
-        self._col_part: Integers = cell_col * self.per_cell + dot_col
+        self._row_part, self._col_part = _parts(self.width, self.height, down, across)
         self.lit = np.zeros(self.rows * self.cols, np.bool_)
         regions = self.lit.size // self.per_region
         self.ink = np.zeros(regions, np.int16)
@@ -70,7 +68,7 @@ class Dots:
         return spots
 
     def spots_of(
-        self, cols: Integers, tops: Integers, bottoms: Integers, strides: Integers | None = None
+        self, cols: Integers, tops: Integers, bottoms: Integers, strides: Integers
     ) -> tuple[Integers, Integers]:
         """Return the dots of vertical runs, both ends included: for each its run and its spot.
 
@@ -80,18 +78,8 @@ class Dots:
         lengths = bottoms - tops + 1
         run = np.repeat(np.arange(len(lengths)), lengths)
         rows, cols = np.arange(len(run)) - (np.cumsum(lengths) - lengths - tops)[run], cols[run]
-        if strides is not None:
-            lit = np.flatnonzero((rows + cols) % strides[run] == 0)
-            run, rows, cols = run[lit], rows[lit], cols[lit]
-        return run, self.spots(rows, cols)
-
-    def light(self, spots: Integers, inks: Whole, glyphs: Chars) -> None:
-        """Light dots, each with an ink and a character; in a region the last one wins."""
-        self.lit[spots] = True
-        regions = spots // self.per_region
-        self.ink[regions] = inks
-        if self.marker == "ascii":
-            self.glyph[regions] = glyphs
+        lit = np.flatnonzero((rows + cols) % strides[run] == 0)
+        return run[lit], self.spots(rows[lit], cols[lit])
 
     def cells(self) -> Cells:
         """Return the characters that show the dots."""
@@ -110,6 +98,16 @@ class Dots:
         chars = _BLOCKS[upper + 2 * (lower & ~two_inks)]
         paper = np.where(two_inks, lower_ink, np.int16(0))
         return Cells(chars, np.where(upper, upper_ink, lower_ink), paper)
+
+
+@lru_cache(maxsize=64)
+def _parts(width: int, height: int, down: int, across: int) -> tuple[Integers, Integers]:
+    """Return what a dot's row, and what its column, adds to its index in `lit`."""
+    cell_row, dot_row = np.divmod(np.arange(height * down), down)
+    cell_col, dot_col = np.divmod(np.arange(width * across), across)
+    row_part: Integers = cell_row * width * down * across + dot_row * across
+    col_part: Integers = cell_col * down * across + dot_col
+    return row_part, col_part
 
 
 def scaled(values: ArrayLike, low: float, high: float, count: int) -> Integers:

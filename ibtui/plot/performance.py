@@ -10,6 +10,7 @@ from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.dots import Marker
 from ibtui.plot.ticks import EpochScale
+from ibtui.plot.trails import Sketch
 
 
 def performance_plot(
@@ -26,11 +27,12 @@ def performance_plot(
     cursor: float | None = None,
     scale: EpochScale = "linear",
     reference: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    sketch: Sketch | None = None,
 ) -> Cells:
     """Draw accuracy above loss, or beside it where there are few rows; the held-out half is dotted.
 
-    Arrays are of shape (E,); `x_high`, `cursor` and `scale` are as in `curve_plot`. `reference` has another
-    run's epochs, and its accuracy and loss where it trains, each of shape (F,): they are drawn dim.
+    Arrays are of shape (E,); `x_high`, `cursor`, `scale` and `sketch` are as in `curve_plot`. `reference` has
+    another run's epochs, and its accuracy and loss where it trains, each of shape (F,): they are drawn dim.
     """
     canvas = Canvas(width, height)
     stacked = height >= 9 or width < 40
@@ -50,6 +52,7 @@ def performance_plot(
         return curve_plot(
             epochs, series, each, rows, marker,
             y_low=0.0, y_high=high, x_high=x_high, cursor=cursor, unit=unit, x_labels=x_labels, scale=scale,
+            sketch=sketch and sketch.part(unit),
         )  # fmt: skip
 
     ruled = stacked and each >= 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from ibtui.plot import palette
 from ibtui.plot.axes import Area, axes, draw_rules, extent
 from ibtui.plot.canvas import Canvas, Cells
-from ibtui.plot.dots import Box, Dots, Floats, Marker, Whole, scaled
+from ibtui.plot.dots import Dots, Floats, Marker, Whole, scaled
 from ibtui.plot.glyphs import AGES, HUES, layer_mark, marked, path_glyph
 from ibtui.plot.ticks import number
-from ibtui.plot.trails import Trails
+from ibtui.plot.trails import Sketch
 
 _APART = 14
 """The least number of cells of a path between two of its layer's marks."""
@@ -28,50 +28,6 @@ _NEARBY = sorted(
     ((row, col) for row in range(-3, 4) for col in range(-6, 7)), key=lambda at: 4 * at[0] ** 2 + at[1] ** 2
 )
 """Cells around one, the nearest first; a cell is twice as high as it is wide."""
-
-
-class Sketch:
-    """The part of a plane that is already drawn of a history to which rows are only added."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        """The number of measurements that are drawn."""
-        self._across = self._up = (0.0, 0.0)
-        self._trails: dict[str, tuple[Hashable, Trails]] = {}
-
-    def box(
-        self,
-        across: Floats,
-        up: Floats,
-        h_x: float,
-        h_y: float,
-        at: tuple[Floats, Floats] | None,
-        behind: Sequence[Floats] | None = None,
-    ) -> Box:
-        """Return what the picture spans: all values, those of `at` and of `behind`, 0 and the bounds."""
-        if behind is not None and not self.rows:
-            self._across, self._up = _reaching(self._across, behind[0]), _reaching(self._up, behind[1])
-        self._across = _reaching(self._across, across[self.rows :])
-        self._up = _reaching(self._up, up[self.rows :])
-        self.rows = len(across)
-        x, y = (self._across, self._up) if at is None else map(_reaching, (self._across, self._up), at)
-        return (*_plane_range(x, h_x), *_plane_range(y, h_y))
-
-    def trails(self, name: str, dots: Dots, box: Box, across: Floats, up: Floats, stride: int = 1) -> Trails:
-        """Return the trails of this name, with all points that are known by now."""
-        geometry = dots.width, dots.height, dots.marker, box
-        known, trails = self._trails.get(name, (None, None))
-        if trails is None or known != geometry:
-            trails = Trails(dots, box, [stride] * across.shape[1])
-            self._trails[name] = geometry, trails
-        trails.extend(across[trails.points :], up[trails.points :])
-        return trails
-
-
-def _reaching(reached: tuple[float, float], values: Floats) -> tuple[float, float]:
-    finite = np.isfinite(values)
-    low, high = reached
-    return values.min(initial=low, where=finite), values.max(initial=high, where=finite)
 
 
 def plane_plot(
@@ -127,7 +83,15 @@ def plane_plot(
     behind = None
     if reference is not None:
         behind = [np.atleast_2d(np.asarray(values, np.float64)) for values in reference]
-    box = sketch.box(across, up, h_x, h_y, looked_at, behind)
+    h, values = (h_x, h_y), (across, up)
+    x_range, y_range = (
+        _plane_range(
+            sketch.part(f"axis {axis}"), values[axis], h[axis],
+            None if looked_at is None else looked_at[axis], None if behind is None else behind[axis],
+        )
+        for axis in range(2)
+    )  # fmt: skip
+    box = (*x_range, *y_range)
     large = width >= 50 and height >= 16
     labelled = width >= 20 and height >= 6
     drawn, area = axes(
@@ -144,14 +108,17 @@ def plane_plot(
         age = _ages(rows)[:, np.newaxis]
         inks, glyphs = palette.EPOCH + age, np.array(list(AGES))[age]
     if behind is not None and len(behind[0]):
-        before = sketch.trails("reference", dots, box, behind[0], behind[1], stride=3)
+        past_x, past_y = (list(table.T) for table in behind)
+        before = sketch.trails("reference", dots, box, past_x, past_y, [3] * len(past_x))
         before.paint(dots, palette.REFERENCE, ",")
     if chance is not None:  # behind the trajectories themselves
         dim = np.array([palette.of_chance(layer) for layer in range(layers)])
-        chance_x, chance_y = (np.asarray(values, np.float64) for values in chance)
-        level = sketch.trails("chance", dots, box, chance_x, chance_y, stride=2)
+        chance_x, chance_y = (list(np.asarray(table, np.float64).T) for table in chance)
+        level = sketch.trails("chance", dots, box, chance_x, chance_y, [2] * layers)
         level.paint(dots, dim, ".")
-    trails = sketch.trails("estimate", dots, box, across, up)
+    trails = sketch.trails(
+        "estimate", dots, box, list(across.T), list(up.T), [1] * layers, ageing=colour_by == "epoch"
+    )
     trails.paint(dots, inks, glyphs)
     # A run that has diverged takes its numbers with it.
     gone = np.isnan(across[-1]) | np.isnan(up[-1]) if rows else np.zeros(layers, np.bool_)
@@ -174,8 +141,16 @@ def plane_plot(
     return canvas.cells()
 
 
-def _plane_range(reached: tuple[float, float], bound: float) -> tuple[float, float]:
-    low, high = extent(np.array([*reached, bound if np.isfinite(bound) else 0.0]))
+def _plane_range(
+    sketch: Sketch, values: Floats, bound: float, at: Floats | None, behind: Floats | None
+) -> tuple[float, float]:
+    """Return what an axis spans: all values, those of `at` and of `behind`, 0 and the bound."""
+    ends = [0.0, bound, *sketch.reach("estimate", [values])]
+    if behind is not None:
+        ends += sketch.reach("reference", [behind])
+    if at is not None:
+        ends += at.tolist()
+    low, high = extent(ends)
     high = high if high > low else low + 1.0
     return low, high + (high - low) / 20  # so that the bound is not the edge
 

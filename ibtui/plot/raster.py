@@ -1,4 +1,4 @@
-"""Scatters, densities, lines and sparklines, without axes.
+"""Scatters, densities and sparklines, without axes.
 
 There are three markers: "braille" (4 x 2 dots in a cell), "block" (half blocks) and "ascii" (nothing beyond
 ASCII). A cell of braille has one colour, so each kind of picture has a rule for cells that want two.
@@ -6,15 +6,12 @@ ASCII). A cell of braille has one colour, so each kind of picture has a rule for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
-from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, line_runs, scaled
+from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, scaled
 
 _SHADES = np.array(list("░▒▓█"), "<U1")
 # A class in ASCII from few samples to many: round characters, crossed ones, letters; at last MIXED.
@@ -33,8 +30,6 @@ _CROWD = 4
 _BARS = {"braille": "▁▂▃▄▅▆▇█", "block": "▁▂▃▄▅▆▇█", "ascii": ".:-=+*#@"}
 _PURE = 2 / 3
 """A class with this share of a cell's samples gives the cell its colour."""
-_MANY = 4
-"""The number of values to a column of dots from which a line is condensed before it is drawn."""
 
 
 def scatter(points: ArrayLike, labels: ArrayLike, box: Box, width: int, height: int, marker: Marker) -> Cells:
@@ -136,126 +131,6 @@ def _placed(points: ArrayLike, labels: ArrayLike, box: Box, dots: Dots) -> tuple
 
 def _family(ink: Whole) -> Whole:
     return np.where(ink >= palette.CLASS, ink - palette.CLASS, palette.CLASSES)
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """Values over x, and how to draw them."""
-
-    x: ArrayLike
-    """Shape (n,), rising."""
-    y: ArrayLike
-    """Shape (n,); NaN leaves a gap, an infinity is at the edge."""
-    ink: int = palette.TEXT
-    glyph: str = "*"
-    """The character that draws it in ASCII."""
-    stride: int = 1
-    """One of so many dots across, or down, is lit: 1 for a line, 2 for a dotted one, more for a fainter."""
-    shares: bool = False
-    """True where lines that run through one cell take turns to colour it, so that none hides another."""
-
-
-def draw_lines(dots: Dots, lines: Sequence[Line], box: Box) -> None:
-    """Draw lines on top of what `dots` shows already.
-
-    Each is reduced to its minimum and maximum per column, so that no spike is lost. Where lines share a cell
-    (in half blocks: half a cell) all of their dots show, in the ink of the one that comes last in `lines`; in
-    ASCII its character shows, too.
-    """
-    if dots.empty or not lines:
-        return
-    x, y, owner = (np.concatenate(parts) for parts in zip(*_values(lines, dots, box), strict=True))
-    drawn = np.isfinite(x) & ~np.isnan(y)
-    if not drawn.any():
-        return
-    joined = (owner[1:] == owner[:-1]) & drawn[1:] & drawn[:-1]
-    if not drawn.all():
-        known = np.flatnonzero(drawn)
-        x, y, owner, joined = x[known], y[known], owner[known], joined[known[1:] - 1]
-    col = dots.columns(x, box[0], box[1])
-    stride = np.array([one.stride for one in lines], np.intp)
-    # One group for each column that a line passes through without a gap.
-    begins = np.ones(len(y), np.bool_)
-    np.logical_or(~joined, col[1:] != col[:-1], out=begins[1:])
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(y)) - 1
-    extremes = np.stack([np.maximum.reduceat(y, first), np.minimum.reduceat(y, first), y[first], y[last]])
-    tops, bottoms, entry, leave = dots.lines_of(extremes, box[2], box[3])
-    links = np.flatnonzero(joined[last[:-1]])
-    at, to = first[links], first[links + 1]
-    link, link_col, link_top, link_bottom = line_runs(col[at], leave[links], col[to], entry[links + 1])
-    owners = np.concatenate([owner[first], owner[at][link]])
-    order = np.argsort(owners, kind="stable")  # what is drawn last keeps the ink
-    strides = stride[owners]
-    alone = np.ones(len(first), np.bool_)
-    alone[links] = alone[links + 1] = False
-    strides[: len(first)][alone] = 1  # a point without a line shows
-    owners = owners[order]
-    run, spots = dots.spots_of(
-        np.concatenate([col[first], link_col])[order],
-        np.concatenate([tops, link_top])[order],
-        np.concatenate([bottoms, link_bottom])[order],
-        strides[order],
-    )
-    owners = owners[run]
-    inks = np.array([one.ink for one in lines], np.int16)
-    glyphs = np.array([one.glyph for one in lines], "<U1")
-    dots.light(spots, inks[owners], glyphs[owners])
-    if sum(one.shares for one in lines) > 1:
-        sharing = np.array([one.shares for one in lines], np.bool_)[owners]
-        _take_turns(dots, spots[sharing], owners[sharing], inks, glyphs)
-
-
-def _take_turns(dots: Dots, spots: Integers, owners: Integers, inks: Whole, glyphs: NDArray[np.str_]) -> None:
-    """Give each region with several lines to one of them, column by column to the next."""
-    through = np.zeros((len(inks), dots.ink.size), np.bool_)
-    through[owners, spots // dots.per_region] = True
-    counts = through.sum(axis=0)
-    region = np.flatnonzero(counts > 1)
-    col = region * dots.per_region // dots.per_cell % max(dots.width, 1)
-    turn = col // 2 % counts[region]
-    owner = np.argmax(through[:, region].cumsum(axis=0) > turn, axis=0)
-    dots.ink[region] = inks[owner]
-    if dots.marker == "ascii":
-        dots.glyph[region] = glyphs[owner]
-
-
-def _values(lines: Sequence[Line], dots: Dots, box: Box) -> Iterator[tuple[Floats, Floats, Integers]]:
-    """Yield x and y of the lines, those that share their x at once, and for each value its line.
-
-    Where many values share a column, its first, largest, smallest and last one draw the same picture.
-    """
-    together: dict[int, list[int]] = {}
-    for number, one in enumerate(lines):
-        together.setdefault(id(one.x), []).append(number)
-    for numbers in together.values():
-        x = np.asarray(lines[numbers[0]].x, np.float64).reshape(-1)
-        ys = [np.asarray(lines[number].y, np.float64).reshape(-1) for number in numbers]
-        if wrong := [len(y) for y in ys if len(y) != len(x)]:
-            raise ValueError(f"a line has {len(x)} values of x and {wrong[0]} of y")
-        table, owner = np.array(ys), np.array(numbers)
-        first = _columns_of(x, dots, box)
-        if first is not None:
-            whole = ~np.isnan(table).any(axis=1)
-            full, last = table[whole], np.append(first[1:], len(x)) - 1
-            most, least = (extreme.reduceat(full, first, axis=1) for extreme in (np.maximum, np.minimum))
-            condensed = np.stack([full[:, first], most, least, full[:, last]], axis=2)
-            yield _flat(np.repeat(x[first], 4), condensed.reshape(len(full), 4 * len(first)), owner[whole])
-            table, owner = table[~whole], owner[~whole]
-        yield _flat(x, table, owner)
-
-
-def _flat(x: Floats, table: Floats, owner: Integers) -> tuple[Floats, Floats, Integers]:
-    return np.tile(x, len(table)), table.reshape(-1), np.repeat(owner, table.shape[1])
-
-
-def _columns_of(x: Floats, dots: Dots, box: Box) -> Integers | None:
-    """Return where each column's values begin; None where too few share one for condensing to pay."""
-    if len(x) < _MANY * dots.cols or not np.isfinite(x).all():
-        return None
-    col = dots.columns(x, box[0], box[1])
-    first = np.flatnonzero(np.append(True, np.diff(col) != 0))
-    return first if _MANY * len(first) <= len(x) else None
 
 
 def sparkline(

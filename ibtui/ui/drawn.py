@@ -32,19 +32,20 @@ class Drawn(Widget):
         super().__init__(id=id)
         self._scene: Scene | None = None
         self._styles: Styles = ()
+        self._key: Hashable = None
         self._told: Hashable = None
         self._size_drawn: Size | None = None
         self._strips: list[Strip] = []
 
     def give(self, scene: Scene, styles: Styles) -> None:
         """Give it what there is to be looked at; what is on the screen stays until `redraw`."""
-        self._scene, self._styles = scene, styles
+        self._scene, self._styles, self._key = scene, styles, None
 
     @property
     def stale(self) -> bool:
         """True where what was given differs from what is on the screen in anything that this widget shows."""
         on_screen = self.outer_size.area > 0 and self.display
-        return on_screen and self._present_key() != self._told
+        return on_screen and (self.outer_size != self._size_drawn or self._present_key() != self._told)
 
     def redraw(self) -> None:
         """Draw what was given; only rows that are not what they were are written to the terminal again."""
@@ -58,9 +59,9 @@ class Drawn(Widget):
             self.refresh(*(Region(0, y, self.outer_size.width, 1) for y in changed))
 
     def _present_key(self) -> Hashable:
-        if self._scene is None:
-            return None
-        return self.outer_size, id(self._styles), self._scene.view.marker, self.key(self._scene)
+        if self._key is None and self._scene is not None:
+            self._key = id(self._styles), self._scene.view.marker, self.key(self._scene)
+        return self._key
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return lines of the picture drawn last, or drawn now; there are no borders or paddings of CSS."""

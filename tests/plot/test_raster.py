@@ -1,9 +1,8 @@
-"""Dots, scatters, densities, lines, sparklines and ticks, as text."""
+"""Dots, scatters, densities, sparklines and ticks, as text."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
@@ -12,10 +11,10 @@ from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.plot.canvas import Canvas, Cells
-from ibtui.plot.dots import Box, Dots, Marker, line_runs, scaled
+from ibtui.plot.dots import Marker, scaled
 from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
-from ibtui.plot.raster import Line, class_glyph, density, draw_lines, scatter, sparkline
+from ibtui.plot.raster import class_glyph, density, scatter, sparkline
 from ibtui.plot.ticks import ends, number, ticks
 from ibtui.ui.segments import Rows, strips
 
@@ -55,29 +54,6 @@ def test_without_a_scale_everything_is_in_the_middle(low: float, high: float) ->
 
 def test_the_widest_range_of_floats_has_a_scale() -> None:
     assert scaled([-1.7e308, 0, 1.7e308], -1.7e308, 1.7e308, 10).tolist() == [0, 5, 9]
-
-
-def test_lines_have_no_holes() -> None:
-    rng = np.random.default_rng(1)
-    ends = rng.integers(0, 30, (4, 500))
-    line, col, top, bottom = line_runs(*ends)
-    for index in range(500):
-        mine = line == index
-        dots = {
-            (r, c)
-            for c, a, b in zip(col[mine], top[mine], bottom[mine], strict=True)
-            for r in range(a, b + 1)
-        }
-        c0, r0, c1, r1 = ends[:, index]
-        assert {(r0, c0), (r1, c1)} <= dots
-        assert all(min(r0, r1) <= r <= max(r0, r1) and min(c0, c1) <= c <= max(c0, c1) for r, c in dots)
-        reached, frontier = {(r0, c0)}, [(r0, c0)]
-        while frontier:
-            r, c = frontier.pop()
-            beside = {(r + i, c + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & dots - reached
-            reached |= beside
-            frontier += beside
-        assert reached == dots
 
 
 # Scatter and density
@@ -181,120 +157,6 @@ def test_density_shades_by_count_and_colours_by_majority() -> None:
     assert cells.text() == ["█░▒▓"]
     assert cells.ink[0].tolist() == [of_class(0), of_class(1), MIXED, of_class(1)]
     assert density(points, labels, UNIT, 4, 1, "ascii").text() == ["@,*X"]
-
-
-# Lines
-
-
-def drawn(lines: Sequence[Line], box: Box, width: int, height: int, marker: Marker) -> Cells:
-    dots = Dots(width, height, marker)
-    draw_lines(dots, lines, box)
-    return dots.cells()
-
-
-def test_a_rising_line() -> None:
-    rise = [Line(np.arange(8), np.arange(8))]
-    assert drawn(rise, (0, 8, 0, 8), 4, 2, "braille").text() == ["  ⡠⠊", "⡠⠊  "]
-    assert drawn(rise, (0, 8, 0, 8), 8, 4, "block").text() == [
-        "      ▄▀",
-        "    ▄▀  ",
-        "  ▄▀    ",
-        "▄▀      ",
-    ]
-    assert drawn(rise, (0, 8, 0, 8), 4, 4, "ascii").text() == ["   *", "  * ", " *  ", "*   "]
-
-
-def test_few_points_are_connected() -> None:
-    assert drawn([Line([0, 3], [0, 3])], (0, 4, 0, 4), 4, 4, "ascii").text() == [
-        "   *",
-        "  * ",
-        " *  ",
-        "*   ",
-    ]
-
-
-def test_a_step_is_connected() -> None:
-    step = [Line([0, 1, 2, 3], [0, 0, 3, 3])]
-    rows = np.array(drawn(step, (0, 4, 0, 4), 4, 4, "ascii").text())
-    assert rows[0].endswith("**")
-    assert rows[3].startswith("**")
-    assert all("*" in row for row in rows)
-
-
-@pytest.mark.parametrize("gap", [[NAN], [NAN, NAN]])
-def test_nan_is_a_gap(gap: list[float]) -> None:
-    values = [3.0, 3.0, *gap, 0.0, 0.0]
-    text = drawn(
-        [Line(np.arange(len(values)), values)], (0, len(values), 0, 4), len(values), 4, "ascii"
-    ).text()
-    blank = " " * len(gap)
-    assert text == [f"**{blank}  ", " " * len(values), " " * len(values), f"  {blank}**"]
-
-
-def test_a_gap_within_one_column_is_not_filled() -> None:
-    column = drawn([Line([0, 1, 2], [0, NAN, 3])], (0, 100, 0, 4), 1, 4, "ascii").text()
-    assert column == ["*", " ", " ", "*"]
-
-
-def test_lines_are_not_joined_to_one_another() -> None:
-    pair = [Line([0, 1], [0, 0]), Line([2, 3], [3, 3])]
-    assert drawn(pair, (0, 4, 0, 4), 4, 4, "ascii").text() == ["  **", "    ", "    ", "**  "]
-
-
-@pytest.mark.parametrize("marker", MARKERS)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_no_spike_is_lost(marker: Marker, sign: int) -> None:
-    rng = np.random.default_rng(7)
-    for _ in range(40):
-        values = rng.uniform(-0.2, 0.2, 2000)
-        at = int(rng.integers(2000))
-        values[at] = sign
-        cells = drawn([Line(np.arange(2000), values)], (0, 2000, -1, 1), 38, 11, marker)
-        assert cells.text()[0 if sign > 0 else -1][at * 38 // 2000] != " "
-
-
-@pytest.mark.parametrize("marker", MARKERS)
-def test_every_value_is_covered(marker: Marker) -> None:
-    rng = np.random.default_rng(8)
-    values = rng.normal(size=500)
-    cells = drawn([Line(np.arange(500), values)], (0, 500, -4, 4), 30, 9, marker)
-    rows = 8 - np.floor((values + 4) / 8 * 9).astype(int)
-    assert (cells.chars[rows, np.arange(500) * 30 // 500] != " ").all()
-
-
-def test_the_last_line_keeps_the_ink_and_the_earlier_ones_their_dots() -> None:
-    one, other = Line([0, 1], [0, 0], ink=24), Line([0, 1], [3, 3], ink=25)
-    for pair, ink in (([one, other], 25), ([other, one], 24)):
-        cells = drawn(pair, (0, 2, 0, 4), 1, 1, "braille")
-        assert (cells.text(), cells.ink.item()) == (["⣉"], ink)
-
-
-def test_a_dotted_line_has_every_second_dot_across_and_down() -> None:
-    flat, steep = Line(np.arange(8), np.zeros(8), stride=2), Line(np.arange(8), np.eye(8)[3], stride=2)
-    assert drawn([flat], (0, 8, 0, 1), 4, 1, "braille").text() == ["⢀⢀⢀⢀"]
-    assert drawn([steep], (0, 8, 0, 1), 4, 1, "braille").text() == ["⢀⠔⢄⢀"]
-
-
-@pytest.mark.parametrize("stride", [1, 2, 4])
-def test_a_point_without_a_line_shows_however_faint(stride: int) -> None:
-    for col, row in itertools.product(range(4), range(4)):
-        point = Line([col + 0.5], [row + 0.5], stride=stride)
-        assert drawn([point], (0, 4, 0, 4), 2, 1, "braille").text() != ["  "]
-
-
-def test_a_single_point_and_a_flat_line_are_visible() -> None:
-    assert drawn([Line([5], [5])], (5, 5, 5, 5), 3, 3, "ascii").text() == ["   ", " * ", "   "]
-    assert drawn([Line([0, 1, 2], [5, 5, 5])], (0, 3, 5, 5), 3, 1, "ascii").text() == ["***"]
-
-
-def test_infinities_are_at_the_edges() -> None:
-    text = drawn([Line([0, 1, 2], [INF, NAN, -INF])], (0, 3, 0, 1), 3, 3, "ascii").text()
-    assert text == ["*  ", "   ", "  *"]
-
-
-def test_a_line_needs_a_value_for_each_x() -> None:
-    with pytest.raises(ValueError, match="3 values of x and 2 of y"):
-        drawn([Line([0, 1, 2], [0, 1])], UNIT, 3, 3, "ascii")
 
 
 # Sparklines
@@ -431,14 +293,11 @@ def test_every_size_has_its_shape(marker: Marker, width: int, height: int) -> No
     rng = np.random.default_rng(5)
     points, labels = rng.normal(size=(50, 2)) * 1e300, rng.integers(0, 3, 50)
     box = (-1e300, 1e300, -1e300, 1e300)
-    lines = [Line(np.arange(50), rng.normal(size=50)), Line([], [])]
     for cells in (
         scatter(points, labels, box, width, height, marker),
         scatter(points[:0], labels[:0], box, width, height, marker),
         density(points, labels, box, width, height, marker),
         density(points[:0], labels[:0], box, width, height, marker),
-        drawn(lines, (0, 50, -2, 2), width, height, marker),
-        drawn([], UNIT, width, height, marker),
     ):
         assert cells.chars.shape == cells.ink.shape == cells.paper.shape == (height, width)
         assert [part.dtype.str[1:] for part in (cells.ink, cells.paper, cells.chars)] == ["i2", "i2", "U1"]
@@ -540,16 +399,3 @@ def test_strips_of_any_cells_have_their_text() -> None:
         cells = Cells(chars, rng.integers(0, 40, shape).astype(np.int16), np.zeros(shape, np.int16))
         made = strips(cells, palette.styles("256"))
         assert [strip.text for strip in made] == cells.text()
-
-
-def test_many_values_to_a_column_are_drawn_as_if_each_were() -> None:
-    """A long curve is condensed; a NaN, at its end where it shows nothing, has it drawn value by value."""
-    rng = np.random.default_rng(3)
-    x = np.arange(5000.0)
-    for _ in range(5):
-        y = np.cumsum(rng.normal(size=5000)) / 20
-        box = (0.0, 4999.0, -2.0, 2.0)
-        condensed = drawn([Line(x, y, 1)], box, 30, 8, "braille")
-        longer, gap = np.append(x, 4999.0), np.append(y, np.nan)
-        one_by_one = drawn([Line(longer, gap, 1)], box, 30, 8, "braille")
-        assert condensed.text() == one_by_one.text()

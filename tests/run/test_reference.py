@@ -8,7 +8,8 @@ import numpy as np
 
 from ibtui.core.information import Binning
 from ibtui.plot import palette
-from ibtui.plot.plane import Sketch, plane_plot
+from ibtui.plot.plane import plane_plot
+from ibtui.plot.trails import Sketch
 from ibtui.run import wire
 from ibtui.run.protocol import Peek, Rebin, Restart
 from tests.faults.boxes import wait_for

@@ -48,12 +48,13 @@ class Curves(Pane):
         if text := scene.no_level(quantity):
             return Drawing(title, message(text, view, width, height, styles))
         series = _series(quantity, recording, scene)
+        looks = scene.reference_key, quantity.name, view.layer, view.unit, view.level, view.scale
         row, epochs = scene.cursor_row, scene.column("epoch")
         cells = curve_plot(
             epochs, series, width, height, view.marker,
             y_low=_lowest(quantity, series, view), x_high=scene.last_epoch,
             cursor=None if row is None else float(epochs[row]), unit=unit_of(quantity, view),
-            scale=view.scale,
+            scale=view.scale, sketch=self.sketch(scene, *looks),
         )  # fmt: skip
         return Drawing(title, cells, [*_note(quantity, scene), *self.aside(scene), *reference_words(scene)])
 

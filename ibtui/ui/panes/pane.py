@@ -16,6 +16,9 @@ from textual.strip import Strip
 
 from ibtui.plot import palette
 from ibtui.plot.canvas import Cells
+from ibtui.plot.dots import Marker
+from ibtui.plot.trails import Sketch
+from ibtui.recording import Recording
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import CHOSEN_FRAME, FRAME, spelled
 from ibtui.ui.line import Piece, Styles, blank, centred, fit, piece, spaced, strip
@@ -87,7 +90,9 @@ class Pane(Drawn):
 
     def __init__(self, name: str, layer: int | None = None) -> None:
         super().__init__(id=name if layer is None else f"{name}{layer}")
-        self._rows = Rows()
+        self._framed = Framed()
+        self._sketch = Sketch()
+        self._sketched: tuple[Recording | None, int, int, Hashable] | None = None
         self.pane = name
         self.of_layer = layer
         self.page: tuple[int, ...] = ()
@@ -110,7 +115,23 @@ class Pane(Drawn):
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)
-        return framed(drawing, self._rows, self.chosen(scene.view), scene.view, width, height, styles)
+        return self._framed.strips(drawing, self.chosen(scene.view), scene.view, width, height, styles)
+
+    def sketch(self, scene: Scene, *looks: Hashable) -> Sketch:
+        """Return what is drawn already of the history, if it looks as before and rows were only added to it.
+
+        `looks` is everything but the history and the room that curves depend on.
+        """
+        recording = scene.recording
+        if recording is None or scene.unrecorded is not None:  # its last point is none of the recording's
+            return Sketch()
+        if self._sketched is not None:
+            before, tick, rows, looked = self._sketched
+            same = before is recording and looked == looks
+            if not same or recording.first_changed(tick) < rows:
+                self._sketch = Sketch()
+        self._sketched = recording, recording.tick, len(recording), looks
+        return self._sketch
 
     @abstractmethod
     def content_key(self, scene: Scene) -> Hashable:
@@ -134,32 +155,49 @@ def pane(**declared: Any) -> Callable[[SomePane], SomePane]:
     return declare
 
 
-def framed(
-    drawing: Drawing, rows: Rows, chosen: bool, view: View, width: int, height: int, styles: Styles
-) -> list[Strip]:
-    """Put a drawing into its frame; a chosen pane's frame is heavier, so that no colour need tell."""
-    if width < 2 or height < 2:
-        return [blank(width, styles)] * height
-    ink = palette.TEXT if chosen else palette.AXIS
-    frame = spelled(CHOSEN_FRAME if chosen else FRAME, view.marker)
-    line, side = frame[4], frame[5]
-    edge = Segment(side, styles[ink])
-    inner, body = width - 2, drawing.body
+class Framed:
+    """Drawings of one pane in their frame: a row that is as it was stays the very strip that it was."""
 
-    def rule(left: str, right: str, pieces: Sequence[Piece]) -> Strip:
-        said = spaced(fit(pieces, inner - 2, 2, view.marker), 2)
-        spans = [(" ", ink), *said, (" ", ink)] if said else []
-        used = sum(len(text) for text, _ in spans)
-        return strip([(left, ink), *spans, (line * (inner - used) + right, ink)], width, styles)
+    def __init__(self) -> None:
+        self._rows = Rows()
+        self._edges: dict[str, tuple[Hashable, Strip]] = {}
 
-    lines = [rule(frame[0], frame[1], drawing.title)]
-    if isinstance(body, Cells):
-        padding = [Segment(" " * (inner - body.width), styles[palette.TEXT])] * (body.width < inner)
-        lines += rows.strips(body, styles, [edge], [*padding, edge])[: height - 2]
-    else:
-        lines += [Strip([edge, *row, edge], width) for row in body[: height - 2]]
-    lines += [Strip([edge, *blank(inner, styles), edge], width)] * (height - 1 - len(lines))
-    return [*lines, rule(frame[2], frame[3], drawing.note)]
+    def strips(
+        self, drawing: Drawing, chosen: bool, view: View, width: int, height: int, styles: Styles
+    ) -> list[Strip]:
+        """Frame a drawing; a chosen pane's frame is heavier, so that no colour need tell."""
+        if width < 2 or height < 2:
+            return [blank(width, styles)] * height
+        ink = palette.TEXT if chosen else palette.AXIS
+        frame = spelled(CHOSEN_FRAME if chosen else FRAME, view.marker)
+        edge, inner, body = Segment(frame[5], styles[ink]), width - 2, drawing.body
+        if isinstance(body, Cells):
+            padding = [Segment(" " * (inner - body.width), styles[palette.TEXT])] * (body.width < inner)
+            lines = self._rows.strips(body, styles, [edge], [*padding, edge])[: height - 2]
+        else:
+            lines = [Strip([edge, *row, edge], width) for row in body[: height - 2]]
+        missing = height - 2 - len(lines)
+        return [
+            self._edge(frame[0], frame[1], frame[4], drawing.title, ink, view.marker, inner, styles),
+            *lines,
+            *[Strip([edge, *blank(inner, styles), edge], width)] * missing,
+            self._edge(frame[2], frame[3], frame[4], drawing.note, ink, view.marker, inner, styles),
+        ]
+
+    def _edge(
+        self, left: str, right: str, line: str, pieces: Sequence[Piece], ink: int, marker: Marker, inner: int,
+        styles: Styles,
+    ) -> Strip:  # fmt: skip
+        """Draw the upper or the lower edge, with what is written in it."""
+        key = right, line, tuple(pieces), ink, marker, inner, id(styles)
+        known, made = self._edges.get(left, (None, Strip([])))
+        if known != key:
+            said = spaced(fit(pieces, inner - 2, 2, marker), 2)
+            spans = [(" ", ink), *said, (" ", ink)] if said else []
+            used = sum(len(text) for text, _ in spans)
+            made = strip([(left, ink), *spans, (line * (inner - used) + right, ink)], inner + 2, styles)
+            self._edges[left] = key, made
+        return made
 
 
 def message(text: str | Piece, view: View, width: int, height: int, styles: Styles) -> list[Strip]:

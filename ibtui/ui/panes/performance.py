@@ -46,6 +46,7 @@ class Performance(Pane):
             scene.column("train_loss"), scene.column("test_loss"), width, height, scene.view.marker,
             x_high=scene.last_epoch, cursor=None if row is None else float(epochs[row]),
             scale=scene.view.scale, reference=_reference(scene),
+            sketch=self.sketch(scene, scene.reference_key, scene.view.scale),
         )  # fmt: skip
         return Drawing(_halves(scene, "accuracy", number), cells, [*_note(scene), *reference_words(scene)])
 

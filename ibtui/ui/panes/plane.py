@@ -7,9 +7,8 @@ from collections.abc import Hashable
 import numpy as np
 
 from ibtui.plot import palette
-from ibtui.plot.plane import Sketch, plane_plot
+from ibtui.plot.plane import plane_plot
 from ibtui.plot.ticks import number
-from ibtui.recording import Recording
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Styles, piece
 from ibtui.ui.panes.curves import reference_words
@@ -33,11 +32,6 @@ _LEVELS = {"estimate": "", "excess": "− chance", "share": "shares"}
 )
 class Plane(Pane):
     """The trajectories, coloured by layer or by epoch."""
-
-    def __init__(self, name: str, layer: int | None = None) -> None:
-        super().__init__(name, layer)
-        self._sketched: tuple[Recording, int, Hashable] | None = None
-        self._sketch = Sketch()
 
     def content_key(self, scene: Scene) -> Hashable:
         view, present = scene.view, scene.unrecorded
@@ -71,8 +65,9 @@ class Plane(Pane):
             h_x=scene.ceiling(across), h_y=scene.ceiling(up), unit=unit_of(across, view),
             names=(names[0], names[1]), colour_by=view.plane_colour, epochs=scene.column("epoch"),
             chance=(chance_x, chance_y) if view.level == "estimate" else None,
-            at=None if row is None else at, sketch=self._sketch_of(recording, scene),
+            at=None if row is None else at,
             reference=behind,  # type: ignore[arg-type]
+            sketch=self.sketch(scene, scene.reference_key, view.unit, view.level),
         )  # fmt: skip
         x, y = (number(float(values[view.layer])) for values in at)
         note = [
@@ -81,16 +76,3 @@ class Plane(Pane):
             piece(f"I(T;Y) {y}", y),
         ]
         return Drawing(title, cells, note)
-
-    def _sketch_of(self, recording: Recording, scene: Scene) -> Sketch:
-        """Return what has been drawn, where only rows were added since: else it is begun again."""
-        if scene.unrecorded is not None:  # its last point is none of the recording's
-            return Sketch()
-        values = scene.view.unit, scene.view.level, scene.reference_key
-        if self._sketched is not None:
-            before, tick, shown = self._sketched
-            same = before is recording and shown == values
-            if not same or recording.first_changed(tick) < self._sketch.rows:
-                self._sketch = Sketch()
-        self._sketched = recording, recording.tick, values
-        return self._sketch
