@@ -26,6 +26,7 @@ from ibtui.config import (
 from ibtui.console import ClosedError, Interrupted, Signals, standard_output, tell_warnings
 from ibtui.errors import IbtuiError, UsageError, explain, hint, printable
 from ibtui.idle import idle
+from ibtui.importing import importing
 from ibtui.settings import checked, flag, one_of, path, setting_of, shown, wrong
 
 if TYPE_CHECKING:
@@ -367,7 +368,8 @@ def _attach(flags: dict[str, Any]) -> int:
     options = WatchOptions(detach=True, **flags)
     _check_names(None, options)
     _need_terminal()
-    from ibtui.ui.live import show_live
+    with importing():
+        from ibtui.ui.live import show_live
 
     return show_live(WorkerClient(name=name), options)
 
@@ -558,7 +560,7 @@ def _show_worker(job: Job, check: Callable[[], None] = lambda: None) -> int:
 
     with Signals() as signals:
         try:
-            with started(job) as process:
+            with importing(), started(job) as process:
                 signals.break_off_at(1)
                 check()
                 from ibtui.run.client import WorkerClient

@@ -7,8 +7,6 @@ import os
 import secrets
 from dataclasses import asdict, dataclass
 
-import msgspec
-
 from ibtui.config import RunConfig, WatchOptions
 
 
@@ -49,6 +47,8 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> Job:
+        import msgspec  # only here: a screen that starts a worker does not wait for it
+
         # By Python's json, for msgspec's reads no surrogates, which paths may hold.
         return msgspec.convert(json.loads(text), cls)
 

@@ -126,12 +126,15 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         yield from self.board.compose()
 
+    def on_compose(self) -> None:
+        """Ask the worker before anything is laid out: where it is ready, the first picture is of its run."""
+        self.link.start()
+        self._puller.pull()
+
     def on_mount(self) -> None:
         self.board.begin()
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._recolour()
-        self.link.start()
-        self._puller.pull()
         self.set_interval(1, self.link.listen)
 
     def watch_for_ends(self) -> None:
@@ -213,7 +216,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.draw()
 
     def draw(self) -> None:
-        if self.is_running:  # messages are heard until after the screens have been closed
+        # A worker may be lost before widgets are mounted; messages are heard until after screens are closed.
+        if self.is_running and self.board.widgets:
             self.board.draw(self.scene, self._styles)
             self._ask_for_net()
 

@@ -1640,6 +1640,22 @@ def test_a_failed_run_is_continued_with_one_pull_at_a_time() -> None:
     play(script, client=StandIn(state="failed"), go_on=lambda _: second)
 
 
+def test_a_worker_is_asked_before_the_screen_is_mounted() -> None:
+    class Noting(StandIn):
+        def pull(self, *arguments: Any) -> None:
+            mounted.append(bool(app.screen.query(Drawn)))
+            super().pull(*arguments)
+
+    async def run() -> None:
+        async with app.run_test(size=FULL) as pilot:
+            await shows(app, pilot, "500", "I(X;T)")
+
+    mounted: list[bool] = []
+    app = IbtuiApp(Noting(), BRAILLE, FakeWorkers())
+    asyncio.run(run())
+    assert not mounted[0]
+
+
 def test_a_worker_that_cannot_be_started_is_a_lost_one() -> None:
     class Broken(StandIn):
         def start(self, arrived: Any) -> None:
