@@ -2015,6 +2015,8 @@ def test_the_net_has_its_boundary_and_its_weights_on_the_screen(
         text = pane_text(app, "net")
         assert any(char in text for char in drawn)
         assert ("▀" in text) == (drawn == "▀")
+        named = [tag for tag in (" o 0 ", " x 1 ") if tag in text]
+        assert bool(named) == (drawn == ["....", ",,,,"])
         await pilot.press("left", "left")
         await shows(app, pilot, "net  epoch 480")
         await pilot.press("n")

@@ -34,7 +34,7 @@ _LEAST = 14
         "Net": "Where there are two inputs, their plane in the colour of the class that the net answers, "
         "stronger where it is surer: where colours meet is the decision boundary. Of more than two classes, "
         "each region has the character and the name of its class. Some samples lie over it. In ASCII, or "
-        "without colours, small characters are answers and capitals are samples. "
+        "without colours, small characters are answers, however sure, and capitals are samples. "
         "Beside it are the weights of each layer, a row to a unit: numbers, or marks that are filled where "
         "a weight is positive and of strokes where it is negative. +12 inputs: so many more have no room.",
     },
@@ -71,7 +71,7 @@ class Net(Pane):
         assert picture.sure is not None
         cells = boundary_plot(
             picture.classes, picture.sure, inputs.points, inputs.labels, inputs.axes, left, height,
-            plane, tags=_tags(picture.classes, scene), toned=palette.toned(styles),
+            plane, tags=_tags(picture.classes, plane, scene), toned=palette.toned(styles),
         )  # fmt: skip
         return Drawing(
             title, _joined(cells, beside, width, height, styles), _note(picture, beside, plane, scene)
@@ -83,13 +83,13 @@ def _marker(marker: Marker, styles: Styles) -> Marker:
     return marker if palette.coloured(styles) else "ascii"
 
 
-def _tags(classes: Array, scene: Scene) -> list[str]:
-    """Return what is written into the regions of each class; two are told apart by their colours."""
+def _tags(classes: Array, plane: Marker, scene: Scene) -> list[str]:
+    """Return what is written into the regions of each class; the colours of two tell enough."""
     if scene.recording is None:
         return []
     count = max(int(classes.max()) + 1, scene.recording.dataset.classes)
-    found = (class_of(scene.recording, label, scene.view.marker) for label in range(count))
-    return [f"{glyph} {name}" for glyph, name, _ in found] if count > 2 else []
+    found = (class_of(scene.recording, label, plane) for label in range(count))
+    return [f"{glyph} {name}" for glyph, name, _ in found] if count > 2 or plane == "ascii" else []
 
 
 def _weights(picture: NetPicture, scene: Scene, width: int) -> list[list[Span]]:
