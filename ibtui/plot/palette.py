@@ -2,12 +2,21 @@
 
 Layers, classes and epochs keep their ink everywhere. Colours are chosen to be told apart by the colour-blind
 and to stand out from dark and light backgrounds alike; still they carry nothing alone: layers come with their
-number, classes with a character of their own in ASCII, and without colours there are bold and underlined
-cells.
+number, classes with a character of their own in ASCII, and without colours there are bold, underlined and
+reversed cells.
+
+Sixteen colours have fewer hues than there are meanings. The first two classes, cells of several classes, the
+first four layers, the warning and the cursor have one each that is nobody else's. As xterm and VGA show them,
+those of one picture are apart for the colour-blind, too: classes and mixed cells, and layers. Where others
+are close they have an attribute besides: mixed cells are underlined, the warning is reversed, the cursor
+bold. Further layers repeat the four hues, for they carry a mark; further classes, which carry a letter, have
+what is left, and on light backgrounds, where little is, the hues of layers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -67,24 +76,47 @@ _NAMED: dict[int, tuple[str, str, str]] = {
     TEXT: ("", "", ""),
     DIM: ("#808080", "bright_black", "dim"),
     AXIS: ("#7a7a7a", "bright_black", "dim"),
-    CURSOR: ("#4ba37b", "yellow", "bold"),
-    WARN: ("#b62e6f", "bright_red", "bold"),
-    MIXED: ("#be8fe3", "yellow", "underline"),
+    WARN: ("#b62e6f", "bright_red", "reverse"),
     REFERENCE: ("#6c6c6c", "bright_black", "dim"),
     TRAIN: ("", "", "bold"),
     HELD_OUT: ("#8a8a8a", "bright_black", ""),
     CEILING: ("#808080", "bright_black", "dim"),
 }
+_CURSOR = "#4ba37b"
+_MIXED = "#be8fe3"
 # Vermilion and blue first: the pair of Okabe and Ito's set that stays apart under every kind of
 # colour-blindness.
 _CLASSES = ["#be3613", "#197df7", "#1d9a6c", "#c26bb0", "#b58900", "#7a72d8", "#8c8c8c", "#a05a2c"]
 _CLASSES += ["#3fb6c4", "#d9799a"]
-_CLASSES_16 = ["red", "bright_blue", "green", "magenta", "yellow", "cyan", "white", "bright_red"]
-_CLASSES_16 += ["bright_cyan", "bright_magenta"]
 _LAYERS = ["#487848", "#d800a8", "#d89000", "#6030ff", "#9a4f10", "#55a8a8", "#8b7ae0", "#cc9814"]
-_LAYERS_16 = ["green", "magenta", "cyan", "yellow", "red", "white", "bright_magenta", "yellow"]
 _EPOCHS = ["#6a4aa8", "#5560b4", "#3f78b0", "#2f8ca4", "#25a08a", "#4ab070", "#85bc48", "#c0c020"]
-_EPOCHS_16 = ["magenta", "magenta", "blue", "blue", "cyan", "cyan", "green", "yellow"]
+
+
+@dataclass(frozen=True)
+class _Sixteen:
+    """ANSI colours for one kind of background. Every other class is bold, which may make a colour bright."""
+
+    cursor: str
+    mixed: str
+    classes: Sequence[str]
+    layers: Sequence[str]
+    epochs: Sequence[str]
+
+
+_ON_DARK = _Sixteen(
+    cursor="bright_cyan",
+    mixed="bright_white",
+    classes=["red", "bright_blue", *["yellow", "bright_green", "white", "bright_magenta"] * 2],
+    layers=["green", "magenta", "cyan", "bright_yellow"] * 2,
+    epochs=["magenta"] * 2 + ["bright_blue", "green", "cyan", "bright_green", "bright_cyan", "bright_yellow"],
+)
+_ON_LIGHT = _Sixteen(  # where white and most of what is bright is hardly seen
+    cursor="yellow",
+    mixed="black",
+    classes=["red", "bright_blue", *["green", "magenta", "cyan", "blue"] * 2],
+    layers=["green", "magenta", "cyan", "blue"] * 2,
+    epochs=["magenta"] * 2 + ["bright_blue"] * 2 + ["green"] * 2 + ["cyan"] * 2,
+)
 
 
 def of_class(label: int) -> int:
@@ -105,6 +137,16 @@ def of_chance(layer: int) -> int:
 def of_region(label: Integers, strength: Integers) -> Integers:
     """Return the ink of a place where a net answers with a class, by an index into `STRENGTHS`."""
     return REGION + label % CLASSES * len(STRENGTHS) + strength
+
+
+def toned(styles: Sequence[Style]) -> bool:
+    """Return True where regions have paler colours than their classes: a sample is seen over its own."""
+    return styles[REGION].color != styles[CLASS].color
+
+
+def coloured(styles: Sequence[Style]) -> bool:
+    """Return True where classes have colours."""
+    return styles[CLASS].color != styles[TEXT].color
 
 
 def mixed(rgb: str, ground: str, share: float) -> str:
@@ -133,28 +175,33 @@ def _luminance(rgb: str) -> float:
 
 
 def styles(colour_system: ColourSystem, ground: str = DARK) -> list[Style]:
-    """Return the style of each ink, by what the terminal can show; "none" leaves bold, dim and underlined.
+    """Return the style of each ink, by what the terminal can show; "none" leaves attributes.
 
     What is faint is mixed with `ground`, the background's colour such as "#1e1e1e"; layers stand out from it.
     """
+    ansi = _ON_LIGHT if _luminance(ground) > _MIDDLE else _ON_DARK
     table = dict(_NAMED)
+    table[CURSOR] = (_CURSOR, ansi.cursor, "bold")
+    table[MIXED] = (_MIXED, ansi.mixed, "underline")
     for step in range(CLASSES):
-        table[CLASS + step] = (_CLASSES[step], _CLASSES_16[step], "bold" if step % 2 else "")
+        table[CLASS + step] = (_CLASSES[step], ansi.classes[step], "bold" if step % 2 else "")
     for step in range(CYCLE):
         layer = legible(_LAYERS[step], ground)
-        table[LAYER + step] = (layer, _LAYERS_16[step], "")
-        table[CHANCE + step] = (mixed(layer, ground, FAINT), _LAYERS_16[step], "dim")
-        table[EPOCH + step] = (_EPOCHS[step], _EPOCHS_16[step], "")
+        table[LAYER + step] = (layer, ansi.layers[step], "")
+        table[CHANCE + step] = (mixed(layer, ground, FAINT), ansi.layers[step], "dim")
+        table[EPOCH + step] = (_EPOCHS[step], ansi.epochs[step], "")
     for step in range(CLASSES):
         for strength, share in enumerate(STRENGTHS):
             ink = REGION + step * len(STRENGTHS) + strength
-            table[ink] = (mixed(_CLASSES[step], ground, share), _CLASSES_16[step], "")
+            table[ink] = (mixed(_CLASSES[step], ground, share), ansi.classes[step], "")
     return [_style(*table.get(ink, ("", "", "")), colour_system) for ink in range(INKS)]
 
 
 def _style(rgb: str, ansi: str, attributes: str, colour_system: ColourSystem) -> Style:
     # A colour of many can be dim or bright by itself; what an attribute adds to it is the terminal's taste.
     kept = attributes if colour_system in ("none", "16") or not rgb else ""
+    if colour_system == "16" and ansi == "bright_black":  # which is dim: dimmed once more it is hardly seen
+        kept = kept.replace("dim", "")
     colour = None
     if colour_system == "16" and ansi:
         colour = Color.parse(ansi)

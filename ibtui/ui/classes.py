@@ -19,7 +19,12 @@ Class = tuple[str, str, int]
 
 def classes_of(recording: Recording, marker: Marker) -> Iterator[Class]:
     """Yield the classes that samples have, in their order."""
-    data = recording.dataset
-    for label in np.flatnonzero(np.bincount(data.y)).tolist():
-        name = printable(data.names[label]) if data.names else str(label)
-        yield class_glyph(label, marker), spelled(name, marker), of_class(label)
+    for label in np.flatnonzero(np.bincount(recording.dataset.y)).tolist():
+        yield class_of(recording, label, marker)
+
+
+def class_of(recording: Recording, label: int, marker: Marker) -> Class:
+    """Return a class that samples have, or could have."""
+    names = recording.dataset.names
+    name = printable(names[label]) if label < len(names) else str(label)
+    return class_glyph(label, marker), spelled(name, marker), of_class(label)

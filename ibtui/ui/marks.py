@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 MARKS: Mapping[str, str] = {
     "Colours": "Of dots in the input and the scatters, and of the net's plane: the class. Of curves, paths "
-    "and numbers: the layer. Violet, underlined without colours: several classes in one cell.",
+    "and numbers: the layer. Violet, or of few colours or none underlined: several classes in one cell.",
     "Faint dots": "Chance levels, and ceilings such as H(X); in excess, the ceilings less chance.",
     "Many layers": "From the fifth layer on, curves and paths carry a mark; the number beside the curve has "
     "it, too. +2 more: two curves whose label has no room. 5 of 12 layers: the others come with Tab or the "

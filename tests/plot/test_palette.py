@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from rich.color import Color
+from rich.color import ANSI_COLOR_NAMES, Color
+from rich.style import Style
 
 from ibtui.plot import palette
 from ibtui.plot.glyphs import layer_mark
@@ -19,6 +20,14 @@ def test_every_ink_has_a_style(system: palette.ColourSystem) -> None:
     assert len(styles) == palette.INKS
     assert styles[palette.NONE].color is None
     assert system != "none" or all(style.color is None for style in styles)
+
+
+@pytest.mark.parametrize("system", get_args(palette.ColourSystem))
+def test_it_is_known_what_can_be_told_by_colours_alone(system: palette.ColourSystem) -> None:
+    ground = Style(color="default", bgcolor="default")  # a terminal's own
+    for styles in (palette.styles(system), [ground + ink for ink in palette.styles(system)]):
+        assert palette.coloured(styles) == (system != "none")
+        assert palette.toned(styles) == (system in ("256", "truecolor"))
 
 
 def linear(colour: Color | None) -> np.ndarray[Any, Any]:
@@ -86,9 +95,14 @@ def test_the_measure_of_difference_is_cielab(name: str, expected: list[float]) -
 
 
 def difference(one: int, other: int, sight: str, ground: str) -> float:
-    """ΔE of 1976, the Euclidean distance in CIELAB, of two inks as they are seen."""
+    """ΔE of two inks as they are seen."""
     styles = palette.styles("truecolor", ground)
-    seen = [lab(np.clip(SIGHT[sight] @ linear(styles[ink].color), 0, 1)) for ink in (one, other)]
+    return apart(*(linear(styles[ink].color) for ink in (one, other)), sight)
+
+
+def apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], sight: str) -> float:
+    """ΔE of 1976, the Euclidean distance in CIELAB, of two colours as they are seen."""
+    seen = [lab(np.clip(SIGHT[sight] @ rgb, 0, 1)) for rgb in (one, other)]
     return float(np.linalg.norm(seen[0] - seen[1]))
 
 
@@ -151,3 +165,87 @@ def test_chance_is_nearer_to_the_background_than_its_estimate(ground: str, layer
         return (high + 0.05) / (low + 0.05)
 
     assert 1.2 < contrast(palette.of_chance(layer)) < contrast(palette.of_layer(layer))
+
+
+ANSI = {
+    "xterm": "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5 "
+    "7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff ffffff",
+    "vga": "000000 aa0000 00aa00 aa5500 0000aa aa00aa 00aaaa aaaaaa "
+    "555555 ff5555 55ff55 ffff55 5555ff ff55ff 55ffff ffffff",
+    "windows": "0c0c0c c50f1f 13a10e c19c00 0037da 881798 3a96dd cccccc "
+    "767676 e74856 16c60c f9f1a5 3b78ff b4009e 61d6d6 f2f2f2",
+}  # fmt: skip
+"""The sixteen colours of terminals, as they are in the order of their numbers."""
+DICHROMATS = ["normal", "protanopia", "deuteranopia"]
+
+
+def ansi_difference(one: int, other: int, sight: str, ground: str, terminal: str) -> float:
+    styles = palette.styles("16", ground)
+    names = [styles[ink].color.name for ink in (one, other)]  # type: ignore[union-attr]
+    table = [f"#{rgb}" for rgb in ANSI[terminal].split()]
+    return apart(*(linear(Color.parse(table[ANSI_COLOR_NAMES[name]])) for name in names), sight)
+
+
+def attributes(ink: int, ground: str) -> tuple[bool, ...]:
+    style = palette.styles("16", ground)[ink]
+    return bool(style.bold), bool(style.underline), bool(style.reverse)
+
+
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])
+def test_of_sixteen_colours_each_meaning_has_its_own(ground: str) -> None:
+    styles = palette.styles("16", ground)
+    assert len({styles[ink].color for ink in HUES.values()}) == len(HUES)
+    lettered = [palette.of_class(label) for label in range(2, palette.CLASSES)]
+    assert ground == palette.LIGHT or not {styles[ink].color for ink in lettered} & {
+        styles[ink].color for ink in HUES.values()
+    }
+
+
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])
+@pytest.mark.parametrize("terminal", ANSI)
+@pytest.mark.parametrize("sight", DICHROMATS)
+def test_of_sixteen_colours_those_of_one_picture_are_told_apart(
+    sight: str, terminal: str, ground: str
+) -> None:
+    classes = [palette.of_class(0), palette.of_class(1), palette.MIXED]
+    alike = [
+        (palette.of_layer(one), palette.of_layer(other))
+        for one, other in itertools.combinations(range(36), 2)
+        if layer_mark(one, "braille") == layer_mark(other, "braille")
+    ]
+    for one, other in [*itertools.combinations(classes, 2), *alike]:
+        assert ansi_difference(one, other, sight, ground, terminal) >= 15, (one, other)
+
+
+@pytest.mark.parametrize("ground", [palette.DARK, palette.LIGHT])
+@pytest.mark.parametrize("terminal", ["xterm", "vga"])
+@pytest.mark.parametrize("sight", DICHROMATS)
+def test_of_sixteen_colours_two_meanings_differ_in_colour_or_in_an_attribute(
+    sight: str, terminal: str, ground: str
+) -> None:
+    for one, other in itertools.combinations(HUES, 2):
+        inks = HUES[one], HUES[other]
+        close = ansi_difference(*inks, sight, ground, terminal) < 15
+        assert not close or attributes(inks[0], ground) != attributes(inks[1], ground), (one, other)
+
+
+@pytest.mark.parametrize("terminal", ANSI)
+def test_of_sixteen_colours_those_of_meanings_stand_out_from_black(terminal: str) -> None:
+    table = [luminance(linear(Color.parse(f"#{rgb}"))) for rgb in ANSI[terminal].split()]
+    for name, ink in HUES.items():
+        colour = palette.styles("16")[ink].color
+        light = table[ANSI_COLOR_NAMES[colour.name]]  # type: ignore[union-attr]
+        assert (light + 0.05) / (table[0] + 0.05) >= 2.3, name
+
+
+def test_of_sixteen_colours_those_of_epochs_grow_lighter() -> None:
+    ramp = [palette.styles("16")[palette.EPOCH + step].color for step in range(palette.CYCLE)]
+    for terminal in ("vga", "windows"):  # in xterm's the first two are the same to a fiftieth
+        table = [luminance(linear(Color.parse(f"#{rgb}"))) for rgb in ANSI[terminal].split()]
+        lights = [table[ANSI_COLOR_NAMES[colour.name]] for colour in ramp]  # type: ignore[union-attr]
+        assert lights == sorted(lights) and len(set(lights)) == 7
+
+
+@pytest.mark.parametrize("ink", [palette.DIM, palette.AXIS, palette.REFERENCE, palette.CEILING])
+def test_grey_is_dimmed_once(ink: int) -> None:
+    assert not palette.styles("16")[ink].dim and palette.styles("none")[ink].dim

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -2005,8 +2005,22 @@ class WithNet(StandIn):
         return replace(shown, key=key, net=net_of(self, row, self.asked)) if self.asked else shown
 
 
-@pytest.mark.parametrize("marker", ["braille", *slow("ascii", "block")])
-def test_the_net_has_its_boundary_and_its_weights_on_the_screen(marker: str) -> None:
+@pytest.mark.parametrize(
+    ("marker", "term", "drawn"),
+    [
+        ("braille", "xterm-256color", "▀"),
+        ("braille", "xterm", "░▒▓"),
+        ("braille", "dumb", ["....", ",,,,"]),
+        *slow_sets(("ascii", "xterm-256color", ["....", ",,,,"]), ("block", "linux", "░▒▓")),
+    ],
+)
+def test_the_net_has_its_boundary_and_its_weights_on_the_screen(
+    marker: str, term: str, drawn: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("NO_COLOR", "")  # so that it is put back
+    monkeypatch.delenv("COLORTERM", raising=False)
+
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         assert isinstance(client, WithNet) and not client.asked
         await pilot.press("n")
@@ -2015,7 +2029,10 @@ def test_the_net_has_its_boundary_and_its_weights_on_the_screen(marker: str) -> 
         first = client.recording.kept(len(client.recording) - 1)["weight0"][0, 0]
         await until(pilot, lambda: f"{abs(first):.2f}" in pane_text(app, "net"))
         text = pane_text(app, "net")
-        assert {"braille": "▀•", "block": "▀•", "ascii": ".,"}[marker][0] in text
+        assert any(char in text for char in drawn)
+        assert ("▀" in text) == (drawn == "▀")
+        named = [tag for tag in (" o 0 ", " x 1 ") if tag in text]
+        assert bool(named) == (drawn == ["....", ",,,,"])
         await pilot.press("left", "left")
         await shows(app, pilot, "net  epoch 480")
         await pilot.press("n")
@@ -2180,6 +2197,32 @@ def test_rows_of_weights_without_room_are_counted() -> None:
         assert found and len(numbers) + int(found[1]) == 2 + 2 + 2 + 2
 
     play(script, client=WithNet())
+
+
+def test_inputs_of_weights_without_room_are_counted() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await until(pilot, lambda: re.search(r"\+\d+ inputs", pane_text(app, "net")) is not None)
+        (found,) = re.findall(r"1 ([░▓█=≡-]+) \+(\d+) inputs", pane_text(app, "net"))
+        assert len(found[0]) + int(found[1]) == 64
+
+    config = RunConfig(every=10, data="icosahedron12", layers=(64, 2))
+    play(script, (60, 90), client=WithNet(config, 20))
+
+
+def test_of_three_classes_the_regions_have_their_names() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("n")
+        await shows(app, pilot, "net  epoch")
+        await until(pilot, lambda: mirrored(app) is not None)
+        answers = set(mirrored(app).ravel().tolist())
+        tags = [tag for tag in ("⠿ 0", "⠿ 1", "v 2") if f" {tag} " in pane_text(app, "net")]
+        assert tags == [("⠿ 0", "⠿ 1", "v 2")[answer] for answer in sorted(answers)] and len(answers) > 1
+
+    def mirrored(app: IbtuiApp) -> Any:
+        return app.mirror.representation.net.classes if app.mirror.representation.net else None
+
+    play(script, client=WithNet(RunConfig(every=10, data="spirals:classes=3", layers=(4, 3)), 20))
 
 
 def test_no_plane_is_drawn_of_a_net_of_more_inputs_and_their_number_is_said() -> None:

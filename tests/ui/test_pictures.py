@@ -20,7 +20,9 @@ _QUICK = ("early-120x40", "live-40x12", "ascii-80x24")
     [s for s in SCREENS if s.name in _QUICK] + slow(*(s for s in SCREENS if s.name not in _QUICK)),
     ids=lambda screen: screen.name,
 )
-def test_a_committed_screen_is_drawn_as_it_was(screen: Screen) -> None:
+def test_a_committed_screen_is_drawn_as_it_was(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")  # regions are shades where there are sixteen colours
+    monkeypatch.delenv("NO_COLOR", raising=False)
     text, _ = asyncio.run(drawn(screen))
     assert text.splitlines() == (HERE / f"{screen.name}.txt").read_text().splitlines()
 

@@ -10,7 +10,9 @@ from ibtui.plot import palette
 from ibtui.plot.boundary import boundary_plot, signs, weights_rows
 from ibtui.plot.canvas import Cells
 from ibtui.plot.dots import Marker
+from ibtui.quantities import Array
 from ibtui.run.protocol import NetPicture
+from ibtui.ui.classes import class_of
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, strip
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene
@@ -30,9 +32,11 @@ _LEAST = 14
     hotkey=Hotkey("n", "net", "The net's answers and weights, large, and back."),
     help={
         "Net": "Where there are two inputs, their plane in the colour of the class that the net answers, "
-        "stronger where it is surer: where colours meet is the decision boundary. Some samples lie over it. "
+        "stronger where it is surer: where colours meet is the decision boundary. Of more than two classes, "
+        "each region has the character and the name of its class. Some samples lie over it. In ASCII, or "
+        "without colours, small characters are answers, however sure, and capitals are samples. "
         "Beside it are the weights of each layer, a row to a unit: numbers, or marks that are filled where "
-        "a weight is positive and of strokes where it is negative.",
+        "a weight is positive and of strokes where it is negative. +12 inputs: so many more have no room.",
     },
 )
 class Net(Pane):
@@ -48,7 +52,7 @@ class Net(Pane):
         if shown is None or shown.net is None or inputs is None:
             waiting = "no picture: the worker has gone" if scene.link.lost else scene.waiting
             return Drawing(title, message(waiting, view, width, height, styles))
-        picture = shown.net
+        picture, plane = shown.net, _marker(view.marker, styles)
         if picture.classes is None and not picture.weights:
             weights = "its weights are your own program's" if scene.loop else "this engine shows no weights"
             return Drawing(title, message(weights, view, width, height, styles))
@@ -59,23 +63,33 @@ class Net(Pane):
             said = [row for row in said if row.text.strip()]
             beside = _fitting(_weights(picture, scene, width), height - len(said), view.marker)
             body = [*said, *(strip(row, width, styles) for row in beside)]
-            return Drawing(title, body[:height], _note(picture, beside, scene))
+            return Drawing(title, body[:height], _note(picture, beside, plane, scene))
         beside = _weights(picture, scene, int(_WEIGHTS_SHARE * width)) if width >= _LEAST else []
         beside = _fitting(beside, height, view.marker)
         room = _length(beside)
         left = width - room - 2 if room else width
         assert picture.sure is not None
         cells = boundary_plot(
-            picture.classes,
-            picture.sure,
-            inputs.points,
-            inputs.labels,
-            inputs.axes,
-            left,
-            height,
-            view.marker,
+            picture.classes, picture.sure, inputs.points, inputs.labels, inputs.axes, left, height,
+            plane, tags=_tags(picture.classes, plane, scene), toned=palette.toned(styles),
+        )  # fmt: skip
+        return Drawing(
+            title, _joined(cells, beside, width, height, styles), _note(picture, beside, plane, scene)
         )
-        return Drawing(title, _joined(cells, beside, width, height, styles), _note(picture, beside, scene))
+
+
+def _marker(marker: Marker, styles: Styles) -> Marker:
+    """Return the marker for the plane: without colours, characters alone tell classes apart."""
+    return marker if palette.coloured(styles) else "ascii"
+
+
+def _tags(classes: Array, plane: Marker, scene: Scene) -> list[str]:
+    """Return what is written into the regions of each class; the colours of two tell enough."""
+    if scene.recording is None:
+        return []
+    count = max(int(classes.max()) + 1, scene.recording.dataset.classes)
+    found = (class_of(scene.recording, label, plane) for label in range(count))
+    return [f"{glyph} {name}" for glyph, name, _ in found] if count > 2 or plane == "ascii" else []
 
 
 def _weights(picture: NetPicture, scene: Scene, width: int) -> list[list[Span]]:
@@ -83,11 +97,10 @@ def _weights(picture: NetPicture, scene: Scene, width: int) -> list[list[Span]]:
     rows: list[list[Span]] = []
     for layer, weight in enumerate(picture.weights):
         label = f"{layer} "
-        for place, (text, ink) in enumerate(
-            weights_rows(weight, max(width - len(label), 1), scene.view.marker)
-        ):
+        found = weights_rows(weight, max(width - len(label), 1), scene.view.marker)
+        for place, spans in enumerate(found):
             number = label if place == 0 else " " * len(label)
-            rows.append([(number, palette.of_layer(layer)), (text, ink)])
+            rows.append([(number, palette.of_layer(layer)), *spans])
         rows.append([])
     return rows[:-1]
 
@@ -122,10 +135,11 @@ def _joined(cells: Cells, beside: list[list[Span]], width: int, height: int, sty
     ]
 
 
-def _note(picture: NetPicture, beside: list[list[Span]], scene: Scene) -> list[Piece]:
+def _note(picture: NetPicture, beside: list[list[Span]], plane: Marker, scene: Scene) -> list[Piece]:
     """Say what colours are, and what marks stand for weights, where there are any."""
     positive, negative = signs(scene.view.marker)
-    classes = [piece("colour: its answer", ink=palette.DIM, rank=1)] if picture.classes is not None else []
+    by = "small characters" if plane == "ascii" else "colour"
+    classes = [piece(f"{by}: its answer", ink=palette.DIM, rank=1)] if picture.classes is not None else []
     weights = [row[1][0] for row in beside if len(row) > 1]
     marked = any(not any(char.isdigit() for char in text) for text in weights)
     said = f"weights: {positive} +, {negative} −" if marked else "weights of layers 0, 1, …"
