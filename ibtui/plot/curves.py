@@ -127,8 +127,9 @@ def curve_plot(
     dots = Dots(area.width, area.height, marker)
     for name, group in groups.items():
         shown = [curve.series for curve in group]
+        across = [time] if name == "curves" else [curve.x for curve in group]
         trails = sketch.trails(
-            name, dots, box, [curve.x for curve in group], [curve.y for curve in group],
+            name, dots, box, across, [curve.y for curve in group],
             [_STRIDES[one.role] for one in shown], [one.role == "estimate" for one in shown], rising=True,
         )  # fmt: skip
         trails.paint(dots, [one.ink for one in shown], [_glyph(one) for one in shown])

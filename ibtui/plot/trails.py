@@ -122,12 +122,8 @@ class Trails:
         lone[1:], from_col[1:], from_row[1:] = np.diff(known) != 1, col[:-1], row[:-1]
         # To the first of these points of a path a line leads from the newest one before.
         first = np.flatnonzero(point == 0)
-        before = path[first]
-        lone[first], from_col[first], from_row[first] = (
-            ~self._open[before],
-            self._col[before],
-            self._row[before],
-        )
+        led = path[first]
+        lone[first], from_col[first], from_row[first] = ~self._open[led], self._col[led], self._row[led]
         from_col, from_row = np.where(lone, col, from_col), np.where(lone, row, from_row)
         # Of several points of a path the last one stays.
         self._col[path], self._row[path], self._open = col, row, drawn[begin + lengths - 1]
