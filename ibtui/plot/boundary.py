@@ -124,7 +124,8 @@ def weights_rows(weight: ArrayLike, width: int, marker: Marker) -> list[list[tup
     """Return a weight matrix as rows of texts with inks, one for each unit: numbers if they fit, else marks.
 
     A mark is heavier the larger the weight is beside the largest one: filled where it is positive, of strokes
-    where it is negative. Where not all inputs have room, the first row says how many are left out.
+    where it is negative. Where not all inputs have room, the first row says how many are left out, or, where
+    that has none either, that there are more.
 
     Parameters
     ----------
@@ -168,8 +169,3 @@ def _signed(value: float, marker: Marker) -> str:
 def signs(marker: Marker) -> tuple[str, str]:
     """Return the marks of large positive and large negative weights, for a legend."""
     return _POSITIVE[marker][-1], _NEGATIVE[marker][-1]
-
-
-def shape_of(weights: Sequence[ArrayLike]) -> int:
-    """Return the rows that the matrices of all layers take, with a line between two."""
-    return sum(len(np.asarray(weight)) for weight in weights) + max(len(weights) - 1, 0)

@@ -71,10 +71,9 @@ def curve_plot(
     """Draw curves over epochs, with the newest value of each at the right end.
 
     Estimates are drawn as lines over everything else, and where they coincide in turns, two columns each;
-    held-out curves, chance levels and ceilings are dotted,
-    references still fainter. Where labels would overlap they move up or down; where there is no
-    room for all, references go first, then chance levels, ceilings, held-out curves and the later
-    estimates.
+    held-out curves, chance levels and ceilings are dotted, references still fainter. Where labels would
+    overlap they move up or down; where there is no room for all, references go first, then chance levels,
+    ceilings, held-out curves and the later estimates.
 
     Parameters
     ----------
@@ -99,7 +98,7 @@ def curve_plot(
     Raises
     ------
     ValueError
-        Where a curve has not a value for each epoch.
+        If a curve does not have one value for each epoch.
     """
     sketch = sketch or Sketch()
     time = along(_flat(epochs), scale)
@@ -178,8 +177,10 @@ def _glyph(one: Series) -> str:
 
 def _mark_curves(canvas: Canvas, area: Area, curves: Sequence[_Curve]) -> None:
     """Put each curve's mark on it at equal distances, no two of them in one column."""
+    if not area.width:
+        return
     low, high = area.box[:2]
-    centres = low + (np.arange(area.width) + 0.5) * (high - low) / max(area.width, 1)
+    centres = low + (np.arange(area.width) + 0.5) * (high - low) / area.width
     apart = max(_MARKS_APART, len(curves))
     for place, (one, x, y) in enumerate(curves):
         known = np.isfinite(y)

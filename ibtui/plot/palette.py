@@ -6,11 +6,12 @@ number, classes with a character of their own in ASCII, and without colours ther
 reversed cells.
 
 Sixteen colours have fewer hues than there are meanings. The first two classes, cells of several classes, the
-first four layers, the warning and the cursor have one each that is nobody else's. As xterm and VGA show them,
-those of one picture are apart for the colour-blind, too: classes and mixed cells, and layers. Where others
-are close they have an attribute besides: mixed cells are underlined, the warning is reversed, the cursor
-bold. Further layers repeat the four hues, for they carry a mark; further classes, which carry a letter, have
-what is left, and on light backgrounds, where little is, the hues of layers.
+first four layers, the warning and the cursor have one each that none of the others has. As xterm and VGA show
+them, those of one picture are apart for the colour-blind, too: classes and mixed cells, and layers. Where
+others are close they have an attribute besides: mixed cells are underlined, the warning is reversed, the
+cursor bold. Further layers repeat the four hues, for they carry a mark; further classes, which carry a
+letter, have what is left, and on light backgrounds, where little is, the hues of layers. The ramp of epochs
+is of the same hues, for in its picture it has a legend.
 """
 
 from __future__ import annotations

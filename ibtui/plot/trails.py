@@ -94,14 +94,14 @@ class Trails:
         Raises
         ------
         ValueError
-            Where arrays differ in length.
+            If the arrays differ in length.
         """
         if len(across) == 1:
             across = [*across] * len(up)
-        for x, y in zip(across, up, strict=True):
-            if len(x) != len(y):
-                raise ValueError(f"a path has {len(x)} values across and {len(y)} up")
         count = len(up[0]) if up else 0
+        for x, y in zip(across, up, strict=True):
+            if len(x) != count or len(y) != count:
+                raise ValueError(f"a path has {len(x)} values across and {len(y)} up, not {count} of each")
         if count and not self._dots.empty:
             if self._rising and count >= _MANY * self._dots.cols:
                 across, up = self._condensed(across, up)
@@ -118,7 +118,7 @@ class Trails:
         point = known - begin[path]
         col = self._dots.columns(x[known], *self._box[:2])
         row = self._dots.lines_of(y[known], *self._box[2:])
-        lone, from_col, from_row = np.empty(len(known), np.bool_), np.empty_like(col), np.empty_like(row)
+        lone, from_col, from_row = np.ones(len(known), np.bool_), col.copy(), row.copy()
         lone[1:], from_col[1:], from_row[1:] = np.diff(known) != 1, col[:-1], row[:-1]
         # To the first of these points of a path a line leads from the newest one before.
         first = np.flatnonzero(point == 0)

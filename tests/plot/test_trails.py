@@ -26,7 +26,7 @@ from ibtui.ui.panes.quantity import ChosenQuantity
 from ibtui.ui.scene import Scene
 from ibtui.ui.view import View
 from tests.marks import slow
-from tests.ui.standin import StandIn
+from tests.ui.standin import CEILINGS, StandIn, measurement
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -108,16 +108,16 @@ def test_trails_are_the_lines_from_point_to_point(marker: Marker, strides: Any, 
 @pytest.mark.parametrize("parts", [[], [1, 2, 3, 50, 51, 200], range(1, 900)])
 def test_curves_are_the_lines_from_point_to_point(marker: Marker, parts: Any) -> None:
     """Many values to a column are condensed and few are not, which makes no difference."""
-    _, y = walks(5, points=900)
-    y[::7, 1], y[400:, 2] = np.nan, np.nan
+    _, y = walks(5, points=900, paths=4)
+    y[:5, 0], y[::7, 1], y[400:, 2] = np.nan, np.nan, np.nan
     x = np.sort(np.random.default_rng(6).uniform(0, 4, 900))
-    box, inks, strides = (0.5, 3.5, 0.5, 1.5), [3, 4, 5], (1, 3, 2)
+    box, inks, strides = (0.5, 3.5, 0.5, 1.5), [3, 4, 5, 6], (1, 3, 2, 2)
     dots, slow = Dots(20, 9, marker), Dots(20, 9, marker)
     trails = Trails(dots, box, strides, rising=True)
     for part in np.split(np.arange(len(x)), parts):
         trails.extend([x[part]], [*y[part].T])
-    trails.paint(dots, inks, list("+x*"))
-    for path, glyph in enumerate("+x*"):
+    trails.paint(dots, inks, list("+x*o"))
+    for path, glyph in enumerate("+x*o"):
         draw_slowly(slow, x, y[:, path], np.full(900, inks[path]), box, glyph, strides[path])
     assert same(dots.cells(), slow.cells())
 
@@ -229,6 +229,33 @@ def test_a_pane_begins_again_where_its_history_was_estimated_anew(made: type[Pan
     ):
         view = replace(view, **changed)  # type: ignore[arg-type]
         assert same(drawn(pane, view), drawn(made("other"), view)), changed
+
+
+@pytest.mark.parametrize("made", [Plane, InputInformation, ChosenQuantity])
+def test_estimates_that_come_from_the_newest_back(made: type[Pane]) -> None:
+    """After another binning the oldest ones are unknown the longest."""
+    client = StandIn(epochs=300)
+    recording, pane = client.recording, made("pane")
+    scene = Scene(View(marker="braille"), Mirror(status=client.status, recording=recording))
+    pane.draw(scene, 57, 17, [])
+    epochs, binning = recording.column("epoch").tolist(), replace(recording.binning, t_bins=20)
+    recording.rebin(binning, CEILINGS)
+    for row in reversed(range(len(epochs))):
+        recording.estimate(row, binning, measurement(client.config, epochs[row], binning).values)
+        grown, at_once = (one.draw(scene, 57, 17, []).body for one in (pane, made("other")))
+        assert isinstance(grown, Cells) and isinstance(at_once, Cells)
+        assert same(grown, at_once)
+
+
+@pytest.mark.parametrize("unknown", [1, 2, 30])
+def test_a_curve_whose_first_values_are_unknown_begins_at_the_first_that_is_known(unknown: int) -> None:
+    y = np.where(np.arange(60) < unknown, NAN, 0.5)
+    begin = unknown * 15 // 60
+    for _ in range(20):
+        junk = np.full(60 - unknown, 7)  # what the memory held before must not matter
+        del junk
+        blank, row = " " * 15, " " * begin + "*" * (15 - begin)
+        assert drawn([Line(np.arange(60), y)], (0, 60, 0, 1), 15, 3, "ascii").text() == [blank, row, blank]
 
 
 # Curves
@@ -361,7 +388,7 @@ def test_lines_of_every_size(marker: Marker, width: int, height: int) -> None:
 
 
 def test_a_line_needs_a_value_for_each_x() -> None:
-    with pytest.raises(ValueError, match="3 values across and 2 up"):
+    with pytest.raises(ValueError, match="3 values across and 2 up, not 2 of each"):
         drawn([Line([0, 1, 2], [0, 1])], UNIT, 3, 3, "ascii")
 
 

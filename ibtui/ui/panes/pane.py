@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,8 @@ class Pane(Drawn):
         super().__init__(id=name if layer is None else f"{name}{layer}")
         self._framed = Framed()
         self._sketch = Sketch()
-        self._sketched: tuple[Recording | None, int, int, Hashable] | None = None
+        # Of a run that has been let go, a pane that is not drawn any more must not keep the recording.
+        self._sketched: tuple[weakref.ref[Recording], int, int, Hashable] | None = None
         self.pane = name
         self.of_layer = layer
         self.page: tuple[int, ...] = ()
@@ -127,10 +129,10 @@ class Pane(Drawn):
             return Sketch()
         if self._sketched is not None:
             before, tick, rows, looked = self._sketched
-            same = before is recording and looked == looks
+            same = before() is recording and looked == looks
             if not same or recording.first_changed(tick) < rows:
                 self._sketch = Sketch()
-        self._sketched = recording, recording.tick, len(recording), looks
+        self._sketched = weakref.ref(recording), recording.tick, len(recording), looks
         return self._sketch
 
     @abstractmethod
@@ -177,27 +179,37 @@ class Framed:
         else:
             lines = [Strip([edge, *row, edge], width) for row in body[: height - 2]]
         missing = height - 2 - len(lines)
+        line, upper, lower = frame[4], (frame[0], frame[1]), (frame[2], frame[3])
         return [
-            self._edge(frame[0], frame[1], frame[4], drawing.title, ink, view.marker, inner, styles),
+            self._edge("upper", upper, line, tuple(drawing.title), ink, view.marker, inner, styles),
             *lines,
             *[Strip([edge, *blank(inner, styles), edge], width)] * missing,
-            self._edge(frame[2], frame[3], frame[4], drawing.note, ink, view.marker, inner, styles),
+            self._edge("lower", lower, line, tuple(drawing.note), ink, view.marker, inner, styles),
         ]
 
-    def _edge(
-        self, left: str, right: str, line: str, pieces: Sequence[Piece], ink: int, marker: Marker, inner: int,
-        styles: Styles,
-    ) -> Strip:  # fmt: skip
-        """Draw the upper or the lower edge, with what is written in it."""
-        key = right, line, tuple(pieces), ink, marker, inner, id(styles)
-        known, made = self._edges.get(left, (None, Strip([])))
-        if known != key:
-            said = spaced(fit(pieces, inner - 2, 2, marker), 2)
-            spans = [(" ", ink), *said, (" ", ink)] if said else []
-            used = sum(len(text) for text, _ in spans)
-            made = strip([(left, ink), *spans, (line * (inner - used) + right, ink)], inner + 2, styles)
-            self._edges[left] = key, made
+    def _edge(self, place: str, *looks: Any) -> Strip:
+        """Return an edge, and draw it where it does not look as it did; `looks` are what `_edge` takes."""
+        known, made = self._edges.get(place, (None, Strip([])))
+        if known != looks:
+            made = _edge(*looks)
+            self._edges[place] = looks, made
         return made
+
+
+def _edge(
+    corners: tuple[str, str],
+    line: str,
+    pieces: Sequence[Piece],
+    ink: int,
+    marker: Marker,
+    inner: int,
+    styles: Styles,
+) -> Strip:
+    """Draw the upper or the lower edge of a frame, with what is written in it."""
+    said = spaced(fit(pieces, inner - 2, 2, marker), 2)
+    spans = [(" ", ink), *said, (" ", ink)] if said else []
+    used = sum(len(text) for text, _ in spans)
+    return strip([(corners[0], ink), *spans, (line * (inner - used) + corners[1], ink)], inner + 2, styles)
 
 
 def message(text: str | Piece, view: View, width: int, height: int, styles: Styles) -> list[Strip]:
