@@ -12,6 +12,8 @@ AUTO = "auto"
 """The setting that stands for `of_story`."""
 STORY = ((40, 5.0), (200, 20.0))
 """Epochs per second up to an epoch, stretch after stretch."""
+WINDOW_S = 2.0
+"""The seconds over which the speed of a run is told."""
 AFTERWARDS = 60.0
 """Epochs per second from there on, and wherever nobody watches."""
 
@@ -29,7 +31,7 @@ def of_story(epoch: int) -> float:
     return next((pace for end, pace in STORY if epoch < end), AFTERWARDS)
 
 
-def seconds_of_story(start: int, stop: int) -> float:
+def seconds_of_story(start: float, stop: float) -> float:
     """Return the least seconds from one epoch to another one of a run that is watched."""
     ends = [start, *(min(max(end, start), stop) for end, _ in STORY), max(start, stop)]
     paces = [*(pace for _, pace in STORY), AFTERWARDS]

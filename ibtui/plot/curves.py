@@ -73,7 +73,7 @@ def curve_plot(
     Estimates are drawn as lines over everything else, and where they coincide in turns, two columns each;
     held-out curves, chance levels and ceilings are dotted, references still fainter. Where labels would
     overlap they move up or down; where there is no room for all, references go first, then chance levels,
-    ceilings, held-out curves and the later estimates.
+    ceilings, held-out curves and of the estimates those that are close to others.
 
     Parameters
     ----------
@@ -240,12 +240,26 @@ def _labels(curves: Sequence[_Curve], cursor: float | None, width: int) -> tuple
     return [], 0
 
 
+def _apart(labels: list[_Label], count: int) -> list[_Label]:
+    """Choose so many labels: the most important one, then again and again that which is furthest from all."""
+    *left, chosen = labels
+    kept = [chosen]
+    while len(kept) < count:
+        kept.append(max(left, key=lambda label: min(_between(label[1], other[1]) for other in kept)))
+        left.remove(kept[-1])
+    return kept
+
+
+def _between(one: float, other: float) -> float:
+    return abs(one - other) if np.isfinite(one) and np.isfinite(other) else -1.0
+
+
 def _spaced(labels: list[_Label], area: Area) -> list[tuple[int, str, int]]:
     """Return row, text and ink of the labels that there are rows for, each as near to its value as can be."""
     kept = labels[max(len(labels) - area.height, 0) :]
     curves = [label for label in labels if label[3][0] == _ROLES.index("estimate")]
     if area.height >= _ROWS_FOR_COUNT and len(curves) > area.height:
-        kept = curves[len(curves) - area.height + 1 :]
+        kept = _apart(curves, area.height - 1)
         more, longest = f"+{len(curves) - len(kept)}", max(len(text) for text, *_ in curves)
         more = f"{more} more" if len(more) + 5 <= longest else more
         kept.append((more, -np.inf, palette.DIM, (0, 0)))

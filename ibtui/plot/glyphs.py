@@ -10,7 +10,7 @@ AGES = "abcdefgh"
 """The steps of the ramp of epochs in ASCII, the oldest first."""
 _MARKS = {"braille": "◆▲■▼►◄♠♣", "block": "♦▲■▼►◄♠♣"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_PATHS = "+xo*%&=~#$?!^<>;"
+_PATHS = "+=&$~?!^<>;/(){}"
 
 
 def layer_mark(layer: int, marker: Marker) -> str:

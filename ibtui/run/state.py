@@ -35,7 +35,6 @@ from ibtui.run.protocol import (
 from ibtui.run.saver import Saver
 from ibtui.run.snapshot import Snapshot
 
-SPEED_WINDOW_S = 2.0
 NOTICES = 100
 """Notices that are kept for a screen that is slow to ask."""
 NOTICES_FOR_NEWCOMERS = 5
@@ -56,7 +55,7 @@ class Speed:
 
     def mark(self, epoch: int) -> None:
         now = time.monotonic()
-        if not self._marks or now - self._marks[-1][0] > SPEED_WINDOW_S / 200:
+        if not self._marks or now - self._marks[-1][0] > pace.WINDOW_S / 200:
             self._marks.append((now, epoch))
 
     def forget(self) -> None:
@@ -64,7 +63,7 @@ class Speed:
 
     def __call__(self) -> float:
         now = time.monotonic()
-        marks = [m for m in list(self._marks) if now - m[0] <= SPEED_WINDOW_S] or list(self._marks)[-2:]
+        marks = [m for m in list(self._marks) if now - m[0] <= pace.WINDOW_S] or list(self._marks)[-2:]
         if len(marks) < 2:
             return 0.0
         (t0, e0), (t1, e1) = marks[0], marks[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -197,10 +198,12 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self.view = replace(self.view, row=None)
 
     def tell(self, text: str, severity: str = "information") -> None:
-        known, text = (
-            severity if severity in ("information", "warning", "error") else "warning",
-            printable(text),
-        )
+        known = severity if severity in ("information", "warning", "error") else "warning"
+        text = printable(text)
+        if (
+            known == "information" and len(text) > self.size.width - 2
+        ):  # it has one row, the log has all of it
+            text = re.sub(r"\S*/", "", text)
         if not any(shown.message == text and shown.severity == known for shown in self._notifications):
             self.notify(text, severity=known, markup=False)  # type: ignore[arg-type]
 
@@ -416,6 +419,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_pane(self, by: int) -> None:
         compact = views.layout_for(*self.size) != "full" and not self.view.enlarged
         names = tab_order(self._panes, compact=compact)
+        if not compact and not self.view.enlarged:  # of scatters, others may come with another page
+            names = [name for name in names if name in ("scatter", *self.board.shown)]
         self.set_view(views.next_pane(self.view, by, max(1, self.scene.layers), names))
 
     def action_enlarge(self, enlarged: bool) -> None:

@@ -28,6 +28,10 @@ COARSE, FINE = 64, 128
 """Points to an axis of the picture of the net: of a pane among others, and of one that has the screen."""
 
 
+_NAMING = {"input", "run", "table"}
+"""What says which classes there are."""
+
+
 class Placing(Layout):
     """Lays the children of the board where the plan has them."""
 
@@ -120,7 +124,10 @@ class Board:
         self._screen.query_one("#board").refresh(layout=True)
 
     def _tell_pages(self, scene: Scene) -> None:
-        """Tell panes of a layer which of them are shown, where there is no room for all."""
+        """Tell panes of a layer which of them are shown, where there is no room for all.
+
+        The first of them names the classes where nothing else on the screen does.
+        """
         each = [w for w in self.widgets if isinstance(w, Pane) and w.of_layer is not None]
         for name in {widget.pane for widget in each}:
             shown = tuple(w.of_layer or 0 for w in each if w.pane == name and w.id in self.shown)
@@ -128,6 +135,7 @@ class Board:
             for widget in each:
                 if widget.pane == name:
                     widget.page = shown if paged else ()
+                    widget.legend = widget.of_layer in shown[:1] and not self.shown & _NAMING
 
     def net_fineness(self) -> int:
         """Return the points to an axis that the picture of the net has room for; 0: it is not shown."""

@@ -12,7 +12,9 @@ MARKS: Mapping[str, str] = {
     "it, too. +2 more: two curves whose label has no room. 5 of 12 layers: the others come with Tab or the "
     "digits.",
     "ASCII": "Without colours or Unicode, a curve is drawn by the first letter or digit of its label, a "
-    "class by a letter that is named with it, chance by points, a ceiling by -, the run before by commas.",
+    "path by a sign that leads to its layer's number, a class by a letter that is named with it, a capital "
+    "where a cell holds four samples or more; several classes in one cell by *, or # from four samples on; "
+    "chance by points, a ceiling by -, the run before by commas.",
     "Dashed lines": "Zero; in the plane the ceilings H(X), upright, and H(Y); of shares, 1.",
     "Upright line": "In curves and in the bars of the table: the measurement shown.",
     "Heavy frame": "The chosen pane, which Enter, h and F1 act on. In the table [ ] and >: the chosen "

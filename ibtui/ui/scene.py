@@ -117,11 +117,15 @@ class Scene:
         if status is None or self.plays or self.run_state != "running" or status.epoch >= status.epochs:
             return 0.0
         left, speed, limit = status.epochs - status.epoch, status.epochs_per_second, self.pace
-        bound = pace.seconds_of_story(status.epoch, status.epochs) if status.story else 0.0
-        if not status.story and limit > 0:
-            bound = left / limit
-        slow = speed > 0 and (not bound or speed < _BEHIND * limit)
-        return left / speed if slow else bound
+        if status.story:
+            bound = pace.seconds_of_story(status.epoch, status.epochs)
+            # The speed is that of the last seconds, for which the pace may have been lower.
+            begin = max(status.epoch - speed * pace.WINDOW_S, 0)
+            slow = speed * pace.seconds_of_story(begin, status.epoch) < _BEHIND * (status.epoch - begin)
+        else:
+            bound = left / limit if limit > 0 else 0.0
+            slow = not bound or (speed < _BEHIND * limit and not self.view.pacing)
+        return left / speed if slow and speed > 0 else bound
 
     @property
     def constant_output(self) -> bool:

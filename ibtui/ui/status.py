@@ -80,7 +80,7 @@ def _run(scene: Scene) -> list[Piece]:
     epoch, of = f"{status.epoch:,}", f"{status.epochs:,}"
     said = [f"epoch {epoch} of {of}", f"{epoch} of {of}", f"{epoch}/{of}"]
     pieces = [piece(*(said if status.epochs else [f"epoch {epoch}", epoch]), rank=1)]
-    if scene.run_state not in ("dead", "stopped"):
+    if scene.run_state not in ("dead", "stopped", "finished"):
         pieces += _pace(scene, status)
     if status.engine:
         why = [piece(f"({status.why})", ink=palette.DIM, rank=10)] if status.why else []

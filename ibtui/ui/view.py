@@ -112,9 +112,15 @@ def next_pace(pace: float, by: int) -> int:
 
 
 def next_pane(view: View, by: int, layers: int, names: Sequence[str]) -> View:
-    """Choose the pane before or after the chosen one: first a scatter per layer, then the others named."""
-    places = [("scatter", layer) for layer in range(layers)]
-    places += [(name, view.layer) for name in names if name != "scatter"]
+    """Choose the pane before or after the chosen one in the order of `names`; scatters are one per layer."""
+    places = [
+        (name, layer)
+        for name in names
+        for layer in (range(layers) if name == "scatter" else [view.layer])
+        if name != "scatter" or f"scatter{layer}" not in view.hidden
+    ]
+    if not places:
+        return view
     here = (view.pane, view.layer)
     at = places.index(here) if here in places else 0
     pane, layer = places[(at + by) % len(places)]

@@ -389,6 +389,14 @@ def test_curves_that_coincide_take_turns_and_a_full_legend_says_how_many_are_lef
     assert sum(any(row.rstrip().endswith(f"{k} {k / 12:.2f}") for row in text) for k in range(12)) == 5
 
 
+def test_labels_without_room_for_all_are_those_of_curves_that_are_apart() -> None:
+    values = [2.0, 1.5, 1.0, 0.01, 0.02, 0.0, NAN, 0.03]
+    many = [Series(flat(value), palette.of_layer(k), f"{k}") for k, value in enumerate(values)]
+    text = curve_plot(EPOCHS, many, 40, 5, "braille", x_labels=False).text()
+    named = [row[33:].strip() for row in text if row[33:].strip()]
+    assert [label.split()[0] for label in named] == ["0", "1", "2", "7", "+4"]
+
+
 @pytest.mark.parametrize("marker", ["braille", "block"])
 def test_layers_whose_inks_may_be_confused_have_marks(marker: Marker) -> None:
     apart = [(palette.of_layer(layer), layer_mark(layer, marker)) for layer in range(36)]

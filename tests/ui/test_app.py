@@ -22,6 +22,7 @@ from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from ibtui import pace
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.console import ENDING
 from ibtui.core.information import Binning
@@ -31,7 +32,7 @@ from ibtui.plot.ticks import value_text
 from ibtui.quantities.levels import at_level
 from ibtui.recording import Recording
 from ibtui.run.job import DeadRun
-from ibtui.run.mirror import Lost
+from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.protocol import (
     Command,
     Detach,
@@ -44,6 +45,7 @@ from ibtui.run.protocol import (
     Resume,
     Save,
     SetPace,
+    Status,
     Step,
     Stop,
 )
@@ -345,8 +347,8 @@ def test_the_chosen_one_of_many_layers_is_on_the_screen(size: tuple[int, int]) -
 def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await until(pilot, lambda: "scatter3" in regions(app))
-        names = ["scatter0", "scatter1", "scatter2", "scatter3", "input", "i_xt", "i_ty", "plane", "quantity",
-                 "performance", "net", "run"]  # fmt: skip
+        names = ["scatter0", "scatter1", "scatter2", "scatter3", "i_xt", "i_ty", "plane", "quantity",
+                 "performance", "run", "input"]  # fmt: skip
         for name in names:
             await pilot.press("enter")
             await until(pilot, lambda: set(regions(app)) == {"status", name, "footer"})  # noqa: B023
@@ -357,6 +359,27 @@ def test_any_pane_can_have_the_whole_screen_and_give_it_back() -> None:
         assert (app.view.pane, app.view.layer) == ("scatter", 0)
         await pilot.press("shift+tab", "shift+tab", "shift+tab")
         assert app.view.pane == "performance"
+        await pilot.press("n", "tab")  # of panes that have the whole screen, all can be reached
+        assert (app.view.pane, app.view.enlarged) == ("run", True)
+
+    play(script)
+
+
+@pytest.mark.parametrize("arrangement", ["overview", "plane", "curves"])
+def test_tab_goes_to_panes_that_are_on_the_screen(arrangement: str) -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await until(pilot, lambda: "scatter3" in regions(app))
+        while app.view.arrangement != arrangement:
+            await pilot.press("a")
+        await pilot.press("tab", "h")
+        await pilot.pause()
+        shown = set(regions(app)) - {"status", "footer"}
+        chosen = set()
+        for _ in range(len(shown) + 4):  # "curves" has no scatter of the layer chosen
+            await pilot.press("tab")
+            chosen.add(f"scatter{app.view.layer}" if app.view.pane == "scatter" else app.view.pane)
+        assert {name for name in chosen if "scatter" not in name} == {n for n in shown if "scatter" not in n}
+        assert chosen >= shown
 
     play(script)
 
@@ -1848,6 +1871,44 @@ def test_the_run_pane_says_what_is_trained_and_at_first_what_is_seen() -> None:
     play(script, client=StandIn(pace=60.0, epochs_per_second=60.0))
 
 
+def test_the_time_left_does_not_jump_where_the_pace_rises() -> None:
+    """The speed that is told is that of the last two seconds; a machine that cannot keep up is believed."""
+    recording, times = StandIn(RunConfig(epochs=2000)).recording, []
+    walk, moment = [0.0], 0
+    while walk[-1] < 400:
+        walk.append(walk[-1] + pace.of_story(int(walk[-1])) / 10)
+    for at, epoch in enumerate(walk):
+        speed = (epoch - walk[max(at - 20, 0)]) / (min(at, 20) / 10) if at else 0.0
+        status = Status(
+            state="running", epoch=int(epoch), epochs=2000, epochs_per_second=speed, story=True, trains=True
+        )
+        scene = Scene(view.View(), Mirror(status=status, recording=recording))
+        times.append(scene.seconds_left)
+        moment = at
+    assert moment > 150 and np.abs(np.diff(times)).max() < 0.5
+    halting = replace(status, epochs_per_second=20.0)
+    assert Scene(view.View(), Mirror(status=halting, recording=recording)).seconds_left > 75
+
+
+def test_layouts_without_the_inputs_name_the_classes_in_a_scatter() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, "⠿ 0  ⠿ 1")
+        assert "⠿ 0" not in pane_frame(app, "scatter0")
+        await pilot.press("a")
+        await until(pilot, lambda: "⠿ 0  ⠿ 1" in pane_frame(app, "scatter0"))
+        assert "⠿ 0" not in pane_frame(app, "scatter1")
+        await pilot.press("a", "a")
+        await until(pilot, lambda: "⠿ 0" not in pane_frame(app, "scatter0"))
+
+    play(script)
+
+
+def pane_frame(app: IbtuiApp, name: str) -> str:
+    """The lower edge of a pane."""
+    region = app.query_one(f"#{name}").region
+    return screen_text(app)[region.bottom - 1][region.x : region.right]
+
+
 @pytest.mark.parametrize("marker", ["braille", "ascii"])
 def test_the_widths_of_a_long_net_are_in_one_row(marker: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
@@ -1867,7 +1928,7 @@ def test_a_replay_says_so_and_names_its_file() -> None:
     play(script, client=StandIn(plays=True, trains=False, file="/here/there/run.npz"))
 
 
-@pytest.mark.parametrize("opening", ["L", *slow("shift+tab enter")])
+@pytest.mark.parametrize("opening", ["L", *slow("shift+tab shift+tab enter")])
 def test_the_whole_log_has_the_screen_by_a_key_and_its_pages_are_turned(opening: str) -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.log += [f"line {n}" for n in range(200)]
@@ -1892,9 +1953,25 @@ def test_a_net_whose_output_is_constant_says_what_to_try(size: tuple[int, int]) 
             return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        await shows(app, pilot, "the output is the same", "--lr", "--init-sigma")
+        await shows(app, pilot, "output is the same", "--lr", "--init-sigma")
 
     play(script, size, client=Constant(RunConfig(every=10, init_sigma=1e-4)))
+
+
+def test_of_many_facts_of_a_run_neither_what_to_try_nor_the_log_is_cut() -> None:
+    class Constant(StandIn):
+        def look(self, row: int | None) -> Any:
+            shown = super().look(row)
+            return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.status = replace(client.status, seconds=25.0)
+        client.log += ["line 1", "line 2"]
+        await until(pilot, lambda: "line 2" in pane_text(app, "run"))
+        assert "--init-sigma" in pane_text(app, "run")
+
+    config = RunConfig(every=10, layers=(12, 10, 7, 5, 4, 3, 2, 2, 2, 2, 2, 2), init_sigma=1e-4)
+    play(script, (100, 30), client=Constant(config, 50))
 
 
 def test_the_limit_of_the_pace_stays_while_it_is_changed() -> None:
@@ -2077,16 +2154,25 @@ def test_a_relus_zeros_are_told_and_a_dead_layer_is_marked(share: float, said: s
     play(script, client=Zeros(RunConfig(every=10, activation="relu")))
 
 
-def test_a_toast_covers_no_plot() -> None:
+@pytest.mark.parametrize("size", [FULL, SMALL])
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("saved /somewhere/far/away/ibtui-20261127-030446-epoch30.npz", "ibtui-20261127-030446-epoch30.npz"),
+        ("so many words that one row of sixty cells cannot hold all that they say", "so many words"),
+    ],
+)
+def test_a_toast_covers_no_plot(text: str, seen: str, size: tuple[int, int]) -> None:
     from textual.widgets._toast import Toast
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        app.tell("saved /somewhere/a.npz")
+        app.tell(text)
         await until(pilot, lambda: any(toast.region.area for toast in app.screen.query(Toast)))
         (toast,) = app.screen.query(Toast)
-        assert toast.region.y == FULL[1] - 1 and toast.region.height == 1
+        assert toast.region.y == size[1] - 1 and toast.region.height == 1
+        await until(pilot, lambda: seen in screen_text(app)[-1])
 
-    play(script)
+    play(script, size)
 
 
 def test_the_sparklines_have_a_cursor_at_the_measurement_that_is_looked_at() -> None:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from ibtui.plot import palette
-from ibtui.plot.dots import Marker
 from ibtui.plot.scatter import scatter_plot
 from ibtui.recording import Recording
-from ibtui.ui.classes import classes_of
+from ibtui.ui.classes import class_pieces
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
-
-_FEW = 3
-"""More classes than these may not all be named: their number is."""
 
 
 @pane(
@@ -42,7 +38,7 @@ class Input(Pane):
             inputs.points, inputs.labels, inputs.axes, width, height, view.marker,
             density=view.points == "density",
         )  # fmt: skip
-        return Drawing([piece("input"), *_title(recording)], cells, _classes(recording, view.marker))
+        return Drawing([piece("input"), *_title(recording)], cells, class_pieces(recording, view.marker))
 
 
 def _title(recording: Recording) -> list[Piece]:
@@ -60,12 +56,3 @@ def _title(recording: Recording) -> list[Piece]:
     if data.inputs > 2:
         pieces.append(piece(f"2 of {data.inputs} PCs", ink=palette.DIM, rank=2))
     return pieces
-
-
-def _classes(recording: Recording, marker: Marker) -> list[Piece]:
-    """Name the classes by colour and character, as far as there is room; the first ones longest."""
-    found = [
-        piece(f"{glyph} {name}", f"{glyph} {name[:1]}", ink=ink, rank=1 + place)
-        for place, (glyph, name, ink) in enumerate(classes_of(recording, marker))
-    ]
-    return [*found, piece(f"of {len(found)}", ink=palette.DIM)] if len(found) > _FEW else found

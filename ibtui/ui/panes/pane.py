@@ -99,6 +99,8 @@ class Pane(Drawn):
         self.of_layer = layer
         self.page: tuple[int, ...] = ()
         """The layers that have such a pane on the screen, where not all do; else it is empty."""
+        self.legend = False
+        """True where no other pane on the screen says what the colours of classes are."""
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -113,7 +115,7 @@ class Pane(Drawn):
         return view.pane == self.pane and self.of_layer in (None, view.layer)
 
     def key(self, scene: Scene) -> Hashable:
-        return self.chosen(scene.view), self.page, self.content_key(scene)
+        return self.chosen(scene.view), self.page, self.legend, self.content_key(scene)
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         drawing = self.draw(scene, max(0, width - 2), max(0, height - 2), styles)

@@ -28,7 +28,7 @@ _INTRODUCTION = (
     "space pause  ← → past  [ ] bins",
     "i plane  ? help",
 )
-CONSTANT = "the output is the same: try another --lr or --init-sigma"
+CONSTANT = "every output is the same: try another --lr or --init-sigma"
 """The words for a net that gives every input the same output."""
 _NOTHING = "the log: nothing yet"
 
@@ -59,13 +59,12 @@ class Run(Pane):
         title, note = _title_and_note(scene)
         large = scene.view.enlarged and self.chosen(scene.view)
         warning = [[(row, palette.WARN)] for row in wrapped(CONSTANT, width) if scene.constant_output]
-        head = [*list(_facts(scene, width))[: max(height - len(warning), 0)], *warning]
-        if _introduces(scene) and not large:
-            head += _introduction(scene.view.marker, width, height - len(head))
-            room = max(height - len(head), 0)
-        else:
-            room = max(height - len(head), min(2, height))
-        body = [*head[: height - room], *_log(scene, width, room, scene.view.log_back if large else 0)]
+        introduces = _introduces(scene) and not large
+        room = max(height - len(warning) - (0 if introduces else 2), 0)  # two rows for the log
+        body = [*list(_facts(scene, width))[:room], *warning][:height]
+        if introduces:
+            body += _introduction(scene.view.marker, width, height - len(body))
+        body += _log(scene, width, height - len(body), scene.view.log_back if large else 0)
         return Drawing(title, [strip(row, width, styles) for row in body], note)
 
 

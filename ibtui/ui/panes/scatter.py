@@ -12,6 +12,7 @@ from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
 from ibtui.plot.ticks import value_text
 from ibtui.run.protocol import Representation
+from ibtui.ui.classes import class_pieces
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.pane import Drawing, Pane, message, pane
 from ibtui.ui.scene import Scene
@@ -58,7 +59,9 @@ class Scatter(Pane):
         cells = scatter_plot(
             points, shown.labels, shown.ranges[layer], width, height, view.marker, density=dense
         )
-        return Drawing(title, cells, [*_note(shown, layer, scene), *self._shown_of(scene)])
+        return Drawing(
+            title, cells, [*_note(shown, layer, scene), *self._shown_of(scene), *self._class_names(scene)]
+        )
 
     def _shown_of(self, scene: Scene) -> list[Piece]:
         """Say in the last scatter how many are shown where there is no room for all."""
@@ -66,6 +69,12 @@ class Scatter(Pane):
             return []
         few = f"{len(self.page)} of {scene.layers}"
         return [piece(f"{few} layers" if len(self.page) < 10 else few, ink=palette.DIM)]
+
+    def _class_names(self, scene: Scene) -> list[Piece]:
+        """Name the classes where nothing else on the screen does."""
+        if not self.legend or scene.recording is None:
+            return []
+        return class_pieces(scene.recording, scene.view.marker)
 
 
 def _name(scene: Scene, layer: int) -> list[Piece]:
