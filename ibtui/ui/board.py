@@ -29,7 +29,7 @@ COARSE, FINE = 64, 128
 
 
 _NAMING = {"input", "run", "table"}
-"""What says which classes there are."""
+"""The ids of widgets that say which classes there are."""
 
 
 class Placing(Layout):
