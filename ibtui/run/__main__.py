@@ -3,12 +3,14 @@
 import sys
 
 from ibtui.engines.nvidia import driver
+from ibtui.importing import importing
 from ibtui.run.job import Job
 
 job = Job.from_json(sys.stdin.buffer.readline().decode())
 if job.config is not None:
     driver.warm(job.config.ctx, job.config.engine)
 
-from ibtui.run.worker import main  # noqa: E402  (half a second, in which the card's context is made)
+with importing():  # half a second, in which the card's context is made
+    from ibtui.run.worker import main
 
 sys.exit(main(job))

@@ -8,6 +8,7 @@ import traceback
 from ibtui import pace
 from ibtui.engines.choose import Choice
 from ibtui.errors import explain
+from ibtui.importing import importing
 from ibtui.recording import LOADED, Checkpoint
 from ibtui.run import effects
 from ibtui.run.job import Job
@@ -57,7 +58,8 @@ class Training(Source):
             state.update(message=choice.preparing)
             beforehand.show_numbers()
 
-        trainer = Trainer(config, options.history_mb << 20, job.resume, preparing, beforehand.show)
+        with importing():  # engines, and the numbers of epoch 0 before them, for which a screen waits
+            trainer = Trainer(config, options.history_mb << 20, job.resume, preparing, beforehand.show)
         choice = trainer.choice
         if self._goal is not None:
             self._goal = trainer.epoch
