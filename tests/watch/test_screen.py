@@ -59,7 +59,7 @@ def test_a_session(tmp_path):
     (saved,) = tmp_path.glob("*.npz")
     assert len(ibtui.load(saved)) == len(rows("net.ibtui"))
     with Terminal("replay", "net.ibtui") as terminal:
-        terminal.until(r"epoch \d+ of")
+        terminal.until(r"epoch [\d,]+ of")
         terminal.type("\x1b[H")
         terminal.until(r"epoch 0 of")
         terminal.type("q")
