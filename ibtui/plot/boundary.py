@@ -98,12 +98,12 @@ def _samples(canvas: Canvas, points: ArrayLike, labels: ArrayLike, box: Box, mar
     known = np.isfinite(plane).all(axis=1)
     rows = canvas.height - 1 - scaled(plane[known, 1], box[2], box[3], canvas.height)
     cols = scaled(plane[known, 0], box[0], box[1], canvas.width)
-    glyphs = np.array([sample_glyph(label, marker) for label in range(palette.CLASSES)], "<U1")
+    glyphs = np.array([_sample_glyph(label, marker) for label in range(palette.CLASSES)], "<U1")
     canvas.chars[rows, cols] = glyphs[kinds[known]]
     canvas.ink[rows, cols] = palette.CLASS + kinds[known]
 
 
-def sample_glyph(label: int, marker: Marker) -> str:
+def _sample_glyph(label: int, marker: Marker) -> str:
     """Return the character of a class's samples over regions."""
     glyph = class_glyph(label, marker)
     return glyph.upper() if marker == "ascii" else glyph if glyph.isalpha() else "•"

@@ -200,9 +200,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def tell(self, text: str, severity: str = "information") -> None:
         known = severity if severity in ("information", "warning", "error") else "warning"
         text = printable(text)
-        if (
-            known == "information" and len(text) > self.size.width - 2
-        ):  # it has one row, the log has all of it
+        # What is no trouble has one row; the log has all of it.
+        if known == "information" and len(text) > self.size.width - 2:
             text = re.sub(r"\S*/", "", text)
         if not any(shown.message == text and shown.severity == known for shown in self._notifications):
             self.notify(text, severity=known, markup=False)  # type: ignore[arg-type]

@@ -1945,13 +1945,16 @@ def test_the_whole_log_has_the_screen_by_a_key_and_its_pages_are_turned(opening:
     play(script)
 
 
+class Constant(StandIn):
+    """A run whose net gives every input the same output."""
+
+    def look(self, row: int | None) -> Any:
+        shown = super().look(row)
+        return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
+
+
 @pytest.mark.parametrize("size", [FULL, (100, 30), COMPACT])
 def test_a_net_whose_output_is_constant_says_what_to_try(size: tuple[int, int]) -> None:
-    class Constant(StandIn):
-        def look(self, row: int | None) -> Any:
-            shown = super().look(row)
-            return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
-
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(app, pilot, "output is the same", "--lr", "--init-sigma")
 
@@ -1959,11 +1962,6 @@ def test_a_net_whose_output_is_constant_says_what_to_try(size: tuple[int, int]) 
 
 
 def test_of_many_facts_of_a_run_neither_what_to_try_nor_the_log_is_cut() -> None:
-    class Constant(StandIn):
-        def look(self, row: int | None) -> Any:
-            shown = super().look(row)
-            return replace(shown, points=(*shown.points[:-1], 0 * shown.points[-1]))
-
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         client.status = replace(client.status, seconds=25.0)
         client.log += ["line 1", "line 2"]
