@@ -15,6 +15,8 @@ request answered, itself a line ``{"do": WORD}``, where WORD is
     go on, whoever asked for a pause,
 ``stop``
     end in order.
+
+What was asked for is done, in that order, also where whoever asked has gone before the loop comes to it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from ibtui.run import loops, peers, places
 PROTOCOL = 1
 _MOST_BYTES = 4096
 """The longest request."""
+_MOST_PIECES = 256
+"""Pieces of requests, each of so many bytes at most, that are taken in of a screen that has gone."""
 _MOST_EPOCHS = 10**9
 _LOOK_S = 2.0
 """Seconds between two looks whether the socket is still there."""
@@ -190,23 +194,29 @@ class Listener(threading.Thread):
         screen.setblocking(False)
         self._screens[screen] = b""
         self._selector.register(screen, selectors.EVENT_READ)
-        self._tell(screen, "")
+        if not self._tell(screen, ""):
+            self._hang_up(screen)
 
     def _hear(self, screen: socket.socket) -> None:
+        data = self._received(screen)
+        if data is not None and not (data and self._answer(screen, data)):
+            self._hang_up(screen)
+
+    def _received(self, screen: socket.socket) -> bytes | None:
+        """Return what has come from a screen: None where nothing has, and nothing at all once it has gone."""
         try:
-            data = screen.recv(_MOST_BYTES)
+            return screen.recv(_MOST_BYTES)
         except BlockingIOError:
-            return
+            return None
         except OSError:
-            data = b""
+            return b""
+
+    def _answer(self, screen: socket.socket, data: bytes) -> bool:
+        """Do what a screen asks for; return False where it takes no answer, or what it says has no end."""
         *lines, rest = (self._screens[screen] + data).split(b"\n")
         self._screens[screen] = rest
-        if not data or len(rest) > _MOST_BYTES:
-            self._hang_up(screen)
-            return
-        for line in lines:
-            if screen in self._screens:
-                self._tell(screen, self._obey(line, screen))
+        told = [self._tell(screen, self._obey(line, screen)) for line in lines]
+        return all(told) and len(rest) <= _MOST_BYTES
 
     def _obey(self, line: bytes, screen: socket.socket) -> str:
         try:
@@ -217,20 +227,26 @@ class Listener(threading.Thread):
             return "not a request"
         return self._gate.obey(request, screen, int(self._where()["epoch"]))
 
-    def _tell(self, screen: socket.socket, refused: str) -> None:
-        """Say where the loop stands. Who does not read that has gone."""
+    def _tell(self, screen: socket.socket, refused: str) -> bool:
+        """Say where the loop stands; return False where that is not read: the screen has gone."""
         where = {"ibtui loop": PROTOCOL, "state": self._gate.state(), "refused": refused, **self._where()}
         where["screens"] = len(self._screens)
         try:
             screen.sendall(json.dumps(where).encode() + b"\n")
         except OSError:
-            self._hang_up(screen)
+            return False
+        return True
 
     def _hang_up(self, screen: socket.socket) -> None:
-        if self._screens.pop(screen, None) is not None:
-            self._selector.unregister(screen)
-            screen.close()
-            self._gate.forget(screen)
+        """Let go of a screen that has gone. What it asked for before that, as to go on, is done."""
+        for _ in range(_MOST_PIECES):
+            if not (data := self._received(screen)):
+                break
+            self._answer(screen, data)
+        del self._screens[screen]
+        self._selector.unregister(screen)
+        screen.close()
+        self._gate.forget(screen)
 
     def close(self) -> None:
         """End it, and leave nothing behind; screens are told that the loop has ended."""

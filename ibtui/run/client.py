@@ -22,7 +22,7 @@ from ibtui.run import ended, log, places, wire
 from ibtui.run.job import Job
 from ibtui.run.mirror import Lost, Mirror
 from ibtui.run.process import start_worker
-from ibtui.run.protocol import Answer, Command, Detach, Frame, Notice, Pull, Restart, Save, Step, Stop
+from ibtui.run.protocol import Answer, Command, Detach, Frame, Leave, Notice, Pull, Restart, Save, Step, Stop
 from ibtui.run.wire import Connection, WireError
 
 
@@ -122,6 +122,8 @@ class WorkerClient:
         """The mirror that the next frame must fit."""
         self._fate = _Fate.GOES_ON if job is None or job.options.detach else _Fate.ENDS
         self._save_sent = False
+        self._parting = False
+        """True while a watched loop is still to be told what becomes of it without this screen."""
         self._doubtful: list[Command | Pull] = []
         """Commands whose answer did not come; the next frame says so."""
         self._deciding = threading.Lock()
@@ -172,6 +174,7 @@ class WorkerClient:
         elif isinstance(command, Detach):
             self._decide(_Fate.LEAVING, where=(_Fate.ENDS,))
         self._save_sent = self._save_sent or isinstance(command, Save)
+        self._parting = self._parting or isinstance(command, Leave)
         self._requests.put(command)
 
     def _decide(self, fate: _Fate, where: tuple[_Fate, ...] = tuple(_Fate)) -> bool:
@@ -193,13 +196,14 @@ class WorkerClient:
     def close(self) -> None:
         """Let go of the worker. Returns when all was said, two seconds later at most.
 
-        It takes longer only where the worker still has to hear that it is to go on.
+        It takes longer only where the worker still has to hear that it, or a watched loop, is to go on.
         """
         with self._starting:
             self._closing.set()
         self._requests.put(None)
         if self._thread is not None:
-            self._thread.join(self._patience.tell if self._fate is _Fate.LEAVING else self._patience.end)
+            telling = self._parting or self._fate is _Fate.LEAVING
+            self._thread.join(self._patience.tell if telling else self._patience.end)
         if self._connection is not None:
             self._connection.hang_up()
             if self._thread is not None:
@@ -239,7 +243,9 @@ class WorkerClient:
             self._connection = self._connect()
             while (request := self._requests.get()) is not None:
                 answer = self._answer(request)
-                if isinstance(request, Detach):
+                if isinstance(request, Leave):
+                    self._parting = False
+                elif isinstance(request, Detach):
                     self._decide(_Fate.GOES_ON, where=(_Fate.LEAVING,))
                 if isinstance(answer, Frame):
                     arrived(self._doubted(answer))

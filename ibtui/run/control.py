@@ -10,6 +10,7 @@ import json
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ class Control:
         self._peer.setblocking(False)
         self._rest = b""
         self._owed = 1
+        self._unread: deque[Where] = deque()
+        """Answers that have come, and that nobody has been given."""
         self.gone = False
         """True once the connection has ended."""
 
@@ -99,30 +102,30 @@ class Control:
 
     def answers(self) -> Iterator[Where]:
         """Return the answers that have come."""
-        while not self.gone:
-            try:
-                data = self._peer.recv(_MOST_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            self.gone = not data
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            if len(self._rest) > _MOST_BYTES:
-                self.gone = True
-            for line in lines:
-                self._owed = max(0, self._owed - 1)
-                if (where := _where(line)) is not None:
-                    yield where
+        self._receive()
+        while self._unread:
+            yield self._unread.popleft()
+
+    def _receive(self) -> None:
+        """Take in what has come, up to so many bytes: a loop that never ends its talk holds nobody up."""
+        try:
+            data = self._peer.recv(_MOST_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self.gone = not data or len(self._rest) > _MOST_BYTES
+        self._owed = max(0, self._owed - len(lines))
+        self._unread.extend(where for line in lines if (where := _where(line)) is not None)
 
     def wait(self, seconds: float = ANSWER_S) -> Where | None:
         """Return the next answer; None where none comes in so many seconds, or the loop has gone."""
         end = time.monotonic() + seconds
-        while not self.gone and (left := end - time.monotonic()) > 0:
+        while not self._unread and not self.gone and (left := end - time.monotonic()) > 0:
             select.select([self._peer], [], [], left)
-            for where in self.answers():
-                return where
-        return None
+            self._receive()
+        return self._unread.popleft() if self._unread else None
 
     def close(self) -> None:
         """Let go of the loop, which goes on where this connection held it up."""

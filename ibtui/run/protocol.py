@@ -45,9 +45,6 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 class Pause(Message, frozen=True):
     """Stop after the epoch that is being trained. In a replay: stop playing."""
 
-    stays: bool = False
-    """True where a watched loop is to stay paused when this screen has gone."""
-
 
 class Resume(Message, frozen=True):
     """Go on. In a replay: play."""
@@ -92,6 +89,12 @@ class Detach(Message, frozen=True):
     """Outlive the screen: the end of the connection no longer ends the run."""
 
 
+class Leave(Message, frozen=True):
+    """Have a watched loop that waits for this screen go on without it, or stay paused: the screen leaves."""
+
+    stays: bool
+
+
 class Stop(Message, frozen=True):
     """End the worker; `save` writes a snapshot first where there is something unsaved."""
 
@@ -100,7 +103,7 @@ class Stop(Message, frozen=True):
     """The process that ends it, where that is not the screen it belongs to."""
 
 
-Command = Pause | Resume | Step | Rebin | Save | Restart | SetPace | Detach | Stop
+Command = Pause | Resume | Step | Rebin | Save | Restart | SetPace | Detach | Leave | Stop
 
 
 class Pull(Message, frozen=True):

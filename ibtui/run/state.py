@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from ibtui.run.protocol import (
     Command,
     Detach,
     Frame,
+    Leave,
     NewRun,
     Notice,
     Pause,
@@ -100,6 +102,8 @@ class RunState:
         self.ended = threading.Event()
         self.seen = False
         """True once a screen has said that it holds a measurement."""
+        self.leave_loop: Callable[[bool], object] = bool
+        """Has a watched loop go on or, where True, stay paused without its screen; its source sets this."""
         self.stopped_by = ""
         """The process that had the worker ended, where that was not its own screen."""
         asked = options.epochs_per_second
@@ -216,6 +220,9 @@ class RunState:
             case Detach():
                 self.update(detached=True)
                 effects.tell("detached: it outlives its screens")
+                return
+            case Leave(stays):  # not for the source's thread, which may be ended before it comes to that
+                self.leave_loop(stays)
                 return
             case Pause():
                 self.pausing = True

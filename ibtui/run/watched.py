@@ -43,6 +43,7 @@ class Watched(Source):
     def __init__(self, state: RunState, saver: WorkerSaver, job: Job) -> None:
         assert job.watch is not None
         super().__init__(state, saver)
+        state.leave_loop = self._leave_loop
         self._stream = Stream(job.watch)
         self._history_bytes = state.options.history_mb << 20
         self._recorder: Recorder | None = None
@@ -215,8 +216,8 @@ class Watched(Source):
         match command:
             case Save():
                 self._saver.save(command)
-            case Pause(stays):
-                self._ask("stay" if stays else "pause")
+            case Pause():
+                self._ask("pause")
             case Resume():
                 self._ask("go on")
             case Step(epochs):
@@ -233,6 +234,14 @@ class Watched(Source):
             return
         self._control.send(word, **more)
         self._listen()
+
+    def _leave_loop(self, stays: bool) -> None:
+        """Say the last thing that a screen has to say, over a connection of its own. From any thread."""
+        begun = self._stream.begun
+        if begun is not None and (loop := control.reach(begun.name, begun.pid)) is not None:
+            with loop:
+                loop.send("stay" if stays else "go on")
+                loop.wait()  # it has been heard then; one that is busy hears it later
 
     def close(self) -> None:
         if self._control is not None:

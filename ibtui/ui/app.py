@@ -28,7 +28,7 @@ from ibtui.errors import explain, printable
 from ibtui.plot import palette
 from ibtui.run.client import Client
 from ibtui.run.mirror import Lost, Mirror
-from ibtui.run.protocol import Command, Detach, Frame, Pause, Rebin, Restart, Resume, SetPace, Step
+from ibtui.run.protocol import Command, Detach, Frame, Leave, Pause, Rebin, Restart, Resume, SetPace, Step
 from ibtui.ui import keys
 from ibtui.ui import view as views
 from ibtui.ui.board import Board
@@ -499,8 +499,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         from ibtui.ui.dialogs import Answer, Question
 
         def answered(answer: str | None) -> None:
-            if answer:
-                self.link.send(Resume() if answer == "go" else Pause(stays=True))
+            if answer and self.link.send(Leave(stays=answer == "stay")):
                 leave()
 
         answers = [

@@ -31,6 +31,7 @@ from ibtui.run.protocol import (
     Detach,
     Done,
     Frame,
+    Leave,
     Pause,
     Peek,
     Pull,
@@ -52,7 +53,7 @@ LONG = replace(SMALL, epochs=1_000_000)
 MUTANTS = 5000
 REQUESTS = [
     Pause(), Resume(), Step(3), Rebin(Binning("closed", 3, 7)), Save("run.npz", 7), Restart(5), SetPace(9.5),
-    Detach(), Stop(True), Peek(), Pull(), Pull(0, 17, 3, (0, 3, 9), 40, 200, 2),
+    Detach(), Leave(stays=True), Stop(True), Peek(), Pull(), Pull(0, 17, 3, (0, 3, 9), 40, 200, 2),
 ]  # fmt: skip
 
 

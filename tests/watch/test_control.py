@@ -55,6 +55,37 @@ def test_it_stays_where_it_is_to_stay():
         until(again, "running")
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_asked_is_done_though_who_asked_has_gone(known):
+    """A loop may be busy for long, and its screen is left meanwhile."""
+    with process() as child:
+        screen = connect()
+        ask(screen, "stay")
+        epoch = until(screen, "paused").epoch
+        child.send_signal(signal.SIGSTOP)
+        if not known:
+            screen = control.Control(loops.sockets()["net"])
+        for word in ("status", "go on", "status"):
+            screen.send(word)
+        screen.close()
+        child.send_signal(signal.SIGCONT)
+        again = connect()
+        wait_until(lambda: ask(again, "status").epoch > epoch)
+
+
+def test_answers_that_come_together_are_all_heard():
+    with process() as child:
+        screen = connect()
+        child.send_signal(signal.SIGSTOP)
+        screen.send("status")
+        screen.send("sing")
+        child.send_signal(signal.SIGCONT)
+        ask(connect(), "status")  # both have been answered
+        assert [screen.wait().refused for _ in range(2)] == ["", "not a request that this loop knows"]
+        screen.ask_where()
+        assert screen.wait().refused == ""
+
+
 def test_steps_are_exact():
     with process(every=1000):
         screen = connect()

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -19,13 +20,17 @@ from ibtui.core.information import Binning, Estimator
 from ibtui.errors import RecordingError
 from ibtui.recording import files
 from ibtui.run import loops
-from ibtui.run.client import WorkerClient
+from ibtui.run.client import Patience, WorkerClient
 from ibtui.run.job import new_job
-from ibtui.run.protocol import Pause, Rebin, Restart, Resume, Save, SetPace, Step
+from ibtui.run.log import LogFile
+from ibtui.run.protocol import Leave, Pause, Rebin, Restart, Resume, Save, SetPace, Step
+from ibtui.run.state import RunState
+from ibtui.run.watched import Watched
+from ibtui.run.worker_saver import WorkerSaver
 from ibtui.stream import Writer
 from tests.marks import slow
 from tests.run.driver import Driver
-from tests.watch.loops import Net, ask, connect, process, rows, wait_until
+from tests.watch.loops import Net, ask, connect, process, rows, until, wait_until
 
 
 def attached(path: str | Path = "net.ibtui", **options: object) -> Driver:
@@ -256,13 +261,52 @@ def test_it_stays_paused_where_the_screen_says_so():
     with process():
         with attached() as d:
             d.until(lambda d: d.recording is not None)
-            d.send(Pause(stays=True))
+            d.send(Pause())
             epoch = d.until_state("paused").status.epoch
+            d.send(Leave(stays=True))
         with attached() as d:
             assert d.until(lambda d: d.status.state != "starting").status.state in ("paused", "running")
             assert d.until_state("paused").status.epoch == epoch
             d.send(Resume())
             d.until(lambda d: d.status.epoch > epoch)
+
+
+def stays() -> int:
+    """Have the loop stand whatever becomes of its screens; return the epoch."""
+    with connect() as control:
+        ask(control, "stay")
+        return until(control, "paused").epoch
+
+
+def test_a_screen_that_leaves_is_heard_though_its_worker_measures_still():
+    with process():
+        epoch = stays()
+        state = RunState(WatchOptions(), LogFile(-1))
+        source = Watched(
+            state,
+            WorkerSaver(state, "net"),
+            new_job(None, WatchOptions(), watch=os.path.abspath("net.ibtui")),
+        )
+        source.prepare()
+        state.obey(Leave(stays=False))  # nothing takes commands from its queue
+        control = connect()
+        wait_until(lambda: ask(control, "status").epoch > epoch)
+        source.close()
+
+
+@pytest.mark.slow
+def test_a_screen_that_leaves_waits_until_it_has_been_heard():
+    with process():
+        epoch = stays()
+        job = new_job(None, WatchOptions(), watch=os.path.abspath("net.ibtui"))
+        d = Driver(WorkerClient(job, patience=Patience(end=0.05)))
+        d.until_state("paused")
+        d.worker.send_signal(signal.SIGSTOP)
+        threading.Timer(1.0, d.worker.send_signal, (signal.SIGCONT,)).start()
+        d.send(Leave(stays=False))
+        d.stop()
+        control = connect()
+        wait_until(lambda: ask(control, "status").epoch > epoch)
 
 
 def test_a_loop_whose_socket_was_away_is_reached_later():
