@@ -99,6 +99,12 @@ def shows_colours(environ: Mapping[str, str]) -> bool:
     return term != "dumb" and (term not in _COLOURLESS or bool(environ.get("COLORTERM")))
 
 
+def is_light(environ: Mapping[str, str]) -> bool:
+    """Return True for a terminal that says in `COLORFGBG` that its ground is light: by a number of the 16."""
+    ground = environ.get("COLORFGBG", "").rpartition(";")[2]
+    return ground in ("7", "9", "10", "11", "12", "13", "14", "15")
+
+
 def in_foreground() -> bool:
     """Return False where another process group has the terminal that keys are read from."""
     try:

@@ -111,7 +111,7 @@ class IbtuiApp(App[None], inherit_bindings=False):
         self._ending: Ending | None = None
         self._pacing: Timer | None = None
         if self._colour_system() in ("16", "none"):
-            self.theme = "ansi-dark"
+            self.theme = "ansi-light" if tty.is_light(os.environ) else "ansi-dark"
 
     @property
     def mirror(self) -> Mirror:

@@ -1771,6 +1771,23 @@ def test_the_marker_follows_locale_and_term(environ: dict[str, str], marker: str
         assert auto_marker(environ, encoding, coloured=coloured) == "ascii"
 
 
+@pytest.mark.parametrize(
+    ("says", "light"),
+    [
+        ("0;15", True), ("0;default;15", True), ("0;7", True), ("15;0", False), ("7;8", False),
+        ("0;default", False), ("", False), ("15", True), (";", False), ("0;99", False), (None, False),
+    ],
+)  # fmt: skip
+def test_sixteen_colours_are_those_for_the_ground_that_the_terminal_says(
+    says: str | None, light: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IbtuiApp, "_colour_system", lambda _: "16")
+    monkeypatch.delenv("COLORFGBG", raising=False)
+    if says is not None:
+        monkeypatch.setenv("COLORFGBG", says)
+    assert IbtuiApp(StandIn(), BRAILLE).theme == ("ansi-light" if light else "ansi-dark")
+
+
 # The parts.
 
 
