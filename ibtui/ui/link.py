@@ -193,6 +193,8 @@ class Link:
         self._written = False
         """True where a file that the worker knows nothing of holds all of the history."""
         self._paused_to_save = False
+        self._left = False
+        """True once it has been said what is to be saved: no worker that may hold more takes over then."""
         self._keeping = threading.Lock()
 
     def _enter(self, **changes: Any) -> None:
@@ -219,6 +221,8 @@ class Link:
 
     def hear(self, client: Client, news: Frame | Lost) -> None:
         """Take in what a client has brought; one that was replaced is not listened to."""
+        if self._left:
+            return
         if self._successor is not None and client is self._successor.client:
             self._hear_successor(self._successor, news)
         elif client is self.client:
@@ -512,6 +516,7 @@ class Link:
 
     def leave(self) -> None:
         """Tell the worker to end, as the user has chosen; a detached one goes on."""
+        self._left = True
         if not self.state.lost and not self.detached:
             # The user who has not seen a history cannot have chosen to drop it.
             self.client.send(Stop(save=self.mirror.recording is None))
@@ -519,6 +524,7 @@ class Link:
     def keep_all(self) -> None:
         """Have what is unsaved saved, for nobody is there to be asked. From any thread, or two at once."""
         with self._keeping:
+            self._left = True
             lost = self.client.lost
             if lost is not None:  # its message may still wait
                 self._lose_files(lost)

@@ -435,6 +435,19 @@ def test_leaving_drops_what_the_user_has_seen_and_nothing_else(seen: bool, detac
     assert client.commands == ([] if detached else [Stop(save=not seen)])  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("leave", [Link.leave, Link.keep_all])
+def test_no_new_worker_takes_over_once_the_screen_is_left(leave: Callable[[Link], None]) -> None:
+    second = StandIn(epochs=300, answering=False)
+    _screen, link, client = started(StandIn(state="failed"), go_on=lambda _: second)
+    link.go_on()
+    leave(link)
+    said = list(client.commands)
+    second.answer()
+    assert link.client is client and client.commands == said
+    link.close()
+    assert second.commands == [Stop(save=False)] and second.closed
+
+
 def test_two_ends_at_once_write_the_history_once() -> None:
     written: list[Recording] = []
     second = threading.Event()
