@@ -124,7 +124,6 @@ class Playback(Source):
     def _report(self) -> None:
         state = self._state
         epoch = int(self._recording.column("epoch")[self._position])
-        state.pausing = False
         if self._playing:
             state.speed.mark(epoch)
         else:

@@ -163,6 +163,8 @@ class RunState:
     def update(self, **status: object) -> None:
         with self._lock:
             self.status = replace(self.status, **status)  # type: ignore[arg-type]
+            if self.status.state != "running":  # together: at no moment does it seem to run on
+                self.pausing = False
 
     def set_present(self, present: Measurement | int | None) -> None:
         """Set what is the present: a measurement off the schedule, a row, or (None) the last row."""

@@ -219,7 +219,6 @@ class Training(Source):
             state.speed.mark(trainer.epoch)
             now = "running"
         else:
-            state.pausing = False
             state.speed.forget()
             trainer.recording.checkpoint = trainer.checkpoint()
             off_schedule = trainer.recording.newest_epoch != trainer.epoch

@@ -32,7 +32,8 @@ _SELDOM, _OFTEN = 1000, 10
 _TRAIN = ("-m", "ibtui", "--engine", "fused", "--ctx", "cpu", "--epochs", "100000000", "--history-mb", "64")
 _FLAT_OUT = (*_TRAIN, "--epochs-per-second", "0", "--every", "1000")
 _PAINTED, _FRAME = re.compile(rb"starting"), re.compile(rb"epoch [0-9,]+ of")
-_PAUSED, _RUNNING = re.compile(rb"paused"), re.compile(rb"running")
+_PAUSED, _RUNNING = re.compile("‖ paused".encode()), re.compile("● running".encode())
+"""In the line of the state: the log says it, too, and maybe sooner."""
 
 
 class Terminal:

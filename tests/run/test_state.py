@@ -14,11 +14,14 @@ from ibtui.core.information import Binning
 from ibtui.run import log, mirror, places
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.estimating import HistoryThread
+from ibtui.run.job import new_job
 from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
 from ibtui.run.snapshot import Snapshot
 from ibtui.run.state import RunState
 from ibtui.run.trainer import Trainer
+from ibtui.run.training import Training
+from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import wait_for
 from tests.pythons import run_first
 from tests.run.driver import LONG, PACED, SMALL, Driver, finished
@@ -44,6 +47,26 @@ def test_a_line_that_is_written_while_the_log_is_cut_is_there_afterwards(tmp_pat
             there = [int(line) for line in log.lines(0)[0]]
             assert there == list(range(there[0], there[0] + len(there))) if there else not size
     assert (tmp_path / "log").read_text().endswith(f"{last}\n")
+
+
+def test_what_is_asked_to_pause_does_not_seem_to_run_on_before_it_is_paused():
+    state = RunState(WatchOptions(paused=False), LogFile(-1))
+    source = Training(state, WorkerSaver(state, "run"), new_job(SMALL, state.options))
+    source.prepare()
+    source._report()
+    said, checkpoint = [], source._trainer.checkpoint
+
+    def looking():
+        said.append(state.where().state)
+        return checkpoint()
+
+    source._trainer.checkpoint = looking
+    state.obey(Pause())
+    source._take(state.commands.get())
+    assert [*said, state.where().state] == ["pausing", "paused"]
+    source._take(Resume())
+    assert state.where().state == "running"
+    source.close()
 
 
 def test_a_log_is_cut_and_its_places_stay_what_they_are(tmp_path):
