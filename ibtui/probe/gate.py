@@ -27,6 +27,7 @@ import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -148,6 +149,8 @@ class Listener(threading.Thread):
         """Each connection, and what of a request has come over it."""
         self._waker, self._woken = socket.socketpair()
         self._listener.setblocking(False)
+        self._looked = time.monotonic()
+        """The time at which it was last looked whether the socket is still there."""
         for each in (self._listener, self._woken):
             self._selector.register(each, selectors.EVENT_READ)
 
@@ -167,8 +170,10 @@ class Listener(threading.Thread):
                 self._accept()
             elif key.fileobj in self._screens:
                 self._hear(key.fileobj)
-        if not ready and not os.path.lexists(self._path):  # as after the last logout
-            self._listen_again()
+        if time.monotonic() - self._looked >= _LOOK_S:  # screens may ask all the time
+            self._looked = time.monotonic()
+            if not os.path.lexists(self._path):  # as after the last logout
+                self._listen_again()
 
     def _revive(self) -> bool:
         with contextlib.suppress(Exception):

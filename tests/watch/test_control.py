@@ -257,6 +257,22 @@ def test_the_folder_may_be_removed_meanwhile(monkeypatch):
         assert ask(connect(), "status").state == "running"
 
 
+def test_the_folder_may_be_removed_while_a_screen_asks_all_the_time(monkeypatch):
+    from ibtui.probe import gate
+
+    monkeypatch.setattr(gate, "_LOOK_S", 1.0)
+    net = Net()
+    with ibtui.watch(net, net.x, net.y, name="net"):
+        screen = connect()
+        loops.sockets()["net"].unlink()
+
+        def back() -> bool:
+            ask(screen, "status")
+            return "net" in loops.sockets()
+
+        wait_until(back)
+
+
 # Names.
 
 
