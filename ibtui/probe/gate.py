@@ -42,6 +42,8 @@ _MOST_PIECES = 256
 _MOST_EPOCHS = 10**9
 _LOOK_S = 2.0
 """Seconds between two looks whether the socket is still there."""
+_REST_S = 0.1
+"""Seconds until it is tried again to accept a screen for which there was no file."""
 
 
 class Gate:
@@ -192,7 +194,11 @@ class Listener(threading.Thread):
             self._selector.register(listener, selectors.EVENT_READ)
 
     def _accept(self) -> None:
-        screen, _ = self._listener.accept()
+        try:
+            screen, _ = self._listener.accept()
+        except OSError:  # no file is left to be had, for now: whoever waits there is heard later
+            time.sleep(_REST_S)
+            return
         if not peers.is_own(screen):
             screen.close()
             return
