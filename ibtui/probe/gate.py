@@ -27,6 +27,7 @@ import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,6 +42,8 @@ _MOST_PIECES = 256
 _MOST_EPOCHS = 10**9
 _LOOK_S = 2.0
 """Seconds between two looks whether the socket is still there."""
+_REST_S = 0.1
+"""Seconds until it is tried again to accept a screen for which there was no file."""
 
 
 class Gate:
@@ -148,6 +151,8 @@ class Listener(threading.Thread):
         """Each connection, and what of a request has come over it."""
         self._waker, self._woken = socket.socketpair()
         self._listener.setblocking(False)
+        self._looked = time.monotonic()
+        """The time at which it was last looked whether the socket is still there."""
         for each in (self._listener, self._woken):
             self._selector.register(each, selectors.EVENT_READ)
 
@@ -167,8 +172,10 @@ class Listener(threading.Thread):
                 self._accept()
             elif key.fileobj in self._screens:
                 self._hear(key.fileobj)
-        if not ready and not os.path.lexists(self._path):  # as after the last logout
-            self._listen_again()
+        if time.monotonic() - self._looked >= _LOOK_S:  # screens may ask all the time
+            self._looked = time.monotonic()
+            if not os.path.lexists(self._path):  # as after the last logout
+                self._listen_again()
 
     def _revive(self) -> bool:
         with contextlib.suppress(Exception):
@@ -187,7 +194,11 @@ class Listener(threading.Thread):
             self._selector.register(listener, selectors.EVENT_READ)
 
     def _accept(self) -> None:
-        screen, _ = self._listener.accept()
+        try:
+            screen, _ = self._listener.accept()
+        except OSError:  # no file is left to be had, for now: whoever waits there is heard later
+            time.sleep(_REST_S)
+            return
         if not peers.is_own(screen):
             screen.close()
             return

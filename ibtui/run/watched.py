@@ -156,6 +156,7 @@ class Watched(Source):
         for where in self._control.answers():
             self._where = where
             if where.refused:
+                self._state.pausing = False
                 self._state.note(where.refused, "warning")
         if self._control.gone:
             self._control.close()
@@ -219,8 +220,10 @@ class Watched(Source):
             case Pause():
                 self._ask("pause")
             case Resume():
+                self._state.pausing = False  # the loop may not have come to stand
                 self._ask("go on")
             case Step(epochs):
+                self._state.pausing = False
                 self._ask("step", epochs=max(1, epochs))
             case _:
                 self._state.note(_REFUSED[type(command)], "warning")

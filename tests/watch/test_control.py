@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -255,6 +257,39 @@ def test_the_folder_may_be_removed_meanwhile(monkeypatch):
         loops.sockets()["net"].unlink()
         wait_until(lambda: "net" in loops.sockets())
         assert ask(connect(), "status").state == "running"
+
+
+def test_the_folder_may_be_removed_while_a_screen_asks_all_the_time(monkeypatch):
+    from ibtui.probe import gate
+
+    monkeypatch.setattr(gate, "_LOOK_S", 1.0)
+    net = Net()
+    with ibtui.watch(net, net.x, net.y, name="net"):
+        screen = connect()
+        loops.sockets()["net"].unlink()
+
+        def back() -> bool:
+            ask(screen, "status")
+            return "net" in loops.sockets()
+
+        wait_until(back)
+
+
+def test_a_loop_without_files_to_be_had_is_left_its_time():
+    net = Net()
+    with ibtui.watch(net, net.x, net.y, name="net"), socket.socket(socket.AF_UNIX) as peer:
+        path, before = str(loops.sockets()["net"]), resource.getrlimit(resource.RLIMIT_NOFILE)
+        peer.settimeout(10)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))  # those that are open stay so
+        try:
+            peer.connect(path)
+            began = time.process_time()
+            time.sleep(1)  # the time that is taken meanwhile is what is measured
+            taken = time.process_time() - began
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert taken < 0.5
+        assert json.loads(peer.recv(4096))["state"] == "running"
 
 
 # Names.

@@ -217,6 +217,26 @@ def test_paused_stepped_and_shown():
         d.until(lambda d: d.status.epoch > epoch + 5 and d.status.state == "running")
 
 
+@pytest.mark.parametrize("command", [Resume(), Step(1000)])
+def test_a_pause_that_is_taken_back_before_the_loop_stands_is_forgotten(command):
+    with process(every=1, pause_s=0.5), attached() as d:
+        d.until(lambda d: d.recording is not None and d.status.state == "running")
+        d.send(Pause())
+        d.until_state("pausing")
+        d.send(command)
+        d.until_state("running")
+
+
+def test_a_pause_that_is_refused_is_forgotten(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with process(), attached() as d:
+        d.until(lambda d: d.recording is not None and d.status.state == "running")
+        d.send(Pause())
+        d.until(lambda d: any("2 processes train together" in notice.text for notice in d.notices))
+        d.until_state("running")
+
+
 def test_rebinned_walked_and_saved(tmp_path):
     with process(), attached() as d:
         d.until(lambda d: d.recording is not None and len(d.recording) > 10)
