@@ -14,7 +14,7 @@ from ibtui import tty
 from ibtui.config import RunConfig, WatchOptions
 from ibtui.console import Interrupted, Signals
 from ibtui.errors import IbtuiError, explain, printable
-from ibtui.plot.ticks import per_unit
+from ibtui.plot.ticks import decimals, per_unit
 from ibtui.recording import Recording
 from ibtui.recording.files import claim
 from ibtui.run.log import Output
@@ -148,7 +148,8 @@ class _Run:
         word = "interrupted; saved" if interrupted else "saved" if trouble else "recorded"
         text = f"{word} {snapshot.rows} measurements of {snapshot.epoch:,} epochs in {where}"
         if snapshot.rows:
-            text += f", train accuracy {snapshot.recording.column('train_accuracy')[snapshot.rows - 1]:.3f}"
+            accuracy = snapshot.recording.column("train_accuracy")[snapshot.rows - 1]
+            text += f", train accuracy {decimals(float(accuracy), 3)}"
         if (epoch := snapshot.recording.diverged_at) is not None:
             text += f"; it diverged: the loss is not finite from epoch {epoch:,} on"
         if trouble:
@@ -194,7 +195,7 @@ def _numbers(epoch: int, recording: Recording, start: int, began: float) -> list
         return [numbers]
     measured = int(recording.column("epoch")[-1])
     at = "" if measured == epoch else f"at {measured:,}: "
-    accuracy = f"train accuracy {recording.column('train_accuracy')[-1]:.3f}"
+    accuracy = f"train accuracy {decimals(float(recording.column('train_accuracy')[-1]), 3)}"
     loss = f"loss {recording.column('train_loss')[-1]:.4f}"
     units: Any = recording.config.units
     i_ty = f"I(T;Y) {recording.column('i_ty')[-1, -1] / per_unit('nats', units):.3f} {units}"

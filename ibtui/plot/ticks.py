@@ -10,6 +10,9 @@ import numpy as np
 
 _LONG = 100_000
 """The first value with a k for thousands; from a hundred times this on there is an exponent."""
+_ROUNDING = 1e-9
+"""Differences from 1 that are smaller come of sums of floats."""
+_MOST_DECIMALS = 5
 
 
 @lru_cache(maxsize=256)
@@ -96,7 +99,10 @@ def _tick(multiple: int, power: int, largest: float) -> tuple[float, str]:
 
 
 def number(value: float) -> str:
-    """Write a value in seven characters at most: three figures, an exponent from 10,000 on; NaN is "n/a"."""
+    """Write a value in seven characters at most: three figures, an exponent from 10,000 on; NaN is "n/a".
+
+    Only what is 1 is written as 1.00: see `decimals`.
+    """
     if math.isnan(value):
         return "n/a"
     size = abs(value)
@@ -105,12 +111,30 @@ def number(value: float) -> str:
     if size == 0:
         return "0.00"
     if 0.01 <= size < 9.995:
-        return f"{value:.2f}"
+        return decimals(value, 2)
     if size < 0.01:
         return f"{value:.3f}" if size >= 0.001 else _exponent(value)
     if size < 99.95:
         return f"{value:.1f}"
     return f"{value:.0f}" if size < 9999.5 else _exponent(value)
+
+
+def decimals(value: float, least: int) -> str:
+    """Write a value with so many decimals or, just below 1, with as many as it takes not to read as 1.
+
+    An accuracy of 0.998 is not 1.00. There are five decimals at most; what differs from 1 by no more than the
+    rounding of sums is 1.
+    """
+    if not 0.99 < value < 1 - _ROUNDING:
+        return f"{value:.{least}f}"
+    texts = (f"{value:.{places}f}" for places in range(least, _MOST_DECIMALS + 1))
+    return next((text for text in texts if text < "1"), f"0.{'9' * _MOST_DECIMALS}")
+
+
+def percent(share: float) -> str:
+    """Write a share in percent: what is less than all of it is not 100%."""
+    text = f"{100 * share:.0f}%"
+    return ">99%" if text == "100%" and share < 1 else text
 
 
 def value_text(value: Any) -> str:

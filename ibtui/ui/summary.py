@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ibtui.errors import printable
+from ibtui.plot.ticks import decimals
 from ibtui.recording import Recording
 from ibtui.run.protocol import Status
 from ibtui.run.snapshot import saved_line
@@ -50,8 +51,10 @@ class Farewell:
             said[0] = f"{self.loop}: {said[0]}"
         if not math.isnan(self.train_accuracy):
             at = "" if self.measured == self.epoch else f" at epoch {self.measured:,}"
-            held_out = "" if math.isnan(self.test_accuracy) else f", held out {self.test_accuracy:.3f}"
-            said.append(f"accuracy {self.train_accuracy:.3f}{held_out}{at}")
+            held_out = (
+                "" if math.isnan(self.test_accuracy) else f", held out {decimals(self.test_accuracy, 3)}"
+            )
+            said.append(f"accuracy {decimals(self.train_accuracy, 3)}{held_out}{at}")
         if self.saved or not self.loop:
             files = ", ".join(map(printable, self.saved))
             whole = self.unsaved is None and not self.loop  # a loop has gone on since

@@ -15,7 +15,7 @@ from ibtui.plot.dots import Marker, scaled
 from ibtui.plot.labels import spread_apart
 from ibtui.plot.palette import MIXED, of_class
 from ibtui.plot.raster import class_glyph, density, scatter, sparkline
-from ibtui.plot.ticks import ends, number, ticks
+from ibtui.plot.ticks import decimals, ends, number, percent, ticks
 from ibtui.ui.segments import Rows, strips
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -254,6 +254,23 @@ def test_ticks_at_the_limits_of_floats(low: float, high: float) -> None:
 )  # fmt: skip
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize("samples", [200, 500, 3276, 10_000, 60_000])
+def test_one_wrong_answer_is_seen_among_all(samples: int) -> None:
+    """An accuracy reads as 1 where all answers are right, and nowhere else, and is rounded, not cut."""
+    assert number(1.0) == "1.00" and decimals(1.0, 3) == "1.000" and percent(1.0) == "100%"
+    share = (samples - 1) / samples
+    for text in (number(share), decimals(share, 3)):
+        assert float(text) < 1 and len(text) <= 7
+        assert abs(float(text) - share) <= 0.5 * 10.0 ** -(len(text) - 2) + 1e-15
+    assert percent(share) == ">99%"
+
+
+def test_what_is_1_but_for_the_rounding_of_sums_is_1() -> None:
+    assert number(1 - 1e-12) == "1.00" and number(1 + 1e-12) == "1.00"
+    assert number(1 - 1e-6) == "0.99999"
+    assert percent(0.994) == "99%"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ibtui.core.names import WATCHED
 from ibtui.errors import printable
 from ibtui.plot import palette
 from ibtui.plot.scatter import scatter_plot
-from ibtui.plot.ticks import value_text
+from ibtui.plot.ticks import percent, value_text
 from ibtui.run.protocol import Representation
 from ibtui.ui.classes import class_pieces
 from ibtui.ui.line import Piece, Styles, piece
@@ -99,7 +99,7 @@ def _title(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
         for name in ("saturation", "outside")
     )
     if saturated > SATURATED:
-        share = f"{100 * saturated:.0f}%"
+        share = percent(saturated)
         title.append(piece(f"saturated {share}", f"sat {share}", ink=palette.WARN, rank=3))
     title += _zeros(shown, layer, scene)
     if outside > 0:
@@ -115,7 +115,7 @@ def _zeros(shown: Representation, layer: int, scene: Scene) -> list[Piece]:
         return []
     if zeros[layer] >= 1:
         return [piece("dead", ink=palette.WARN, rank=3)]
-    share = f"zero {100 * zeros[layer]:.0f}%"
+    share = f"zero {percent(zeros[layer])}"
     return [piece(share, ink=palette.DIM, rank=3)] if zeros[layer] > SATURATED else []
 
 
