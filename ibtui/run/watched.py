@@ -44,6 +44,8 @@ class Watched(Source):
         assert job.watch is not None
         super().__init__(state, saver)
         state.leave_loop = self._leave_loop
+        self._left = False
+        """True once the last thing was said to the loop: what waits from before would undo it."""
         self._stream = Stream(job.watch)
         self._history_bytes = state.options.history_mb << 20
         self._recorder: Recorder | None = None
@@ -229,6 +231,8 @@ class Watched(Source):
                 self._state.note(_REFUSED[type(command)], "warning")
 
     def _ask(self, word: str, **more: int) -> None:
+        if self._left:
+            return
         if self._control is None:
             self._reach()
         if self._control is None:
@@ -240,7 +244,7 @@ class Watched(Source):
 
     def _leave_loop(self, stays: bool) -> None:
         """Say the last thing that a screen has to say, over a connection of its own. From any thread."""
-        begun = self._stream.begun
+        self._left, begun = True, self._stream.begun
         if begun is not None and (loop := control.reach(begun.name, begun.pid)) is not None:
             with loop:
                 loop.send("stay" if stays else "go on")

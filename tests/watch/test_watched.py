@@ -314,6 +314,22 @@ def test_a_screen_that_leaves_is_heard_though_its_worker_measures_still():
         source.close()
 
 
+def test_what_was_asked_before_a_screen_left_comes_too_late():
+    with process():
+        epoch = stays()
+        state = RunState(WatchOptions(), LogFile(-1))
+        job = new_job(None, state.options, watch=os.path.abspath("net.ibtui"))
+        source = Watched(state, WorkerSaver(state, "net"), job)
+        source.prepare()
+        state.obey(Resume())
+        state.obey(Leave(stays=True))
+        source._take(state.commands.get())
+        control = connect()
+        time.sleep(0.3)
+        assert (ask(control, "status").state, ask(control, "status").epoch) == ("paused", epoch)
+        source.close()
+
+
 @pytest.mark.slow
 def test_a_screen_that_leaves_waits_until_it_has_been_heard():
     with process():
