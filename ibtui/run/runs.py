@@ -182,7 +182,11 @@ def list_runs() -> int:
     alive = control.live()
     lines = [_line(run) for run in running() if not (run.status is not None and run.status.loop)]
     lines += [_loop_line(loop) for loop in alive]
-    lines += [_stream_line(stream) for stream in loops.streams() if not _is_of(stream, alive)]
+    silent = set(loops.sockets()) - {loop.name for loop in alive}  # those that have gone are removed by now
+    for stream in loops.streams():
+        if not _is_of(stream, alive):
+            lines.append(_stream_line(stream, lives=stream.name in silent))
+            silent.discard(stream.name)  # older ones of its name have ended
     lines += [_past(path) for path in sorted(_files("*.end"), key=age_of, reverse=True)]
     print("\n".join(filter(None, lines)) or "no runs")
     return 0
@@ -207,8 +211,10 @@ def _loop_line(loop: Where) -> str:
     return f"{where}  watched loop, pid {loop.pid}{screens}  {stream}"
 
 
-def _stream_line(stream: Stream) -> str:
-    """Return the line of a loop that has ended within a day; empty where it ended before."""
+def _stream_line(stream: Stream, *, lives: bool) -> str:
+    """Return the line of a loop that does not answer, or has ended within a day; empty where before that."""
+    if lives:
+        return f"{stream.name}  does not answer  watched loop  {printable(str(stream.path))}"
     if (age := age_of(stream.path)) > _PAST_S:
         return ""
     return f"{stream.name}  ended  watched loop  {_age(age, ' ago')}  {printable(str(stream.path))}"

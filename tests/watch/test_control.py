@@ -352,6 +352,20 @@ def test_ls_lists_loops(capsys, tmp_path):
     assert line.startswith("net  ended  watched loop  ") and line.endswith(f" ago  {tmp_path}/net.ibtui\n")
 
 
+def test_ls_does_not_say_that_a_loop_has_ended_that_stands_still(capsys):
+    for _ in range(2):
+        with process() as child:
+            wait_until(lambda: rows("net.ibtui"))
+            child.send_signal(signal.SIGSTOP)
+            os.waitpid(child.pid, os.WUNTRACED)
+            assert main(["ls"]) == 0
+            child.send_signal(signal.SIGCONT)
+    said = capsys.readouterr().out
+    assert said.count("net  does not answer  watched loop  ") == 2
+    assert main(["ls"]) == 0
+    assert "does not answer" not in capsys.readouterr().out
+
+
 def test_streams_are_found_from_elsewhere(monkeypatch, tmp_path):
     from ibtui.run.runs import find_watched
 
