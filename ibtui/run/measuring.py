@@ -62,7 +62,8 @@ def new_recording(config: RunConfig, dataset: Dataset, history_bytes: int) -> Re
     return recording
 
 
-def _engine_here(config: RunConfig) -> None:
+def engine_here(config: RunConfig) -> None:
+    """Raise `EngineError` where nothing here can compute what a recording's engine made of its samples."""
     if config.engine == WATCHED:
         raise EngineError("activations of a watched loop that are not stored cannot be computed again")
     if config.engine != "auto" and config.engine not in ENGINES:
@@ -76,11 +77,11 @@ def meter_of(recording: Recording, binning: Binning | None = None, most_kde: int
         return meter_for(recording, binning, most_kde)
 
     def forward(kept: Mapping[str, Array], x: Array) -> Sequence[Array]:
-        _engine_here(config)
+        engine_here(config)
         return kind_of(config).activations(config, kept, x)
 
     def forward_each(kept: Mapping[str, Array], inputs: Sequence[Array]) -> Sequence[Sequence[Array]]:
-        _engine_here(config)
+        engine_here(config)
         kind = kind_of(config)
         if (at_once := getattr(kind, "activations_of_each", None)) is not None:
             layers: Sequence[Sequence[Array]] = at_once(config, kept, inputs)
@@ -88,7 +89,7 @@ def meter_of(recording: Recording, binning: Binning | None = None, most_kde: int
         return [kind.activations(config, kept, x) for x in inputs]
 
     def weights(kept: Mapping[str, Array]) -> Sequence[Array] | None:
-        _engine_here(config)
+        engine_here(config)
         known = getattr(kind_of(config), "weights", None)
         return None if known is None else known(kept)
 
@@ -136,7 +137,7 @@ def check_derivable(recording: Recording) -> None:
     if len(recording.stored) == len(recording):
         return
     if recording.config.engine != WATCHED:
-        _engine_here(recording.config)
+        engine_here(recording.config)
     elif lost := sum(not _never_stored(recording, row) for row in _unstored(recording)):
         raise EngineError(
             f"activations of {lost:,} measurements are beyond the memory for them; --history-mb gives more"

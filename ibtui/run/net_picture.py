@@ -10,6 +10,7 @@ from ibtui.core.forward import softmax
 from ibtui.engines import kind_of
 from ibtui.quantities import Array
 from ibtui.recording import Recording
+from ibtui.run.measuring import engine_here
 from ibtui.run.protocol import NetPicture
 
 MOST_PER_AXIS = 160
@@ -29,6 +30,7 @@ def of_net(recording: Recording, kept: Mapping[str, Array], axes: tuple[float, .
         Inputs to each axis, in the middles of so many equal parts.
     """
     config = recording.config
+    engine_here(config)
     kind = kind_of(config)
     known = getattr(kind, "weights", None)
     weights = () if known is None else tuple(np.array(weight, np.float32) for weight in known(kept))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
+import ibtui
 from ibtui.plot import palette
 from ibtui.plot.boundary import boundary_plot, weights_rows
 from ibtui.plot.dots import Marker
 from ibtui.plot.regions import roomiest
 from ibtui.run.drawing import DrawnRow
 from ibtui.run.net_picture import of_net
+from ibtui.run.protocol import NetPicture
 from tests.run.driver import SMALL, finished
 from tests.run.test_worker import Driver
 
@@ -39,6 +42,21 @@ def test_of_other_inputs_than_two_there_are_the_weights_alone() -> None:
     recording = finished(replace(SMALL, data="icosahedron12", epochs=1, grid=2, x="auto"))
     picture = of_net(recording, recording.kept(0), (0.0, 1.0, 0.0, 1.0), 8)
     assert picture.classes is None and [w.shape for w in picture.weights] == [(2, 12), (2, 2), (2, 2), (2, 2)]
+
+
+def test_of_a_watched_loop_and_of_an_absent_engine_there_is_none_and_no_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    x = np.linspace(-1, 1, 8).reshape(4, 2)
+    with ibtui.watch(lambda x: {"t": np.tanh(x)}, x, [0, 1, 0, 1], path=str(tmp_path / "loop.ibtui")) as run:
+        run.step(0)
+    capfd.readouterr()
+    absent = finished()
+    absent.experiment = replace(absent.experiment, config=replace(absent.config, engine="elsewhere"))
+    for recording in (ibtui.load(tmp_path / "loop.ibtui"), absent):
+        shown = DrawnRow(recording, 0).draw(0, None, 0, 16)
+        assert shown is not None and shown.net == NetPicture() and shown.points
+    assert capfd.readouterr().err == ""
 
 
 def test_it_is_drawn_where_it_is_asked_for_and_at_every_measurement() -> None:

@@ -2275,6 +2275,27 @@ def test_where_there_is_no_excess_the_reason_is_said_and_the_key_that_leads_on(
     play(script, (120, 40), StandIn(RunConfig(every=10, **change), 50))
 
 
+def test_every_number_by_kernels_says_of_how_many_samples_it_is() -> None:
+    class Kernels(StandIn):  # which have no number of bins
+        def look(self, row: int | None) -> Any:
+            shown = super().look(row)
+            return replace(shown, sensitivity=np.full_like(shown.sensitivity, math.nan))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        recording = client.recording
+        recording.column("i_xt_lower")[:] = 1.0
+        recording.apply(replace(recording.update_since(0), tick=recording.tick + 1))
+        await shows(app, pilot, "of 1,500 samples")
+        while app.view.quantity != "i_xt_lower":
+            await pilot.press("d")
+            await pilot.pause(0.05)
+        await until(pilot, lambda: "lower" in pane_text(app, "quantity"))
+        for name in ("i_xt", "i_ty", "plane", "quantity"):
+            assert re.search("1,?000 of 1,?500|of 1000", pane_text(app, name).splitlines()[0]), name
+
+    play(script, (200, 60), Kernels(RunConfig(every=10, samples=3000, estimator="kde"), 50))
+
+
 def test_the_ceiling_of_a_share_is_no_entropy() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         for key in ("i", "escape"):

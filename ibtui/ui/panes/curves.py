@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from ibtui.core.kde import MOST_KDE
 from ibtui.plot import palette
 from ibtui.plot.curves import Series, curve_plot
 from ibtui.plot.glyphs import layer_mark, marked
@@ -65,6 +66,16 @@ def reference_words(scene: Scene) -> list[Piece]:
     return (
         [] if before is None else [piece(f"grey: seed {before.config.seed}", ink=palette.REFERENCE, rank=2)]
     )
+
+
+def kernel_samples(scene: Scene) -> list[Piece]:
+    """Say of how many samples information is, where kernels take some of those measured."""
+    recording = scene.recording
+    if recording is None or recording.binning.kind != "kde" or len(recording.dataset.x) <= MOST_KDE:
+        return []
+    samples = len(recording.dataset.x)
+    words = f"{MOST_KDE:,} of {samples:,} samples", f"{MOST_KDE} of {samples}", f"of {MOST_KDE}"
+    return [piece(*words, ink=palette.DIM, rank=1)]
 
 
 def _title(quantity: Quantity, view: View) -> list[Piece]:

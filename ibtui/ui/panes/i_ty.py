@@ -10,7 +10,7 @@ from ibtui.plot import palette
 from ibtui.plot.ticks import number
 from ibtui.run.representation import SENSITIVITY_BINS
 from ibtui.ui.line import Piece, piece
-from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.curves import Curves, kernel_samples
 from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene, in_unit
 
@@ -35,7 +35,7 @@ class LabelInformation(Curves):
             return []
         estimates, chances = shown.sensitivity[:, layer]
         if np.isnan(estimates).all():  # what estimates has no number of bins
-            return []
+            return kernel_samples(scene)
         seen = scene.viewed(quantity, {quantity.name: estimates, quantity.chance: chances})
         values = [number(float(value)) for value in seen]
         counts = [str(bins) for bins in SENSITIVITY_BINS]

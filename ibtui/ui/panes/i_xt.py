@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ibtui.core.kde import MOST_KDE
 from ibtui.plot import palette
 from ibtui.ui.line import Piece, piece
-from ibtui.ui.panes.curves import Curves
+from ibtui.ui.panes.curves import Curves, kernel_samples
 from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene
 
@@ -57,13 +56,7 @@ class InputInformation(Curves):
         if recording is None or not len(recording):
             return ()
         if recording.binning.kind == "kde":
-            bound = piece("upper bound", "upper", ink=palette.DIM, rank=2)
-            if (samples := len(recording.dataset.x)) <= MOST_KDE:
-                return [bound]
-            taken = piece(
-                f"{MOST_KDE:,} of {samples:,} samples", f"{MOST_KDE} of {samples}", ink=palette.DIM, rank=1
-            )
-            return [taken, bound]
+            return [*kernel_samples(scene), piece("upper bound", "upper", ink=palette.DIM, rank=2)]
         if not recording.has_open_ranges:
             return ()
         if not recording.tops:  # as files of before have it

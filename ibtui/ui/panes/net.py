@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 from textual.strip import Strip
 
+from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.boundary import boundary_plot, signs, weights_rows
 from ibtui.plot.canvas import Cells
@@ -54,7 +55,8 @@ class Net(Pane):
             return Drawing(title, message(waiting, view, width, height, styles))
         picture, plane = shown.net, _marker(view.marker, styles)
         if picture.classes is None and not picture.weights:
-            weights = "its weights are your own program's" if scene.loop else "this engine shows no weights"
+            watched = scene.recording is not None and scene.recording.config.engine == WATCHED
+            weights = "its weights are your own program's" if watched else "this engine shows no weights"
             return Drawing(title, message(weights, view, width, height, styles))
         if picture.classes is None:
             said = message(

@@ -11,7 +11,7 @@ from ibtui.plot.plane import plane_plot
 from ibtui.plot.ticks import number
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Styles, piece
-from ibtui.ui.panes.curves import reference_words
+from ibtui.ui.panes.curves import kernel_samples, reference_words
 from ibtui.ui.panes.pane import Drawing, Hotkey, Pane, message, pane
 from ibtui.ui.scene import Scene, in_unit, name_of, recorded, unit_of
 
@@ -45,6 +45,7 @@ class Plane(Pane):
             piece(unit_of(scene.quantity("i_xt"), view), ink=palette.DIM, rank=3),
             piece(_LEVELS[view.level], ink=palette.DIM, rank=1),
             piece(f"by {view.plane_colour}", ink=palette.DIM, rank=6 if view.plane_colour == "layer" else 1),
+            *kernel_samples(scene),
             *reference_words(scene),
         ]
         if recording is None or not len(recording):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ibtui.quantities import Quantity
-from ibtui.ui.panes.curves import Curves
+from ibtui.ui.line import Piece
+from ibtui.ui.panes.curves import Curves, kernel_samples
 from ibtui.ui.panes.pane import pane
 from ibtui.ui.scene import Scene
 
@@ -18,3 +21,7 @@ class ChosenQuantity(Curves):
 
     def quantity(self, scene: Scene) -> Quantity:
         return scene.chosen_quantity
+
+    def remark(self, scene: Scene) -> Sequence[Piece]:
+        """Say of how many samples a bound by kernels is."""
+        return kernel_samples(scene) if self.quantity(scene).unit == "nats" else ()
