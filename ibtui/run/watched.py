@@ -181,7 +181,6 @@ class Watched(Source):
         now, message = self._now(where)
         epoch = max(stream.newest, where.epoch if where is not None else 0, 0)
         if now != "running" and now != "pausing":
-            state.pausing = False
             state.speed.forget()
         elif where is not None or self._control is None:  # not yet: it stands further than its stream says
             state.speed.mark(epoch)
