@@ -31,8 +31,10 @@ from ibtui.run.protocol import (
     Pull,
     Rebin,
     Representation,
+    Resume,
     Save,
     Status,
+    Step,
 )
 from ibtui.run.saver import Saver
 from ibtui.run.snapshot import Snapshot
@@ -228,6 +230,8 @@ class RunState:
                 return
             case Pause():
                 self.pausing = True
+            case Resume() | Step():  # it may not have come to stand
+                self.pausing = False
             case Save():
                 with self._lock:
                     self.saves_waiting += 1

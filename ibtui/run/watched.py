@@ -221,10 +221,8 @@ class Watched(Source):
             case Pause():
                 self._ask("pause")
             case Resume():
-                self._state.pausing = False  # the loop may not have come to stand
                 self._ask("go on")
             case Step(epochs):
-                self._state.pausing = False
                 self._ask("step", epochs=max(1, epochs))
             case _:
                 self._state.note(_REFUSED[type(command)], "warning")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
@@ -200,8 +201,9 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def tell(self, text: str, severity: str = "information") -> None:
         known = severity if severity in ("information", "warning", "error") else "warning"
         text = printable(text)
-        # What is no trouble has one row; the log has all of it.
-        if known == "information" and len(text) > self.size.width - 2:
+        if cell_len(text) > self.size.width - 2:  # a toast has one row; the log has all of it
+            if text not in self.mirror.log:
+                self.mirror.log.append(text)
             text = re.sub(r"\S*/", "", text)
         if not any(shown.message == text and shown.severity == known for shown in self._notifications):
             self.notify(text, severity=known, markup=False)  # type: ignore[arg-type]

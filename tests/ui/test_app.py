@@ -2171,7 +2171,8 @@ def test_a_relus_zeros_are_told_and_a_dead_layer_is_marked(share: float, said: s
     play(script, client=Zeros(RunConfig(every=10, activation="relu")))
 
 
-@pytest.mark.parametrize("size", [FULL, SMALL])
+@pytest.mark.parametrize("severity", ["information", "warning", "error"])
+@pytest.mark.parametrize("size", [FULL, SMALL, (40, 12)])
 @pytest.mark.parametrize(
     ("text", "seen"),
     [
@@ -2179,15 +2180,16 @@ def test_a_relus_zeros_are_told_and_a_dead_layer_is_marked(share: float, said: s
         ("so many words that one row of sixty cells cannot hold all that they say", "so many words"),
     ],
 )
-def test_a_toast_covers_no_plot(text: str, seen: str, size: tuple[int, int]) -> None:
+def test_a_toast_covers_no_plot(text: str, seen: str, size: tuple[int, int], severity: str) -> None:
     from textual.widgets._toast import Toast
 
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
-        app.tell(text)
+        app.tell(text, severity)
         await until(pilot, lambda: any(toast.region.area for toast in app.screen.query(Toast)))
         (toast,) = app.screen.query(Toast)
         assert toast.region.y == size[1] - 1 and toast.region.height == 1
-        await until(pilot, lambda: seen in screen_text(app)[-1])
+        await until(pilot, lambda: seen[: size[0] - 12] in screen_text(app)[-1])
+        assert (text in app.mirror.log) == (len(text) > size[0] - 2)  # where it is cut, the log has all of it
 
     play(script, size)
 
