@@ -6,12 +6,18 @@ import contextlib
 import os
 import signal
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ibtui.run import places
+from ibtui.run.estimating import HistoryThread
+
+_ENDING_S = 10.0
+"""How long a thread may take to end once its test has."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -64,6 +70,20 @@ def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatc
             yield
         finally:
             _end(_processes() - before, runtime.encode())
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """What a test has begun in a thread ends with it, and costs those after it neither time nor memory."""
+    before = set(threading.enumerate())
+    yield
+    end = time.monotonic() + _ENDING_S
+    for thread in set(threading.enumerate()) - before:
+        if isinstance(thread, HistoryThread):  # a RunState's, which in a worker goes on as long as it does
+            thread.close()
+        thread.join(max(0.0, end - time.monotonic()))
+    left = sorted(thread.name for thread in set(threading.enumerate()) - before)
+    assert not left, f"threads go on: {', '.join(left)}"
 
 
 def _processes() -> set[int]:

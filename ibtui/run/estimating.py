@@ -121,6 +121,7 @@ class HistoryThread(threading.Thread):
         """Begin nothing more; return what is left to write, once the file that is being written is."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
             left = [job for job in self._jobs if job is not self._writing]
             while self._writing is not None:
                 self._changed.wait()
@@ -132,8 +133,10 @@ class HistoryThread(threading.Thread):
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-                while self._closed or (work := self._next()) is None:
+                while (work := self._next()) is None and not self._closed:
                     self._changed.wait()
+                if work is None or self._closed:
+                    return
                 self._busy = True
             work()
 

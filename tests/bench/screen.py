@@ -31,9 +31,13 @@ _SELDOM, _OFTEN = 1000, 10
 """Epochs between measurements: a history of hundreds in the time of the bench, or of ten thousands."""
 _TRAIN = ("-m", "ibtui", "--engine", "fused", "--ctx", "cpu", "--epochs", "100000000", "--history-mb", "64")
 _FLAT_OUT = (*_TRAIN, "--epochs-per-second", "0", "--every", "1000")
-_PAINTED, _FRAME = re.compile(rb"starting"), re.compile(rb"epoch [0-9,]+ of")
+_FRAME = re.compile(rb"epoch [0-9,]+ of")
+_PAINTED = re.compile(rb"starting|" + _FRAME.pattern)
+"""On a busy machine the worker may be ready before anything is painted."""
 _PAUSED, _RUNNING = re.compile("‖ paused".encode()), re.compile("● running".encode())
 """In the line of the state: the log says it, too, and maybe sooner."""
+_LONGEST = 64
+"""The bytes of what is waited for, at most."""
 
 
 class Terminal:
@@ -45,7 +49,7 @@ class Terminal:
 
         ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
-        self._ours = ours
+        self._ours, self._unread = ours, b""
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
@@ -72,14 +76,16 @@ class Terminal:
         os.close(self._ours)
 
     def press(self, key: bytes) -> None:
-        """Type a key."""
+        """Type a key; what was written before is no answer to it."""
+        self._unread = b""
         os.write(self._ours, key)
 
     def until(self, wanted: re.Pattern[bytes]) -> float:
-        """Wait until this is written to the terminal; returns the time."""
-        seen, end = b"", time.monotonic() + _PATIENCE_S
-        while not wanted.search(seen):
-            seen = (seen + self._read(end))[-65536:]
+        """Wait until this is written to the terminal, and read up to it; returns the time."""
+        end = time.monotonic() + _PATIENCE_S
+        while (found := wanted.search(self._unread)) is None:
+            self._unread = self._unread[-_LONGEST:] + self._read(end)
+        self._unread = self._unread[found.start() :]
         return time.perf_counter()
 
     def idle(self, seconds: float) -> None:

@@ -168,3 +168,5 @@ class Driver:
     def __exit__(self, *_: object) -> None:
         if self.lost is None:
             self.stop()
+        else:
+            self.client.close()

@@ -216,10 +216,10 @@ def test_the_screen_that_dies_leaves_a_snapshot_and_no_process(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_that_is_told_to_end_saves_first(tmp_path, number):
-    driver = Driver.train(LONG, epochs_per_second=200.0, snapshot_dir=str(tmp_path))
-    driver.until(lambda d: d.status.epoch > 20)
-    driver.worker.send_signal(number)
-    driver.worker.wait(3)
+    with Driver.train(LONG, epochs_per_second=200.0, snapshot_dir=str(tmp_path)) as driver:
+        driver.until(lambda d: d.status.epoch > 20)
+        driver.worker.send_signal(number)
+        driver.worker.wait(3)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > 20
 

@@ -123,7 +123,10 @@ def play(
                 await until(pilot, lambda: len(client.pulls) > 1)
             await script(app, pilot, client)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    finally:
+        client.close()
     return app.outcome()
 
 
