@@ -16,6 +16,8 @@ _FOR_TRAINING = ("space", "s", "- +", "r")
 _FOR_OWN_TRAINING = ("- +", "r")
 _FOR_THE_REST = ("s",)
 _FOR_A_WORKER = ("[ ]", "{ }", "b", "← →")
+_OF_T = {"width": "T width", "kde": "noise"}
+"""What the keys for the bins of T change in the estimators that have none of a number."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,15 @@ class Footer(Drawn):
         self._hints = hints
 
     def key(self, scene: Scene) -> Hashable:
-        return space_does(scene), _in_vain(scene), scene.view.enlarged
+        return _instead(scene), _in_vain(scene), scene.view.enlarged
 
     def paint(self, scene: Scene, width: int, height: int, styles: Styles) -> Sequence[Strip]:
         hints = list(self._hints)
         if scene.view.enlarged:
             hints = [Hint("Esc", "back", 0), *(hint for hint in hints if hint.keys != "Enter")]
-        does = space_does(scene)
+        instead = dict(_instead(scene))
         hints = [hint for hint in hints if hint.keys not in _in_vain(scene)]
-        pieces = [piece(f"{h.keys}\0{does if h.keys == 'space' else h.label}", rank=h.rank) for h in hints]
+        pieces = [piece(f"{h.keys}\0{instead.get(h.keys, h.label)}", rank=h.rank) for h in hints]
         spans: list[Span] = []
         for text, _ in fit(pieces, width - 2, 2, scene.view.marker):
             keys, _, label = text.partition("\0")
@@ -54,6 +56,13 @@ class Footer(Drawn):
                 (f" {label}", palette.DIM),
             ]
         return [strip(spans, width, styles)]
+
+
+def _instead(scene: Scene) -> tuple[tuple[str, str], ...]:
+    """Return the keys whose hints say something else in this state, and what."""
+    binning = scene.binning
+    of_t = _OF_T.get(binning.kind) if binning is not None else None
+    return ("space", space_does(scene)), *((("[ ]", of_t),) if of_t else ())
 
 
 def _in_vain(scene: Scene) -> tuple[str, ...]:

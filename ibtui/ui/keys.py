@@ -61,11 +61,13 @@ _BEFORE_PANES = (
         "left_square_bracket",
         "t_bins(-1)",
         "T bins",
-        "Fewer bins for T, or wider ones, in all of the history.",
+        "Fewer or wider bins for T (KDE: more noise), in all of the history.",
         "[",
         T_BINS,
     ),
-    _key("right_square_bracket", "t_bins(1)", "T bins", "More bins for T, or narrower ones.", "]", T_BINS),
+    _key(
+        "right_square_bracket", "t_bins(1)", "T bins", "More or narrower bins (KDE: less noise).", "]", T_BINS
+    ),
     _key("b", "binning", "binning", "Next binning: notebook, closed, adaptive, width, pooled."),
     _key("k", "estimator", "", "Estimate by kernel density, or by binning."),
     _key("x", "cells_of_x", "", "X as a grid, or each sample a symbol of its own."),

@@ -94,13 +94,17 @@ class LinkState:
             return "starting"
         return "pausing" if self.pausing and status.state == "running" else status.state
 
-    def confirmed(self, status: Status) -> LinkState:
-        """Return the state without what was asked for and is now so."""
+    def confirmed(self, status: Status, known: LinkState) -> LinkState:
+        """Return the state without what was asked for and is now so, or has been refused.
+
+        A frame says what became of a pause and a binning that were asked for before it was: of what was in
+        `known`, the state of then.
+        """
         return replace(
             self,
             worker="connected",
-            pausing=self.pausing and status.state == "running",
-            binning=None if self.binning == status.binning else self.binning,
+            pausing=self.pausing and not known.pausing and status.state == "running",
+            binning=None if self.binning in (known.binning, status.binning) else self.binning,
             pace=None if self.pace == status.pace else self.pace,
             silent=0,
         )
@@ -188,6 +192,8 @@ class Link:
         self._screen, self._workers, self._clock = screen, workers, clock
         self._successor: _Successor | None = None
         self._pulled: float | None = None
+        self._known = self.state
+        """As it was when the frame that is awaited, or came last, was asked for."""
         self._awaited: _Awaited | None = None
         self._earlier: tuple[str, ...] = ()
         self._written = False
@@ -216,7 +222,7 @@ class Link:
 
     def pull(self) -> None:
         if self.ready:
-            self._pulled = self._clock()
+            self._pulled, self._known = self._clock(), self.state
             self.client.pull(self.mirror, self._screen.row)
 
     def hear(self, client: Client, news: Frame | Lost) -> None:
@@ -234,7 +240,7 @@ class Link:
 
     def _hear_frame(self, frame: Frame) -> None:
         self._take_in(self.mirror, frame)
-        self.state = self.state.confirmed(frame.status)
+        self.state = self.state.confirmed(frame.status, self._known)
         if frame.new_run is not None and not frame.new_run.continues:
             self._screen.restarted()
         self._hear_of_file(frame.status)
@@ -402,7 +408,8 @@ class Link:
         self._successor, self._pulled = None, None
         self.client, self.mirror = successor.client, mirror
         stopped = self.state.stopped and held
-        self.state = replace(self.state, handover="", progress="", stopped=stopped).confirmed(mirror.status)
+        state = replace(self.state, handover="", progress="", stopped=stopped)
+        self.state = state.confirmed(mirror.status, known=self.state)
         self._screen.draw()
         if old is not None:  # last: at no moment are both told to discard what they have
             _dismiss(old)

@@ -197,6 +197,8 @@ class StandIn:
             self.detached = self.detached or isinstance(command, Detach)
             if self.obeying:
                 self.obey(command)
+            elif isinstance(command, Pause) and self.status.state == "running":
+                self.status = replace(self.status, state="pausing")
 
     def close(self) -> None:
         self.closed = True

@@ -187,6 +187,15 @@ def test_the_full_screen_has_all_panes() -> None:
     play(script)
 
 
+def test_the_hint_of_a_key_says_what_it_changes_now() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        for binning, hint in (({"kind": "kde"}, "noise"), ({"kind": "width"}, "T width"), ({}, "T bins")):
+            client.obey(Rebin(Binning(**binning)))
+            await shows(app, pilot, f"[ ] {hint}  ")
+
+    play(script, (160, 50))
+
+
 def test_the_compact_screen_has_a_row_per_layer() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         await shows(

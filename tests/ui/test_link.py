@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,17 +107,32 @@ def test_no_frame_is_asked_for_while_one_is_owed_or_the_worker_is_lost() -> None
 
 def test_what_was_asked_for_is_pending_until_a_frame_confirms_it() -> None:
     screen, link, client = started()
-    client.obeying = False
-    for command in (Pause(), Rebin(Binning(t_bins=70)), SetPace(5.0)):
+    client.obeying = client.answering = False
+    link.pull()
+    for command in (Rebin(Binning(t_bins=70)), SetPace(5.0), Pause()):
         assert link.send(command)
-    screen.frame()  # one that knows nothing of it
+    client.status = replace(client.status, state="running")
+    client.answer()  # from before it was asked
     assert (link.state.pausing, link.state.binning, link.state.pace) == (True, Binning(t_bins=70), 5.0)
     assert link.state.of_run(link.mirror.status) == "pausing"
     for command in client.commands:
         client.obey(command)
+    client.answering = True
     screen.frame()
     assert (link.state.pausing, link.state.binning, link.state.pace) == (False, None, None)
     assert link.state.of_run(link.mirror.status) == "paused"
+
+
+def test_what_was_refused_is_not_pending_for_ever() -> None:
+    screen, link, client = started()
+    client.obeying = False
+    for command in (Rebin(Binning(t_bins=10**9)), Pause()):
+        assert link.send(command)
+    assert (link.state.pausing, link.state.binning) == (True, Binning(t_bins=10**9))
+    client.status = replace(client.status, state="running")  # as though nothing had been asked
+    screen.frame()
+    assert (link.state.pausing, link.state.binning) == (False, None)
+    assert link.state.of_run(link.mirror.status) == "running"
 
 
 def test_a_worker_that_owes_an_answer_for_long_is_silent_until_it_comes() -> None:
