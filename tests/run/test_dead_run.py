@@ -140,6 +140,7 @@ def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, en
     else:
         driver.worker.send_signal(end)
     assert driver.worker.wait(5) == 0
+    driver.client.close()
     written = list(tmp_path.glob("*.npz"))
     assert len(written) == (0 if saved else 1)
     assert all(equal(files.load(path), recording) for path in written)
