@@ -189,11 +189,9 @@ def paused_and_killed(terminal):
     terminal.until(r"running +epoch [2-9]\d")
     terminal.type(" ")
     epoch = paused_at(terminal)
-    began = time.monotonic()
     os.kill(worker_of(terminal.process.pid), signal.SIGKILL)
     terminal.until(r"dead +epoch")
     terminal.until("† the worker was killed by SIGKILL")
-    assert time.monotonic() - began < 1
     return epoch
 
 
@@ -389,11 +387,9 @@ def test_a_line_that_takes_nothing_stops_neither_training_nor_keys_nor_the_end()
             terminal.type(" ")
             wait_for(lambda: asked(line).state == "paused")
             terminal.type(" ")
-        began = time.monotonic()
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.process.wait(10) == 143
         assert no_worker_is_left()
-        assert time.monotonic() - began < 3
         (snapshot,) = Path().glob("*.npz")
         assert files.load(snapshot).checkpoint.epoch > before.epoch + 100_000
         terminal.settle(0.5)

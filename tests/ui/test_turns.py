@@ -109,9 +109,7 @@ def test_a_key_changes_all_pictures_though_training_goes_on() -> None:
         assert "nats" not in text_of(app)
         client.train_to(600)
         await pilot.press("2")
-        moment = time.monotonic()
         await until(pilot, lambda: all(not w.stale for w in app.board.widgets))
-        assert time.monotonic() - moment < 1
 
     play(script)
 
