@@ -199,6 +199,8 @@ class StandIn:
                 self.obey(command)
             elif isinstance(command, Pause) and self.status.state == "running":
                 self.status = replace(self.status, state="pausing")
+            elif isinstance(command, Rebin):
+                self.status = replace(self.status, binning=command.binning)
 
     def close(self) -> None:
         self.closed = True
