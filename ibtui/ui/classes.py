@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from ibtui.recording import Recording
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, piece
 
-_FEW = 3
-"""More classes than these may not all be named: their number is."""
+_FEW, _ROOM = 3, 6
+"""More classes than these, or longer names, may not all be there: the number of classes is."""
 
 Class = tuple[str, str, int]
 """A class's character, its name and its ink."""
@@ -36,8 +36,21 @@ def class_of(recording: Recording, label: int, marker: Marker) -> Class:
 
 def class_pieces(recording: Recording, marker: Marker) -> list[Piece]:
     """Name the classes by colour and character, as far as there is room; the first ones longest."""
-    found = [
-        piece(f"{glyph} {name}", f"{glyph} {name[:1]}", ink=ink, rank=1 + place)
-        for place, (glyph, name, ink) in enumerate(classes_of(recording, marker))
+    found = list(classes_of(recording, marker))
+    names = [name for _, name, _ in found]
+    shorter = [_shorter(name, names) for name in names]
+    pieces = [
+        piece(*(f"{glyph} {said}" for said in dict.fromkeys((name, short))), ink=ink, rank=1 + place)
+        for place, ((glyph, name, ink), short) in enumerate(zip(found, shorter, strict=True))
     ]
-    return [*found, piece(f"of {len(found)}", ink=DIM)] if len(found) > _FEW else found
+    few = len(found) <= _FEW and (len(found) == 1 or max(map(len, shorter)) <= _ROOM)
+    return pieces if few else [*pieces, piece(f"of {len(found)}", ink=DIM)]
+
+
+def _shorter(name: str, names: Sequence[str]) -> str:
+    """Return the shortest beginning that no other name has; of a name with a number, all: none is cut."""
+    if any(map(str.isdigit, name)):
+        return name
+    others = [other for other in names if other != name]
+    lengths = (n for n in range(1, len(name)) if not any(other.startswith(name[:n]) for other in others))
+    return name[: next(lengths, len(name))]

@@ -14,7 +14,7 @@ from ibtui.plot.axes import FRAME
 from ibtui.plot.raster import sparkline
 from ibtui.plot.ticks import number
 from ibtui.quantities import Array, Quantity
-from ibtui.ui.classes import classes_of
+from ibtui.ui.classes import class_pieces
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
@@ -196,7 +196,6 @@ def _log(scene: Scene, width: int, styles: Styles) -> Strip:
     marker = scene.view.marker
     left: list[Span] = [(f" {title.ljust(11)}", palette.TEXT), (spelled(said[0], marker), said[1])]
     room = width - sum(cell_len(text) for text, _ in left) - 2
-    names = [piece(f"{glyph} {name}", ink=ink) for glyph, name, ink in classes_of(scene.recording, marker)]
-    right = spaced(fit(names, room, 2, marker), 2)
+    right = spaced(fit(class_pieces(scene.recording, marker), room, 2, marker), 2)
     gap = room + 1 - sum(len(text) for text, _ in right)
     return strip([*left, (" " * max(gap, 0), palette.TEXT), *right], width, styles)

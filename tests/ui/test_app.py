@@ -53,6 +53,7 @@ from ibtui.run.representation import inputs_of
 from ibtui.ui import keys, view
 from ibtui.ui.app import IbtuiApp
 from ibtui.ui.board import FINE
+from ibtui.ui.classes import class_pieces
 from ibtui.ui.dialogs import Place, Question
 from ibtui.ui.drawn import Drawn
 from ibtui.ui.ending import Ending
@@ -302,6 +303,24 @@ def test_the_classes_are_named_on_every_screen_but_the_smallest(marker: str) -> 
         await until(pilot, lambda: "  ".join(said) in pane_text(app, "input"))
 
     play(script, COMPACT, options=WatchOptions(marker=marker))
+
+
+@pytest.mark.parametrize(
+    ("names", "room", "said"),
+    [
+        (("setosa", "versicolor", "virginica"), 80, "⠿ setosa  ⠿ versicolor  v virginica"),
+        (("setosa", "versicolor", "virginica"), 20, "⠿ setosa  ⠿ ve  v vi"),  # not v and v
+        (("cat", "car"), 9, "⠿ cat"),  # and no ca
+        (("-inf … -1.5", "-1.5 … 2", "2 … inf"), 30, "⠿ -inf … -1.5  of 3"),  # no number is cut
+        (tuple("abcdefghij"), 30, "⠿ a  ⠿ b  v c  s d  d e  of 10"),
+    ],
+)
+def test_names_of_classes_are_cut_so_that_they_differ(names: tuple[str, ...], room: int, said: str) -> None:
+    experiment = StandIn(RunConfig(every=10), 20).recording.experiment
+    y = np.arange(len(experiment.dataset.y)) % len(names)
+    experiment = replace(experiment, dataset=replace(experiment.dataset, y=y, names=names))
+    pieces = fit(class_pieces(Recording(experiment, dict(CEILINGS)), "braille"), room, 2, "braille")
+    assert "  ".join(text for text, _ in pieces) == said
 
 
 def test_accuracy_held_out_is_told_where_the_pane_is_narrow() -> None:
