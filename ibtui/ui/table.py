@@ -19,7 +19,7 @@ from ibtui.ui.drawn import Drawn
 from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, Span, Styles, fit, piece, spaced, strip
 from ibtui.ui.logged import last_line
-from ibtui.ui.panes.performance import diverged, loss, value_of
+from ibtui.ui.panes.performance import diverged, written
 from ibtui.ui.panes.run import CONSTANT
 from ibtui.ui.scene import Scene, recorded, unit_of
 from ibtui.ui.segments import strips
@@ -169,12 +169,10 @@ def _performance(name: str, scene: Scene, width: int, styles: Styles) -> Strip:
     assert scene.recording is not None
     title = f"[{name}]" if scene.view.pane == "performance" else name
     parts = [strip([(f" {title.ljust(11)}", palette.TEXT)], 12, styles)]
-    said = diverged(scene) if name == "loss" else []
-    warning = fit(said, 24, 0, scene.view.marker)
+    warning = fit(diverged(scene) if name == "loss" else [], 24, 0, scene.view.marker)
     room = (width - 12 - sum(len(text) + 1 for text, _ in warning)) // 2
     for half, label, ink in (("train", "train", palette.TRAIN), ("test", "held out", palette.HELD_OUT)):
-        value = value_of(scene, f"{half}_{name}")
-        text = f"{label} {loss(value) if name == 'loss' else number(value)} "
+        text = f"{label} {written(scene, half, name)} "
         values = scene.recording.column(f"{half}_{name}")
         top = 1.0 if name == "accuracy" else float("nan")
         line = _spark(values, room - len(text) - 2, 0.0, top, scene, ink, styles)

@@ -188,6 +188,23 @@ def test_the_full_screen_has_all_panes() -> None:
     play(script)
 
 
+@pytest.mark.parametrize("size", [FULL, COMPACT])
+def test_a_loss_that_nobody_measures_is_none_that_diverged(size: tuple[int, int]) -> None:
+    client = StandIn(RunConfig(every=10), 50)
+    data = client.recording.dataset
+    nobody = replace(client.recording.experiment, dataset=replace(data, x_test=data.x[:0], y_test=data.y[:0]))
+
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        client.values["test_loss"] = math.nan
+        client.between = 51
+        await shows(app, pilot, "held out NaN")
+        app.mirror.recording = Recording(nobody, dict(CEILINGS))
+        app.mirror.recording.apply(client.recording.update_since(0))
+        await until(pilot, lambda: "held out NaN" not in text_of(app))
+
+    play(script, size, client)
+
+
 def test_the_hint_of_a_key_says_what_it_changes_now() -> None:
     async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
         for binning, hint in (({"kind": "kde"}, "noise"), ({"kind": "width"}, "T width"), ({}, "T bins")):

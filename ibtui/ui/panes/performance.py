@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import numpy as np
 
 from ibtui.core.names import WATCHED
 from ibtui.plot import palette
 from ibtui.plot.performance import performance_plot
-from ibtui.plot.ticks import number, value_text
+from ibtui.plot.ticks import value_text
 from ibtui.quantities import Array
 from ibtui.ui.line import Piece, Styles, piece
 from ibtui.ui.panes.curves import reference_words
@@ -48,7 +48,7 @@ class Performance(Pane):
             scale=scene.view.scale, reference=_reference(scene),
             sketch=self.sketch(scene, scene.reference_key, scene.view.scale),
         )  # fmt: skip
-        return Drawing(_halves(scene, "accuracy", number), cells, [*_note(scene), *reference_words(scene)])
+        return Drawing(_halves(scene, "accuracy"), cells, [*_note(scene), *reference_words(scene)])
 
 
 def _reference(scene: Scene) -> tuple[Array, Array, Array] | None:
@@ -60,14 +60,29 @@ def _reference(scene: Scene) -> tuple[Array, Array, Array] | None:
     return epochs, accuracy, loss
 
 
-def value_of(scene: Scene, name: str) -> float:
-    """Return a number of the epoch shown; NaN while nothing is."""
-    shown = scene.representation
+def written(scene: Scene, half: str, name: str) -> str:
+    """Write the accuracy or the loss of a half, "train" or "test", at the epoch shown.
+
+    A loss that is not a number is no missing value, but a run that has diverged; save where there may be
+    none: of no samples held out, and of a watched loop, which need not log it.
+    """
+    value, recording = _value_of(scene, f"{half}_{name}"), scene.recording
+    if name == "accuracy" or recording is None or recording.config.engine == WATCHED:
+        return value_text(value)
+    return value_text(value) if half == "test" and not len(recording.dataset.x_test) else _loss(value)
+
+
+def _value_of(scene: Scene, name: str) -> float:
+    shown = scene.representation  # NaN while nothing is
     return float(shown.values.get(name, math.nan)) if shown is not None else math.nan
 
 
-def _halves(scene: Scene, name: str, text: Callable[[float], str]) -> list[Piece]:
-    train, test = (text(value_of(scene, f"{half}_{name}")) for half in ("train", "test"))
+def _loss(value: float) -> str:
+    return "NaN" if np.isnan(value) else value_text(value)
+
+
+def _halves(scene: Scene, name: str) -> list[Piece]:
+    train, test = (written(scene, half, name) for half in ("train", "test"))
     return [
         piece(name),
         piece(f"train {train}", train, ink=palette.TRAIN, rank=1),
@@ -76,18 +91,13 @@ def _halves(scene: Scene, name: str, text: Callable[[float], str]) -> list[Piece
 
 
 def _note(scene: Scene) -> list[Piece]:
-    # Before the first batch there is no moving loss.
-    trained = scene.representation is not None and scene.representation.epoch > 0
-    moving = loss(value_of(scene, "moving_loss")) if trained else "n/a"
-    moved = piece(f"moving {moving}", ink=palette.DIM, rank=7)
-    if scene.recording is not None and scene.recording.config.engine == WATCHED:  # what it has not logged
-        return [*_halves(scene, "loss", value_text), *diverged(scene)]
-    return [*_halves(scene, "loss", loss), moved, *diverged(scene)]
-
-
-def loss(value: float) -> str:
-    """Write a loss; one that is not a number is no missing value, but a run that has diverged."""
-    return "NaN" if np.isnan(value) else number(value)
+    words = _halves(scene, "loss")
+    if scene.recording is None or scene.recording.config.engine != WATCHED:
+        # Before the first batch there is no moving loss.
+        trained = scene.representation is not None and scene.representation.epoch > 0
+        moving = _loss(_value_of(scene, "moving_loss")) if trained else "n/a"
+        words.append(piece(f"moving {moving}", ink=palette.DIM, rank=7))
+    return [*words, *diverged(scene)]
 
 
 def diverged(scene: Scene) -> list[Piece]:
