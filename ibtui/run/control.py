@@ -6,7 +6,9 @@ Nothing here waits for a loop, which may be busy: requests are sent, and answers
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import select
 import socket
 import time
@@ -170,7 +172,13 @@ def live() -> list[Where]:
 
 
 def stop(name: str, path: Path) -> Where | None:
-    """Ask a loop to end; return what it says to that, or None where it has gone."""
+    """Ask a loop to end; return what it says to that, or None where it has not answered in time.
+
+    Raises
+    ------
+    OSError
+        None listens there, or the connection has ended without an answer.
+    """
     with Control(path) as control:
         control.wait()
         control.send("stop")
@@ -182,4 +190,6 @@ def stop(name: str, path: Path) -> Where | None:
             time.sleep(0.05)
             control.ask_where()
             answer = control.wait() or answer
+        if answer is None and control.gone:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         return answer

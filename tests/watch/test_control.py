@@ -158,6 +158,20 @@ def test_stop_takes_a_loop_by_its_name_alone(capsys):
         assert child.poll() is None
 
 
+def test_a_loop_that_hangs_up_without_an_answer_has_not_been_asked(capsys):
+    places.folder().mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        with places.short(places.folder() / f"net{loops.SOCKET}") as address:
+            listener.bind(address)
+        listener.listen()
+        hanging_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hanging_up.start()
+        assert main(["stop", "net"]) == 1
+        hanging_up.join()
+    out, err = capsys.readouterr()
+    assert not out and err == "ibtui: net: cannot be reached: Connection reset by peer\n"
+
+
 def test_step_says_that_it_is_to_stop():
     net = Net()
     with ibtui.watch(net, net.x, net.y, name="net") as run:
