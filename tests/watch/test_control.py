@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 import ibtui
 from ibtui.cli import main
 from ibtui.run import control, loops, places
+from tests.marks import slow
 from tests.watch.loops import Net, ask, connect, process, rows, until, wait_until
 
 
@@ -411,3 +413,38 @@ def test_words_of_streams_may_be_nonsense(text):
     folder.mkdir()
     (folder / "abc.json").write_text(text)
     assert loops.streams() == [] and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("asked", [40, *slow(2000)])
+def test_whatever_screens_ask_in_whatever_order_the_loop_stands_where_they_want_it(asked):
+    """Against what the protocol says of each request, with screens that come, go, and go while they ask."""
+    chance = random.Random(asked)
+    with process(pause_s=0.001):
+        observer, screens = connect(), []
+        holding, stays, stands = set(), False, None
+        for _ in range(asked):
+            if not screens or (len(screens) < 4 and chance.random() < 0.2):
+                screens.append(connect())
+            screen = chance.choice(screens)
+            word, steps = chance.choice(("pause", "stay", "step", "go on", "")), chance.randint(1, 3)
+            leaves = not word or chance.random() < 0.3
+            if word:
+                screen.send(word, epochs=steps) if leaves else ask(screen, word, epochs=steps)
+            if leaves:  # without a look at the answer
+                screens.remove(screen)
+                screen.close()
+                wait_until(lambda: ask(observer, "status").screens == 1 + len(screens))
+            if word == "go on":
+                holding, stays = set(), False
+            elif word:
+                holding, stays = holding | {screen}, stays or word == "stay"
+            holding.discard(screen if leaves else None)
+            if not holding and not stays:
+                began = until(observer, "running").epoch
+                wait_until(lambda began=began: ask(observer, "status").epoch > began)
+                stands = None
+            else:
+                epoch = until(observer, "paused").epoch
+                if stands is not None:
+                    assert epoch == stands + (steps if word == "step" else 0), (word, leaves)
+                stands = epoch
