@@ -73,10 +73,12 @@ def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(autouse=True)
-def no_thread_left() -> Iterator[None]:
+def no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test has begun in a thread ends with it, and costs those after it neither time nor memory."""
     before = set(threading.enumerate())
     yield
+    if request.node.get_closest_marker("frameworks"):  # which keep threads of their own
+        return
     end = time.monotonic() + _ENDING_S
     for thread in set(threading.enumerate()) - before:
         if isinstance(thread, HistoryThread):  # a RunState's, which in a worker goes on as long as it does

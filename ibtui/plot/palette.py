@@ -42,22 +42,21 @@ TRAIN = 8
 HELD_OUT = 9
 CEILING = 10
 
-CLASS = 16
-LAYER = 32
-CHANCE = 40
+LAYER = 16
+CHANCE = 24
 """A layer's chance level: its colour, dimmed."""
-EPOCH = 48
+EPOCH = 32
 """The first of the inks of epochs: the oldest are dark, the newest light."""
-
-REGION = 56
+CLASS = 40
+CLASSES = 36
+"""The number of classes with an ink, and a character, of their own; then they repeat."""
+REGION = CLASS + CLASSES
 """The first of the inks of regions: of each class three, the stronger the surer its net is there."""
 STRENGTHS = (0.22, 0.38, 0.56)
 """The share of a class's colour in the inks of its region; the rest is the background."""
 
 CYCLE = 8
 """The number of layers and steps of the epoch ramp with an ink of their own; then inks repeat."""
-CLASSES = 10
-"""The number of classes with an ink of their own."""
 INKS = REGION + CLASSES * len(STRENGTHS)
 """The number of inks."""
 
@@ -125,6 +124,11 @@ def of_class(label: int) -> int:
     return CLASS + label % CLASSES
 
 
+def _hue(label: int) -> int:
+    """Return the place of a class's colour: those of classes with a letter repeat."""
+    return label if label < len(_CLASSES) else 2 + (label - 2) % (len(_CLASSES) - 2)
+
+
 def of_layer(layer: int) -> int:
     """Return the ink of a layer. Its number must stand beside it: inks repeat from the ninth layer on."""
     return LAYER + layer % CYCLE
@@ -185,7 +189,8 @@ def styles(colour_system: ColourSystem, ground: str = DARK) -> list[Style]:
     table[CURSOR] = (_CURSOR, ansi.cursor, "bold")
     table[MIXED] = (_MIXED, ansi.mixed, "underline")
     for step in range(CLASSES):
-        table[CLASS + step] = (_CLASSES[step], ansi.classes[step], "bold" if step % 2 else "")
+        hue = _hue(step)
+        table[CLASS + step] = (_CLASSES[hue], ansi.classes[hue], "bold" if step % 2 else "")
     for step in range(CYCLE):
         layer = legible(_LAYERS[step], ground)
         table[LAYER + step] = (layer, ansi.layers[step], "")
@@ -194,7 +199,7 @@ def styles(colour_system: ColourSystem, ground: str = DARK) -> list[Style]:
     for step in range(CLASSES):
         for strength, share in enumerate(STRENGTHS):
             ink = REGION + step * len(STRENGTHS) + strength
-            table[ink] = (mixed(_CLASSES[step], ground, share), ansi.classes[step], "")
+            table[ink] = (mixed(_CLASSES[_hue(step)], ground, share), ansi.classes[_hue(step)], "")
     return [_style(*table.get(ink, ("", "", "")), colour_system) for ink in range(INKS)]
 
 

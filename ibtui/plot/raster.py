@@ -14,12 +14,10 @@ from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, scaled
 
 _SHADES = np.array(list("░▒▓█"), "<U1")
-# A class in ASCII from few samples to many: round characters, crossed ones, letters; at last MIXED.
+# A class in ASCII from few samples to many: round characters, crossed ones, letters, digits; at last MIXED.
+_LETTERED = "vsdpnzcuabefghijklmqrtwy0123456789"
 _FAMILIES = np.array(
-    [
-        list(levels)
-        for levels in [".oO@", ",xX%", "vvVV", "ssSS", "ddDD", "ppPP", "nnNN", "zzZZ", "ccCC", "uuUU", ":*#&"]
-    ],
+    [list(few) for few in (".oO@", ",xX%", *(2 * each + 2 * each.upper() for each in _LETTERED), ":*#&")],
     "<U1",
 )
 _LEGEND = {"braille": "⠿", "block": "█"}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ibtui.plot import palette
 from ibtui.plot.labels import spread_apart
+from ibtui.plot.raster import class_glyph
 from ibtui.plot.ticks import ends, number
 from ibtui.quantities import Array
 from ibtui.report.epochs import EpochAxis
@@ -54,8 +55,9 @@ def layer_mark(curve: Curve) -> str:
 
 
 def class_style(label: int) -> dict[str, Any]:
-    """Return the colour and the mark of a class."""
-    return {"color": colour_of(palette.of_class(label)), "marker": _CLASS_MARKS[label % len(_CLASS_MARKS)]}
+    """Return the colour and the mark of a class: the letter of the screen where there are no more signs."""
+    mark = _CLASS_MARKS[label] if label < len(_CLASS_MARKS) else f"${class_glyph(label, 'ascii')}$"
+    return {"color": colour_of(palette.of_class(label)), "marker": mark}
 
 
 def write_letter(axes: Axes, letter: str) -> None:

@@ -42,6 +42,8 @@ MOST_SCATTERS = 400
 # Inches. A journal's two columns are 7.2 wide.
 _WIDTH = 7.2
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.48, 0.34, 0.42, 0.30
+_CLASS_KEY, _CHARACTER = 0.22, 0.055
+"""The width of a class's mark in the key, with what is around it, and of a character of its name."""
 _BETWEEN = 0.86
 """Between the two columns of axes: the labels of both sides."""
 _PANEL, _GAP = 1.28, 0.16
@@ -332,12 +334,21 @@ def _draw_key(page: _Page, panel: Panel, up: Panel, runs: int) -> None:
 def _draw_class_key(page: _Page, runs: Sequence[RecordedRun], top: float) -> None:
     from matplotlib.lines import Line2D
 
-    classes = {label for run in runs for shown in run.representations for label in shown.labels.tolist()}
+    classes = {
+        label: f"class {run.class_name(label)}" if label >= len(run.classes) else run.class_name(label)
+        for run in runs
+        for shown in run.representations
+        for label in shown.labels.tolist()
+    }
     mark: dict[str, Any] = {"linestyle": "", "markersize": 3, "markeredgewidth": 0}
-    handles = [
-        Line2D([], [], label=f"class {label}", **class_style(label), **mark)
-        for label in sorted(classes)[: palette.CLASSES]
-    ]
+    handles: list[Line2D] = []
+    room = _WIDTH - _LEFT
+    for label, name in sorted(classes.items()):
+        room -= _CLASS_KEY + _CHARACTER * len(name)
+        if room < 0 and handles:
+            handles[-1] = Line2D([], [], label=f"of {len(classes)}", linestyle="")
+            break
+        handles.append(Line2D([], [], label=name, **class_style(label), **mark))
     place = _WIDTH, top - 0.02
     page.key(handles, "upper right", place, handletextpad=0.1, borderpad=0.1, columnspacing=0.8)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ibtui.plot import palette
 from ibtui.plot.labels import spread_apart
-from ibtui.plot.raster import scatter
+from ibtui.plot.raster import class_glyph, scatter
 from ibtui.plot.ticks import ends, number, ticks
 from ibtui.quantities import Array
 from ibtui.report.chart import Axis, Chart, charting
@@ -303,7 +303,7 @@ def _scatters(runs: Sequence[RecordedRun], display: Display) -> Iterator[list[Te
             if len(runs) > 1:
                 first.append_text(display.line(("  " + cut(run.name, display.width - 20), palette.DIM)))
             if not drawn:
-                first.append_text(_class_key(shown, display, display.width - first.cell_len))
+                first.append_text(_class_key(run, shown, display, display.width - first.cell_len))
             block, drawn = [first], drawn + 1
             for start in range(0, layers, across):
                 some = [
@@ -314,19 +314,24 @@ def _scatters(runs: Sequence[RecordedRun], display: Display) -> Iterator[list[Te
             yield block
 
 
-def _class_key(shown: Representation, display: Display, room: int) -> Text:
-    """Say which character or colour is which class, as far as there is room."""
-    key = [
-        (f"  {_characters([c]) if display.lettered else 'class'} {c}", palette.of_class(c))
-        for c in np.unique(shown.labels).tolist()[: palette.CLASSES]
+def _class_key(run: RecordedRun, shown: Representation, display: Display, room: int) -> Text:
+    """Say which character or colour is which class, as far as there is room, and of how many classes."""
+    found = np.unique(shown.labels).tolist()
+    names = [
+        (f"  {_character(label, display)} {run.class_name(label)}", palette.of_class(label))
+        for label in found
     ]
-    key.append((f"  {_characters([0, 1])} several" if display.lettered else "  several", palette.MIXED))
-    if display.lettered:
-        key[0] = (f"  class{key[0][0][1:]}", key[0][1])
-        key.append(("  the latter: four samples or more", palette.DIM))
-    while sum(len(text) for text, _ in key) > room:
-        key.pop()
-    return display.line(*key)
+    names[0] = (f"  class{names[0][0][1:]}", names[0][1])
+    several = (f"  {_characters([0, 1])} several" if display.lettered else "  several", palette.MIXED)
+    latter = [("  the latter: four samples or more", palette.DIM)] if display.lettered else []
+    count = (f"  of {len(found)}", palette.DIM)
+    keys = [[*names, several, *latter], [*names, several]]
+    keys += [[*names[:few], count, several] for few in range(len(names) - 1, 0, -1)]
+    return display.line(*next((key for key in keys if sum(len(text) for text, _ in key) <= room), []))
+
+
+def _character(label: int, display: Display) -> str:
+    return _characters([label]) if display.lettered else class_glyph(label, display.marker)
 
 
 def _characters(classes: Sequence[int]) -> str:

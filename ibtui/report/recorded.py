@@ -59,6 +59,8 @@ class RecordedRun:
     recorded: RunConfig
     """The file's own configuration."""
     layers: tuple[Layer, ...]
+    classes: tuple[str, ...]
+    """The names of the classes that have one: those of the first labels."""
     quantities: Mapping[str, Quantity]
     """The quantities measured, by name."""
     samples: int
@@ -82,6 +84,9 @@ class RecordedRun:
     def epochs(self) -> Array:
         """The epoch of each measurement, ascending; shape (E,), int64."""
         return self.columns["epoch"]
+
+    def class_name(self, label: int) -> str:
+        return printable(self.classes[label]) if label < len(self.classes) else str(label)
 
     @property
     def widths(self) -> list[str]:
@@ -132,6 +137,7 @@ def read_run(path: str, asked: Mapping[str, Any], choose: Choose, pictured: bool
         config=config,
         recorded=recorded,
         layers=recording.layers,
+        classes=recording.dataset.names,
         quantities=recording.quantities,
         samples=len(recording.dataset.x),
         samples_of=recording.measured_of,

@@ -149,7 +149,7 @@ def test_the_first_scatters_say_which_character_or_colour_is_which_class(folder)
     ]
     assert f"epoch 0  {key}\n" in "\n".join(drawn([folder / "a.npz"], Display(width=40), at="0"))
     coloured = "\n".join(drawn([folder / "a.npz"], Display(colours="256"), at="0,60"))
-    assert CODE.sub("", coloured).count("epoch 0  class 0  class 1  several") == 1
+    assert CODE.sub("", coloured).count("epoch 0  class ⠿ 0  ⠿ 1  several") == 1
 
 
 def test_several_runs_are_averaged_on_their_common_epochs(folder):
