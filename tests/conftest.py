@@ -17,7 +17,7 @@ from ibtui.run import places
 from ibtui.run.estimating import HistoryThread
 
 _ENDING_S = 10.0
-"""How long a thread may take to end once its test has."""
+"""Seconds that a thread may take to end after its test."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -74,7 +74,7 @@ def own_folders(tmp_path: Path, font_cache: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(autouse=True)
 def no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test has begun in a thread ends with it, and costs those after it neither time nor memory."""
+    """Threads that a test began end with it, so that later tests do not pay for them."""
     before = set(threading.enumerate())
     yield
     if request.node.get_closest_marker("frameworks"):  # which keep threads of their own
@@ -82,7 +82,7 @@ def no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
     end = time.monotonic() + _ENDING_S
     for thread in set(threading.enumerate()) - before:
         if isinstance(thread, HistoryThread):  # a RunState's, which in a worker goes on as long as it does
-            thread.close()
+            threading.Thread(target=thread.close, daemon=True).start()
         thread.join(max(0.0, end - time.monotonic()))
     left = sorted(thread.name for thread in set(threading.enumerate()) - before)
     assert not left, f"threads go on: {', '.join(left)}"

@@ -32,7 +32,7 @@ HELD = r"← → past  \[ \] b binning"
 GLUON = ("--engine", "gluon", "--ctx", "cpu", "--samples", "200", "--epochs", "1000000")
 
 
-def no_worker_is_left(seconds: float = 3.0) -> bool:
+def no_worker_is_left(seconds: float = 30.0) -> bool:
     try:
         wait_for(lambda: not sockets(), seconds)
     except AssertionError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibtui import schedule
@@ -50,6 +50,7 @@ def test_a_run_is_measured_at_the_epochs_of_the_definition_and_at_its_end(
     assert config.next_scheduled(epochs) == epochs
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["auto", "log", 3, 10]), st.integers(1, 5000), st.integers(1, 5000))
 def test_a_schedule_does_not_depend_on_how_long_the_run_is(every: int | str, some: int, others: int) -> None:
     shorter, longer = sorted((some, others))

@@ -48,7 +48,7 @@ CHANCE = 24
 EPOCH = 32
 """The first of the inks of epochs: the oldest are dark, the newest light."""
 CLASS = 40
-CLASSES = 36
+CLASSES = 26
 """The number of classes with an ink, and a character, of their own; then they repeat."""
 REGION = CLASS + CLASSES
 """The first of the inks of regions: of each class three, the stronger the surer its net is there."""

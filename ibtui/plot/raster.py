@@ -14,8 +14,8 @@ from ibtui.plot.canvas import Canvas, Cells
 from ibtui.plot.dots import Box, Dots, Floats, Integers, Marker, Whole, scaled
 
 _SHADES = np.array(list("░▒▓█"), "<U1")
-# A class in ASCII from few samples to many: round characters, crossed ones, letters, digits; at last MIXED.
-_LETTERED = "vsdpnzcuabefghijklmqrtwy0123456789"
+# A class in ASCII from few samples to many: round characters, crossed ones, letters; at last MIXED.
+_LETTERED = "vsdpnzcuabefghijklmqrtwy"
 _FAMILIES = np.array(
     [list(few) for few in (".oO@", ",xX%", *(2 * each + 2 * each.upper() for each in _LETTERED), ":*#&")],
     "<U1",

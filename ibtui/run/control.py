@@ -177,7 +177,7 @@ def stop(name: str, path: Path) -> Where | None:
     Raises
     ------
     OSError
-        None listens there, or the connection has ended without an answer.
+        Nothing listens there, or it hung up without an answer.
     """
     with Control(path) as control:
         control.wait()
@@ -190,6 +190,7 @@ def stop(name: str, path: Path) -> Where | None:
             time.sleep(0.05)
             control.ask_where()
             answer = control.wait() or answer
+        answer = answer or next(control.answers(), None)
         if answer is None and control.gone:
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         return answer

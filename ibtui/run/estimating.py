@@ -133,9 +133,10 @@ class HistoryThread(threading.Thread):
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-                while (work := self._next()) is None and not self._closed:
+                work = None
+                while not self._closed and (work := self._next()) is None:
                     self._changed.wait()
-                if work is None or self._closed:
+                if work is None:
                     return
                 self._busy = True
             work()

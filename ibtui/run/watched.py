@@ -163,6 +163,7 @@ class Watched(Source):
         if self._control.gone:
             self._control.close()
             self._control = None
+            self._state.pausing = False  # a loop forgets what was asked over a connection that ends
         elif time.monotonic() - self._asked > _ASK_S:
             self._asked = time.monotonic()
             self._control.ask_where()

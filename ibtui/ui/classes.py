@@ -15,7 +15,7 @@ from ibtui.ui.glyphs import spelled
 from ibtui.ui.line import Piece, piece
 
 _FEW, _ROOM = 3, 6
-"""More classes than these, or longer names, may not all be there: the number of classes is."""
+"""More classes than `_FEW`, or short names over `_ROOM` characters, may not all fit: their number is said."""
 
 Class = tuple[str, str, int]
 """A class's character, its name and its ink."""
@@ -43,12 +43,12 @@ def class_pieces(recording: Recording, marker: Marker) -> list[Piece]:
         piece(*(f"{glyph} {said}" for said in dict.fromkeys((name, short))), ink=ink, rank=1 + place)
         for place, ((glyph, name, ink), short) in enumerate(zip(found, shorter, strict=True))
     ]
-    few = len(found) <= _FEW and (len(found) == 1 or max(map(len, shorter)) <= _ROOM)
+    few = len(found) <= _FEW and (len(found) < 2 or max(map(len, shorter), default=0) <= _ROOM)
     return pieces if few else [*pieces, piece(f"of {len(found)}", ink=DIM)]
 
 
 def _shorter(name: str, names: Sequence[str]) -> str:
-    """Return the shortest beginning that no other name has; of a name with a number, all: none is cut."""
+    """Return the shortest prefix that no other name has; all of a name with a digit: no number is cut."""
     if any(map(str.isdigit, name)):
         return name
     others = [other for other in names if other != name]

@@ -17,7 +17,7 @@ _FOR_OWN_TRAINING = ("- +", "r")
 _FOR_THE_REST = ("s",)
 _FOR_A_WORKER = ("[ ]", "{ }", "b", "← →")
 _OF_T = {"width": "T width", "kde": "noise"}
-"""What the keys for the bins of T change in the estimators that have none of a number."""
+"""The label of the keys for the bins of T where an estimator has no number of them."""
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,9 @@ class LinkState:
         return "pausing" if self.pausing and status.state == "running" else status.state
 
     def confirmed(self, status: Status, known: LinkState) -> LinkState:
-        """Return the state without what was asked for and is now so, or has been refused.
+        """Return the state without what was asked for and is now so; of a pause and a binning, or is refused.
 
-        A frame says what became of a pause and a binning that were asked for before it was: of what was in
-        `known`, the state of then.
+        `known` is the state when this frame was asked for: the frame answers the pause and the binning in it.
         """
         return replace(
             self,
@@ -193,7 +192,7 @@ class Link:
         self._successor: _Successor | None = None
         self._pulled: float | None = None
         self._known = self.state
-        """As it was when the frame that is awaited, or came last, was asked for."""
+        """The state when the last frame was asked for."""
         self._awaited: _Awaited | None = None
         self._earlier: tuple[str, ...] = ()
         self._written = False
@@ -408,7 +407,7 @@ class Link:
         self._successor, self._pulled = None, None
         self.client, self.mirror = successor.client, mirror
         stopped = self.state.stopped and held
-        state = replace(self.state, handover="", progress="", stopped=stopped)
+        state = replace(self.state, handover="", progress="", stopped=stopped, pace=None)
         self.state = state.confirmed(mirror.status, known=self.state)
         self._screen.draw()
         if old is not None:  # last: at no moment are both told to discard what they have

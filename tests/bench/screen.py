@@ -37,7 +37,7 @@ _PAINTED = re.compile(rb"starting|" + _FRAME.pattern)
 _PAUSED, _RUNNING = re.compile("‖ paused".encode()), re.compile("● running".encode())
 """In the line of the state: the log says it, too, and maybe sooner."""
 _LONGEST = 64
-"""The bytes of what is waited for, at most."""
+"""Bytes that are kept from one read to the next: more than any pattern matches."""
 
 
 class Terminal:

@@ -412,9 +412,9 @@ def test_the_description_is_published_when_it_changes(monkeypatch):
                 raise SystemExit from None  # which nothing else ends
 
     monkeypatch.setattr(nvml, "PERIOD_S", 0.001)
-    nvml.monitor("gpu0", published.append, Description)
-    assert done.wait(10)
-    assert published == ["a", "b"]
     before = threading.active_count()
     nvml.monitor("cpu", published.append)
     assert threading.active_count() == before
+    nvml.monitor("gpu0", published.append, Description)
+    assert done.wait(10)
+    assert published == ["a", "b"]

@@ -21,7 +21,7 @@ from ibtui.run.trainer import Trainer
 from ibtui.ui.live import LiveWorkers
 from tests.faults.boxes import equal, resumes_exactly, temporaries, wait_for
 from tests.marks import slow
-from tests.run.driver import SMALL, Driver
+from tests.run.driver import LONG_S, SMALL, Driver
 from tests.system import full_disk
 
 CLOSED = replace(SMALL, binning="closed", t_bins=30)
@@ -139,7 +139,7 @@ def test_the_end_of_its_screen_ends_it_and_saves_what_no_file_holds(tmp_path, en
         driver.client.close()
     else:
         driver.worker.send_signal(end)
-    assert driver.worker.wait(5) == 0
+    assert driver.worker.wait(LONG_S) == 0
     driver.client.close()
     written = list(tmp_path.glob("*.npz"))
     assert len(written) == (0 if saved else 1)
@@ -166,7 +166,7 @@ def test_one_that_is_not_needed_any_more_leaves_nothing_whenever_it_is_told(tmp_
     time.sleep(moment)  # at no event, but at any moment
     client.send(Stop(save=False))
     client.close()
-    assert client.process is None or client.process.wait(1) is not None
+    assert client.process is None or client.process.wait(LONG_S) is not None
     client.wait()
     assert not list(places.folder().iterdir())
     assert not list(tmp_path.glob("*.npz"))

@@ -34,13 +34,13 @@ from ibtui.run.wire import Connection
 from tests.faults.boxes import ibtui, temporaries, wait_for
 from tests.marks import slow, slow_sets
 from tests.pythons import SLOW_DISK, run_first
-from tests.run.driver import LONG, PACED, SMALL, Driver, Line, serving
+from tests.run.driver import LONG, LONG_S, PACED, SMALL, Driver, Line, serving
 from tests.system import system
 
 
 def has_ended(driver: Driver) -> bool:
     """Wait for a worker that was told to end by somebody else."""
-    return driver.worker.wait(10) == 0
+    return driver.worker.wait(LONG_S) == 0
 
 
 @contextlib.contextmanager
@@ -171,7 +171,7 @@ def test_a_stop_whose_answer_nobody_awaits_is_carried_out(tmp_path):
     with stopped(driver.worker):
         connection.send(Stop(save=False))
         connection.close()
-    assert driver.worker.wait(5) == 0
+    assert driver.worker.wait(LONG_S) == 0
 
 
 # ls, attach, stop.
@@ -405,7 +405,8 @@ def test_a_run_that_dies_over_its_last_save_is_not_stopped_whoever_clears_it_awa
     assert list(tmp_path.glob("*.npz")) == [] and list(places.folder().iterdir()) == []
 
 
-def test_a_screen_that_is_about_to_be_gone_does_not_keep_a_run_from_being_stopped(tmp_path):
+def test_a_screen_that_is_about_to_be_gone_does_not_keep_a_run_from_being_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_LEAVING_S", LONG_S)
     driver = Driver.train(LONG, detach=True, snapshot_dir=str(tmp_path), **PACED)
     driver.until(lambda d: d.status.epoch > 3)
     leaving = threading.Timer(0.1, driver.client.close)
@@ -469,7 +470,7 @@ def test_a_worker_that_ends_at_once_is_no_run_that_was_started(monkeypatch):
     client = WorkerClient(new_job(SMALL, WatchOptions(detach=True)))
     with Signals() as signals, pytest.raises(IbtuiError, match=r"exit status 1: no such device"):
         client.spawn(signals)
-    assert client.process.wait(5) == 1
+    assert client.process.wait(LONG_S) == 1
 
 
 @contextlib.contextmanager
@@ -673,7 +674,7 @@ def test_a_run_is_detached_also_where_its_screen_is_left_before_it_listens(tmp_p
     (run,) = runs.running()
     assert run.name == client.name and run.status.detached
     assert runs.stop_run(client.name) == 0
-    assert client.process.wait(10) == 0
+    assert client.process.wait(LONG_S) == 0
 
 
 def test_a_run_that_could_not_be_told_to_go_on_is_not_said_to_and_is_saved(tmp_path):
@@ -711,5 +712,5 @@ def test_a_worker_that_is_being_started_as_its_screen_goes_ends_with_it():
     with whenever_one_starts(go):
         client.start(lambda _: None)
     going.join()
-    assert client.process.wait(10) is not None
+    assert client.process.wait(LONG_S) is not None
     client.wait()

@@ -34,7 +34,7 @@ from ibtui.run.worker_saver import WorkerSaver
 from tests.faults.boxes import equal, resumes_exactly, temporaries, uninterrupted, wait_for
 from tests.marks import slow, slow_sets
 from tests.pythons import SLOW_DISK, run_first
-from tests.run.driver import LONG, PACED, SMALL, Driver, finished
+from tests.run.driver import LONG, LONG_S, PACED, SMALL, Driver, finished
 from tests.system import full_disk, system
 
 
@@ -175,7 +175,7 @@ def test_a_detached_run_that_has_finished_saves_itself_once(tmp_path, capsys):
     assert runs.stop_run(None, yes=True) == 0
     name = driver.client.name
     assert capsys.readouterr().out == f"stopped {name} at epoch 60; had been saved: {path}\n"
-    assert driver.worker.wait(10) == 0
+    assert driver.worker.wait(LONG_S) == 0
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 

@@ -13,7 +13,7 @@ from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.run import log, mirror, places
 from ibtui.run.drawing import DrawnRow
-from ibtui.run.estimating import HistoryThread
+from ibtui.run.estimating import FileJob, HistoryThread
 from ibtui.run.job import new_job
 from ibtui.run.log import LogFile, Output
 from ibtui.run.protocol import Detach, Notice, Pause, Pull, Rebin, Restart, Resume, Step
@@ -175,6 +175,26 @@ def test_estimates_of_an_old_run_are_never_a_new_ones():
     wait_for(lambda: old.binning == wanted and not len(pending()))
     assert history.wait_until_idle(10)
     assert all(new.column(name).tobytes() == value.tobytes() for name, value in before.items())
+
+
+def test_what_waits_to_be_written_at_the_end_is_given_back():
+    history, began, may_end = HistoryThread(), threading.Event(), threading.Event()
+    recording, left = finished(), []
+    first = FileJob(recording, lambda: (began.set(), may_end.wait()))
+    others = [FileJob(recording, lambda: None) for _ in range(3)]
+    history.work_on(recording)
+    for job in (first, *others):
+        history.write(job)
+    history.start()
+    assert began.wait(10)
+    closing = threading.Thread(target=lambda: left.extend(history.close()), daemon=True)
+    closing.start()
+    wait_for(lambda: history._closed)
+    may_end.set()
+    closing.join(10)
+    assert left == others and not closing.is_alive()
+    history.join(10)
+    assert not history.is_alive()
 
 
 def test_a_binning_that_cannot_be_is_told_and_the_last_one_stays():

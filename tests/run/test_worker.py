@@ -12,12 +12,12 @@ from ibtui.config import WatchOptions
 from ibtui.core.information import Binning
 from ibtui.recording import Recording, files
 from ibtui.run import places, runs
-from ibtui.run.client import WorkerClient
+from ibtui.run.client import Patience, WorkerClient
 from ibtui.run.job import new_job
 from ibtui.run.protocol import Detach, Pause, Rebin, Restart, Resume, Save, SetPace, Step
 from ibtui.run.trainer import Trainer
 from tests.marks import slow
-from tests.run.driver import SMALL, Driver
+from tests.run.driver import LONG_S, SMALL, Driver
 
 LONG = replace(SMALL, epochs=1_000_000)
 
@@ -209,7 +209,7 @@ def test_the_screen_that_dies_leaves_a_snapshot_and_no_process(tmp_path):
     driver = Driver.train(LONG, epochs_per_second=200.0, snapshot_dir=str(tmp_path))
     driver.until(lambda d: d.status.epoch > 20)
     driver.client.close()  # without a word, as a process that is killed goes
-    driver.worker.wait(3)
+    driver.worker.wait(LONG_S)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > 20
 
@@ -219,7 +219,7 @@ def test_a_worker_that_is_told_to_end_saves_first(tmp_path, number):
     with Driver.train(LONG, epochs_per_second=200.0, snapshot_dir=str(tmp_path)) as driver:
         driver.until(lambda d: d.status.epoch > 20)
         driver.worker.send_signal(number)
-        driver.worker.wait(3)
+        driver.worker.wait(LONG_S)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > 20
 
@@ -233,7 +233,7 @@ def test_a_worker_that_is_killed_is_lost_with_its_signal_and_history_stays():
 
 
 def test_quitting_without_saving_leaves_nothing_and_nobody_has_to_be_killed(tmp_path):
-    driver = Driver.train(LONG)
+    driver = Driver.train(LONG, patience=Patience(end=LONG_S))
     driver.until_trained()
     driver.stop()
     assert driver.worker.returncode == 0
@@ -259,7 +259,7 @@ def test_a_detached_run_survives_its_screen_and_is_listed_attached_and_stopped(t
     again.client.close()
     assert runs.stop_run(run.name) == 0
     assert "saved" in capsys.readouterr().out
-    driver.worker.wait(3)
+    driver.worker.wait(LONG_S)
     (saved,) = tmp_path.glob("*.npz")
     assert files.load(saved).checkpoint.epoch > epoch
     assert runs.running() == []

@@ -99,7 +99,7 @@ def wait_until(true: object, seconds: float = WAIT_S) -> None:
 def connect(name: str = "net") -> Control:
     control = Control(loops.sockets()[name])
     OPENED.append(control)
-    assert control.wait() is not None
+    assert control.wait(WAIT_S) is not None
     return control
 
 

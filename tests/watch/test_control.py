@@ -20,7 +20,7 @@ import ibtui
 from ibtui.cli import main
 from ibtui.run import control, loops, places
 from tests.marks import slow
-from tests.watch.loops import Net, ask, connect, process, rows, until, wait_until
+from tests.watch.loops import WAIT_S, Net, ask, connect, process, rows, until, wait_until
 
 
 def test_a_pause_holds_while_its_connection_is_open():
@@ -86,9 +86,9 @@ def test_answers_that_come_together_are_all_heard():
         screen.send("sing")
         child.send_signal(signal.SIGCONT)
         ask(connect(), "status")  # both have been answered
-        assert [screen.wait().refused for _ in range(2)] == ["", "not a request that this loop knows"]
+        assert [screen.wait(WAIT_S).refused for _ in range(2)] == ["", "not a request that this loop knows"]
         screen.ask_where()
-        assert screen.wait().refused == ""
+        assert screen.wait(WAIT_S).refused == ""
 
 
 def test_steps_are_exact():

@@ -21,7 +21,7 @@ from ibtui.ui.scene import Scene
         "Input": "The samples that are measured, as the net is given them; of more than two inputs, their "
         "first two principal components. Below are the classes, in their "
         "colours; from the third class on, a class is drawn by a letter, a capital where a cell holds four "
-        "samples or more.",
+        "samples or more. From the 27th class on, letters repeat.",
     },
 )
 class Input(Pane):

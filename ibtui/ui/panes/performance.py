@@ -63,8 +63,8 @@ def _reference(scene: Scene) -> tuple[Array, Array, Array] | None:
 def written(scene: Scene, half: str, name: str) -> str:
     """Write the accuracy or the loss of a half, "train" or "test", at the epoch shown.
 
-    A loss that is not a number is no missing value, but a run that has diverged; save where there may be
-    none: of no samples held out, and of a watched loop, which need not log it.
+    NaN means that the run has diverged, except where nobody measures a loss: where no samples are held out,
+    and in a watched loop, which need not log it.
     """
     value, recording = _value_of(scene, f"{half}_{name}"), scene.recording
     if name == "accuracy" or recording is None or recording.config.engine == WATCHED:
