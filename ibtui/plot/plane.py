@@ -185,7 +185,7 @@ def _ages(rows: int) -> Whole:
 
 
 def _age_legend(canvas: Canvas, area: Area, epochs: Whole, marker: Marker, below: bool) -> None:
-    """Write the epoch at which each colour begins, or the first and the last, where nothing else is."""
+    """Write where each colour begins and the last ends, or the first and the last epoch, in free places."""
     steps, starts = np.unique(_ages(len(epochs)), return_index=True)
     if not len(steps):
         return
@@ -197,9 +197,10 @@ def _age_legend(canvas: Canvas, area: Area, epochs: Whole, marker: Marker, below
         for span in (swatch, (first, palette.DIM))
     ]
     long = [("epoch ", palette.DIM), *each]
+    longest = [*long, (f"to {int(epochs[-1]):,}", palette.DIM)]
     short = [(f"epoch {int(epochs[0]):,} ", palette.DIM), *swatches, (f" {int(epochs[-1]):,}", palette.DIM)]
     rows = [canvas.height - 1] if below else range(area.top + area.height - 1, area.top - 1, -1)
-    for spans in (long, short):
+    for spans in (longest, long, short):
         width = sum(len(text) for text, _ in spans)
         col = area.left + (0 if below else area.width - width)
         for row in rows if width <= area.width else ():

@@ -148,7 +148,8 @@ class RunState:
                 self._reference = self.status.run, self.recording
             self.recording = recording
             self._present = self._present if continues else None
-            self.update(run=self.status.run + 1, **status)
+            skipped = self.status.skipped if continues else 0
+            self.update(run=self.status.run + 1, skipped=skipped, **status)
             self._drawing = DrawnRow(recording, self.status.run)
             self.history.work_on(recording)
 

@@ -10,7 +10,7 @@ import traceback
 
 from ibtui.errors import explain
 from ibtui.recording.streams import Recorder, Row, Stream
-from ibtui.run import control, loops
+from ibtui.run import control, effects, loops
 from ibtui.run.control import Control, Where
 from ibtui.run.job import Job
 from ibtui.run.protocol import Command, Pause, Restart, Resume, Save, SetPace, Step
@@ -58,6 +58,8 @@ class Watched(Source):
         """The time of the last attempt to connect."""
         self._where: Where | None = None
         self._shown: int | None = None
+        self._stood: int | None = None
+        """The epoch at which the loop was last said to be paused; None once it goes on."""
         """The epoch of a present state that is shown."""
         self._asked = -math.inf
         """The time at which the loop was asked last where it stands."""
@@ -195,7 +197,17 @@ class Watched(Source):
             message = message or f"{len(self._waiting):,} measurements are still to be read"
         if self._recorder is None and now in ("running", "paused"):
             now, message = "starting", "the loop has not measured anything yet"
+        self._tell(now, epoch)
         state.update(state=now, message=message, epoch=epoch, epochs=stream.planned or 0)
+
+    def _tell(self, now: str, epoch: int) -> None:
+        """Leave a line in the log of where the loop stands, and of that it goes on."""
+        if now == "paused" and self._stood != epoch:
+            self._stood = epoch
+            effects.tell(f"paused at epoch {epoch:,}")
+        elif now == "running" and self._stood is not None:
+            effects.tell(f"goes on from epoch {self._stood:,}")
+            self._stood = None
 
     def _now(self, where: Where | None) -> tuple[str, str]:
         """Return the run's state, and what is to be said of it."""

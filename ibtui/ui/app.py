@@ -453,6 +453,8 @@ class IbtuiApp(App[None], inherit_bindings=False):
     def action_detach(self) -> None:
         if self.scene.plays:
             self.tell("a replay has nothing that could go on", "warning")
+        elif self.scene.loop and self.scene.run_state in ("dead", "finished"):
+            self.tell("the loop has ended: nothing is left that could go on", "warning")
         elif self.scene.loop:
             self.tell(f"the loop goes on by itself when this screen is left; ibtui attach {self.scene.loop}")
         else:

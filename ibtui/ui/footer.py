@@ -62,7 +62,7 @@ def _instead(scene: Scene) -> tuple[tuple[str, str], ...]:
     """Return the keys whose hints say something else in this state, and what."""
     binning = scene.binning
     of_t = _OF_T.get(binning.kind) if binning is not None else None
-    return ("space", space_does(scene)), *((("[ ]", of_t),) if of_t else ())
+    return ("space", scene.space_does), *((("[ ]", of_t),) if of_t else ())
 
 
 def _in_vain(scene: Scene) -> tuple[str, ...]:
@@ -73,15 +73,5 @@ def _in_vain(scene: Scene) -> tuple[str, ...]:
         return _FOR_TRAINING
     if scene.plays:  # at its end space begins again
         return _FOR_THE_REST if scene.run_state != "running" and scene.cursor_row is None else ()
-    over = () if space_does(scene) else ("space", *_FOR_THE_REST)
+    over = () if scene.space_does else ("space", *_FOR_THE_REST)
     return _FOR_OWN_TRAINING + over if scene.loop else over
-
-
-def space_does(scene: Scene) -> str:
-    """Return what the space key does in this state, in a word or two; empty: nothing."""
-    state = scene.run_state
-    if state in ("finished", "failed", "dead", "stopped"):
-        return ""
-    if scene.plays:
-        return "stop" if state == "running" else "play"
-    return "pause" if state in ("starting", "running") else "go on"

@@ -49,7 +49,7 @@ def _declared(panes: Panes, quantities: Iterable[Quantity]) -> tuple[list[Entry]
         label = f"{quantity.label} ({quantity.brief})" if brief else quantity.label
         if quantity.description and label not in first:
             texts.setdefault(label[:1].upper() + label[1:], quantity.description)
-    return [("", "Panes"), *first.items()], [("", "Numbers"), *texts.items()]
+    return [("", "Panes"), *first.items()], [("", "Numbers"), *texts.items()] if texts else []
 
 
 def _marks() -> list[Entry]:

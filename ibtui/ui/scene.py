@@ -64,6 +64,16 @@ class Scene:
         return self.mirror.status is not None and self.mirror.status.plays
 
     @property
+    def space_does(self) -> str:
+        """What the space key does in this state, in a word or two; empty: nothing."""
+        state = self.run_state
+        if state in ("finished", "failed", "dead", "stopped"):
+            return ""
+        if self.plays:
+            return "stop" if state == "running" else "play"
+        return "pause" if state in ("starting", "running") else "go on"
+
+    @property
     def loop(self) -> str:
         """The name of the watched loop that the run is; empty: it is none."""
         return self.mirror.status.loop if self.mirror.status is not None else ""
@@ -238,7 +248,8 @@ class Scene:
         if level_of(quantity, self.view) == "share":
             return 1.0
         if quantity.ceiling == "width":
-            return float(max(layer.width for layer in recording.layers))
+            widths = {layer.width for layer in recording.layers}
+            return float(widths.pop()) if len(widths) == 1 else math.nan
         return quantity.bound(recording.ceilings) / per_unit(quantity.unit, self.view.unit)
 
     def viewed(self, quantity: Quantity, values: Mapping[str, Array]) -> Array:

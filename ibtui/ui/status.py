@@ -110,7 +110,7 @@ def _binning(b: Binning) -> Sequence[str]:
 
 def _pace(scene: Scene, status: Status) -> list[Piece]:
     pieces = []
-    if status.state == "running":
+    if status.state == "running" and not scene.plays:  # which has a pace of measurements, not of epochs
         speed = f"{status.epochs_per_second:,.0f}"
         pieces.append(piece(f"{speed} epochs/s", f"{speed}/s", rank=4))
     # Of what, goes without saying beside a speed in the same unit.

@@ -30,6 +30,8 @@ _OTHER_ROWS = 5
 _LEAST_LABEL = 3
 _NUMBER = 7
 """The widest number that `ticks.number` writes."""
+_BOTH = 2 * (_NUMBER + 1)
+"""The room for an estimate and its chance level."""
 
 
 HELP = {
@@ -95,11 +97,10 @@ def _headings(
             title.append(piece(f"of {number(ceiling)}", ink=palette.DIM, rank=1))
         names += _cell(title, room, scene)
         if not quantity.chance:
-            said: list[str] = [scene.when]
+            said: list[str] = [scene.when, *(["whole net"] if not quantity.per_layer else [])]
         else:
-            said = {"excess": ["− chance"], "share": ["share"]}.get(
-                view.level, ["value".ljust(_NUMBER), "chance"]
-            )
+            both = ["value".ljust(_NUMBER), "chance"] if room > _BOTH else ["value"]
+            said = {"excess": ["− chance"], "share": ["share"]}.get(view.level, both)
         pieces = [piece(text, ink=palette.DIM) for text in said]
         if few and pane == "quantity":
             count = f"{len(shown)} of {scene.layers}"
@@ -126,7 +127,7 @@ def _layer_row(layer: int, scene: Scene, columns: Sequence[_Column], width: int,
         if not quantity.per_layer and layer > 0:  # its one value stands in the first row
             parts.append(strip([], room, styles))
             continue
-        spans = _values(quantity, layer, scene)
+        spans = _values(quantity, layer, scene)[: 2 if room > _BOTH else 1]
         used = sum(len(text) for text, _ in spans)
         values, drawn = recorded(quantity, scene.recording, scene.view), palette.TRAIN
         if quantity.per_layer:

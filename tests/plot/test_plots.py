@@ -288,7 +288,7 @@ def by_epoch(width: int, height: int, marker: Marker, rows: int = 20) -> Cells:
 def test_a_large_plane_says_at_which_epoch_each_colour_begins() -> None:
     cells = by_epoch(80, 20, "braille")
     row = cells.text()[-1]
-    assert row.split("   ")[1].strip() == "epoch █0 █300 █500 █800 █1,000 █1,300 █1,500 █1,800"
+    assert row.split("   ")[1].strip() == "epoch █0 █300 █500 █800 █1,000 █1,300 █1,500 █1,800 to 1,900"
     assert row.endswith("I(X;T) nats")
     swatches = cells.ink[-1, cells.chars[-1] == "█"]
     assert swatches.tolist() == list(range(palette.EPOCH, palette.EPOCH + 8))

@@ -177,6 +177,17 @@ def test_estimates_of_an_old_run_are_never_a_new_ones():
     assert all(new.column(name).tobytes() == value.tobytes() for name, value in before.items())
 
 
+def test_what_was_skipped_is_counted_anew_in_a_new_run():
+    state = RunState(WatchOptions(), LogFile(-1))
+    recording = finished()
+    state.begin(recording)
+    state.update(skipped=7)
+    state.begin(recording, continues=True)
+    assert state.status.skipped == 7
+    state.begin(finished())
+    assert state.status.skipped == 0
+
+
 def test_what_waits_to_be_written_at_the_end_is_given_back():
     history, began, may_end = HistoryThread(), threading.Event(), threading.Event()
     recording, left = finished(), []

@@ -323,6 +323,32 @@ def test_the_classes_are_named_on_every_screen_but_the_smallest(marker: str) -> 
     play(script, COMPACT, options=WatchOptions(marker=marker))
 
 
+def test_layers_of_different_widths_have_no_common_ceiling() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await shows(app, pilot, ">0 ", "dimension")
+        assert "dimension of" not in text_of(app)
+
+    play(script, COMPACT, StandIn(RunConfig(every=10, layers=(16, 2)), 100))
+
+
+def test_where_there_is_no_room_for_chance_the_estimates_stand_alone() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        await pilot.press("a", "a")
+        await shows(app, pilot, ">0 2.58 ")
+        row = next(row for row in screen_text(app) if row.startswith(">0"))
+        assert re.findall(r"[\d.]+", row) == ["0", "2.58", "0.37", "1.18"]
+
+    play(script, (40, 12))
+
+
+def test_a_number_of_the_whole_net_is_no_layers() -> None:
+    async def script(app: IbtuiApp, pilot: Pilot[None], client: StandIn) -> None:
+        app.set_view(replace(app.view, quantity="moving_loss"))
+        await shows(app, pilot, "whole net")
+
+    play(script, COMPACT)
+
+
 @pytest.mark.parametrize(
     ("names", "room", "said"),
     [

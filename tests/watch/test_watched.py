@@ -215,6 +215,9 @@ def test_paused_stepped_and_shown():
         assert len(d.recording) == count and d.mirror.representation.row is None
         d.send(Resume())
         d.until(lambda d: d.status.epoch > epoch + 5 and d.status.state == "running")
+        d.until(lambda d: f"goes on from epoch {epoch + 1:,}" in d.log)
+        stood = [line for line in d.log if line.startswith(("paused at", "goes on"))]
+        assert stood == [f"paused at epoch {epoch:,}", f"paused at epoch {epoch + 1:,}", stood[-1]]
 
 
 @pytest.mark.parametrize("command", [Resume(), Step(1000)])

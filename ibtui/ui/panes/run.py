@@ -25,7 +25,7 @@ INTRODUCTION_S = 20.0
 """Seconds for which the pane says what is seen."""
 _INTRODUCTION = (
     "Colour: class in scatters, layer in curves; faint dots: chance.",
-    "space pause  ← → past  [ ] bins",
+    "{space}← → past  [ ] bins",
     "i plane  ? help",
 )
 CONSTANT = "every output is the same: try another --lr or --init-sigma"
@@ -52,7 +52,8 @@ class Run(Pane):
         log = mirror.log_end, len(mirror.log), mirror.log[-1] if mirror.log else "", mirror.died
         return (
             log, id(scene.recording), scene.view.log_back, scene.view.enlarged, _title_and_note(scene),
-            _introduces(scene), scene.constant_output, scene.status and scene.status.message,
+            _introduces(scene) and scene.space_does, scene.constant_output,
+            scene.status and scene.status.message,
         )  # fmt: skip
 
     def draw(self, scene: Scene, width: int, height: int, styles: Styles) -> Drawing:
@@ -63,7 +64,7 @@ class Run(Pane):
         room = max(height - len(warning) - (0 if introduces else 2), 0)  # two rows for the log
         body = [*list(_facts(scene, width))[:room], *warning][:height]
         if introduces:
-            body += _introduction(scene.view.marker, width, height - len(body))
+            body += _introduction(scene, width, height - len(body))
         body += _log(scene, width, height - len(body), scene.view.log_back if large else 0)
         return Drawing(title, [strip(row, width, styles) for row in body], note)
 
@@ -93,11 +94,13 @@ def _introduces(scene: Scene) -> bool:
     return scene.status is None or scene.status.seconds < INTRODUCTION_S
 
 
-def _introduction(marker: Marker, width: int, height: int) -> list[list[Span]]:
+def _introduction(scene: Scene, width: int, height: int) -> list[list[Span]]:
     """Return as many of its sentences as there are rows for: none is cut."""
     rows: list[list[Span]] = []
-    for text in _INTRODUCTION:
-        more = [[(row, palette.TRAIN)] for row in wrapped(spelled(text, marker), width)]
+    does = scene.space_does
+    for sentence in _INTRODUCTION:
+        text = spelled(sentence.format(space=f"space {does}  " if does else ""), scene.view.marker)
+        more = [[(row, palette.TRAIN)] for row in wrapped(text, width)]
         rows += more if len(rows) + len(more) <= height else []
     return rows
 
