@@ -216,8 +216,8 @@ def test_paused_stepped_and_shown():
         d.send(Resume())
         d.until(lambda d: d.status.epoch > epoch + 5 and d.status.state == "running")
         d.until(lambda d: f"goes on from epoch {epoch + 1:,}" in d.log)
-        stood = [line for line in d.log if line.startswith(("paused at", "goes on"))]
-        assert stood == [f"paused at epoch {epoch:,}", f"paused at epoch {epoch + 1:,}", stood[-1]]
+        stood = [line for line in d.log if line.startswith("paused at")]
+        assert stood == [f"paused at epoch {epoch:,}", f"paused at epoch {epoch + 1:,}"]
 
 
 @pytest.mark.parametrize("command", [Resume(), Step(1000)])
