@@ -65,7 +65,7 @@ class Scene:
 
     @property
     def space_does(self) -> str:
-        """What the space key does in this state, in a word or two; empty: nothing."""
+        """The word or two for the effect of the space key in this state; empty: it has none."""
         state = self.run_state
         if state in ("finished", "failed", "dead", "stopped"):
             return ""
