@@ -335,7 +335,7 @@ def _draw_class_key(page: _Page, runs: Sequence[RecordedRun], top: float) -> Non
     from matplotlib.lines import Line2D
 
     classes = {
-        label: f"class {run.class_name(label)}" if label >= len(run.classes) else run.class_name(label)
+        label: f"class {run.class_name(label)}".replace("$", r"\$")
         for run in runs
         for shown in run.representations
         for label in shown.labels.tolist()

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,11 @@ needs_matplotlib = pytest.mark.skipif(
 
 
 def record(
-    config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None, sigma: float = 1.0
-) -> Recording:
+    config: RunConfig, drop: tuple[int, ...] = (), poison: int | None = None, sigma: float = 1.0,
+    names: tuple[str, ...] = (),
+) -> Recording:  # fmt: skip
     """A recording of weights that move smoothly from one random draw to another."""
-    recording = new_recording(config, make_dataset(config), 1 << 30)
+    recording = new_recording(config, replace(make_dataset(config), names=names), 1 << 30)
     meter = meter_of(recording)
     start = initial_parameters(config.layers, inputs=2, sigma=sigma, seed=config.seed)
     stop = initial_parameters(config.layers, inputs=2, sigma=3 * sigma, seed=config.seed + 100)

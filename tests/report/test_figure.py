@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ibtui.plot import palette
+from ibtui.recording.files import save
 from ibtui.report.display import Display
 from tests.report.making import (
+    CONFIG,
     command,
     drawn,
     needs_matplotlib,
+    record,
     refused,
     run,
 )
@@ -47,6 +51,18 @@ def test_png_is_a_picture_of_a_sane_size_and_the_same_each_time(folder, tmp_path
     assert not ink[:, -3:].any()
     assert not ink[:3].any()
     assert not ink[-3:].any()
+
+
+@needs_matplotlib
+def test_names_of_classes_are_no_formulas_and_many_of_them_no_wider_than_the_page(tmp_path, capsys):
+    from matplotlib.image import imread
+
+    config = replace(CONFIG, data="gaussians:classes=40", layers=(40,))
+    names = ("$\\frac", "_hidden", *(f"the {number}th of all" for number in range(2, 40)))
+    save(record(config, names=names), tmp_path / "many.npz")
+    assert run(capsys, tmp_path / "many.npz", "--out", tmp_path / "1.png", "--at", "0")[0] == 0
+    ink = (imread(tmp_path / "1.png")[..., :3] < 0.9).any(axis=2)
+    assert not ink[:, :3].any() and not ink[:, -3:].any()
 
 
 @needs_matplotlib

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from ibtui.errors import printable
 from ibtui.plot import palette
+from ibtui.recording.files import save
 from ibtui.report import read_runs, recorded
 from ibtui.report.chart import Axis, charting, finite_stretches, reduced
 from ibtui.report.display import Display
@@ -19,7 +21,9 @@ from ibtui.report.text import report_lines
 from tests.marks import slow_sets
 from tests.report.making import (
     CODE,
+    CONFIG,
     drawn,
+    record,
     refused,
     run,
 )
@@ -150,6 +154,19 @@ def test_the_first_scatters_say_which_character_or_colour_is_which_class(folder)
     assert f"epoch 0  {key}\n" in "\n".join(drawn([folder / "a.npz"], Display(width=40), at="0"))
     coloured = "\n".join(drawn([folder / "a.npz"], Display(colours="256"), at="0,60"))
     assert CODE.sub("", coloured).count("epoch 0  class ⠿ 0  ⠿ 1  several") == 1
+
+
+def test_of_many_classes_each_has_its_character_and_the_key_says_of_how_many(tmp_path):
+    config = replace(CONFIG, data="gaussians:classes=12", layers=(12,))
+    names = ("$x", "_y", "\x1b[2J", *(f"the {number}." for number in range(3, 12)))
+    save(record(config, names=names), tmp_path / "many.npz")
+    coloured = Display(width=200, colours="256")
+    (key,) = (line for line in drawn([tmp_path / "many.npz"], coloured, at="0") if "several" in line)
+    letters = "⠿⠿vsdpnzcuab"
+    said = [f"{letter} {printable(name)}" for letter, name in zip(letters, names, strict=True)]
+    assert CODE.sub("", key).rstrip() == f"epoch 0  class {'  '.join(said)}  several"
+    (key,) = (line for line in drawn([tmp_path / "many.npz"], Display(width=60), at="0") if "several" in line)
+    assert key.rstrip().endswith("vV \\x1b[2J  of 12  *# several") and key.startswith("epoch 0  class oO $x")
 
 
 def test_several_runs_are_averaged_on_their_common_epochs(folder):
