@@ -58,7 +58,7 @@ def test_names_of_classes_are_no_formulas_and_many_of_them_no_wider_than_the_pag
     from matplotlib.image import imread
 
     config = replace(CONFIG, data="gaussians:classes=40", layers=(40,))
-    names = ("$\\frac", "_hidden", *(f"the {number}th of all" for number in range(2, 40)))
+    names = ("$\\frac$", "_hidden", *(f"the {number}th of all" for number in range(2, 40)))
     save(record(config, names=names), tmp_path / "many.npz")
     assert run(capsys, tmp_path / "many.npz", "--out", tmp_path / "1.png", "--at", "0")[0] == 0
     ink = (imread(tmp_path / "1.png")[..., :3] < 0.9).any(axis=2)
