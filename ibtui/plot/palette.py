@@ -188,18 +188,16 @@ def styles(colour_system: ColourSystem, ground: str = DARK) -> list[Style]:
     table = dict(_NAMED)
     table[CURSOR] = (_CURSOR, ansi.cursor, "bold")
     table[MIXED] = (_MIXED, ansi.mixed, "underline")
-    for step in range(CLASSES):
-        hue = _hue(step)
-        table[CLASS + step] = (_CLASSES[hue], ansi.classes[hue], "bold" if step % 2 else "")
+    for label in range(CLASSES):
+        rgb, basic = _CLASSES[_hue(label)], ansi.classes[_hue(label)]
+        table[CLASS + label] = (rgb, basic, "bold" if label % 2 else "")
+        for strength, share in enumerate(STRENGTHS):
+            table[REGION + label * len(STRENGTHS) + strength] = (mixed(rgb, ground, share), basic, "")
     for step in range(CYCLE):
         layer = legible(_LAYERS[step], ground)
         table[LAYER + step] = (layer, ansi.layers[step], "")
         table[CHANCE + step] = (mixed(layer, ground, FAINT), ansi.layers[step], "dim")
         table[EPOCH + step] = (_EPOCHS[step], ansi.epochs[step], "")
-    for step in range(CLASSES):
-        for strength, share in enumerate(STRENGTHS):
-            ink = REGION + step * len(STRENGTHS) + strength
-            table[ink] = (mixed(_CLASSES[_hue(step)], ground, share), ansi.classes[_hue(step)], "")
     return [_style(*table.get(ink, ("", "", "")), colour_system) for ink in range(INKS)]
 
 
